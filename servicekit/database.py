@@ -1,0 +1,140 @@
+"""The way to PostgreSQL: one connection a thread, prepared statements, and one answer to a database that is away."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import peewee
+import psycopg2
+import psycopg2.extensions
+import psycopg2.extras
+
+from servicekit.errors import Unavailable
+
+psycopg2.extras.register_uuid()
+
+T = TypeVar("T")
+Row = dict[str, Any]
+
+# What says that the server, or the way to it, is gone: nothing that the statement itself could be blamed for.
+AWAY = (peewee.OperationalError, peewee.InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
+# Statements prepared on one connection at most; beyond, all are dropped and prepared again as they are used.
+MAX_PREPARED = 500
+
+
+@dataclass(frozen=True)
+class Statement:
+    """SQL with `$1`, `$2`, … for parameters. It is prepared once a connection, and its plan is kept there."""
+
+    sql: str
+
+    @cached_property
+    def name(self) -> str:
+        """Its name on a connection: the same SQL has the same one."""
+        return "s_" + hashlib.sha256(self.sql.encode()).hexdigest()[:20]
+
+
+class DatabaseAway(Unavailable):
+    """The database did not answer; the caller is told no more than that the service is unavailable."""
+
+
+class _Connection(psycopg2.extensions.connection):
+    """A connection that knows what is prepared on it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.prepared: set[str] = set()
+
+
+class _Peewee(peewee.PostgresqlDatabase):  # type: ignore[misc]  # peewee is untyped
+    def begin(self, *args: Any, **kwargs: Any) -> None:
+        """Starts a transaction. A connection that died while it lay idle is replaced: nothing was done on it yet."""
+        try:
+            super().begin(*args, **kwargs)
+        except AWAY:
+            self.close()
+            super().begin(*args, **kwargs)
+
+
+class Database:
+    """One service's database.
+
+    Reads go through `fetch_one` and `fetch_all`; writes stand in a `transaction`. Outside of one, each statement is its
+    own transaction. A lost connection raises DatabaseAway and is replaced when the thread next needs one.
+    """
+
+    def __init__(self, url: str, *, statement_timeout_ms: int = 5000) -> None:
+        self.peewee = _Peewee(
+            url.replace("postgres://", "postgresql://", 1),
+            connection_factory=_Connection,
+            connect_timeout=2,
+            options=f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={statement_timeout_ms}"
+            " -c idle_in_transaction_session_timeout=30000 -c timezone=UTC",
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written inside becomes visible together, or not at all when anything is raised."""
+        try:
+            with self.peewee.atomic():
+                yield
+        except AWAY as error:
+            self.close()
+            raise DatabaseAway from error
+
+    def fetch_all(self, statement: Statement, *params: object) -> list[Row]:
+        """The rows of a prepared statement."""
+        return self._read(lambda: self._execute(statement, params))
+
+    def fetch_one(self, statement: Statement, *params: object) -> Row | None:
+        """The first row of a prepared statement, if there is one."""
+        rows = self.fetch_all(statement, *params)
+        return rows[0] if rows else None
+
+    def execute(self, sql: str, params: tuple[object, ...] | None = None) -> None:
+        """Runs SQL as it is, with psycopg2's `%s`: for migrations and maintenance."""
+        try:
+            self.peewee.execute_sql(sql, params)
+        except AWAY as error:
+            self._lost()
+            raise DatabaseAway from error
+
+    def close(self) -> None:
+        """Closes this thread's connection."""
+        self.peewee.close()
+
+    def _read(self, work: Callable[[], T]) -> T:
+        try:
+            try:
+                return work()
+            except AWAY:
+                if self.peewee.in_transaction():
+                    raise
+                self.close()
+                return work()
+        except AWAY as error:
+            self._lost()
+            raise DatabaseAway from error
+
+    def _lost(self) -> None:
+        # Inside a transaction the connection is closed by whoever opened it.
+        if not self.peewee.in_transaction():
+            self.close()
+
+    def _execute(self, statement: Statement, params: tuple[object, ...]) -> list[Row]:
+        connection = self.peewee.connection()
+        with connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+            if statement.name not in connection.prepared:
+                if len(connection.prepared) >= MAX_PREPARED:
+                    cursor.execute("DEALLOCATE ALL")
+                    connection.prepared.clear()
+                cursor.execute(f"PREPARE {statement.name} AS {statement.sql}")
+                connection.prepared.add(statement.name)
+            places = ", ".join(["%s"] * len(params))
+            cursor.execute(f"EXECUTE {statement.name}" + (f" ({places})" if params else ""), params or None)
+            return cursor.fetchall() if cursor.description else []

@@ -1,0 +1,61 @@
+"""What the protos say of each RPC: who may call it, its route, what success is over HTTP."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from google.api import annotations_pb2
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from marketplace.common.v1 import options_pb2
+
+from servicekit.call import Caller
+from servicekit.errors import Forbidden, Unauthenticated
+
+PATH_FIELD = re.compile(r"{(\w+)}")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One RPC. `path_fields` are the fields of the request that stand in its path."""
+
+    name: str
+    anyone: bool
+    roles: frozenset[str]
+    path_fields: frozenset[str]
+    location: str
+
+    @classmethod
+    def of(cls, descriptor: MethodDescriptor) -> Method:
+        """Reads the options of an RPC. Raises ValueError for one that does not say who may call it."""
+        options = descriptor.GetOptions()
+        access = options.Extensions[options_pb2.access]
+        if access.anyone + access.signed_in + bool(access.roles) != 1:
+            raise ValueError(
+                f"{descriptor.full_name} must say who may call it: one of anyone, signed_in or roles in its"
+                " (marketplace.common.v1.access)"
+            )
+        rule = options.Extensions[annotations_pb2.http]
+        path = getattr(rule, rule.WhichOneof("pattern") or "get")
+        return cls(
+            name=descriptor.name,
+            anyone=access.anyone,
+            roles=frozenset(options_pb2.Role.Name(role).lower() for role in access.roles),
+            path_fields=frozenset(PATH_FIELD.findall(path)),
+            location=options.Extensions[options_pb2.success].location,
+        )
+
+    def admit(self, caller: Caller) -> None:
+        """Raises Unauthenticated or Forbidden for who may not call this."""
+        if self.anyone:
+            return
+        if caller.is_anonymous:
+            raise Unauthenticated
+        if self.roles and not self.roles & caller.roles:
+            needed = " or ".join(sorted(self.roles))
+            raise Forbidden(f"You need the role {needed} to do this")
+
+    def location_of(self, response: Message) -> str:
+        """The path of what was made."""
+        return PATH_FIELD.sub(lambda field: str(getattr(response, field[1])), self.location)

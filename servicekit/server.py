@@ -1,0 +1,157 @@
+"""A service's process from start to end: settings, migrations, gRPC with health, reflection and channelz, drain."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc
+import structlog
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_channelz.v1 import channelz
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from servicekit import logs, metrics
+from servicekit.database import Database
+from servicekit.identity import (
+    SERVICE_AUDIENCE,
+    SERVICE_ISSUER,
+    SERVICE_ROLES,
+    USER_ROLES,
+    FileKeys,
+    Issuer,
+    ServiceTokens,
+    Verifier,
+    keys_from,
+)
+from servicekit.migrations import migrate_when_reachable
+from servicekit.pipeline import Pipeline
+from servicekit.settings import ServiceSettings
+
+# How long those who ask for the health of a worker take to see that it is going down: Envoy's interval, and a bit.
+HEALTH_INTERVAL_SECONDS = 1.2
+
+OPTIONS = [
+    # A second start on a taken port fails instead of sharing it.
+    ("grpc.so_reuseport", 0),
+    ("grpc.enable_channelz", 1),
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.max_metadata_size", 32 * 1024),
+    ("grpc.absolute_max_metadata_size", 64 * 1024),
+    # Below every client's keepalive, or they are sent away for pinging too much.
+    ("grpc.http2.min_ping_interval_without_data_ms", 500),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
+
+
+class Background(Protocol):
+    """Work beside the calls, such as an outbox's relay."""
+
+    def start(self) -> None:
+        """Begins, in threads of its own."""
+        ...
+
+    def stop(self) -> None:
+        """Ends within a second or two."""
+        ...
+
+
+@dataclass(frozen=True)
+class Served:
+    """A service's own part of its process."""
+
+    servicer: object
+    descriptor: ServiceDescriptor
+    # The generated `add_…Servicer_to_server`.
+    register: Callable[[Any, grpc.Server], None]
+    background: Sequence[Background] = field(default=())
+
+
+def verifier_for(settings: ServiceSettings) -> Verifier:
+    """Believes people's tokens and the services' own, as the settings say."""
+    people = Issuer(settings.user_jwt_issuer, settings.user_jwt_audience, keys_from(settings.user_jwks), USER_ROLES)
+    services = Issuer(SERVICE_ISSUER, SERVICE_AUDIENCE, FileKeys(settings.service_jwks), SERVICE_ROLES)
+    return Verifier([people, services])
+
+
+def service_tokens(settings: ServiceSettings, service: str) -> ServiceTokens:
+    """What this service calls others with."""
+    return ServiceTokens(settings.service_signing_key.read_text(), service)
+
+
+def run(
+    settings: ServiceSettings, database_url: str, migrations: Path, build: Callable[[Database], Served]
+) -> None:
+    """Serves until SIGTERM or SIGINT, then drains. Ends the process with status 1 when it cannot serve."""
+    logs.configure(settings.log_level, settings.log_format, worker=settings.worker)
+    log = structlog.get_logger()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    database = Database(database_url)
+    if not migrate_when_reachable(database, migrations, stop):
+        return
+    served = build(database)
+    server = _serve(settings, served)
+    if server is None:
+        log.error("the address is taken", listen=settings.listen)
+        sys.exit(1)
+    for work in served.background:
+        work.start()
+    log.info("serving", listen=settings.listen)
+    stop.wait()
+    log.info("draining")
+    server.drain()
+    for work in served.background:
+        work.stop()
+    log.info("stopped")
+
+
+class _Server:
+    def __init__(self, server: grpc.Server, grace: float, health_of_all: health.HealthServicer) -> None:
+        self._server = server
+        self._grace = grace
+        self._health = health_of_all
+
+    def drain(self) -> None:
+        """Is no longer healthy first, so that nobody sends new calls; then finishes those under way."""
+        self._health.enter_graceful_shutdown()
+        threading.Event().wait(HEALTH_INTERVAL_SECONDS)
+        self._server.stop(self._grace).wait()
+
+
+def _serve(settings: ServiceSettings, served: Served) -> _Server | None:
+    """Starts to serve; None when the address is taken."""
+    server = grpc.server(
+        ThreadPoolExecutor(settings.rpc_threads, thread_name_prefix="rpc"),
+        options=OPTIONS,
+        maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
+    )
+    pipeline = Pipeline(verifier_for(settings))
+    served.register(pipeline.around(served.servicer, served.descriptor), server)
+    health_of_all = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_of_all, server)
+    names = (served.descriptor.full_name, health.SERVICE_NAME, channelz.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    channelz.add_channelz_servicer(server)
+    try:
+        server.add_insecure_port(settings.listen)
+    except RuntimeError:
+        return None
+    metrics.serve(*_split(settings.metrics_listen), settings.worker)
+    server.start()
+    for name in ("", served.descriptor.full_name):
+        health_of_all.set(name, health_pb2.HealthCheckResponse.SERVING)
+    return _Server(server, settings.shutdown_grace_seconds, health_of_all)
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host, int(port)

@@ -1,0 +1,65 @@
+"""Settings of a service's process, all from the environment; a wrong value is named at start."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{value!r} is not host:port")
+    return value
+
+
+def _addresses(value: str) -> str:
+    for address in value.split(","):
+        _address(address)
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Addresses = Annotated[str, AfterValidator(_addresses)]
+
+
+class ServiceSettings(BaseSettings):
+    """What every service has to know."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    listen: Address = Field(description="Where this worker serves gRPC: host:port.")
+    metrics_listen: Address = Field(description="Where this worker serves /metrics: host:port.")
+    worker: str = Field("0", description="The worker's name in logs and metrics.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is logged.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="JSON or lines for people; auto: JSON when not on a terminal."
+    )
+    rpc_threads: int = Field(4, ge=1, le=64, description="Threads that answer calls in a worker.")
+    max_concurrent_rpcs: int = Field(
+        128, ge=1, description="Calls that a worker takes at once, waiting ones included; more are told to come back."
+    )
+    shutdown_grace_seconds: float = Field(6, ge=0, description="How long a worker going down finishes its calls.")
+    user_jwks: str = Field(description="The public keys of people's tokens: a JWKS file or an http(s) URL.")
+    user_jwt_issuer: str = Field(description="The `iss` of people's tokens.")
+    user_jwt_audience: str = Field(description="The `aud` of people's tokens.")
+    service_jwks: Path = Field(description="The public keys of the services' own tokens: a JWKS file.")
+    service_signing_key: Path = Field(description="The private key of the services' own tokens: a PEM file.")
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(kind: type[S]) -> S:
+    """The settings from the environment. Ends the process with status 2 and a line for each variable that is wrong."""
+    try:
+        return kind()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            print(f"{name}: {problem['msg']}", file=sys.stderr)
+        sys.exit(2)

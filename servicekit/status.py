@@ -1,0 +1,102 @@
+"""The one place where an error becomes a gRPC status.
+
+gRPC callers get the canonical code, the message, and google.rpc.Status with ErrorInfo and BadRequest. The edge gets the
+HTTP status and the JSON body ready-made, in metadata of their own that never leaves it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from marketplace.common.v1.errors_pb2 import Error
+
+from servicekit.errors import MarketplaceError, Violation, spec_of
+
+DOMAIN = "marketplace"
+DETAILS_KEY = "grpc-status-details-bin"
+EDGE_STATUS_KEY = "x-error-status"
+EDGE_BODY_KEY = "x-error-body"
+# Metadata of more than some 30 KiB is refused on the way; there are two copies of the details, and ASCII escapes.
+MAX_BODY_BYTES = 8_000
+RETRY_AFTER_SECONDS = 1
+RETRYABLE = frozenset(("UNAVAILABLE", "RATE_LIMITED"))
+
+GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+@dataclass(frozen=True)
+class Status:
+    """How an error is told over gRPC."""
+
+    code: grpc.StatusCode
+    message: str
+    # For the edge alone.
+    edge_metadata: tuple[tuple[str, str], ...]
+    trailing_metadata: tuple[tuple[str, str | bytes], ...]
+
+
+def from_error(error: MarketplaceError) -> Status:
+    """The status of an error. Violations beyond what metadata can carry are left out, the last ones first."""
+    spec = spec_of(error.code)
+    violations = list(error.violations)
+    body = _body(error, violations)
+    while len(body) > MAX_BODY_BYTES and violations:
+        violations = violations[: len(violations) * 3 // 4]
+        body = _body(error, violations)
+    edge = [(EDGE_STATUS_KEY, str(spec.http)), (EDGE_BODY_KEY, body)]
+    if error.code in RETRYABLE:
+        edge.append(("retry-after", str(RETRY_AFTER_SECONDS)))
+    details = (DETAILS_KEY, _details(error, spec.grpc, violations))
+    return Status(GRPC_CODES[spec.grpc], error.message, tuple(edge), (details,))
+
+
+def to_error(error: grpc.RpcError) -> MarketplaceError:
+    """What another service said, to be said again: the reverse of `from_error`.
+
+    What says that the other is away, busy or slow becomes UNAVAILABLE or DEADLINE_EXCEEDED; what is unclear, INTERNAL.
+    """
+    code = error.code()
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS_KEY:
+            return _from_details(status_pb2.Status.FromString(value))
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED):
+        return MarketplaceError("UNAVAILABLE")
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return MarketplaceError("DEADLINE_EXCEEDED")
+    return MarketplaceError("INTERNAL")
+
+
+def _body(error: MarketplaceError, violations: list[Violation]) -> str:
+    body: dict[str, object] = {"error": error.message, "code": error.code}
+    if violations:
+        body["details"] = [{"field": violation.field, "message": violation.message} for violation in violations]
+    return json.dumps(body)
+
+
+def _details(error: MarketplaceError, code: code_pb2.Code, violations: list[Violation]) -> bytes:
+    status = status_pb2.Status(code=code, message=error.message)
+    status.details.append(_pack(error_details_pb2.ErrorInfo(reason=error.code, domain=DOMAIN)))
+    if violations:
+        bad_request = error_details_pb2.BadRequest()
+        for violation in violations:
+            bad_request.field_violations.add(field=violation.field, description=violation.message)
+        status.details.append(_pack(bad_request))
+    return status.SerializeToString()
+
+
+def _pack(detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    return packed
+
+
+def _from_details(status: status_pb2.Status) -> MarketplaceError:
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details:
+        if detail.Unpack(info) and info.domain == DOMAIN and info.reason in Error.Code.keys():
+            return MarketplaceError(info.reason, status.message)
+    return MarketplaceError("INTERNAL")

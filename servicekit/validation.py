@@ -1,0 +1,123 @@
+"""Brings the texts of a request into shape and holds it against the bounds that its proto names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import Any
+
+import protovalidate
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from marketplace.common.v1.options_pb2 import Normalize
+from marketplace.common.v1.options_pb2 import normalize as normalize_option
+from servicekit import text
+from servicekit.errors import InvalidArgument, NotFound, Violation
+
+MAX_VIOLATIONS = 50
+CONTROLS_MESSAGE = "must not contain control characters other than newline and tab"
+
+_validator = protovalidate.Validator()
+
+
+def check(request: Message, path_fields: frozenset[str] = frozenset()) -> None:
+    """Normalises a request in place, then checks it.
+
+    Raises InvalidArgument with every violation. When all that is wrong is an id among `path_fields`, the fields that
+    stand in the RPC's path, there can be no such thing: NotFound, named after the field.
+    """
+    violations = list(_normalize(request, ""))
+    missing: str | None = None
+    for found in _validator.collect_violations(request):
+        violation = found.proto
+        names = [element.field_name for element in violation.field.elements] if violation.field else []
+        if violation.rule_id.startswith("string.uuid") and names and names[0] in path_fields:
+            missing = missing or names[0]
+        else:
+            violations.append(Violation(_json_path(request.DESCRIPTOR, violation), violation.message))
+    if violations:
+        raise InvalidArgument(violations[:MAX_VIOLATIONS])
+    if missing:
+        raise NotFound(missing.removesuffix("_id").capitalize())
+
+
+def _json_path(descriptor: Descriptor, violation: Any) -> str:
+    """The path of what is wrong as a client wrote it: `packages[0].deliveryDays`.
+
+    A rule on a whole message blames the field that its id begins with: `min_price.at_most_max_price`.
+    """
+    if not violation.field or not violation.field.elements:
+        blamed = descriptor.fields_by_name.get(violation.rule_id.partition(".")[0])
+        return blamed.json_name if blamed else ""
+    path = ""
+    for element in violation.field.elements:
+        field = descriptor.fields_by_name[element.field_name]
+        path += ("." if path else "") + field.json_name
+        if element.subscript:
+            path += f"[{element.subscript.value}]"
+        descriptor = field.message_type
+    return path
+
+
+# Normalises one field of a message in place, given the path of the message; yields what cannot be normalised.
+_Step = Callable[[Message, str], Iterator[Violation]]
+
+
+def _normalize(message: Message, path: str) -> Iterator[Violation]:
+    for step in _steps(message.DESCRIPTOR):
+        yield from step(message, path)
+
+
+@cache
+def _steps(descriptor: Descriptor) -> tuple[_Step, ...]:
+    """What there is to do for a message, found out once a type."""
+    steps: list[_Step] = []
+    for field in descriptor.fields:
+        if field.type == FieldDescriptor.TYPE_STRING:
+            steps.append(_texts(field) if field.is_repeated else _text(field))
+        elif field.type == FieldDescriptor.TYPE_MESSAGE and field.message_type.file.package.startswith("marketplace."):
+            steps.append(_messages(field))
+    return tuple(steps)
+
+
+def _text(field: FieldDescriptor) -> _Step:
+    lower = field.GetOptions().Extensions[normalize_option].lower_case
+
+    def step(message: Message, path: str) -> Iterator[Violation]:
+        value = getattr(message, field.name)
+        if not value:
+            return
+        if text.has_controls(value):
+            yield Violation(path + field.json_name, CONTROLS_MESSAGE)
+        changed = text.normalize(value)
+        setattr(message, field.name, changed.lower() if lower else changed)
+
+    return step
+
+
+def _texts(field: FieldDescriptor) -> _Step:
+    option: Normalize = field.GetOptions().Extensions[normalize_option]
+
+    def step(message: Message, path: str) -> Iterator[Violation]:
+        values = getattr(message, field.name)
+        changed: Iterable[str] = [text.normalize(value) for value in values]
+        for index, value in enumerate(values):
+            if text.has_controls(value):
+                yield Violation(f"{path}{field.json_name}[{index}]", CONTROLS_MESSAGE)
+        if option.lower_case:
+            changed = [value.lower() for value in changed]
+        values[:] = dict.fromkeys(changed) if option.unique else changed
+
+    return step
+
+
+def _messages(field: FieldDescriptor) -> _Step:
+    def step(message: Message, path: str) -> Iterator[Violation]:
+        if field.is_repeated:
+            for index, child in enumerate(getattr(message, field.name)):
+                yield from _normalize(child, f"{path}{field.json_name}[{index}].")
+        elif message.HasField(field.name):
+            yield from _normalize(getattr(message, field.name), f"{path}{field.json_name}.")
+
+    return step
