@@ -1,0 +1,93 @@
+# The front door. `make help` lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONPATH := $(CURDIR):$(CURDIR)/generated
+
+# Read by the stack and by `make token`; say `make run PORT=9090 DATA_DIR=/srv/marketplace`.
+export PORT DATA_DIR
+
+CODE := deploy edge gig_service order_service review_service servicekit protos tests
+
+.PHONY: help
+help: ## Lists the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: install ## Starts the whole marketplace on this machine; Ctrl-C stops it. PORT=8080 DATA_DIR=.data
+	@$(BIN)/python -m deploy.local run
+
+.PHONY: token
+token: install ## Prints a token: ROLE=seller,buyer NAME=webdev_pro
+	@$(BIN)/python -m edge.tokens --role '$(ROLE)' --name '$(NAME)'
+
+.PHONY: doctor
+doctor: install ## Checks whether this machine can run the marketplace, and says what to do where it cannot.
+	@$(BIN)/python -m deploy.local doctor
+
+.PHONY: test
+test: install-dev ## Runs all tests, with a PostgreSQL, services and an Envoy of their own. ARGS='-k words'
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: install-dev ## Checks style, types, imports and protos.
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/buf format --diff --exit-code protos
+	$(BIN)/python protos/check.py
+
+.PHONY: format
+format: install-dev ## Formats the code and the protos.
+	$(BIN)/ruff check --fix-only $(CODE)
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/buf format --write protos
+
+.PHONY: generate
+generate: install-dev ## Writes everything that is derived from the protos into generated/.
+	@$(BIN)/python protos/generate.py generated
+
+.PHONY: check-generated
+check-generated: install-dev ## Fails when generated/ is not what `make generate` would write.
+	@scratch=$$(mktemp -d) && $(BIN)/python protos/generate.py $$scratch/generated \
+	  && diff -r -x __pycache__ generated $$scratch/generated && rm -r $$scratch && echo "generated/ is up to date" \
+	  || { rm -rf $$scratch; echo "generated/ is stale: run make generate" >&2; exit 1; }
+
+.PHONY: lock
+lock: install-dev ## Resolves the dependencies of pyproject.toml anew into the lock files.
+	$(BIN)/uv pip compile $(LOCK) -o requirements.lock
+	$(BIN)/uv pip compile $(LOCK) --group dev -o requirements-dev.lock
+
+LOCK := pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --custom-compile-command "make lock"
+
+.PHONY: clean
+clean: ## Removes the environment and caches; your data in DATA_DIR stays.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment, from the lock files with their hashes. It is made anew when they change.
+.PHONY: install install-dev
+install: $(VENV)/installed
+install-dev: $(VENV)/installed-dev
+
+$(VENV)/installed: requirements.lock | $(BIN)/python
+	@$(INSTALL)
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.lock | $(BIN)/python
+	@$(INSTALL)
+	@touch $@ $(VENV)/installed
+
+INSTALL = echo "Installing what $< pins; the first time takes a minute or two." \
+  && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Say make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo "Python's venv module is needed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
