@@ -21,7 +21,7 @@ from prometheus_client import Counter, Gauge
 from psycopg2.extras import Json
 
 from servicekit.database import Database, DatabaseAway, Row, Statement
-from servicekit.errors import DeadlineExceeded, Unavailable
+from servicekit.errors import MarketplaceError
 
 # For a service's migration, which must always do the same: never changed, only followed by another.
 SCHEMA_1 = """
@@ -69,11 +69,13 @@ MEASURE_SECONDS = 1.0
 FIRST_BACKOFF_SECONDS = 0.2
 MAX_BACKOFF_SECONDS = 5.0
 STOP_SECONDS = 1.0
+# What a receiver that is away, or too busy, is known by.
+AWAY = frozenset(("UNAVAILABLE", "DEADLINE_EXCEEDED"))
 
-PENDING = Gauge("outbox_pending", "Rows that wait in the outbox", ["topic"])
-OLDEST = Gauge("outbox_oldest_seconds", "Age of the oldest row in the outbox", ["topic"])
-DELIVERED = Counter("outbox_delivered", "Rows delivered by this worker", ["topic"])
-FAILED = Counter("outbox_failed", "Attempts of this worker that failed", ["topic"])
+PENDING = Gauge("marketplace_outbox_pending", "Rows that wait in the outbox", ["topic"])
+OLDEST = Gauge("marketplace_outbox_oldest_seconds", "Age of the oldest row in the outbox", ["topic"])
+DELIVERED = Counter("marketplace_outbox_delivered_total", "Rows delivered by this worker", ["topic"])
+FAILED = Counter("marketplace_outbox_failed_total", "Attempts of this worker that failed", ["topic"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +210,10 @@ def backoff(attempts: int, *, away: bool) -> timedelta:
     A row that its receiver refuses rests longer each time. When the receiver is away every row is as good a probe as
     any other, a worker sends one a round, and all should go out promptly when it is back: they rest one round alone.
     """
-    longest = FIRST_BACKOFF_SECONDS if away else min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(attempts, 10))
-    return timedelta(seconds=longest * random.uniform(0.5, 1.0))
+    doubled = FIRST_BACKOFF_SECONDS * 2.0 ** min(attempts, 10)
+    longest = FIRST_BACKOFF_SECONDS if away else min(MAX_BACKOFF_SECONDS, doubled)
+    return timedelta(seconds=longest * random.uniform(0.5, 1.0))  # noqa: S311  # jitter is no secret
 
 
 def _is_away(error: Exception) -> bool:
-    return isinstance(error, (Unavailable, DeadlineExceeded))
+    return isinstance(error, MarketplaceError) and error.code in AWAY

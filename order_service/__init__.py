@@ -1,0 +1,1 @@
+"""Orders: what buyers bought, at which terms, and where each stands."""

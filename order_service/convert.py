@@ -1,0 +1,63 @@
+"""Orders on their way out: domain to proto."""
+
+from collections.abc import Iterable
+
+from marketplace.order.v1 import order_pb2
+
+from order_service.domain.lifecycle import Action
+from order_service.domain.order import Order, Status
+from servicekit.times import to_timestamp
+
+
+def to_statuses(number: order_pb2.Order.Status) -> tuple[Status, ...]:
+    """The states that a filter lets through: all of them when it is not given, none for one that no order is in."""
+    if number == order_pb2.Order.STATUS_UNSPECIFIED:
+        return tuple(Status)
+    name = order_pb2.Order.Status.Name(number)
+    return tuple(status for status in Status if status == name)
+
+
+def to_order(order: Order, actions: Iterable[Action]) -> order_pb2.Order:
+    """The whole order, with what the caller may do."""
+    return order_pb2.Order(
+        order_id=str(order.id),
+        gig_id=str(order.gig_id),
+        gig_title=order.gig_title,
+        package=order.package_title,
+        price=float(order.price),
+        status=order.status,
+        due_date=to_timestamp(order.due_at),
+        package_id=str(order.package_id),
+        currency=order.currency,
+        requirements=order.requirements,
+        buyer_id=str(order.buyer_id),
+        seller_id=str(order.seller_id),
+        revisions_left=order.revisions_left,
+        actions=actions,
+        created_at=to_timestamp(order.created_at),
+        updated_at=to_timestamp(order.updated_at),
+    )
+
+
+def to_placed(order: Order) -> order_pb2.PlaceOrderResponse:
+    """What the placing answers."""
+    return order_pb2.PlaceOrderResponse(
+        order_id=str(order.id),
+        gig_id=str(order.gig_id),
+        gig_title=order.gig_title,
+        package=order.package_title,
+        price=float(order.price),
+        status=order.status,
+        due_date=to_timestamp(order.due_at),
+    )
+
+
+def to_description(order: Order) -> order_pb2.DescribeOrderResponse:
+    """What other services may know."""
+    return order_pb2.DescribeOrderResponse(
+        order_id=str(order.id),
+        gig_id=str(order.gig_id),
+        buyer_id=str(order.buyer_id),
+        seller_id=str(order.seller_id),
+        status=order.status,
+    )

@@ -1,0 +1,1 @@
+"""The rules of orders: values in, values out, no I/O."""

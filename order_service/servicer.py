@@ -1,0 +1,98 @@
+"""OrderService's RPCs. What surrounds each of them is in servicekit.pipeline."""
+
+from datetime import datetime
+from uuid import UUID
+
+from marketplace.order.v1 import order_pb2
+
+from order_service import convert
+from order_service.domain.lifecycle import Action, move, open_actions
+from order_service.domain.listing import scope_of
+from order_service.domain.order import Order, Party, Wish, place
+from order_service.domain.payment import Provider, check_method
+from order_service.gigs import Gigs
+from order_service.store import START, PageKey, Store
+from servicekit import paging
+from servicekit.call import Call
+from servicekit.ids import new_id
+
+ActionRequest = (
+    order_pb2.AcceptOrderRequest
+    | order_pb2.DeclineOrderRequest
+    | order_pb2.CancelOrderRequest
+    | order_pb2.DeliverOrderRequest
+    | order_pb2.ReviseOrderRequest
+    | order_pb2.CompleteOrderRequest
+)
+
+
+class OrderServicer:
+    """Answers the RPCs of `marketplace.order.v1.OrderService`."""
+
+    def __init__(self, store: Store, gigs: Gigs, *, payments: Provider, currency: str) -> None:
+        self._store = store
+        self._gigs = gigs
+        self._payments = payments
+        self._currency = currency
+
+    def PlaceOrder(self, request: order_pb2.PlaceOrderRequest, call: Call) -> order_pb2.PlaceOrderResponse:
+        check_method(request.payment_method, self._payments)
+        offer = self._gigs.offer(UUID(request.package_id))
+        wish = Wish(call.user_id, request.requirements, request.payment_method)
+        order = self._store.place(lambda now: place(new_id(), offer, wish, currency=self._currency, now=now))
+        return convert.to_placed(order)
+
+    def GetOrder(self, request: order_pb2.GetOrderRequest, call: Call) -> order_pb2.GetOrderResponse:
+        reading = self._store.get(UUID(request.order_id))
+        return order_pb2.GetOrderResponse(order=_seen(*reading, call))
+
+    def ListOrders(self, request: order_pb2.ListOrdersRequest, call: Call) -> order_pb2.ListOrdersResponse:
+        scope = scope_of(request.role, is_admin=call.caller.is_admin)
+        key = paging.decode(request, datetime.fromisoformat, UUID)
+        size = paging.page_size(request.page_size)
+        statuses = convert.to_statuses(request.status)
+        after = PageKey(*key) if key else START
+        found = self._store.page(scope, call.user_id, statuses=statuses, after=after, limit=size + 1)
+        response = order_pb2.ListOrdersResponse(results=[_seen(*reading, call) for reading in found[:size]])
+        if len(found) > size:
+            last = found[size - 1].order
+            response.next_page_token = paging.encode(request, PageKey(last.created_at, last.id))
+        return response
+
+    def AcceptOrder(self, request: order_pb2.AcceptOrderRequest, call: Call) -> order_pb2.AcceptOrderResponse:
+        return order_pb2.AcceptOrderResponse(order=self._move(Action.ACCEPT, request, call))
+
+    def DeclineOrder(self, request: order_pb2.DeclineOrderRequest, call: Call) -> order_pb2.DeclineOrderResponse:
+        return order_pb2.DeclineOrderResponse(order=self._move(Action.DECLINE, request, call))
+
+    def CancelOrder(self, request: order_pb2.CancelOrderRequest, call: Call) -> order_pb2.CancelOrderResponse:
+        return order_pb2.CancelOrderResponse(order=self._move(Action.CANCEL, request, call))
+
+    def DeliverOrder(self, request: order_pb2.DeliverOrderRequest, call: Call) -> order_pb2.DeliverOrderResponse:
+        return order_pb2.DeliverOrderResponse(order=self._move(Action.DELIVER, request, call))
+
+    def ReviseOrder(self, request: order_pb2.ReviseOrderRequest, call: Call) -> order_pb2.ReviseOrderResponse:
+        return order_pb2.ReviseOrderResponse(order=self._move(Action.REVISE, request, call))
+
+    def CompleteOrder(self, request: order_pb2.CompleteOrderRequest, call: Call) -> order_pb2.CompleteOrderResponse:
+        return order_pb2.CompleteOrderResponse(order=self._move(Action.COMPLETE, request, call))
+
+    def DescribeOrder(self, request: order_pb2.DescribeOrderRequest, call: Call) -> order_pb2.DescribeOrderResponse:
+        return convert.to_description(self._store.get(UUID(request.order_id)).order)
+
+    def _move(self, action: Action, request: ActionRequest, call: Call) -> order_pb2.Order:
+        """Every action is this: lock, decide by the table, store with its history."""
+        order = self._store.change(
+            UUID(request.order_id),
+            lambda order, now: move(order, action, _parties(order, call), now=now, message=request.message),
+        )
+        return _seen(order, order.updated_at, call)
+
+
+def _parties(order: Order, call: Call) -> frozenset[Party]:
+    return order.parties(call.user_id, is_admin=call.caller.is_admin)
+
+
+def _seen(order: Order, now: datetime, call: Call) -> order_pb2.Order:
+    """The order as this caller sees it at this moment."""
+    return convert.to_order(order, open_actions(order, _parties(order, call), now))

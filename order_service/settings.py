@@ -1,0 +1,21 @@
+"""Settings of an OrderService process."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from order_service.domain.currency import check_currency
+from order_service.domain.payment import Provider
+from servicekit.settings import Addresses, ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """What OrderService has to know beside what every service does."""
+
+    order_database_url: str = Field(description="OrderService's database: a libpq URL.")
+    gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port,host:port.")
+    currency: Annotated[str, AfterValidator(check_currency)] = Field(
+        "USD", description="The deployment's one currency: ISO 4217, with two decimals."
+    )
+    # Without a default, so that a lost setting never gives work away.
+    payments: Provider = Field(description="Who handles payments: `stripe`, or `sandbox`, which moves no money.")

@@ -1,0 +1,171 @@
+"""Orders and their history in PostgreSQL: the models, and every statement."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import peewee
+
+from order_service.domain.listing import Scope
+from order_service.domain.order import Change, Order, Status
+from servicekit.clock import Clock
+from servicekit.database import Database, Row, Statement
+from servicekit.errors import NotFound
+
+
+class OrderRow(peewee.Model):
+    """A row of `orders`; its columns are the fields of domain.order.Order."""
+
+    id = peewee.UUIDField(primary_key=True)
+    version = peewee.IntegerField()
+    status = peewee.TextField()
+    buyer_id = peewee.UUIDField()
+    seller_id = peewee.UUIDField()
+    gig_id = peewee.UUIDField()
+    gig_title = peewee.TextField()
+    package_id = peewee.UUIDField()
+    package_title = peewee.TextField()
+    price = peewee.DecimalField(max_digits=12, decimal_places=2)
+    currency = peewee.TextField()
+    delivery_days = peewee.IntegerField()
+    revisions_left = peewee.IntegerField()
+    requirements = peewee.TextField()
+    payment_method = peewee.TextField()
+    due_at = peewee.DateTimeField()
+    first_delivered_at = peewee.DateTimeField(null=True)
+    created_at = peewee.DateTimeField()
+    updated_at = peewee.DateTimeField()
+
+    class Meta:
+        table_name = "orders"
+
+
+class EventRow(peewee.Model):
+    """A row of `order_events`: the change that led to the order's `version`."""
+
+    order_id = peewee.UUIDField()
+    version = peewee.IntegerField()
+    at = peewee.DateTimeField()
+    by = peewee.TextField()
+    action = peewee.TextField()
+    came_from = peewee.TextField(null=True)
+    went_to = peewee.TextField()
+    message = peewee.TextField()
+
+    class Meta:
+        table_name = "order_events"
+        primary_key = peewee.CompositeKey("order_id", "version")
+
+
+# By name, not `*`: a prepared statement must not notice a column that a newer version adds.
+COLUMNS = ", ".join(field.name for field in fields(Order))
+READING = f"SELECT {COLUMNS}, (SELECT app_now()) AS now FROM orders"  # noqa: S608  # our own column names
+ONE = Statement(f"{READING} WHERE id = $1")
+ONE_LOCKED = Statement(f"{ONE.sql} FOR UPDATE")
+
+
+def _page(whose: str) -> str:
+    """A page of orders older than the one at ($3, $4), newest first, $5 at most, in one of the states $2."""
+    return f"""
+        {READING} WHERE {whose} AND status = ANY ($2::text[])
+        AND (created_at, id) < ($3::timestamptz, $4::uuid)
+        ORDER BY created_at DESC, id DESC LIMIT $5::integer
+    """
+
+
+# For admins; $1 has no meaning there, but every page takes the same parameters.
+EVERYONE = "$1::uuid IS NOT NULL"
+PAGES = {
+    Scope.BOUGHT: Statement(_page("buyer_id = $1::uuid")),
+    Scope.SOLD: Statement(_page("seller_id = $1::uuid")),
+    # Nobody buys from themselves, so the two halves have nothing in common.
+    Scope.OWN: Statement(f"""
+        ({_page("buyer_id = $1::uuid")}) UNION ALL ({_page("seller_id = $1::uuid")})
+        ORDER BY created_at DESC, id DESC LIMIT $5::integer
+    """),
+    Scope.ALL: Statement(_page(EVERYONE)),
+}
+
+
+class PageKey(NamedTuple):
+    """Where a page ended: when its last order was placed (aware), and that order's id."""
+
+    created_at: datetime
+    id: UUID
+
+
+class Reading(NamedTuple):
+    """An order and the time at which it was read (aware, UTC), which is what tells whether it is overdue."""
+
+    order: Order
+    now: datetime
+
+
+# Newer than every order.
+START = PageKey(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+
+
+class Store:
+    """OrderService's database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._clock = Clock(database)
+
+    def place(self, make: Callable[[datetime], Change]) -> Order:
+        """Stores the new order that `make` makes of the present time, and the first row of its history."""
+        with self._database.transaction():
+            change = make(self._clock.now())
+            OrderRow.insert(asdict(change.order)).execute(self._database.peewee)
+            self._write_event(change)
+        return change.order
+
+    def change(self, order_id: UUID, decide: Callable[[Order, datetime], Change]) -> Order:
+        """Stores what `decide` makes of the order and the present time, and the row of its history.
+
+        The order is locked meanwhile, so of two at once the second decides upon what the first has left. What `decide`
+        raises goes through, and nothing is written. Raises NotFound("Order").
+        """
+        with self._database.transaction():
+            change = decide(*_found(self._database.fetch_one(ONE_LOCKED, order_id)))
+            changed = asdict(change.order)
+            OrderRow.update(changed).where(OrderRow.id == changed.pop("id")).execute(self._database.peewee)
+            self._write_event(change)
+        return change.order
+
+    def get(self, order_id: UUID) -> Reading:
+        """The order as it is now. Raises NotFound("Order")."""
+        return _found(self._database.fetch_one(ONE, order_id))
+
+    def page(
+        self, scope: Scope, user_id: UUID, *, statuses: Sequence[Status], after: PageKey, limit: int
+    ) -> list[Reading]:
+        """The newest `limit` orders of this scope that are older than `after` and in one of these states."""
+        states = [str(status) for status in statuses]
+        return [_to_reading(row) for row in self._database.fetch_all(PAGES[scope], user_id, states, *after, limit)]
+
+    def _write_event(self, change: Change) -> None:
+        event = change.event
+        EventRow.insert(
+            order_id=change.order.id,
+            version=change.order.version,
+            at=event.at,
+            by=event.by,
+            action=event.action,
+            came_from=event.came_from,
+            went_to=event.to,
+            message=event.message,
+        ).execute(self._database.peewee)
+
+
+def _found(row: Row | None) -> Reading:
+    if row is None:
+        raise NotFound("Order")
+    return _to_reading(row)
+
+
+def _to_reading(row: Row) -> Reading:
+    now = row.pop("now")
+    return Reading(Order(**{**row, "status": Status(row["status"])}), now)

@@ -1,0 +1,38 @@
+"""What ReviewService asks of GigService, and tells it."""
+
+from uuid import UUID
+
+from marketplace.gig.v1 import gig_pb2
+from marketplace.gig.v1.gig_pb2_grpc import GigServiceStub
+
+from review_service.domain.review import Gig
+from servicekit.clients import Client, channel
+from servicekit.identity import ServiceTokens
+from servicekit.outbox import Message
+
+
+class Gigs:
+    """GigService, as far as reviews need it."""
+
+    def __init__(self, addresses: str, tokens: ServiceTokens) -> None:
+        self._client = Client(tokens)
+        self._stub = GigServiceStub(channel(addresses))
+
+    def describe(self, gig_id: UUID) -> Gig:
+        """Whose the gig is and whether everyone sees it. Raises NotFound("Gig"), also for a deleted one."""
+        found = self._client.call(self._stub.DescribeGig, gig_pb2.DescribeGigRequest(gig_id=str(gig_id)))
+        return Gig(
+            id=UUID(found.gig_id),
+            seller_id=UUID(found.seller_id),
+            is_active=found.status == gig_pb2.Gig.ACTIVE,
+        )
+
+    def apply_rating(self, message: Message) -> None:
+        """Tells what the gig's reviews come to, as the outbox has it: `{"count": …, "total": …}`."""
+        request = gig_pb2.ApplyRatingRequest(
+            gig_id=message.key,
+            version=message.version,
+            review_count=message.payload["count"],
+            rating_sum=message.payload["total"],
+        )
+        self._client.call(self._stub.ApplyRating, request)

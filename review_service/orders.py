@@ -1,0 +1,29 @@
+"""What ReviewService asks of OrderService."""
+
+from uuid import UUID
+
+from marketplace.order.v1 import order_pb2
+from marketplace.order.v1.order_pb2_grpc import OrderServiceStub
+
+from review_service.domain.review import Order
+from servicekit.clients import Client, channel
+from servicekit.identity import ServiceTokens
+
+
+class Orders:
+    """OrderService, as far as reviews need it."""
+
+    def __init__(self, addresses: str, tokens: ServiceTokens) -> None:
+        self._client = Client(tokens)
+        self._stub = OrderServiceStub(channel(addresses))
+
+    def describe(self, order_id: UUID) -> Order:
+        """Whose the order is and where it stands. Raises NotFound("Order")."""
+        request = order_pb2.DescribeOrderRequest(order_id=str(order_id))
+        found = self._client.call(self._stub.DescribeOrder, request)
+        return Order(
+            id=UUID(found.order_id),
+            gig_id=UUID(found.gig_id),
+            buyer_id=UUID(found.buyer_id),
+            status=order_pb2.Order.Status.Name(found.status),
+        )

@@ -1,0 +1,13 @@
+"""Settings of a ReviewService process."""
+
+from pydantic import Field
+
+from servicekit.settings import Addresses, ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """What ReviewService has to know beside what every service does."""
+
+    review_database_url: str = Field(description="ReviewService's database: a libpq URL.")
+    gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port,host:port.")
+    order_service_addresses: Addresses = Field(description="The workers of OrderService: host:port,host:port.")
