@@ -1,0 +1,1 @@
+"""How the marketplace is put on machines."""

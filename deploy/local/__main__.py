@@ -1,0 +1,68 @@
+"""`python -m deploy.local run|doctor|status`."""
+
+import argparse
+import sys
+
+from pydantic import ValidationError
+
+from deploy.local.control import process_states
+from deploy.local.layout import Layout
+from deploy.local.preflight import PreflightError, checks, exclusive
+from deploy.local.run import run, say
+from deploy.local.settings import StackSettings, explain
+
+
+def doctor(settings: StackSettings) -> int:
+    """Show every check of the start; 1 when one of them fails. A stack that runs here is in its own way."""
+    layout = Layout.of(settings.data_dir)
+    failed = False
+    for check in checks(settings, layout):
+        try:
+            say(f"ok      {check.name:<12} {check.look()}")
+        except PreflightError as problem:
+            failed = True
+            say(f"FAILED  {check.name:<12} {problem}")
+    try:
+        with exclusive(layout):
+            say(f"ok      {'lock':<12} no other stack uses this folder")
+    except PreflightError as problem:
+        failed = True
+        say(f"FAILED  {'lock':<12} {problem}")
+    return int(failed)
+
+
+def status(settings: StackSettings) -> int:
+    """List the processes of the stack on this DATA_DIR; 1 when there is none."""
+    states = process_states(Layout.of(settings.data_dir).supervisor_socket)
+    if states is None:
+        say(f"no stack is running on {settings.data_dir}")
+        return 1
+    for process in states:
+        say(f"{process.name:<12} {process.state:<10} {process.description}")
+    return 0
+
+
+def main() -> int:
+    """0 when all went well, 1 when the stack could not do it, 2 when it was asked wrongly."""
+    commands = {"run": run, "doctor": doctor, "status": status}
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.local",
+        description="The whole marketplace on one machine, for development. Settings come from the environment.",
+    )
+    parser.add_argument(
+        "command",
+        choices=commands,
+        help="run: start everything and stay; doctor: show what a start would look at; status: list the processes",
+    )
+    command = parser.parse_args().command
+    try:
+        settings = StackSettings()
+    except ValidationError as error:
+        for line in explain(error):
+            sys.stderr.write(f"Cannot start: {line}\n")
+        return 2
+    return commands[command](settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

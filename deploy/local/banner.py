@@ -1,0 +1,66 @@
+"""What a newcomer reads when the stack is up."""
+
+import shlex
+
+from deploy.local.layout import Layout
+from deploy.local.settings import StackSettings
+from deploy.local.supervise import ROOT, addresses
+from edge.tokens import DEFAULT_DATA_DIR
+
+_GIG = (
+    '{"title": "Professional Website Development", "description": "I will build you a responsive website",\n'
+    '        "categoryId": "3fa85f64-5717-4562-b3fc-2c963f66afa6", "tags": ["frontend", "web"],\n'
+    '        "packages": [{"title": "Basic Website", "description": "5-page site", "price": 500, "deliveryDays": 14,\n'
+    '                      "features": ["Responsive Design", "Contact Form"]}]}'
+)
+
+
+def banner(settings: StackSettings, layout: Layout, seconds: float) -> str:
+    """Where everything is, and a command that works as pasted."""
+    data = shlex.quote(str(layout.data_dir))
+    facts = {
+        "Edge": f"{settings.edge_url}",
+        **{f"gRPC {service}": " ".join(addresses(settings, service)) for service in settings.workers},
+        "Data": f"{layout.data_dir}   (to wipe it: stop, then rm -rf {data})",
+        "Logs": str(layout.logs),
+        "Payments": "sandbox: no money moves" if settings.payments == "sandbox" else settings.payments,
+    }
+    lines = [f"  {name:<12}{value}" for name, value in facts.items()]
+    rule = "─" * 100
+    return "\n".join(
+        [
+            rule,
+            f"The marketplace is up after {seconds:.1f} s. It is for development: {_warning(settings)}.",
+            "",
+            *lines,
+            "",
+            *_first_command(settings, layout),
+            "",
+            "Ctrl-C stops everything and keeps the data.",
+            rule,
+        ]
+    )
+
+
+def _warning(settings: StackSettings) -> str:
+    if settings.user_jwks is None:
+        return "whoever reads DATA_DIR can be any user"
+    return "everything runs on this one machine"
+
+
+def _first_command(settings: StackSettings, layout: Layout) -> list[str]:
+    if settings.user_jwks is not None:
+        return [
+            f"  Read the categories (users' tokens come from {settings.user_jwt_issuer}):",
+            "",
+            f"  curl -s {settings.edge_url}/api/categories",
+        ]
+    folder = [] if layout.data_dir == ROOT / DEFAULT_DATA_DIR else [f"DATA_DIR={layout.data_dir}"]
+    token = shlex.join(["make", "-s", "-C", str(ROOT), "token", "ROLE=seller", "NAME=webdev_pro", *folder])
+    return [
+        "  Offer a gig, from another terminal:",
+        "",
+        f'  curl -s {settings.edge_url}/api/gigs -H "Authorization: Bearer $({token})" \\',
+        "    -H 'Content-Type: application/json' \\",
+        f"    -d '{_GIG}'",
+    ]

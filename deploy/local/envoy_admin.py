@@ -1,0 +1,60 @@
+"""What the stack asks the edge: whether it answers, whether its upstreams are healthy, to take no more work."""
+
+import http.client
+import json
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+_TIMEOUT_SECONDS = 1.0
+
+
+def edge_answers(edge_url: str) -> bool:
+    """Whether a public read goes all the way through to a service and its database."""
+    status, _ = _request("GET", urlsplit(edge_url).netloc, "/api/categories")
+    return status == 200
+
+
+def healthy_workers(admin_port: int) -> int | None:
+    """How many upstream addresses Envoy would send a request to; `None` while its admin page does not answer."""
+    status, body = _request("GET", _admin(admin_port), "/clusters?format=json")
+    if status != 200:
+        return None
+    clusters: list[dict[str, Any]] = json.loads(body).get("cluster_statuses", [])
+    hosts = [host for cluster in clusters for host in cluster.get("host_statuses", [])]
+    return sum("socket_address" in host["address"] and _healthy(host["health_status"]) for host in hosts)
+
+
+def _healthy(health: dict[str, Any]) -> bool:
+    return health.get("eds_health_status") == "HEALTHY" and len(health) == 1
+
+
+def drain(admin_port: int) -> None:
+    """Have Envoy close each connection after the answer that is under way. It says nothing when Envoy is away."""
+    _request("POST", _admin(admin_port), "/drain_listeners?graceful&skip_exit")
+
+
+def active_requests(admin_port: int) -> int:
+    """How many public requests are being answered now; none when Envoy is away."""
+    wanted = quote(r"^http\..*\.downstream_rq_active$")
+    status, body = _request("GET", _admin(admin_port), f"/stats?format=json&filter={wanted}")
+    if status != 200:
+        return 0
+    stats: list[dict[str, Any]] = json.loads(body)["stats"]
+    return sum(stat["value"] for stat in stats if not stat.get("name", "http.admin.").startswith("http.admin."))
+
+
+def _admin(port: int) -> str:
+    return f"127.0.0.1:{port}"
+
+
+def _request(method: str, address: str, path: str) -> tuple[int, bytes]:
+    """Status and body; status 0 when there is nobody to answer."""
+    connection = http.client.HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()

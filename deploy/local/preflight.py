@@ -1,0 +1,204 @@
+"""What is looked at before anything starts, each with its cure. `make doctor` shows all of it."""
+
+import errno
+import fcntl
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+
+from deploy.local import postgres
+from deploy.local.layout import Layout
+from deploy.local.ports import Ports
+from deploy.local.settings import StackSettings
+from deploy.local.supervise import envoy_program
+
+_FREE_MIB = 512
+_STOPPING_SECONDS = 12
+
+
+class PreflightError(Exception):
+    """Something stands in the way; the text says what, and the cure."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A thing to look at: `look` answers what it found and raises PreflightError when the stack cannot start."""
+
+    name: str
+    look: Callable[[], str]
+
+
+def checks(settings: StackSettings, layout: Layout) -> list[Check]:
+    """Everything that `run` looks at, in this order; the later ones may rely on the earlier ones."""
+    return [
+        Check("data folder", lambda: _data_folder(layout)),
+        Check("disk", lambda: _disk(layout)),
+        Check("PostgreSQL", lambda: _postgres(settings, layout)),
+        Check("Envoy", _envoy),
+        Check("ports", lambda: _ports(settings)),
+    ]
+
+
+@contextmanager
+def exclusive(layout: Layout) -> Iterator[int]:
+    """Hold DATA_DIR for one stack; yields the lock's descriptor. Raises PreflightError when another one holds it.
+
+    The kernel frees the lock with the last process that holds the descriptor, however that ends.
+    """
+    _data_folder(layout)
+    descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _take(descriptor, layout)
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, layout: Layout) -> None:
+    patience = time.monotonic() + _STOPPING_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(descriptor)
+            # One that was killed leaves a supervisor that is busy stopping the parts: it is worth waiting for.
+            if holder is None or psutil.pid_exists(holder) or time.monotonic() > patience:
+                raise PreflightError(
+                    f"another stack is running on {layout.data_dir} ({_describe(holder)}). Stop it, or give this one "
+                    "a folder and a port of its own: make run DATA_DIR=.data-2 PORT=8090"
+                ) from None
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _holder(descriptor: int) -> int | None:
+    text = os.pread(descriptor, 20, 0)
+    return int(text) if text.isdigit() else None
+
+
+def _data_folder(layout: Layout) -> str:
+    try:
+        layout.create()
+        probe = layout.run / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise PreflightError(
+            f"{layout.data_dir} cannot be written: {error.strerror or error}. Make it yours (it may have been made by "
+            "root), or choose another folder: make run DATA_DIR=..."
+        ) from error
+    return str(layout.data_dir)
+
+
+def _disk(layout: Layout) -> str:
+    free = shutil.disk_usage(layout.data_dir).free // 2**20
+    if free < _FREE_MIB:
+        raise PreflightError(
+            f"only {free} MiB are free where {layout.data_dir} lies, {_FREE_MIB} are needed. Make room, or choose "
+            "another folder: make run DATA_DIR=..."
+        )
+    return f"{free / 1024:.0f} GiB free"
+
+
+def _postgres(settings: StackSettings, layout: Layout) -> str:
+    if not settings.embedded_postgres:
+        return "not needed, every service has a database of its own"
+    version = _version([str(postgres.programs() / "postgres"), "--version"], "PostgreSQL")
+    try:
+        identity = postgres.identity_for(layout)
+    except OSError as error:
+        raise PreflightError(str(error)) from error
+    return f"{version}, under uid {identity.uid}"
+
+
+def _envoy() -> str:
+    return _version([str(envoy_program()), "--version"], "Envoy").split("version:")[-1].strip()
+
+
+def _version(command: list[str], name: str) -> str:
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+    except (OSError, subprocess.SubprocessError) as error:
+        detail = getattr(error, "stderr", None) or error
+        raise PreflightError(
+            f"{name} does not run on this machine ({str(detail).strip()}). It needs Linux with glibc; if it is broken, "
+            "remove .venv and say `make run` again"
+        ) from error
+
+
+def _ports(settings: StackSettings) -> str:
+    used = settings.ports.used(settings.workers)
+    for port, purpose in used.items():
+        host = settings.edge_host if port == settings.port else "127.0.0.1"
+        problem = _listen_problem(host, port)
+        if problem == errno.EADDRINUSE:
+            other = _free_edge_port(settings)
+            raise PreflightError(
+                f"port {port} ({purpose}) is taken by {_describe(_listener(port))}. Stop that, or choose another PORT, "
+                f"from which all ports follow: make run PORT={other}"
+            )
+        if problem == errno.EACCES:
+            raise PreflightError(
+                f"port {port} ({purpose}) is for root alone. Choose one above 1023: make run PORT=8080"
+            )
+        if problem is not None:
+            raise PreflightError(
+                f"nothing can listen on {host}, port {port} ({purpose}): {os.strerror(problem)}. "
+                "EDGE_HOST must be an address of this machine"
+            )
+    inside = settings.ports.block
+    return f"{settings.port} and {len(used) - 1} of {inside.start} to {inside.stop - 1} are free"
+
+
+def _listen_problem(host: str, port: int) -> int | None:
+    """The errno that keeps a server from listening there, if any."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As the servers do, so that connections of a stack that has just ended are not in the way.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as error:
+            return error.errno
+    return None
+
+
+def _free_edge_port(settings: StackSettings) -> int:
+    for port in range(settings.port + 10, 65536, 10):
+        ports = Ports(port)
+        if not ports.collides_with_itself and all(
+            _listen_problem("127.0.0.1", each) is None for each in ports.used(settings.workers)
+        ):
+            return port
+    return settings.port
+
+
+def _listener(port: int) -> int | None:
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.Error:
+        return None
+    listening = ((each.laddr, each.pid) for each in connections if each.status == psutil.CONN_LISTEN)
+    return next((pid for address, pid in listening if address and address.port == port), None)
+
+
+def _describe(pid: int | None) -> str:
+    """A process for people: its id and the start of its command line."""
+    if pid is None:
+        return "a process of somebody else"
+    try:
+        command = " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        command = "already gone"
+    return f"process {pid}: {command[:120]}"

@@ -1,0 +1,126 @@
+"""The few Linux calls that the stack needs and Python does not wrap: whose uid, with which capabilities, tied to whom.
+
+PostgreSQL refuses to run as root. Under root it therefore gets an unprivileged uid, which below a folder such as
+`/root` (0700) reaches neither its own programs nor its data. It then keeps one capability that lets it pass such
+folders. The SECBIT is not decoration: without it access(2), which PostgreSQL asks about its own program, ignores
+capabilities.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+# linux/prctl.h, linux/capability.h, linux/securebits.h
+_PR_SET_PDEATHSIG = 1
+_PR_SET_SECUREBITS = 28
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_RAISE = 2
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
+_CAPABILITY_VERSION_3 = 0x20080522
+CAP_DAC_OVERRIDE = 1
+CAP_DAC_READ_SEARCH = 2
+
+UNPRIVILEGED_ID = 65534
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Sets(ctypes.Structure):
+    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Under which uid and gid a process runs, and the one capability that it keeps (`None`: none)."""
+
+    uid: int
+    gid: int
+    capability: int | None = None
+
+
+def _checked(result: int, what: str) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def _prctl(option: int, *arguments: int) -> None:
+    padded = (*arguments, 0, 0, 0, 0)[:4]
+    _checked(_libc.prctl(option, *(ctypes.c_ulong(argument) for argument in padded)), f"prctl({option})")
+
+
+def tie_to_parent(parent: int, with_signal: signal.Signals) -> None:
+    """Have the kernel send `with_signal` to this process when `parent`, which started it, dies.
+
+    Ends this process at once when that has happened already. Lasts over exec, not over a change of uid.
+    """
+    _prctl(_PR_SET_PDEATHSIG, with_signal)
+    if os.getppid() != parent:
+        sys.exit(f"process {parent}, which started this one, is gone")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent dies, so that none gets lost."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def become(identity: Identity) -> None:
+    """Give up root for good: no other groups, no capability but the one named. Raises OSError.
+
+    A process that is not root stays what it is.
+    """
+    if os.geteuid() != 0:
+        return
+    if identity.capability is not None:
+        _prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
+    os.setgroups([])
+    os.setresgid(identity.gid, identity.gid, identity.gid)
+    os.setresuid(identity.uid, identity.uid, identity.uid)
+    if identity.capability is not None:
+        _keep_only(identity.capability)
+
+
+def _keep_only(capability: int) -> None:
+    header = _Header(_CAPABILITY_VERSION_3, 0)
+    bit = 1 << capability
+    sets = (_Sets * 2)(_Sets(bit, bit, bit), _Sets(0, 0, 0))
+    _checked(_libc.capset(ctypes.byref(header), sets), "capset")
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability)
+
+
+def identity_reaching(uid: int, gid: int, paths: Iterable[Path]) -> Identity:
+    """The least privileged identity with this uid that reaches all `paths`; tried out in a child, not computed.
+
+    CAP_DAC_READ_SEARCH is what is wanted; containers often withhold it and leave CAP_DAC_OVERRIDE.
+    Raises PermissionError, naming the cure, when nothing helps.
+    """
+    wanted = list(paths)
+    for capability in (None, CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
+        identity = Identity(uid, gid, capability)
+        if _reaches(identity, wanted):
+            return identity
+    shown = " and ".join(str(path) for path in wanted)
+    raise PermissionError(
+        f"PostgreSQL cannot run as root, and uid {uid} cannot reach {shown}. Move the checkout and DATA_DIR below "
+        "folders that everyone may enter (chmod o+x), or run as an ordinary user"
+    )
+
+
+def _reaches(identity: Identity, paths: list[Path]) -> bool:
+    child = os.fork()
+    if child == 0:
+        try:
+            become(identity)
+            os._exit(0 if all(os.access(path, os.R_OK | os.X_OK) for path in paths) else 1)
+        except OSError:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

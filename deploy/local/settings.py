@@ -1,0 +1,133 @@
+"""What `make run` can be told, from the environment."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from deploy.local.ports import DEFAULT_EDGE_PORT, MAX_WORKERS, Ports
+
+Workers = Annotated[int, Field(ge=1, le=MAX_WORKERS)]
+_SECRET = {"GIG_DATABASE_URL", "ORDER_DATABASE_URL", "REVIEW_DATABASE_URL"}  # may hold a password: never shown
+
+
+def _known_level(level: str) -> str:
+    if level.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError("choose from DEBUG, INFO, WARNING and ERROR")
+    return level.upper()
+
+
+class StackSettings(BaseSettings):
+    """The environment of the one-machine stack. An empty variable counts as one that is not set."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
+
+    port: int = Field(
+        default=DEFAULT_EDGE_PORT,
+        ge=1,
+        le=65535,
+        description="The edge's port; every other port of the stack follows from it.",
+    )
+    data_dir: Path = Field(
+        default=Path(".data"),
+        description="Where the stack keeps everything: database, keys, logs. Removing it wipes the stack.",
+    )
+    edge_host: str = Field(
+        default="127.0.0.1",
+        description="The address that the edge listens on; 0.0.0.0 to be reached from other machines.",
+    )
+    gig_workers: Workers = Field(default=2, description=f"Processes of GigService, at most {MAX_WORKERS}.")
+    order_workers: Workers = Field(default=2, description=f"Processes of OrderService, at most {MAX_WORKERS}.")
+    review_workers: Workers = Field(default=2, description=f"Processes of ReviewService, at most {MAX_WORKERS}.")
+    gig_database_url: str | None = Field(
+        default=None,
+        description="PostgreSQL (libpq URL) for gigs instead of the embedded one; the same for the other two.",
+    )
+    order_database_url: str | None = Field(
+        default=None, description="PostgreSQL for orders instead of the embedded one."
+    )
+    review_database_url: str | None = Field(
+        default=None, description="PostgreSQL for reviews instead of the embedded one."
+    )
+    user_jwks: str | None = Field(
+        default=None,
+        description="JWKS (file or https URL) of the issuer of users' tokens; the local key then counts no more.",
+    )
+    user_jwt_issuer: str | None = Field(default=None, description="The `iss` of users' tokens; goes with USER_JWKS.")
+    user_jwt_audience: str | None = Field(default=None, description="The `aud` of users' tokens; goes with USER_JWKS.")
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="The deployment's one currency (ISO 4217).")
+    payments: Literal["sandbox", "stripe"] = Field(
+        default="sandbox",
+        description="Who moves the money; `sandbox` moves none. Only this stack has a default for it.",
+    )
+    log_level: Annotated[str, AfterValidator(_known_level)] = Field(
+        default="INFO",
+        description="The least severe message that the services and Envoy log: DEBUG, INFO, WARNING or ERROR.",
+    )
+
+    @field_validator("port")
+    @classmethod
+    def _port_outside_its_own_block(cls, port: int) -> int:
+        ports = Ports(port)
+        if ports.collides_with_itself:
+            inside = f"{ports.block.start} to {ports.block.stop - 1}"
+            raise ValueError(f"the ports inside the stack would be {inside}, {port} among them; choose another")
+        return port
+
+    @field_validator("edge_host")
+    @classmethod
+    def _an_address(cls, host: str) -> str:
+        return str(ipaddress.ip_address(host.strip("[]")))
+
+    @model_validator(mode="after")
+    def _jwks_with_issuer_and_audience(self) -> "StackSettings":
+        together = (self.user_jwks, self.user_jwt_issuer, self.user_jwt_audience)
+        if any(together) and not all(together):
+            raise ValueError("USER_JWKS, USER_JWT_ISSUER and USER_JWT_AUDIENCE go together: set all three or none")
+        return self
+
+    @property
+    def ports(self) -> Ports:
+        """The stack's ports."""
+        return Ports(self.port)
+
+    @property
+    def workers(self) -> dict[str, int]:
+        """How many workers each service has."""
+        return {"gig": self.gig_workers, "order": self.order_workers, "review": self.review_workers}
+
+    @property
+    def database_urls(self) -> dict[str, str]:
+        """The services whose database is not the embedded one, and where it is."""
+        given = {"gig": self.gig_database_url, "order": self.order_database_url, "review": self.review_database_url}
+        return {service: url for service, url in given.items() if url}
+
+    @property
+    def embedded_postgres(self) -> bool:
+        """Whether any service needs the embedded PostgreSQL."""
+        return len(self.database_urls) < len(self.workers)
+
+    @property
+    def edge_url(self) -> str:
+        """Where this machine reaches the edge."""
+        address = ipaddress.ip_address(self.edge_host)
+        if address.is_unspecified:
+            address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
+        return f"http://[{address}]:{self.port}" if address.version == 6 else f"http://{address}:{self.port}"
+
+
+def explain(error: ValidationError) -> list[str]:
+    """One line for each wrong variable: its name, what is wrong, and the value where that is no secret."""
+    return [_line(problem) for problem in error.errors()]
+
+
+def _line(problem: ErrorDetails) -> str:
+    message = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:
+        return message
+    name = str(problem["loc"][0]).upper()
+    shown = "" if name in _SECRET else f"={problem['input']}"
+    return f"{name}{shown}: {message}"
