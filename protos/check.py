@@ -30,7 +30,7 @@ def breaking(release: str) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         against = Path(folder) / "released.binpb"
         against.write_bytes(old)
-        command = [BUF, "breaking", DESCRIPTORS, "--against", against, *OURS]
+        command = [str(BUF), "breaking", DESCRIPTORS, "--against", str(against), *OURS]
         return subprocess.run(command, cwd=ROOT, check=False).returncode != 0
 
 

@@ -44,10 +44,12 @@ def generate(target: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         known = Path(scratch) / "validate.binpb"
         known.write_bytes(validate_descriptors().SerializeToString())
+        bin_folder = Path(sys.executable).parent
         common_protos = distribution("googleapis-common-protos").locate_file("")
         run = [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTOS}", f"-I{common_protos}"]
-        run += [f"--descriptor_set_in={known}", f"--plugin={Path(sys.executable).parent / 'protoc-gen-mypy_grpc'}"]
-        write = [f"--python_out={target}", f"--pyi_out={target}"]
+        run += [f"--descriptor_set_in={known}", f"--plugin={bin_folder / 'protoc-gen-mypy'}"]
+        run += [f"--plugin={bin_folder / 'protoc-gen-mypy_grpc'}"]
+        write = [f"--python_out={target}", f"--mypy_out={target}"]
         services = [*write, f"--grpc_python_out={target}", f"--mypy_grpc_out={target}"]
         everything = [f"--descriptor_set_out={target / DESCRIPTOR_SET}", "--include_imports", "--include_source_info"]
         subprocess.run([*run, *write, "buf/validate/validate.proto"], check=True)
@@ -56,6 +58,9 @@ def generate(target: Path) -> None:
         if "class " not in nothing.read_text():
             nothing.unlink()
             nothing.with_suffix(".pyi").unlink(missing_ok=True)
+    # A process of its own, with the repository as its folder, so that this file runs from anywhere.
+    edge = [sys.executable, "-m", "edge.generate", str(target.resolve())]
+    subprocess.run(edge, cwd=PROTOS.parent, check=True)
 
 
 if __name__ == "__main__":

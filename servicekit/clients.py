@@ -64,7 +64,7 @@ class Client:
         self._tokens = tokens
 
     def call(self, rpc: Callable[..., R], request: Any) -> R:
-        """Calls a stub's method for the call under way, if there is one: with its id, trace and what time it has left."""
+        """Calls a stub's method for the call under way: with its id, its trace and what time it has left."""
         try:
             return rpc(request, timeout=_seconds_left(), metadata=self._metadata())
         except grpc.RpcError as error:

@@ -51,7 +51,7 @@ class _Connection(psycopg2.extensions.connection):
         self.prepared: set[str] = set()
 
 
-class _Peewee(peewee.PostgresqlDatabase):  # type: ignore[misc]  # peewee is untyped
+class _Peewee(peewee.PostgresqlDatabase):
     def begin(self, *args: Any, **kwargs: Any) -> None:
         """Starts a transaction. A connection that died while it lay idle is replaced: nothing was done on it yet."""
         try:
@@ -69,7 +69,8 @@ class Database:
     """
 
     def __init__(self, url: str, *, statement_timeout_ms: int = 5000) -> None:
-        self.peewee = _Peewee(
+        # Any: peewee has no types.
+        self.peewee: Any = _Peewee(
             url.replace("postgres://", "postgresql://", 1),
             connection_factory=_Connection,
             connect_timeout=2,

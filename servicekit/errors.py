@@ -15,7 +15,7 @@ CODES = Error.Code.DESCRIPTOR
 
 def spec_of(code: str) -> ErrorSpec:
     """How a code of the catalogue is told; KeyError for a name that is not in it."""
-    return CODES.values_by_name[code].GetOptions().Extensions[spec]  # type: ignore[no-any-return]
+    return CODES.values_by_name[code].GetOptions().Extensions[spec]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Violation:
 
 
 class MarketplaceError(Exception):
-    """Something a caller is told. `code` is a name of the catalogue; without a message, the catalogue's text is told."""
+    """Something a caller is told. `code` is a name of the catalogue, whose text is told without a message."""
 
     def __init__(self, code: str, message: str = "", violations: Sequence[Violation] = ()) -> None:
         self.code = code

@@ -30,7 +30,7 @@ class Method:
     def of(cls, descriptor: MethodDescriptor) -> Method:
         """Reads the options of an RPC. Raises ValueError for one that does not say who may call it."""
         options = descriptor.GetOptions()
-        access = options.Extensions[options_pb2.access]
+        access: options_pb2.Access = options.Extensions[options_pb2.access]
         if access.anyone + access.signed_in + bool(access.roles) != 1:
             raise ValueError(
                 f"{descriptor.full_name} must say who may call it: one of anyone, signed_in or roles in its"

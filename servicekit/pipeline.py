@@ -75,7 +75,7 @@ class Pipeline:
             if method.location:
                 headers.append(("location", method.location_of(response)))
             if headers:
-                context.send_initial_metadata(headers)
+                context.send_initial_metadata(tuple(headers))
             return response
 
         return serve

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import grpc
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_channelz.v1 import channelz
+from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -37,6 +37,8 @@ from servicekit.settings import ServiceSettings
 
 # How long those who ask for the health of a worker take to see that it is going down: Envoy's interval, and a bit.
 HEALTH_INTERVAL_SECONDS = 1.2
+
+CHANNELZ_NAME = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
 
 OPTIONS = [
     # A second start on a taken port fails instead of sharing it.
@@ -86,9 +88,7 @@ def service_tokens(settings: ServiceSettings, service: str) -> ServiceTokens:
     return ServiceTokens(settings.service_signing_key.read_text(), service)
 
 
-def run(
-    settings: ServiceSettings, database_url: str, migrations: Path, build: Callable[[Database], Served]
-) -> None:
+def run(settings: ServiceSettings, database_url: str, migrations: Path, build: Callable[[Database], Served]) -> None:
     """Serves until SIGTERM or SIGINT, then drains. Ends the process with status 1 when it cannot serve."""
     logs.configure(settings.log_level, settings.log_format, worker=settings.worker)
     log = structlog.get_logger()
@@ -138,7 +138,7 @@ def _serve(settings: ServiceSettings, served: Served) -> _Server | None:
     served.register(pipeline.around(served.servicer, served.descriptor), server)
     health_of_all = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_of_all, server)
-    names = (served.descriptor.full_name, health.SERVICE_NAME, channelz.SERVICE_NAME, reflection.SERVICE_NAME)
+    names = (served.descriptor.full_name, health.SERVICE_NAME, CHANNELZ_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     channelz.add_channelz_servicer(server)
     try:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import grpc
 from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
-from marketplace.common.v1.errors_pb2 import Error
 
-from servicekit.errors import MarketplaceError, Violation, spec_of
+from servicekit.errors import CODES, MarketplaceError, Violation, spec_of
 
 DOMAIN = "marketplace"
 DETAILS_KEY = "grpc-status-details-bin"
@@ -60,9 +59,9 @@ def to_error(error: grpc.RpcError) -> MarketplaceError:
     What says that the other is away, busy or slow becomes UNAVAILABLE or DEADLINE_EXCEEDED; what is unclear, INTERNAL.
     """
     code = error.code()
-    for key, value in error.trailing_metadata() or ():
-        if key == DETAILS_KEY:
-            return _from_details(status_pb2.Status.FromString(value))
+    for entry in error.trailing_metadata() or ():
+        if entry.key == DETAILS_KEY:
+            return _from_details(status_pb2.Status.FromString(entry.value))
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED):
         return MarketplaceError("UNAVAILABLE")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -85,7 +84,8 @@ def _details(error: MarketplaceError, code: code_pb2.Code, violations: list[Viol
         for violation in violations:
             bad_request.field_violations.add(field=violation.field, description=violation.message)
         status.details.append(_pack(bad_request))
-    return status.SerializeToString()
+    serialized: bytes = status.SerializeToString()
+    return serialized
 
 
 def _pack(detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:
@@ -97,6 +97,6 @@ def _pack(detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) ->
 def _from_details(status: status_pb2.Status) -> MarketplaceError:
     info = error_details_pb2.ErrorInfo()
     for detail in status.details:
-        if detail.Unpack(info) and info.domain == DOMAIN and info.reason in Error.Code.keys():
+        if detail.Unpack(info) and info.domain == DOMAIN and info.reason in CODES.values_by_name:
             return MarketplaceError(info.reason, status.message)
     return MarketplaceError("INTERNAL")

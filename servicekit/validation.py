@@ -9,9 +9,9 @@ from typing import Any
 import protovalidate
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
-
 from marketplace.common.v1.options_pb2 import Normalize
 from marketplace.common.v1.options_pb2 import normalize as normalize_option
+
 from servicekit import text
 from servicekit.errors import InvalidArgument, NotFound, Violation
 
@@ -42,7 +42,7 @@ def check(request: Message, path_fields: frozenset[str] = frozenset()) -> None:
         raise NotFound(missing.removesuffix("_id").capitalize())
 
 
-def _json_path(descriptor: Descriptor, violation: Any) -> str:
+def _json_path(descriptor: Any, violation: Any) -> str:
     """The path of what is wrong as a client wrote it: `packages[0].deliveryDays`.
 
     A rule on a whole message blames the field that its id begins with: `min_price.at_most_max_price`.
@@ -74,9 +74,10 @@ def _steps(descriptor: Descriptor) -> tuple[_Step, ...]:
     """What there is to do for a message, found out once a type."""
     steps: list[_Step] = []
     for field in descriptor.fields:
+        child = field.message_type
         if field.type == FieldDescriptor.TYPE_STRING:
             steps.append(_texts(field) if field.is_repeated else _text(field))
-        elif field.type == FieldDescriptor.TYPE_MESSAGE and field.message_type.file.package.startswith("marketplace."):
+        elif child is not None and child.file.package.startswith("marketplace."):
             steps.append(_messages(field))
     return tuple(steps)
 

@@ -1,0 +1,55 @@
+"""What the protos say of each RPC."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.descriptor import MethodDescriptor
+from marketplace.common.v1 import options_pb2
+from marketplace.gig.v1 import gig_pb2
+from marketplace.order.v1 import order_pb2
+from marketplace.review.v1 import review_pb2
+
+from servicekit.methods import Method
+
+METHODS = [
+    method
+    for file in (gig_pb2, order_pb2, review_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_every_rpc_says_who_may_call_it(method: MethodDescriptor) -> None:
+    assert Method.of(method).name == method.name
+
+
+def test_an_rpc_that_does_not_say_who_may_call_it_is_refused() -> None:
+    file = descriptor_pb2.FileDescriptorProto(name="test/open.proto", package="test", syntax="proto3")
+    file.message_type.add(name="Nothing")
+    service = file.service.add(name="Open")
+    service.method.add(name="Do", input_type=".test.Nothing", output_type=".test.Nothing")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+
+    with pytest.raises(ValueError, match="must say who may call it"):
+        Method.of(pool.FindServiceByName("test.Open").methods[0])
+
+
+def test_an_rpc_that_says_it_twice_is_refused() -> None:
+    options = descriptor_pb2.MethodOptions()
+    options.Extensions[options_pb2.access].anyone = True
+    options.Extensions[options_pb2.access].roles.append(options_pb2.ADMIN)
+    file = descriptor_pb2.FileDescriptorProto(name="test/both.proto", package="test", syntax="proto3")
+    file.dependency.append("marketplace/common/v1/options.proto")
+    file.message_type.add(name="Nothing")
+    method = file.service.add(name="Both").method.add(
+        name="Do", input_type=".test.Nothing", output_type=".test.Nothing"
+    )
+    method.options.CopyFrom(options)
+    pool = descriptor_pool.Default()
+    pool.AddSerializedFile(file.SerializeToString())
+
+    with pytest.raises(ValueError, match="must say who may call it"):
+        Method.of(pool.FindServiceByName("test.Both").methods[0])

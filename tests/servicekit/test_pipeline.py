@@ -1,0 +1,260 @@
+"""What surrounds every handler, shown with ReviewService's contract and handlers made for the occasion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from marketplace.gig.v1 import gig_pb2
+from marketplace.review.v1 import review_pb2, review_pb2_grpc
+
+from servicekit.call import Call, current_call
+from servicekit.errors import CODES, Conflict, InvalidArgument, MarketplaceError, Violation, spec_of
+from servicekit.pipeline import Pipeline
+from tests.support.identity import service_token, token, user_id, verifier
+from tests.support.rpc import Rpc
+
+ORDER = "550e8400-e29b-41d4-a716-446655440000"
+SERVICE = review_pb2.DESCRIPTOR.services_by_name["ReviewService"]
+
+
+def a_review(**changed: Any) -> review_pb2.SubmitReviewRequest:
+    return review_pb2.SubmitReviewRequest(**{"order_id": ORDER, "rating": 5, "comment": "Good", **changed})
+
+
+class Handlers:
+    """Answers what a test wants, and remembers the call."""
+
+    def __init__(self, submit: Callable[[Any, Call], Any] | None = None) -> None:
+        self._submit = submit
+        self.seen: Call | None = None
+        self.request: Any = None
+
+    def SubmitReview(self, request: review_pb2.SubmitReviewRequest, call: Call) -> Any:
+        self.seen, self.request = call, request
+        return self._submit(request, call) if self._submit else review_pb2.SubmitReviewResponse(review_id="1")
+
+    def ListReviews(self, request: review_pb2.ListReviewsRequest, call: Call) -> Any:
+        self.seen = call
+        return review_pb2.ListReviewsResponse()
+
+
+def raising(error: Exception) -> Callable[[Any, Call], Any]:
+    def submit(request: Any, call: Call) -> Any:
+        raise error
+
+    return submit
+
+
+def submit(handlers: Handlers, request: Any = None, sent_token: str | None = "", **metadata: str) -> Any:
+    sent = token("ann", "buyer") if sent_token == "" else sent_token
+    return Rpc(handlers, SERVICE).call("SubmitReview", request or a_review(), sent, None, **metadata)
+
+
+def test_a_handler_gets_the_caller_of_the_token() -> None:
+    handlers = Handlers()
+
+    answer = submit(handlers)
+
+    assert answer.code is grpc.StatusCode.OK
+    assert handlers.seen is not None
+    assert handlers.seen.caller.id == user_id("ann")
+    assert handlers.seen.caller.username == "ann"
+    assert handlers.seen.caller.roles == {"buyer"}
+
+
+def test_without_a_token_the_answer_is_unauthorized() -> None:
+    answer = submit(Handlers(), sent_token=None)
+
+    assert (answer.error, answer.http_status) == ("UNAUTHORIZED", 401)
+    assert answer.body == {"error": "Authentication required", "code": "UNAUTHORIZED"}
+
+
+def test_without_the_role_the_answer_is_forbidden() -> None:
+    answer = submit(Handlers(), sent_token=token("ann", "seller"))
+
+    assert (answer.error, answer.code) == ("FORBIDDEN", grpc.StatusCode.PERMISSION_DENIED)
+
+
+def test_a_bad_token_is_refused_even_where_none_is_needed() -> None:
+    answer = Rpc(Handlers(), SERVICE).call("ListReviews", review_pb2.ListReviewsRequest(gig_id=ORDER), "nonsense")
+
+    assert answer.error == "UNAUTHORIZED"
+
+
+def test_the_role_comes_before_the_fields() -> None:
+    answer = submit(Handlers(), a_review(rating=9), token("ann", "seller"))
+
+    assert answer.error == "FORBIDDEN"
+
+
+def test_every_violation_is_named_at_once_as_the_client_wrote_it() -> None:
+    answer = submit(Handlers(), a_review(rating=9, comment="x" * 2001))
+
+    assert answer.http_status == 400
+    assert {detail["field"] for detail in answer.body["details"]} == {"rating", "comment"}
+
+
+def test_an_id_in_the_path_that_is_no_uuid_is_not_found() -> None:
+    answer = submit(Handlers(), a_review(order_id="17"))
+
+    assert answer.body == {"error": "Order not found", "code": "NOT_FOUND"}
+
+
+def test_a_bad_field_comes_before_an_id_that_is_no_uuid() -> None:
+    answer = submit(Handlers(), a_review(order_id="17", rating=0))
+
+    assert [detail["field"] for detail in answer.body["details"]] == ["rating"]
+
+
+def test_texts_are_trimmed_and_composed_before_a_handler_sees_them() -> None:
+    handlers = Handlers()
+
+    submit(handlers, a_review(comment="  cafe\u0301\n"))
+
+    assert handlers.request.comment == "caf\u00e9"
+
+
+def test_grpc_callers_find_the_reason_and_the_violations_in_the_details() -> None:
+    server = grpc.server(ThreadPoolExecutor(1))
+    review_pb2_grpc.add_ReviewServiceServicer_to_server(Pipeline(verifier()).around(Handlers(), SERVICE), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as refused:
+            review_pb2_grpc.ReviewServiceStub(channel).SubmitReview(
+                a_review(rating=9), metadata=(("authorization", "Bearer " + token("ann", "buyer")),)
+            )
+    finally:
+        server.stop(None)
+
+    trailers = {entry.key: entry.value for entry in refused.value.trailing_metadata() or ()}
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
+    info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    assert status.details[0].Unpack(info)
+    assert status.details[1].Unpack(bad_request)
+    assert (info.reason, info.domain) == ("INVALID_ARGUMENT", "marketplace")
+    assert [violation.field for violation in bad_request.field_violations] == ["rating"]
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.details() == status.message
+
+
+@pytest.mark.parametrize("code", [name for name in CODES.values_by_name if name != "CODE_UNSPECIFIED"])
+def test_every_code_of_the_catalogue_is_told_as_the_catalogue_says(code: str) -> None:
+    answer = submit(Handlers(raising(MarketplaceError(code))))
+
+    spec = spec_of(code)
+    assert answer.code.value[0] == spec.grpc
+    assert (answer.http_status, answer.body) == (spec.http, {"error": spec.text, "code": code})
+
+
+def test_an_unexpected_error_is_internal_and_tells_nothing_of_the_inside() -> None:
+    answer = submit(Handlers(raising(RuntimeError("password=hunter2"))))
+
+    assert answer.code is grpc.StatusCode.INTERNAL
+    assert answer.body == {"error": "Internal error", "code": "INTERNAL"}
+    assert "hunter2" not in repr(answer)
+
+
+def test_an_unexpected_error_is_logged_with_the_requests_id(capsys: pytest.CaptureFixture[str]) -> None:
+    submit(Handlers(raising(RuntimeError("boom"))), x_request_id="abc-1")
+
+    printed = capsys.readouterr().out
+    assert "abc-1" in printed
+    assert "boom" in printed
+
+
+def test_unavailable_says_when_to_come_back() -> None:
+    answer = submit(Handlers(raising(MarketplaceError("UNAVAILABLE"))))
+
+    assert answer.headers["retry-after"] == "1"
+
+
+def test_more_details_than_metadata_can_carry_are_left_out() -> None:
+    def complain(request: Any, call: Call) -> Any:
+        raise InvalidArgument([Violation("é" * 100, "ü" * 300)] * 50)
+
+    answer = submit(Handlers(complain))
+
+    assert 0 < len(answer.body["details"]) < 50
+    assert sum(len(value) for value in (*answer.headers.values(), *answer.trailers.values())) < 24_000
+
+
+def test_a_clients_request_id_is_kept_and_a_wrong_one_replaced() -> None:
+    handlers = Handlers()
+
+    submit(handlers, x_request_id="my-id_1")
+    assert handlers.seen is not None
+    kept = handlers.seen.request_id
+    submit(handlers, x_request_id="no good")
+
+    assert kept == "my-id_1"
+    assert handlers.seen.request_id != "no good"
+
+
+def test_the_call_is_at_hand_for_what_is_handed_on_and_gone_afterwards() -> None:
+    seen: list[Call | None] = []
+
+    def look(request: Any, call: Call) -> Any:
+        seen.append(current_call.get())
+        return review_pb2.SubmitReviewResponse()
+
+    submit(Handlers(look))
+
+    assert seen[0] is not None
+    assert current_call.get() is None
+
+
+def test_an_etag_goes_out_as_a_header() -> None:
+    def answer_with_etag(request: Any, call: Call) -> Any:
+        call.set_etag('"7"')
+        return review_pb2.SubmitReviewResponse()
+
+    assert submit(Handlers(answer_with_etag)).headers["etag"] == '"7"'
+
+
+def test_an_error_has_no_etag() -> None:
+    def fail(request: Any, call: Call) -> Any:
+        call.set_etag('"7"')
+        raise Conflict("no")
+
+    assert "etag" not in submit(Handlers(fail)).headers
+
+
+def test_what_was_made_has_a_location() -> None:
+    class Gigs:
+        def __getattr__(self, name: str) -> Any:
+            return lambda request, call: gig_pb2.CreateGigResponse(id=ORDER)
+
+    request = gig_pb2.CreateGigRequest(
+        title="Logo",
+        description="A logo",
+        category_id=ORDER,
+        packages=[gig_pb2.PackageInput(title="One", price=5, delivery_days=1)],
+    )
+    rpc = Rpc(Gigs(), gig_pb2.DESCRIPTOR.services_by_name["GigService"])
+
+    answer = rpc.call("CreateGig", request, token("sue", "seller"))
+
+    assert answer.headers["location"] == f"/api/gigs/{ORDER}"
+
+
+def test_a_persons_token_never_carries_the_services_role() -> None:
+    class Gigs:
+        def __getattr__(self, name: str) -> Any:
+            return lambda request, call: gig_pb2.ApplyRatingResponse()
+
+    rpc = Rpc(Gigs(), gig_pb2.DESCRIPTOR.services_by_name["GigService"])
+    request = gig_pb2.ApplyRatingRequest(gig_id=ORDER, version=1)
+
+    assert rpc.call("ApplyRating", request, token("eve", "service", "admin")).error == "FORBIDDEN"
+    assert rpc.call("ApplyRating", request, service_token()).error == ""
+
+
+def test_a_service_with_an_rpc_without_a_handler_does_not_start() -> None:
+    with pytest.raises(ValueError, match="no handler for"):
+        Pipeline(verifier()).around(object(), SERVICE)
