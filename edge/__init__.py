@@ -1,0 +1,1 @@
+"""The Python side of the public edge: what Envoy reads is derived from the protos and rendered here."""

@@ -1,0 +1,133 @@
+"""Renders Envoy's bootstrap from the settings and the protos: `python -m edge.bootstrap --output FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from edge import contract
+from edge.generate import DESCRIPTOR_SET
+from edge.settings import EdgeSettings
+from servicekit.settings import load
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATES = ROOT / "envoy"
+GENERATED = ROOT / "generated"
+
+# HTTP statuses that Envoy itself answers with and API.md does not know, and what is told instead.
+REPLACED_STATUSES = {408: "DEADLINE_EXCEEDED", 502: "UNAVAILABLE"}
+
+
+class BootstrapError(Exception):
+    """The settings ask for what cannot be rendered; the text says which and why."""
+
+
+@dataclass(frozen=True)
+class Jwks:
+    """Where the public keys of people's tokens come from: a file, or a URL in its parts."""
+
+    file: str = ""
+    url: str = ""
+    host: str = ""
+    port: int = 0
+    tls: bool = False
+
+
+def jwks_source(value: str) -> Jwks:
+    """Reads USER_JWKS. Raises BootstrapError for another scheme than https, http or a file's path."""
+    if "://" not in value:
+        return Jwks(file=str(Path(value).resolve()))
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BootstrapError(f"USER_JWKS: {value!r} is neither a file nor an http(s) URL")
+    tls = parts.scheme == "https"
+    return Jwks(url=value, host=parts.hostname, port=parts.port or (443 if tls else 80), tls=tls)
+
+
+def render(settings: EdgeSettings) -> str:
+    """Envoy's bootstrap as YAML. Raises BootstrapError and contract.ContractError."""
+    known = contract.load()
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701  # YAML, not HTML; every value goes through `tojson`
+    )
+    environment.tests["ip_address"] = _is_ip_address
+    return environment.get_template("envoy.yaml.j2").render(
+        settings=settings,
+        services=known.services(),
+        routes=sorted(known.routes, key=_literal_first),
+        paths=sorted(known.paths(), key=_template_order),
+        clusters=_clusters(settings),
+        cluster_of=cluster_of,
+        errors={error.name: error for error in known.errors},
+        replies=_local_replies(known),
+        jwks=jwks_source(settings.user_jwks),
+        descriptor_set=str(GENERATED / "envoy" / DESCRIPTOR_SET),
+        lua_path=";".join(f"{folder}/?.lua" for folder in (TEMPLATES, GENERATED / "envoy")),
+    )
+
+
+def cluster_of(service: str) -> str:
+    """The Envoy cluster of a gRPC service: `gig` of `marketplace.gig.v1.GigService`."""
+    return service.split(".")[1]
+
+
+def _clusters(settings: EdgeSettings) -> dict[str, list[tuple[str, int]]]:
+    addresses = {
+        "gig": settings.gig_service_addresses,
+        "order": settings.order_service_addresses,
+        "review": settings.review_service_addresses,
+    }
+    return {
+        name: [(host, int(port)) for host, _, port in (each.rpartition(":") for each in listed.split(","))]
+        for name, listed in addresses.items()
+    }
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _local_replies(known: contract.Contract) -> list[tuple[int, contract.ErrorCode]]:
+    """Which error of the catalogue stands for each status that Envoy makes by itself: the first one of that status."""
+    errors = {error.name: error for error in known.errors}
+    replies = {status: errors[name] for status, name in REPLACED_STATUSES.items()}
+    for error in known.errors:
+        replies.setdefault(error.http, error)
+    return sorted(replies.items())
+
+
+def _template_order(path: str) -> list[tuple[bool, str]]:
+    """Literal segments come before variables, so that the more exact of two templates is asked first."""
+    return [(segment.startswith("{"), segment) for segment in path.split("/")]
+
+
+def _literal_first(route: contract.Route) -> list[tuple[bool, str]]:
+    return _template_order(route.path)
+
+
+def main() -> None:
+    """Writes the bootstrap for the settings of the environment."""
+    parser = argparse.ArgumentParser(description="Renders Envoy's bootstrap from the environment and the protos.")
+    parser.add_argument("--output", type=Path, required=True)
+    output: Path = parser.parse_args().output
+    try:
+        output.write_text(render(load(EdgeSettings)))
+    except BootstrapError as error:
+        parser.exit(2, f"{error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""What the protos say about HTTP: routes, who needs a token, query parameters, success codes and the error catalogue.
+
+Everything that the edge does is derived from this one reading of the descriptor set: the tables for Envoy's Lua
+(`edge.generate`), Envoy's routes (`edge.bootstrap`) and the tests. The set carries its own copy of our options, so
+nothing generated has to be imported to read it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from google.protobuf import message_factory
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
+
+DESCRIPTOR_SET = Path(__file__).resolve().parent.parent / "generated" / "descriptors.binpb"
+
+Kind = Literal["string", "int", "number", "bool", "enum"]
+
+_KINDS: dict[int, Kind] = {
+    FieldDescriptor.TYPE_STRING: "string",
+    FieldDescriptor.TYPE_INT32: "int",
+    FieldDescriptor.TYPE_DOUBLE: "number",
+    FieldDescriptor.TYPE_BOOL: "bool",
+    FieldDescriptor.TYPE_ENUM: "enum",
+}
+
+
+class ContractError(Exception):
+    """The protos ask for something that the edge cannot do; the text names the RPC."""
+
+
+@dataclass(frozen=True)
+class QueryParameter:
+    """One query parameter of a route."""
+
+    name: str
+    """As clients write it, in camelCase."""
+    kind: Kind
+    repeated: bool
+    """Whether it may stand more than once."""
+    values: tuple[str, ...] = ()
+    """The names that an enum takes; its zero value is none of them."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """One HTTP method of one path, and the RPC behind it."""
+
+    method: str
+    path: str
+    """A template: `/api/gigs/{gig_id}`."""
+    service: str
+    """The full name of the gRPC service: `marketplace.gig.v1.GigService`."""
+    rpc: str
+    """The name of the RPC: `GetGig`."""
+    needs_token: bool
+    status: int
+    """The HTTP status of success."""
+    takes_body: bool
+    """Whether a JSON body is read."""
+    unwrap: str = ""
+    """The one field of the response, in camelCase, that is the body; empty: the whole response is."""
+    query: tuple[QueryParameter, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What Envoy and its Lua call the route."""
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True)
+class ErrorCode:
+    """One value of the error catalogue."""
+
+    name: str
+    grpc: int
+    http: int
+    text: str
+
+    @property
+    def body(self) -> str:
+        """The JSON body that tells the error when nothing more exact is known."""
+        return json.dumps({"error": self.text, "code": self.name})
+
+
+@dataclass(frozen=True)
+class Contract:
+    """All that the edge knows of the protos, in the order of the protos."""
+
+    routes: tuple[Route, ...]
+    errors: tuple[ErrorCode, ...]
+
+    def services(self) -> list[str]:
+        """The full names of the services that have routes."""
+        return list(dict.fromkeys(route.service for route in self.routes))
+
+    def paths(self) -> dict[str, list[str]]:
+        """Each path template with what its `Allow` header lists: HEAD wherever GET is, and OPTIONS always."""
+        methods: dict[str, list[str]] = {}
+        for route in self.routes:
+            known = methods.setdefault(route.path, [])
+            known += ["GET", "HEAD"] if route.method == "GET" else [route.method]
+        return {path: [*known, "OPTIONS"] for path, known in methods.items()}
+
+
+def load(descriptor_set: Path = DESCRIPTOR_SET) -> Contract:
+    """Reads a descriptor set with its imports. Raises ContractError for what the edge cannot serve."""
+    files = FileDescriptorSet.FromString(descriptor_set.read_bytes())
+    pool = DescriptorPool()
+    for file in files.file:
+        pool.Add(file)
+    reader = _Reader(pool)
+    methods = [
+        method
+        for file in files.file
+        for service in pool.FindFileByName(file.name).services_by_name.values()
+        for method in service.methods
+    ]
+    return Contract(routes=tuple(reader.routes(methods)), errors=tuple(reader.errors()))
+
+
+class _Reader:
+    """Reads our options through the pool that they came with."""
+
+    def __init__(self, pool: DescriptorPool) -> None:
+        self.pool = pool
+
+    def _option(self, kind: str, options: Any, extension: str) -> Any:
+        """The value of one extension of `options` (a `google.protobuf.{kind}`), or None when it is not set."""
+        parsed = message_factory.GetMessageClass(self.pool.FindMessageTypeByName(f"google.protobuf.{kind}"))()
+        parsed.ParseFromString(options.SerializeToString())
+        field = self.pool.FindExtensionByName(extension)
+        return parsed.Extensions[field] if parsed.HasExtension(field) else None  # type: ignore[arg-type, index]
+
+    def routes(self, methods: list[MethodDescriptor]) -> Iterator[Route]:
+        for method in methods:
+            rule = self._option("MethodOptions", method.GetOptions(), "google.api.http")
+            if rule is None:
+                continue
+            access = self._option("MethodOptions", method.GetOptions(), "marketplace.common.v1.access")
+            success = self._option("MethodOptions", method.GetOptions(), "marketplace.common.v1.success")
+            if access is None:
+                raise ContractError(f"{method.full_name} has a route but no access option")
+            for binding in [rule, *rule.additional_bindings]:
+                verb = binding.WhichOneof("pattern")
+                path = getattr(binding, verb)
+                if binding.body not in ("", "*"):
+                    raise ContractError(f"{method.full_name}: a body is '*' or there is none")
+                yield Route(
+                    method=verb.upper(),
+                    path=path,
+                    service=method.containing_service.full_name,
+                    rpc=method.name,
+                    needs_token=not access.anyone,
+                    status=success.http_status if success is not None else 200,
+                    takes_body=binding.body == "*",
+                    unwrap=_unwrapped(method, binding.response_body),
+                    query=() if binding.body == "*" else tuple(_query(method, path)),
+                )
+
+    def errors(self) -> Iterator[ErrorCode]:
+        catalogue = self.pool.FindEnumTypeByName("marketplace.common.v1.Error.Code")
+        for value in catalogue.values:
+            spec = self._option("EnumValueOptions", value.GetOptions(), "marketplace.common.v1.spec")
+            if spec is not None:
+                yield ErrorCode(name=value.name, grpc=spec.grpc, http=spec.http, text=spec.text)
+
+
+def _unwrapped(method: MethodDescriptor, response_body: str) -> str:
+    """The JSON name of the field that `response_body` names. It must be the only one, or others would be lost."""
+    if not response_body:
+        return ""
+    fields: list[FieldDescriptor] = list(method.output_type.fields)
+    if [field.name for field in fields] != [response_body]:
+        raise ContractError(f"{method.full_name}: response_body must name the response's only field")
+    return fields[0].json_name
+
+
+def _query(method: MethodDescriptor, path: str) -> Iterator[QueryParameter]:
+    """The fields of the request that the path does not bind, as query parameters."""
+    request: Descriptor = method.input_type
+    for field in request.fields:
+        if f"{{{field.name}}}" in path:
+            continue
+        if field.type not in _KINDS:
+            raise ContractError(f"{method.full_name}: {field.name} is of a type that a query cannot hold")
+        kind = _KINDS[field.type]
+        values = tuple(value.name for value in field.enum_type.values if value.number) if field.enum_type else ()
+        yield QueryParameter(field.json_name, kind, field.is_repeated, values)

@@ -1,0 +1,109 @@
+"""Writes what Envoy reads, from the descriptor set, into `generated/envoy/`.
+
+- `routes.lua`, `errors.lua`: tables for its Lua
+- `descriptors.binpb`: the descriptor set for its transcoder
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from google.api import annotations_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from edge import contract
+
+DESCRIPTOR_SET = "descriptors.binpb"
+HEADER = "-- Written by `make generate` from the protos; do not edit.\n"
+
+# What a bare gRPC status means, which no handler of ours has put a catalogue code on: a server that has no free place
+# (grpcio says RESOURCE_EXHAUSTED), one that is going down (CANCELLED), one that is older than the edge (UNIMPLEMENTED).
+# Statuses that are not here are INTERNAL.
+BARE_STATUSES = {
+    1: "UNAVAILABLE",  # CANCELLED
+    4: "DEADLINE_EXCEEDED",
+    5: "NOT_FOUND",
+    7: "FORBIDDEN",
+    8: "UNAVAILABLE",  # RESOURCE_EXHAUSTED
+    12: "NOT_FOUND",  # UNIMPLEMENTED
+    14: "UNAVAILABLE",
+    16: "UNAUTHORIZED",
+}
+
+
+def generate(target: Path) -> None:
+    """Writes `target/envoy/*` from `target/descriptors.binpb`; the same input gives the same bytes."""
+    source = target / DESCRIPTOR_SET
+    known = contract.load(source)
+    folder = target / "envoy"
+    folder.mkdir(exist_ok=True)
+    (folder / "routes.lua").write_text(_routes(known))
+    (folder / "errors.lua").write_text(_errors(known))
+    (folder / DESCRIPTOR_SET).write_bytes(_for_the_transcoder(source.read_bytes()))
+
+
+def _for_the_transcoder(descriptor_set: bytes) -> bytes:
+    """The descriptor set without comments and without `response_body`, which Envoy's transcoder refuses to start with.
+
+    The Lua takes the named field out of the answer instead (`unwrap` in `routes.lua`).
+    """
+    files = FileDescriptorSet.FromString(descriptor_set)
+    for file in files.file:
+        file.ClearField("source_code_info")
+        for method in (method for service in file.service for method in service.method):
+            if method.options.HasExtension(annotations_pb2.http):
+                method.options.Extensions[annotations_pb2.http].ClearField("response_body")
+    return files.SerializeToString(deterministic=True)
+
+
+def _routes(known: contract.Contract) -> str:
+    lines = [HEADER, "-- Every route by its name, and under its path alone what a path allows.\nreturn {\n"]
+    for route in known.routes:
+        lines.append(f"  [{_text(route.name)}] = {{\n")
+        lines.append(f"    status = {route.status},\n")
+        lines.append(f"    needs_token = {_boolean(route.needs_token)},\n")
+        lines.append(f"    takes_body = {_boolean(route.takes_body)},\n")
+        if route.unwrap:
+            lines.append(f"    unwrap = {_text(route.unwrap)},\n")
+        lines.append("    query = {\n" if route.query else "    query = {},\n")
+        lines += [f"      [{_text(each.name)}] = {_parameter(each)},\n" for each in route.query]
+        lines.append("    },\n  },\n" if route.query else "  },\n")
+    for path, methods in known.paths().items():
+        lines.append(f"  [{_text(path)}] = {{ allow = {_text(', '.join(methods))} }},\n")
+    return "".join([*lines, "}\n"])
+
+
+def _parameter(parameter: contract.QueryParameter) -> str:
+    fields = [f"kind = {_text(parameter.kind)}", f"repeated = {_boolean(parameter.repeated)}"]
+    if parameter.values:
+        values = ", ".join(f"{value} = true" for value in parameter.values)
+        fields += [f"values = {{ {values} }}", f"expected = {_text(', '.join(parameter.values))}"]
+    return f"{{ {', '.join(fields)} }}"
+
+
+def _errors(known: contract.Contract) -> str:
+    lines = [HEADER, "-- The error catalogue, and what a gRPC status without a code of ours stands for.\nreturn {\n"]
+    lines.append("  codes = {\n")
+    lines += [f"    {each.name} = {{ status = {each.http}, text = {_text(each.text)} }},\n" for each in known.errors]
+    lines.append("  },\n  by_grpc_status = {\n")
+    lines += [f"    [{_text(str(status))}] = {_text(name)},\n" for status, name in BARE_STATUSES.items()]
+    return "".join([*lines, "  },\n}\n"])
+
+
+def _text(value: str) -> str:
+    """A Lua string. The texts are printable ASCII, so that escaping quotes and backslashes is enough."""
+    if not (value.isascii() and value.isprintable()):
+        raise contract.ContractError(f"{value!r} has characters that the edge's tables cannot hold")
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _boolean(value: bool) -> str:
+    return "true" if value else "false"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Writes Envoy's tables below a folder that holds the descriptor set.")
+    parser.add_argument("target", type=Path)
+    generate(parser.parse_args().target)

@@ -1,0 +1,37 @@
+"""Settings of the public edge, all from the environment; a wrong value is named at start."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from servicekit.settings import Addresses
+
+
+class EdgeSettings(BaseSettings):
+    """What Envoy has to know. Times are seconds."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    port: int = Field(8080, ge=1, le=65535, description="The port of the public edge.")
+    edge_host: str = Field("127.0.0.1", description="The address that the public edge listens on; 0.0.0.0 is all.")
+    envoy_admin_port: int = Field(ge=1, le=65535, description="The port of Envoy's admin page, on loopback.")
+    gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port, comma separated.")
+    order_service_addresses: Addresses = Field(description="The workers of OrderService: host:port, comma separated.")
+    review_service_addresses: Addresses = Field(description="The workers of ReviewService: host:port, comma separated.")
+    user_jwks: str = Field(description="The public keys of people's tokens: a JWKS file or an http(s) URL.")
+    user_jwt_issuer: str = Field(min_length=1, description="The `iss` of people's tokens.")
+    user_jwt_audience: str = Field(min_length=1, description="The `aud` of people's tokens.")
+    edge_request_timeout_seconds: float = Field(
+        15, gt=0, le=300, description="How long an answer may take; after that it is a 504."
+    )
+    edge_try_timeout_seconds: float = Field(
+        5, gt=0, le=300, description="How long one worker may take to answer a read, before another is asked."
+    )
+    edge_idle_timeout_seconds: float = Field(
+        300, gt=0, description="How long an idle connection of a client is kept, and the most a client may pause."
+    )
+    edge_max_connections: int = Field(10_000, ge=1, description="Connections of clients at once; more are refused.")
+    edge_max_heap_mib: int = Field(
+        1024, ge=128, description="MiB of memory that Envoy may use; close to it requests are refused with 503."
+    )

@@ -1,0 +1,3 @@
+local answer = {}
+function answer.on_response(handle) end
+return answer

@@ -1,0 +1,3 @@
+local gate = {}
+function gate.on_request(handle) end
+return gate

@@ -1,0 +1,3 @@
+local input = {}
+function input.on_request(handle) end
+return input

@@ -1,0 +1,168 @@
+"""A gRPC server that answers as told and remembers what it got: what stands behind the edge in the edge's own tests.
+
+It serves every RPC of the marketplace, so the edge cannot tell it from the services. Run as a program
+(`python -m tests.support.upstream PORT NAME`) it answers each call at once, its name in the header `etag`.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from marketplace.gig.v1 import gig_pb2
+from marketplace.order.v1 import order_pb2
+from marketplace.review.v1 import review_pb2
+from servicekit.server import OPTIONS
+
+METHODS = {
+    f"/{service.full_name}/{method.name}": method
+    for file in (gig_pb2, order_pb2, review_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+}
+CLASSES: dict[str, type[Message]] = {
+    message.full_name: getattr(file, message.name)
+    for file in (gig_pb2, order_pb2, review_pb2)
+    for message in file.DESCRIPTOR.message_types_by_name.values()
+}
+
+Handler = Callable[[Any, grpc.ServicerContext], Message]
+
+
+@dataclass(frozen=True)
+class Received:
+    """One call that arrived."""
+
+    rpc: str
+    request: Any
+    metadata: dict[str, str | bytes]
+    seconds_left: float
+
+
+@dataclass
+class Upstream:
+    """A server on a port of 127.0.0.1. What it does with an RPC is set by `answers`."""
+
+    port: int
+    answers: dict[str, Handler | Message] = field(default_factory=dict)
+    received: list[Received] = field(default_factory=list)
+    max_concurrent: int | None = None
+
+    def start(self) -> None:
+        """Serves until `stop`."""
+        pool = ThreadPoolExecutor(8)
+        self._server = grpc.server(pool, options=OPTIONS, maximum_concurrent_rpcs=self.max_concurrent)
+        self.health = health.HealthServicer()
+        self.health.set("", health_pb2.HealthCheckResponse.SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
+        self._server.add_generic_rpc_handlers((_EveryMethod(self),))
+        if not self._server.add_insecure_port(f"127.0.0.1:{self.port}"):
+            raise RuntimeError(f"port {self.port} is taken")
+        self._server.start()
+
+    def stop(self) -> None:
+        """Ends at once; calls under way are cut off."""
+        self._server.stop(None).wait()
+
+    def reset(self) -> None:
+        """Forgets what was told and what arrived."""
+        self.answers.clear()
+        self.received.clear()
+
+    def last(self) -> Received:
+        """The latest call."""
+        return self.received[-1]
+
+    def serve(self, rpc: str, request: Message, context: grpc.ServicerContext) -> Message:
+        """Answers one call as told; untold, with an empty message."""
+        metadata = dict(context.invocation_metadata() or ())
+        self.received.append(Received(rpc, request, metadata, context.time_remaining()))
+        answer = self.answers.get(rpc)
+        if isinstance(answer, Message):
+            return answer
+        if answer is not None:
+            return answer(request, context)
+        return empty_answer(rpc)
+
+
+class _EveryMethod(grpc.GenericRpcHandler):
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        method = METHODS.get(details.method)
+        if method is None:
+            return None
+        return grpc.unary_unary_rpc_method_handler(
+            lambda request, context: self._upstream.serve(method.name, request, context),
+            request_deserializer=CLASSES[method.input_type.full_name].FromString,
+            response_serializer=lambda message: message.SerializeToString(),
+        )
+
+
+def empty_answer(rpc: str) -> Message:
+    """The response message of an RPC, with its one message field set to an empty one, so that it can be unwrapped."""
+    method = next(each for each in METHODS.values() if each.name == rpc)
+    answer = CLASSES[method.output_type.full_name]()
+    for each in method.output_type.fields:
+        if each.message_type is not None and not each.is_repeated:
+            getattr(answer, each.name).SetInParent()
+    return answer
+
+
+def fails(code: grpc.StatusCode, message: str = "", initial: Iterable[tuple[str, str]] = ()) -> Handler:
+    """A handler that ends with a status of gRPC and, if told so, headers before it."""
+
+    def handler(request: Message, context: grpc.ServicerContext) -> Message:
+        if initial:
+            context.send_initial_metadata(tuple(initial))
+        context.abort(code, message)
+        raise AssertionError("abort raises")
+
+    return handler
+
+
+def slow(seconds: float) -> Handler:
+    """A handler that takes its time."""
+
+    def handler(request: Message, context: grpc.ServicerContext) -> Message:
+        time.sleep(seconds)
+        rpc = next(
+            method.name for method in METHODS.values() if isinstance(request, CLASSES[method.input_type.full_name])
+        )
+        return empty_answer(rpc)
+
+    return handler
+
+
+def tells(message: Message, *headers: tuple[str, str]) -> Handler:
+    """A handler that answers a message with headers, as the services send `etag` and `location`."""
+
+    def handler(request: Message, context: grpc.ServicerContext) -> Message:
+        context.send_initial_metadata(headers)
+        return message
+
+    return handler
+
+
+def _main() -> None:
+    port, name = int(sys.argv[1]), sys.argv[2]
+    upstream = Upstream(port)
+    upstream.answers["GetGig"] = tells(gig_pb2.GetGigResponse(gig=gig_pb2.Gig(title=name)), ("etag", f'"{name}"'))
+    upstream.start()
+    sys.stdout.write("serving\n")
+    sys.stdout.flush()
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    _main()
