@@ -8,6 +8,7 @@ run/        sockets, the lock, rendered configurations; nothing in it is worth k
 
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -93,6 +94,11 @@ class Layout:
             # The folder lies where everyone may write: one that somebody else laid there first is a trap.
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
                 raise PermissionError(f"{self.sockets} exists and is not ours; remove it or shorten DATA_DIR")
+
+    def remove_sockets(self) -> None:
+        """Leave nothing outside DATA_DIR once the stack has ended."""
+        if self.sockets != self.run:
+            shutil.rmtree(self.sockets, ignore_errors=True)
 
     def give_to_postgres(self, uid: int, gid: int) -> None:
         """Make PostgreSQL's own two folders, for the uid that it runs under. What is in them stays."""

@@ -26,7 +26,15 @@ import psycopg2
 from psycopg2 import sql
 
 from deploy.local.layout import Layout
-from deploy.local.privileges import UNPRIVILEGED_ID, Identity, become, identity_reaching, tie_to_parent
+from deploy.local.privileges import (
+    UNPRIVILEGED_ID,
+    Identity,
+    become,
+    borrow_name,
+    has_name,
+    identity_reaching,
+    tie_to_parent,
+)
 
 MAJOR_VERSION = "18"
 SUPERUSER = "postgres"
@@ -143,7 +151,15 @@ def _initialise(cluster: Path) -> None:
     command = [str(programs() / "initdb"), f"--pgdata={unfinished}", f"--username={SUPERUSER}", "--auth=reject"]
     # The built-in provider sorts and folds case alike on every machine, whatever its C library.
     collation = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    subprocess.run([*command, *collation, f"--lc-ctype={_ctype()}", "--no-instructions"], check=True)
+    try:
+        # initdb, alone of PostgreSQL's programs, insists on a name for the uid.
+        become_named = None if has_name() else borrow_name
+        command += [*collation, f"--lc-ctype={_ctype()}", "--no-instructions"]
+        initdb = subprocess.run(command, preexec_fn=become_named, check=False)
+    except subprocess.SubprocessError:
+        sys.exit(f"initdb wants a name for uid {os.geteuid()}: add a line for it to /etc/passwd")
+    if initdb.returncode != 0:
+        sys.exit(f"initdb failed with {initdb.returncode}")
     unfinished.rename(cluster)
 
 

@@ -24,6 +24,7 @@ from deploy.local.settings import StackSettings
 _START_SECONDS = 120.0
 _STOP_SECONDS = 9.0  # of the 10 that are promised; what is left then is killed
 _DEATHS_AT_START = 4
+_START_PATIENCE_SECONDS = 3.0  # a part may die of what the others have not made yet
 _LOG_LINES = 15
 
 
@@ -93,7 +94,7 @@ class Stack:
         said, said_at = "", began
         databases = not self._settings.embedded_postgres
         while not self._stop.wait(0.1):
-            self._look_after(at_start=True)
+            self._look_after(fail_on_deaths=time.monotonic() - began > _START_PATIENCE_SECONDS)
             databases = databases or self._create_databases()
             waiting_for = self._missing() if databases else "the database"
             if waiting_for is None:
@@ -108,7 +109,7 @@ class Stack:
     def watch(self) -> None:
         """Say which part died and was started again, until a stop is requested. Raises StackError."""
         while not self._stop.wait(0.5):
-            self._look_after(at_start=False)
+            self._look_after(ready=True)
 
     def stop(self) -> None:
         """Finish what is under way, then end the edge, the services and the database, in this order.
@@ -146,7 +147,7 @@ class Stack:
             return f"the services ({healthy} of {workers} workers are ready)"
         return None if envoy_admin.edge_answers(self._settings.edge_url) else f"{self._settings.edge_url} to answer"
 
-    def _look_after(self, *, at_start: bool) -> None:
+    def _look_after(self, *, ready: bool = False, fail_on_deaths: bool = False) -> None:
         self._reap()
         if self._supervisor is not None and self._supervisor.returncode is not None:
             raise StackError(f"supervisord ended with {self._supervisor.returncode}. {self._logs('supervisord')}")
@@ -156,13 +157,14 @@ class Stack:
                 self._pids[process.name] = process.pid
             if before and process.pid and process.pid != before:
                 self._deaths[process.name] += 1
-                self._report_death(process, at_start=at_start)
+                if ready:
+                    self._report_death(process)
+            if fail_on_deaths and self._deaths[process.name] >= _DEATHS_AT_START:
+                raise StackError(f"{process.name} keeps ending. {self._logs(process.name)}")
 
-    def _report_death(self, process: ProcessState, *, at_start: bool) -> None:
+    def _report_death(self, process: ProcessState) -> None:
         deaths = self._deaths[process.name]
-        if at_start and deaths >= _DEATHS_AT_START:
-            raise StackError(f"{process.name} keeps ending. {self._logs(process.name)}")
-        if not at_start and (deaths <= 3 or deaths % 10 == 0):
+        if deaths <= 3 or deaths % 10 == 0:
             say(
                 f"{time.strftime('%H:%M:%S')}  {process.name} ended and runs again as process {process.pid} "
                 f"({deaths} so far; {self._layout.log(process.name)})"
@@ -256,5 +258,6 @@ def _run(settings: StackSettings, layout: Layout, stop: StopRequest, lock: int, 
         stopping = time.monotonic()
         say("Stopping: the edge, then the services, then the database. Once more Ctrl-C does not wait for requests.")
         stack.stop()
+        layout.remove_sockets()
         say(f"Stopped after {time.monotonic() - stopping:.1f} s. The data stays in {layout.data_dir}")
     return 0 if failure is None else 1
