@@ -1,0 +1,1 @@
+"""GigService: gigs, their packages, categories, search, and what reviews made of gigs and sellers."""

@@ -1,0 +1,27 @@
+"""`python -m gig_service`: one worker of GigService."""
+
+from pathlib import Path
+
+from marketplace.gig.v1 import gig_pb2, gig_pb2_grpc
+
+from gig_service.servicer import GigServicer
+from gig_service.settings import Settings
+from gig_service.store import Store
+from servicekit.database import Database
+from servicekit.server import Served, run
+from servicekit.settings import load
+
+
+def main() -> None:
+    """Serves until it is told to stop."""
+    settings = load(Settings)
+
+    def build(database: Database) -> Served:
+        descriptor = gig_pb2.DESCRIPTOR.services_by_name["GigService"]
+        return Served(GigServicer(Store(database)), descriptor, gig_pb2_grpc.add_GigServiceServicer_to_server)
+
+    run(settings, settings.gig_database_url, Path(__file__).parent / "migrations", build)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The rules of gigs: values in, values out, no I/O."""

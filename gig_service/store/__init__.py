@@ -1,0 +1,35 @@
+"""GigService's database: one module a concern, put together here."""
+
+from contextlib import AbstractContextManager
+
+from gig_service.store.categories import Categories
+from gig_service.store.gigs import Gigs
+from gig_service.store.index import Index
+from gig_service.store.packages import Packages
+from gig_service.store.ratings import Ratings
+from gig_service.store.search import Search
+from gig_service.store.sellers import Sellers
+from gig_service.store.vocabulary import Vocabulary
+from servicekit.database import Database
+
+
+class Store:
+    """All that GigService stores.
+
+    Writers lock in one order, or two of them could wait for each other: the gig, then its seller, then words.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        index = Index(database)
+        self.categories = Categories(database)
+        self.packages = Packages(database)
+        self.gigs = Gigs(database, self.packages, index)
+        self.sellers = Sellers(database)
+        self.ratings = Ratings(database, index)
+        self.search = Search(database)
+        self.vocabulary = Vocabulary(database)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All writes inside become visible together, or none when anything is raised."""
+        return self._database.transaction()

@@ -1,0 +1,43 @@
+"""Keeps what searches read in step with the gigs: every write of a gig or a package ends here."""
+
+from uuid import UUID
+
+from servicekit.database import Database, Statement
+
+REMOVE = Statement("DELETE FROM search_rows WHERE gig_id = $1")
+ADD = Statement("""
+    INSERT INTO search_rows
+        (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count,
+         created_at)
+    SELECT p.id, g.id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id), p.price, p.delivery_days,
+        g.rating, g.review_count, g.created_at
+    FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id
+    WHERE g.id = $1 AND g.deleted_at IS NULL
+""")
+# In one order for everybody, so that two gigs with the same new words wait for each other and never both. A longer
+# word is not worth guessing.
+LEARN = Statement("""
+    INSERT INTO words (word)
+    SELECT DISTINCT word FROM gigs, regexp_split_to_table(
+        search_text(concat_ws(' ', title, array_to_string(tags, ' '), description)), ' '
+    ) AS word
+    WHERE id = $1 AND length(word) BETWEEN 3 AND 40
+    ORDER BY word
+    ON CONFLICT DO NOTHING
+""")
+
+
+class Index:
+    """What searches read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def refresh(self, gig_id: UUID) -> None:
+        """After a change of what a gig is sorted or filtered by; of a deleted gig nothing is left."""
+        self._database.fetch_all(REMOVE, gig_id)
+        self._database.fetch_all(ADD, gig_id)
+
+    def learn(self, gig_id: UUID) -> None:
+        """After a change of a gig's texts: its words are known from now on. To be the last write of a transaction."""
+        self._database.fetch_all(LEARN, gig_id)

@@ -1,0 +1,77 @@
+"""The tables as peewee models."""
+
+import peewee
+from playhouse.postgres_ext import ArrayField, TSVectorField
+
+
+class SellerRow(peewee.Model):
+    """A row of `sellers`."""
+
+    id = peewee.UUIDField(primary_key=True)
+    username = peewee.TextField()
+    version = peewee.BigIntegerField()
+    review_count = peewee.IntegerField()
+    rating_sum = peewee.BigIntegerField()
+
+    class Meta:
+        table_name = "sellers"
+
+
+class GigRow(peewee.Model):
+    """A row of `gigs`; `deleted_at` is NULL until it is deleted, and `document` is the database's own to write."""
+
+    id = peewee.UUIDField(primary_key=True)
+    seller_id = peewee.UUIDField()
+    title = peewee.TextField()
+    description = peewee.TextField()
+    category_id = peewee.UUIDField()
+    tags = ArrayField(peewee.TextField)
+    status = peewee.TextField()
+    version = peewee.IntegerField()
+    created_at = peewee.DateTimeField()
+    updated_at = peewee.DateTimeField()
+    deleted_at = peewee.DateTimeField(null=True)
+    rating_version = peewee.BigIntegerField()
+    review_count = peewee.IntegerField()
+    rating_sum = peewee.BigIntegerField()
+    rating = peewee.DecimalField(max_digits=2, decimal_places=1)
+    document = TSVectorField()
+
+    class Meta:
+        table_name = "gigs"
+
+
+class PackageRow(peewee.Model):
+    """A row of `packages`; `position` grows in the order in which a gig's packages were added."""
+
+    id = peewee.UUIDField(primary_key=True)
+    gig_id = peewee.UUIDField()
+    position = peewee.IntegerField()
+    title = peewee.TextField()
+    description = peewee.TextField()
+    price = peewee.DecimalField(max_digits=9, decimal_places=2)
+    delivery_days = peewee.SmallIntegerField()
+    features = ArrayField(peewee.TextField)
+    revisions = peewee.SmallIntegerField()
+
+    class Meta:
+        table_name = "packages"
+
+
+class SearchRow(peewee.Model):
+    """A row of `search_rows`: a package with what filters and sorts ask of its gig."""
+
+    package_id = peewee.UUIDField(primary_key=True)
+    gig_id = peewee.UUIDField()
+    seller_id = peewee.UUIDField()
+    status = peewee.TextField()
+    category_id = peewee.UUIDField()
+    section_id = peewee.UUIDField()
+    price = peewee.DecimalField(max_digits=9, decimal_places=2)
+    delivery_days = peewee.SmallIntegerField()
+    rating = peewee.DecimalField(max_digits=2, decimal_places=1)
+    review_count = peewee.IntegerField()
+    created_at = peewee.DateTimeField()
+
+    class Meta:
+        table_name = "search_rows"
