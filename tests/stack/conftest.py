@@ -1,0 +1,11 @@
+"""Whoever runs the tests may have settings of their own; these tests start from none."""
+
+import pytest
+
+from deploy.local.settings import StackSettings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in StackSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)

@@ -1,0 +1,121 @@
+"""What is rendered for supervisord is what supervisord reads, whatever the paths are."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from supervisor.options import ServerOptions
+
+from deploy.local import supervise
+from deploy.local.layout import Layout
+from deploy.local.settings import StackSettings
+
+ODD_NAMES = [
+    "plain",
+    "with space",
+    "100% %(ENV_HOME)s",
+    "a ;b #c",
+    "quote\"d 'and' $HOME `x`",
+    "back\\slash",
+    "ünï,cödé",
+]
+
+
+@pytest.fixture(params=ODD_NAMES)
+def layout(request: pytest.FixtureRequest, tmp_path: Path) -> Layout:
+    layout = Layout.of(tmp_path / request.param)
+    layout.create()
+    return layout
+
+
+def read_back(layout: Layout, settings: StackSettings, monkeypatch: pytest.MonkeyPatch) -> ServerOptions:
+    """The configuration as supervisord itself understands it."""
+    layout.supervisor_config.write_text(supervise.render(settings, layout))
+    monkeypatch.chdir(layout.data_dir)
+    options = ServerOptions()
+    options.realize(["-c", str(layout.supervisor_config)])
+    return options
+
+
+def test_every_command_arrives_word_for_word(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = StackSettings()
+
+    options = read_back(layout, settings, monkeypatch)
+
+    read = {
+        process.name: shlex.split(process.command)
+        for group in options.process_group_configs
+        for process in group.process_configs
+    }
+    assert read == {process.name: process.command for process in supervise.processes(settings, layout)}
+
+
+def test_groups_stop_from_the_outside_in_and_within_ten_seconds(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = read_back(layout, StackSettings(), monkeypatch)
+
+    # supervisord stops one group after the other, the highest priority first.
+    groups = sorted(options.process_group_configs, key=lambda group: group.priority, reverse=True)
+    longest = [max(process.stopwaitsecs for process in group.process_configs) for group in groups]
+    assert [group.name for group in groups] == ["envoy", "services", "postgres"]
+    assert supervise.DRAIN_SECONDS + sum(longest) < 10
+
+
+def test_a_dead_process_is_started_again_at_once_and_for_ever(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = read_back(layout, StackSettings(), monkeypatch)
+
+    processes = [process for group in options.process_group_configs for process in group.process_configs]
+    assert {process.startsecs for process in processes} == {0}
+    assert all(process.autorestart is not False for process in processes)
+
+
+def test_each_worker_knows_its_name_and_its_own_ports(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIG_WORKERS", "3")
+
+    options = read_back(layout, StackSettings(), monkeypatch)
+
+    (services,) = [group for group in options.process_group_configs if group.name == "services"]
+    workers = {process.name: process.environment for process in services.process_configs}
+    assert list(workers) == ["gig-0", "gig-1", "gig-2", "order-0", "order-1", "review-0", "review-1"]
+    assert workers["gig-2"] == {"WORKER": "gig-2", "LISTEN": "127.0.0.1:10002", "METRICS_LISTEN": "127.0.0.1:10026"}
+
+
+def test_a_database_of_ones_own_takes_the_place_of_the_embedded_one(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for service in ("GIG", "ORDER", "REVIEW"):
+        monkeypatch.setenv(f"{service}_DATABASE_URL", f"postgresql://db.example/{service}")
+    settings = StackSettings()
+
+    environment = supervise.shared_environment(settings, layout, {})
+
+    assert environment["ORDER_DATABASE_URL"] == "postgresql://db.example/ORDER"
+    assert "postgres" not in {process.name for process in supervise.processes(settings, layout)}
+
+
+def test_the_local_key_counts_only_while_no_other_is_set(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    local = supervise.shared_environment(StackSettings(), layout, {})
+    monkeypatch.setenv("USER_JWKS", "https://id.example/jwks")
+    monkeypatch.setenv("USER_JWT_ISSUER", "https://id.example")
+    monkeypatch.setenv("USER_JWT_AUDIENCE", "market")
+
+    other = supervise.shared_environment(StackSettings(), layout, {})
+
+    assert local["USER_JWKS"] == str(layout.data_dir / "keys" / "user.jwks.json")
+    assert (local["USER_JWT_ISSUER"], local["USER_JWT_AUDIENCE"]) == ("marketplace-local", "marketplace")
+    assert other["USER_JWKS"] == "https://id.example/jwks"
+    assert (other["USER_JWT_ISSUER"], other["USER_JWT_AUDIENCE"]) == ("https://id.example", "market")
+
+
+def test_a_deep_data_folder_gets_a_short_private_folder_for_its_sockets(tmp_path: Path) -> None:
+    layout = Layout.of(tmp_path / ("x" * 100))
+
+    layout.create()
+
+    try:
+        assert layout.sockets != layout.run
+        assert len(str(layout.postgres_socket / ".s.PGSQL.5432.lock")) < 107
+        assert layout.sockets.stat().st_mode & 0o066 == 0
+    finally:
+        layout.remove_sockets()
