@@ -14,7 +14,7 @@ import psycopg2
 import psycopg2.extensions
 import psycopg2.extras
 
-from servicekit.errors import Unavailable
+from servicekit.errors import DeadlineExceeded, MarketplaceError, Unavailable
 
 psycopg2.extras.register_uuid()
 
@@ -23,6 +23,8 @@ Row = dict[str, Any]
 
 # What says that the server, or the way to it, is gone: nothing that the statement itself could be blamed for.
 AWAY = (peewee.OperationalError, peewee.InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
+# SQLSTATEs of a statement that was given up: statement_timeout and lock_timeout.
+GIVEN_UP = frozenset(("57014", "55P03"))
 # Statements prepared on one connection at most; beyond, all are dropped and prepared again as they are used.
 MAX_PREPARED = 500
 
@@ -41,6 +43,12 @@ class Statement:
 
 class DatabaseAway(Unavailable):
     """The database did not answer; the caller is told no more than that the service is unavailable."""
+
+
+def _told(error: Exception) -> MarketplaceError:
+    """What a caller is told of an error among AWAY."""
+    cause = getattr(error, "orig", None) or error.__cause__ or error
+    return DeadlineExceeded() if getattr(cause, "pgcode", None) in GIVEN_UP else DatabaseAway()
 
 
 class _Connection(psycopg2.extensions.connection):
@@ -65,7 +73,8 @@ class Database:
     """One service's database.
 
     Reads go through `fetch_one` and `fetch_all`; writes stand in a `transaction`. Outside of one, each statement is its
-    own transaction. A lost connection raises DatabaseAway and is replaced when the thread next needs one.
+    own transaction. A lost connection raises DatabaseAway and is replaced when the thread next needs one; a statement that
+    takes longer than `statement_timeout_ms` raises DeadlineExceeded.
     """
 
     def __init__(self, url: str, *, statement_timeout_ms: int = 5000) -> None:
@@ -86,7 +95,7 @@ class Database:
                 yield
         except AWAY as error:
             self.close()
-            raise DatabaseAway from error
+            raise _told(error) from error
 
     def fetch_all(self, statement: Statement, *params: object) -> list[Row]:
         """The rows of a prepared statement."""
@@ -103,7 +112,7 @@ class Database:
             self.peewee.execute_sql(sql, params)
         except AWAY as error:
             self._lost()
-            raise DatabaseAway from error
+            raise _told(error) from error
 
     def close(self) -> None:
         """Closes this thread's connection."""
@@ -113,14 +122,14 @@ class Database:
         try:
             try:
                 return work()
-            except AWAY:
-                if self.peewee.in_transaction():
+            except AWAY as error:
+                if self.peewee.in_transaction() or _told(error).code != "UNAVAILABLE":
                     raise
                 self.close()
                 return work()
         except AWAY as error:
             self._lost()
-            raise DatabaseAway from error
+            raise _told(error) from error
 
     def _lost(self) -> None:
         # Inside a transaction the connection is closed by whoever opened it.

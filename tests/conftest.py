@@ -8,6 +8,8 @@ import pytest
 
 from servicekit.database import Database
 from tests.support.postgres import PostgresServer
+from tests.support.stack import Stack
+from tests.support.story import Market
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +43,19 @@ def order_database(postgres: PostgresServer) -> Iterator[Database]:
 def review_database(postgres: PostgresServer) -> Iterator[Database]:
     """A fresh, migrated reviews database."""
     yield from _fresh(postgres, "review")
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The whole stack for the run; tests make their own users and gigs in it and restart nothing."""
+    running = Stack()
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def market(stack: Stack) -> Market:
+    """A seller and a buyer of their own."""
+    return Market.of(stack)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -56,7 +57,8 @@ class PostgresServer:
     def stop(self) -> None:
         """Stops it and removes everything."""
         if self._process is not None:
-            self._process.terminate()
+            # A fast shutdown: clients are sent away.
+            self._process.send_signal(signal.SIGINT)
             self._process.wait(10)
         self._folder.cleanup()
 

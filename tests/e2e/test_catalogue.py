@@ -1,0 +1,228 @@
+"""Every code of the error catalogue, provoked over HTTP. A code that nothing provokes fails."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import psycopg2
+import psycopg2.extensions
+import pytest
+
+from deploy.local.postgres import SUPERUSER, database_url
+from servicekit.errors import CODES, spec_of
+from tests.support.stack import Stack
+from tests.support.story import SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig, a_name
+
+# Codes of what is not built yet.
+NOT_YET = {
+    "PAYMENT_DECLINED",
+    "PAYMENT_ACTION_REQUIRED",
+    "INSUFFICIENT_BALANCE",
+    "PAYOUT_ACCOUNT_MISSING",
+    "ALREADY_REPLIED",
+    "IDEMPOTENCY_KEY_REUSED",
+    "RATE_LIMITED",
+}
+
+
+@dataclass
+class Answered:
+    """What an error looked like from outside."""
+
+    status: int
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+def told(answer: httpx.Response) -> Answered:
+    return Answered(answer.status_code, dict(answer.headers), answer.json())
+
+
+@contextmanager
+def database(stack: Stack, name: str) -> Iterator[psycopg2.extensions.connection]:
+    """The superuser's connection to one of the stack's databases."""
+    connection = psycopg2.connect(database_url(stack.layout, name, SUPERUSER))
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def invalid_argument(stack: Stack, market: Market) -> Answered:
+    return told(market.seller.post("/api/gigs", json={**SEED_GIG, "title": "x"}))
+
+
+def unauthorized(stack: Stack, market: Market) -> Answered:
+    return told(market.anyone.post("/api/gigs", json=SEED_GIG))
+
+
+def forbidden(stack: Stack, market: Market) -> Answered:
+    return told(market.buyer.post("/api/gigs", json=SEED_GIG))
+
+
+def not_found(stack: Stack, market: Market) -> Answered:
+    return told(market.anyone.get("/api/nothing"))
+
+
+def method_not_allowed(stack: Stack, market: Market) -> Answered:
+    return told(market.anyone.post("/api/categories"))
+
+
+def conflict(stack: Stack, market: Market) -> Answered:
+    gig = market.gig()
+    return told(market.seller.delete(f"/api/gigs/{gig['id']}/packages/{gig['packages'][0]['id']}"))
+
+
+def limit_reached(stack: Stack, market: Market) -> Answered:
+    gig = market.gig(packages=[SEED_PACKAGE] * 10)
+    return told(market.seller.post(f"/api/gigs/{gig['id']}/packages", json=SEED_PACKAGE))
+
+
+def invalid_transition(stack: Stack, market: Market) -> Answered:
+    return told(market.buyer.post(f"/api/orders/{market.order(market.gig())}/complete"))
+
+
+def order_not_delivered(stack: Stack, market: Market) -> Answered:
+    return told(market.buyer.post(f"/api/orders/{market.order(market.gig())}/review", json=SEED_REVIEW))
+
+
+def already_reviewed(stack: Stack, market: Market) -> Answered:
+    order = market.delivered(market.gig())
+    market.review(order)
+    return told(market.buyer.post(f"/api/orders/{order}/review", json=SEED_REVIEW))
+
+
+def precondition_failed(stack: Stack, market: Market) -> Answered:
+    gig = market.gig()
+    return told(market.seller.put(f"/api/gigs/{gig['id']}", json=a_gig(), headers={"if-match": '"0-0-0"'}))
+
+
+def payload_too_large(stack: Stack, market: Market) -> Answered:
+    return told(market.seller.post("/api/gigs", json={**SEED_GIG, "description": "x" * (1 << 20)}))
+
+
+def unsupported_media_type(stack: Stack, market: Market) -> Answered:
+    return told(market.seller.post("/api/gigs", content="<gig/>", headers={"content-type": "application/xml"}))
+
+
+def headers_too_large(stack: Stack, market: Market) -> Answered:
+    return told(market.anyone.get("/api/categories", headers={"x-padding": "x" * 20_000}))
+
+
+def upgrade_required(stack: Stack, market: Market) -> Answered:
+    with socket.create_connection(("127.0.0.1", stack.ports.edge), timeout=5) as connection:
+        connection.sendall(b"GET /api/categories HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+    head, _, body = received.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    return Answered(int(first.split()[1]), headers, json.loads(body))
+
+
+def internal(stack: Stack, market: Market) -> Answered:
+    """A table that is not there: nothing that the service is written for."""
+    with database(stack, "gigs") as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE categories RENAME TO hidden")
+            try:
+                return told(market.anyone.get("/api/categories"))
+            finally:
+                cursor.execute("ALTER TABLE hidden RENAME TO categories")
+
+
+def unavailable(stack: Stack, market: Market) -> Answered:
+    """A database that takes no connections."""
+    gig = market.gig()["id"]
+    with database(stack, "postgres") as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER DATABASE reviews ALLOW_CONNECTIONS false")
+            try:
+                cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'reviews'")
+                return told(market.anyone.get(f"/api/gigs/{gig}/reviews"))
+            finally:
+                cursor.execute("ALTER DATABASE reviews ALLOW_CONNECTIONS true")
+
+
+def deadline_exceeded(stack: Stack, market: Market) -> Answered:
+    """A gig that somebody holds locked for longer than anyone waits."""
+    gig = market.gig()
+    with database(stack, "gigs") as connection, connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE gigs")
+        body = {"packageId": gig["packages"][0]["id"], "paymentMethod": "stripe"}
+        return told(market.buyer.post("/api/orders", json=body))
+
+
+PROVOKE: dict[str, Callable[[Stack, Market], Answered]] = {
+    "INVALID_ARGUMENT": invalid_argument,
+    "UNAUTHORIZED": unauthorized,
+    "FORBIDDEN": forbidden,
+    "NOT_FOUND": not_found,
+    "METHOD_NOT_ALLOWED": method_not_allowed,
+    "CONFLICT": conflict,
+    "LIMIT_REACHED": limit_reached,
+    "INVALID_TRANSITION": invalid_transition,
+    "ORDER_NOT_DELIVERED": order_not_delivered,
+    "ALREADY_REVIEWED": already_reviewed,
+    "PRECONDITION_FAILED": precondition_failed,
+    "PAYLOAD_TOO_LARGE": payload_too_large,
+    "UNSUPPORTED_MEDIA_TYPE": unsupported_media_type,
+    "UPGRADE_REQUIRED": upgrade_required,
+    "HEADERS_TOO_LARGE": headers_too_large,
+    "INTERNAL": internal,
+    "UNAVAILABLE": unavailable,
+    "DEADLINE_EXCEEDED": deadline_exceeded,
+}
+
+
+@pytest.mark.parametrize("code", [name for name in CODES.values_by_name if name != "CODE_UNSPECIFIED"])
+def test_every_code_is_provoked_over_http(code: str, stack: Stack, market: Market) -> None:
+    if code in NOT_YET:
+        assert code not in PROVOKE, f"{code} can be provoked now; take it off the list"
+        return
+    answer = PROVOKE[code](stack, market)
+
+    assert (answer.status, answer.body["code"]) == (spec_of(code).http, code)
+    assert answer.headers["content-type"] == "application/json"
+    assert set(answer.body) <= {"error", "code", "details"}
+    assert answer.body["error"]
+    assert answer.headers["x-request-id"]
+    assert ("retry-after" in answer.headers) == (code in ("UNAVAILABLE", "RATE_LIMITED"))
+    assert ("www-authenticate" in answer.headers) == (code == "UNAUTHORIZED")
+    assert ("allow" in answer.headers) == (code == "METHOD_NOT_ALLOWED")
+
+
+def test_every_not_yet_is_a_code_of_the_catalogue() -> None:
+    assert set(CODES.values_by_name) >= NOT_YET
+
+
+def test_a_service_comes_back_by_itself_when_its_database_does(stack: Stack, market: Market) -> None:
+    assert unavailable(stack, market).status == 503
+
+    assert market.anyone.get(f"/api/gigs/{market.gig()['id']}/reviews").status_code == 200
+
+
+def test_an_internal_error_is_found_in_the_log_by_its_request_id(stack: Stack, market: Market) -> None:
+    identity = a_name("request")
+    with database(stack, "gigs") as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE categories RENAME TO hidden")
+            try:
+                answer = market.anyone.get("/api/categories", headers={"x-request-id": identity})
+            finally:
+                cursor.execute("ALTER TABLE hidden RENAME TO categories")
+
+    logged = [line for log in stack.layout.logs.glob("gig-*.log") for line in log.read_text().splitlines()]
+    entries = [json.loads(line) for line in logged if identity in line]
+    assert answer.status_code == 500
+    assert any("hidden" not in answer.text and "categories" in entry.get("exception", "") for entry in entries)

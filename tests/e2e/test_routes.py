@@ -1,0 +1,177 @@
+"""Every public RPC, called over HTTP as its proto says. A route without a call here fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from google.api import annotations_pb2
+from google.protobuf.descriptor import MethodDescriptor
+from marketplace.common.v1 import options_pb2
+from marketplace.gig.v1 import gig_pb2
+from marketplace.order.v1 import order_pb2
+from marketplace.review.v1 import review_pb2
+
+from tests.support.story import SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig
+
+Call = Callable[[Market], httpx.Response]
+
+
+def public_methods() -> Iterator[MethodDescriptor]:
+    """All RPCs that have a route."""
+    for file in (gig_pb2, order_pb2, review_pb2):
+        for service in file.DESCRIPTOR.services_by_name.values():
+            yield from (m for m in service.methods if m.GetOptions().HasExtension(annotations_pb2.http))
+
+
+METHODS = {method.name: method for method in public_methods()}
+
+
+def create_gig(market: Market) -> httpx.Response:
+    return market.seller.post("/api/gigs", json=SEED_GIG)
+
+
+def get_gig(market: Market) -> httpx.Response:
+    return market.anyone.get(f"/api/gigs/{market.gig()['id']}")
+
+
+def update_gig(market: Market) -> httpx.Response:
+    return market.seller.put(f"/api/gigs/{market.gig()['id']}", json=a_gig(title="Another title"))
+
+
+def delete_gig(market: Market) -> httpx.Response:
+    return market.seller.delete(f"/api/gigs/{market.gig()['id']}")
+
+
+def search_gigs(market: Market) -> httpx.Response:
+    return market.anyone.get("/api/gigs", params={"category": "web-dev"})
+
+
+def set_gig_status(market: Market) -> httpx.Response:
+    return market.seller.patch(f"/api/gigs/{market.gig()['id']}/status", json={"status": "PAUSED"})
+
+
+def list_packages(market: Market) -> httpx.Response:
+    return market.anyone.get(f"/api/gigs/{market.gig()['id']}/packages")
+
+
+def add_package(market: Market) -> httpx.Response:
+    return market.seller.post(f"/api/gigs/{market.gig()['id']}/packages", json=SEED_PACKAGE)
+
+
+def update_package(market: Market) -> httpx.Response:
+    gig = market.gig()
+    return market.seller.put(f"/api/gigs/{gig['id']}/packages/{gig['packages'][0]['id']}", json=SEED_PACKAGE)
+
+
+def delete_package(market: Market) -> httpx.Response:
+    gig = market.gig(packages=[SEED_PACKAGE, SEED_PACKAGE])
+    return market.seller.delete(f"/api/gigs/{gig['id']}/packages/{gig['packages'][0]['id']}")
+
+
+def list_categories(market: Market) -> httpx.Response:
+    return market.anyone.get("/api/categories")
+
+
+def place_order(market: Market) -> httpx.Response:
+    body = {"packageId": market.gig()["packages"][0]["id"], "paymentMethod": "stripe"}
+    return market.buyer.post("/api/orders", json=body)
+
+
+def get_order(market: Market) -> httpx.Response:
+    return market.buyer.get(f"/api/orders/{market.order(market.gig())}")
+
+
+def list_orders(market: Market) -> httpx.Response:
+    return market.buyer.get("/api/orders", params={"role": "buyer"})
+
+
+def accept_order(market: Market) -> httpx.Response:
+    return market.seller.post(f"/api/orders/{market.order(market.gig())}/accept")
+
+
+def decline_order(market: Market) -> httpx.Response:
+    return market.seller.post(f"/api/orders/{market.order(market.gig())}/decline")
+
+
+def cancel_order(market: Market) -> httpx.Response:
+    return market.buyer.post(f"/api/orders/{market.order(market.gig())}/cancel")
+
+
+def deliver_order(market: Market) -> httpx.Response:
+    order = market.order(market.gig())
+    market.seller.post(f"/api/orders/{order}/accept")
+    return market.seller.post(f"/api/orders/{order}/deliver", json={"message": "Here it is"})
+
+
+def revise_order(market: Market) -> httpx.Response:
+    order = market.delivered(market.gig(revisions=1))
+    return market.buyer.post(f"/api/orders/{order}/revise", json={"message": "Darker"})
+
+
+def complete_order(market: Market) -> httpx.Response:
+    return market.buyer.post(f"/api/orders/{market.delivered(market.gig())}/complete")
+
+
+def submit_review(market: Market) -> httpx.Response:
+    return market.buyer.post(f"/api/orders/{market.delivered(market.gig())}/review", json=SEED_REVIEW)
+
+
+def list_reviews(market: Market) -> httpx.Response:
+    return market.anyone.get(f"/api/gigs/{market.gig()['id']}/reviews")
+
+
+CALLS: dict[str, Call] = {
+    "CreateGig": create_gig,
+    "GetGig": get_gig,
+    "UpdateGig": update_gig,
+    "DeleteGig": delete_gig,
+    "SearchGigs": search_gigs,
+    "SetGigStatus": set_gig_status,
+    "ListPackages": list_packages,
+    "AddPackage": add_package,
+    "UpdatePackage": update_package,
+    "DeletePackage": delete_package,
+    "ListCategories": list_categories,
+    "PlaceOrder": place_order,
+    "GetOrder": get_order,
+    "ListOrders": list_orders,
+    "AcceptOrder": accept_order,
+    "DeclineOrder": decline_order,
+    "CancelOrder": cancel_order,
+    "DeliverOrder": deliver_order,
+    "ReviseOrder": revise_order,
+    "CompleteOrder": complete_order,
+    "SubmitReview": submit_review,
+    "ListReviews": list_reviews,
+}
+
+
+def test_every_route_is_called_here_and_nothing_else() -> None:
+    assert CALLS.keys() == METHODS.keys()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_route_answers_as_its_proto_says(name: str, market: Market) -> None:
+    options = METHODS[name].GetOptions()
+    success: options_pb2.Success = options.Extensions[options_pb2.success]
+
+    answer = CALLS[name](market)
+
+    assert answer.status_code == (success.http_status or 200), answer.text
+    assert ("location" in answer.headers) == bool(success.location)
+    assert bool(answer.content) == (answer.status_code != 204)
+    assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, m in METHODS.items() if m.GetOptions().Extensions[annotations_pb2.http].get]
+)
+def test_head_answers_where_get_does_without_a_body(name: str, market: Market) -> None:
+    got = CALLS[name](market)
+
+    answer = httpx.Client(headers=dict(got.request.headers), timeout=15).head(got.request.url)
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == got.headers["content-type"]
