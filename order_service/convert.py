@@ -9,7 +9,7 @@ from order_service.domain.order import Order, Status
 from servicekit.times import to_timestamp
 
 
-def to_statuses(number: order_pb2.Order.Status) -> tuple[Status, ...]:
+def to_statuses(number: order_pb2.Order.Status.ValueType) -> tuple[Status, ...]:
     """The states that a filter lets through: all of them when it is not given, none for one that no order is in."""
     if number == order_pb2.Order.STATUS_UNSPECIFIED:
         return tuple(Status)
@@ -25,7 +25,7 @@ def to_order(order: Order, actions: Iterable[Action]) -> order_pb2.Order:
         gig_title=order.gig_title,
         package=order.package_title,
         price=float(order.price),
-        status=order.status,
+        status=order_pb2.Order.Status.Value(order.status),
         due_date=to_timestamp(order.due_at),
         package_id=str(order.package_id),
         currency=order.currency,
@@ -47,7 +47,7 @@ def to_placed(order: Order) -> order_pb2.PlaceOrderResponse:
         gig_title=order.gig_title,
         package=order.package_title,
         price=float(order.price),
-        status=order.status,
+        status=order_pb2.Order.Status.Value(order.status),
         due_date=to_timestamp(order.due_at),
     )
 
@@ -59,5 +59,5 @@ def to_description(order: Order) -> order_pb2.DescribeOrderResponse:
         gig_id=str(order.gig_id),
         buyer_id=str(order.buyer_id),
         seller_id=str(order.seller_id),
-        status=order.status,
+        status=order_pb2.Order.Status.Value(order.status),
     )

@@ -1,0 +1,81 @@
+"""Whatever people try, in whatever sequence, an order never leaves its table."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from order_service.domain.lifecycle import TRANSITIONS, Action, move, open_actions
+from order_service.domain.order import Event, Order, Party, Status, place
+from servicekit.errors import Conflict, Forbidden
+from servicekit.ids import new_id
+from tests.support.orders import NOON, a_wish, an_offer
+
+PARTIES = st.sampled_from((Party.BUYER, Party.SELLER, Party.ADMIN))
+ENDS = {Status.COMPLETED, Status.CANCELLED}
+
+
+class Life(RuleBasedStateMachine):
+    """One order, and people who try anything at any time."""
+
+    order: Order
+    history: list[Event]
+
+    @initialize(days=st.integers(1, 365), revisions=st.integers(0, 3))
+    def place(self, days: int, revisions: int) -> None:
+        self.now = NOON
+        offer = an_offer(delivery_days=days, revisions=revisions)
+        change = place(new_id(), offer, a_wish(), currency="USD", now=self.now)
+        self.placed = self.order = change.order
+        self.history = [change.event]
+
+    @rule(hours=st.integers(0, 24 * 400))
+    def time_passes(self, hours: int) -> None:
+        self.now += timedelta(hours=hours)
+
+    @rule(action=st.sampled_from(Action), party=PARTIES)
+    def somebody_tries(self, action: Action, party: Party) -> None:
+        was_open = action in open_actions(self.order, frozenset({party}), self.now)
+        try:
+            change = move(self.order, action, frozenset({party}), now=self.now)
+        except (Conflict, Forbidden):
+            assert not was_open
+            return
+        assert was_open
+        self.order = change.order
+        self.history.append(change.event)
+
+    @invariant()
+    def the_history_is_one_unbroken_path_through_the_table(self) -> None:
+        rows = {(row.came_from, row.action, row.by, row.to) for row in TRANSITIONS}
+        assert self.history[0].action == "place"
+        for before, event in zip(self.history, self.history[1:], strict=False):
+            assert event.came_from == before.to
+            assert event.at >= before.at
+            assert (event.came_from, event.action, event.by, event.to) in rows
+        assert self.history[-1].to == self.order.status
+        assert len(self.history) == self.order.version
+
+    @invariant()
+    def the_order_agrees_with_its_history(self) -> None:
+        actions = [event.action for event in self.history]
+        assert self.order.revisions_left == self.placed.revisions_left - actions.count("revise") >= 0
+        assert (self.order.first_delivered_at is not None) == ("deliver" in actions)
+        assert self.order.updated_at == self.history[-1].at
+
+    @invariant()
+    def what_was_agreed_on_never_changes(self) -> None:
+        for term in ("price", "currency", "delivery_days", "buyer_id", "seller_id", "gig_title", "package_title"):
+            assert getattr(self.order, term) == getattr(self.placed, term)
+
+    @invariant()
+    def only_an_end_leaves_nothing_to_do(self) -> None:
+        sides = frozenset({Party.BUYER, Party.SELLER})
+        assert bool(open_actions(self.order, sides, self.now)) == (self.order.status not in ENDS)
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)

@@ -1,0 +1,87 @@
+"""What an order takes over from the offer, how it may be paid, which currencies there are, what a list is made of."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from order_service.domain.currency import check_currency
+from order_service.domain.listing import Scope, scope_of
+from order_service.domain.order import Status, place
+from order_service.domain.payment import Provider, check_method
+from servicekit.errors import Forbidden, InvalidArgument
+from servicekit.ids import new_id
+from tests.support.orders import BUYER, NOON, SELLER, a_wish, an_offer
+
+
+def test_a_new_order_keeps_the_terms_of_the_offer() -> None:
+    offer = an_offer(price=Decimal("19.99"), delivery_days=3, revisions=5)
+    order_id = new_id()
+
+    order = place(order_id, offer, a_wish(requirements="Dark", payment_method="stripe"), currency="EUR", now=NOON).order
+
+    assert (order.id, order.version, order.status) == (order_id, 1, Status.PENDING)
+    assert (order.buyer_id, order.seller_id) == (BUYER, SELLER)
+    assert (order.gig_id, order.gig_title) == (offer.gig_id, offer.gig_title)
+    assert (order.package_id, order.package_title) == (offer.package_id, offer.package_title)
+    assert (order.price, order.currency) == (Decimal("19.99"), "EUR")
+    assert (order.delivery_days, order.revisions_left) == (3, 5)
+    assert (order.requirements, order.payment_method) == ("Dark", "stripe")
+    assert order.created_at == order.updated_at == NOON
+    assert order.first_delivered_at is None
+
+
+def test_an_order_is_due_its_delivery_days_after_the_placing() -> None:
+    order = place(new_id(), an_offer(delivery_days=14), a_wish(), currency="USD", now=NOON).order
+
+    assert order.due_at == NOON + timedelta(days=14)
+
+
+def test_the_placing_opens_the_history() -> None:
+    event = place(new_id(), an_offer(), a_wish(), currency="USD", now=NOON).event
+
+    assert (event.at, event.by, event.action, event.came_from, event.to) == (NOON, "buyer", "place", None, "PENDING")
+
+
+def test_nobody_orders_their_own_gig() -> None:
+    with pytest.raises(Forbidden, match="You can't order your own gig"):
+        place(new_id(), an_offer(), a_wish(buyer_id=SELLER), currency="USD", now=NOON)
+
+
+def test_the_sandbox_is_a_way_to_pay_only_where_the_deployment_runs_on_it() -> None:
+    check_method("sandbox", Provider.SANDBOX)
+    with pytest.raises(InvalidArgument) as refusal:
+        check_method("sandbox", Provider.STRIPE)
+
+    assert [violation.field for violation in refusal.value.violations] == ["paymentMethod"]
+
+
+@pytest.mark.parametrize("provider", Provider)
+def test_stripe_is_a_way_to_pay_everywhere(provider: Provider) -> None:
+    check_method("stripe", provider)
+
+
+@pytest.mark.parametrize("code", ["USD", "EUR", "CHF", "INR"])
+def test_currencies_with_two_decimals_are_known(code: str) -> None:
+    assert check_currency(code) == code
+
+
+@pytest.mark.parametrize("code", ["JPY", "KWD", "KRW", "CLF", "XAU", "XXX", "usd", "", "BITCOIN"])
+def test_a_currency_that_is_unknown_or_has_other_decimals_is_named(code: str) -> None:
+    with pytest.raises(ValueError, match=repr(code)):
+        check_currency(code)
+
+
+def test_a_list_is_of_ones_own_orders_unless_a_side_is_named() -> None:
+    assert scope_of("", is_admin=False) is Scope.OWN
+    assert scope_of("buyer", is_admin=False) is Scope.BOUGHT
+    assert scope_of("seller", is_admin=False) is Scope.SOLD
+    assert scope_of("", is_admin=True) is Scope.OWN
+
+
+def test_everyones_orders_are_for_admins_alone() -> None:
+    assert scope_of("admin", is_admin=True) is Scope.ALL
+    with pytest.raises(Forbidden):
+        scope_of("admin", is_admin=False)

@@ -1,0 +1,394 @@
+"""OrderService's RPCs in their pipeline, with a real PostgreSQL below and a GigService over real gRPC beside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from marketplace.gig.v1 import gig_pb2
+from marketplace.order.v1 import order_pb2
+
+from order_service.domain.payment import Provider
+from order_service.gigs import Gigs
+from order_service.servicer import OrderServicer
+from order_service.store import Store
+from servicekit.clock import Clock
+from servicekit.database import Database
+from servicekit.ids import new_id
+from tests.support.identity import service_token, token, user_id
+from tests.support.rpc import Answer, Rpc
+from tests.support.standins import GigStandIn, service_tokens, serving
+
+SERVICE = order_pb2.DESCRIPTOR.services_by_name["OrderService"]
+BUYER = token("happy_buyer", "buyer")
+SELLER = token("webdev_pro", "seller")
+ADMIN = token("root", "admin")
+STRANGER = token("somebody", "buyer", "seller")
+PACKAGE = "aa0e8400-e29b-41d4-a716-446655440000"
+GIG = "550e8400-e29b-41d4-a716-446655440000"
+WHOSE = {"buyer": BUYER, "seller": SELLER, "admin": ADMIN, "stranger": STRANGER}
+
+
+class World:
+    """OrderService, and what stands around it."""
+
+    def __init__(self, database: Database, gigs: GigStandIn, address: str, payments: Provider) -> None:
+        self.gigs = gigs
+        self.clock = Clock(database)
+        gateway = Gigs(address, service_tokens("order"))
+        self.rpc = Rpc(OrderServicer(Store(database), gateway, payments=payments, currency="USD"), SERVICE)
+
+    def offers(self, package_id: str = PACKAGE, **changed: Any) -> None:
+        """GigService offers the seed's basic website, changed like this."""
+        offer: dict[str, Any] = {
+            "package_id": package_id,
+            "package_title": "Basic Website",
+            "gig_id": GIG,
+            "gig_title": "Professional Website Development",
+            "seller_id": str(user_id("webdev_pro")),
+            "price": 500,
+            "delivery_days": 14,
+            "revisions": 1,
+        }
+        self.gigs.offers[package_id] = gig_pb2.GetOfferResponse(**{**offer, **changed})
+
+    def place(self, sent_token: str = BUYER, **changed: Any) -> Answer:
+        wish = {"package_id": PACKAGE, "requirements": "Need dark theme", "payment_method": "stripe"}
+        return self.rpc.call("PlaceOrder", order_pb2.PlaceOrderRequest(**{**wish, **changed}), sent_token)
+
+    def placed(self, sent_token: str = BUYER) -> str:
+        """The id of a new order."""
+        order_id: str = self.place(sent_token).response.order_id
+        return order_id
+
+    def act(self, action: str, order_id: str, sent_token: str, message: str = "") -> Answer:
+        name = f"{action.capitalize()}Order"
+        request = getattr(order_pb2, f"{name}Request")(order_id=order_id, message=message)
+        return self.rpc.call(name, request, sent_token)
+
+    def delivered(self) -> str:
+        """The id of an order whose work was handed over."""
+        order_id = self.placed()
+        self.act("accept", order_id, SELLER)
+        self.act("deliver", order_id, SELLER)
+        return order_id
+
+    def get(self, order_id: str, sent_token: str | None) -> Answer:
+        return self.rpc.call("GetOrder", order_pb2.GetOrderRequest(order_id=order_id), sent_token)
+
+    def actions(self, order_id: str, sent_token: str) -> list[str]:
+        return list(self.get(order_id, sent_token).response.order.actions)
+
+    def page(self, sent_token: str, **filters: Any) -> Answer:
+        return self.rpc.call("ListOrders", order_pb2.ListOrdersRequest(**filters), sent_token)
+
+    def listed(self, sent_token: str, **filters: Any) -> list[str]:
+        return [order.order_id for order in self.page(sent_token, **filters).response.results]
+
+
+@pytest.fixture
+def gigs() -> GigStandIn:
+    return GigStandIn()
+
+
+@pytest.fixture
+def gig_address(gigs: GigStandIn) -> Iterator[str]:
+    with serving(gigs) as address:
+        yield address
+
+
+@pytest.fixture
+def world(order_database: Database, gigs: GigStandIn, gig_address: str) -> World:
+    world = World(order_database, gigs, gig_address, Provider.SANDBOX)
+    world.offers()
+    return world
+
+
+def test_placing_an_order_answers_what_the_seed_shows(world: World) -> None:
+    answer = world.place()
+
+    placed = answer.response
+    now = world.clock.now()
+    assert (placed.gig_id, placed.gig_title, placed.package) == (
+        GIG,
+        "Professional Website Development",
+        "Basic Website",
+    )
+    assert (placed.price, placed.status) == (500, order_pb2.Order.PENDING)
+    assert UUID(placed.order_id).version == 7
+    assert timedelta(0) <= now + timedelta(days=14) - placed.due_date.ToDatetime(now.tzinfo) < timedelta(seconds=10)
+    assert placed.due_date.nanos == 0
+    assert answer.headers["location"] == f"/api/orders/{placed.order_id}"
+
+
+def test_an_order_shows_all_that_was_agreed_on(world: World) -> None:
+    world.offers(price=19.99)
+    placed = world.place().response
+
+    order = world.get(placed.order_id, BUYER).response.order
+
+    assert (order.order_id, order.gig_id, order.package_id) == (placed.order_id, GIG, PACKAGE)
+    assert (order.gig_title, order.package) == ("Professional Website Development", "Basic Website")
+    assert (order.price, order.currency, order.requirements) == (19.99, "USD", "Need dark theme")
+    assert (order.buyer_id, order.seller_id) == (str(user_id("happy_buyer")), str(user_id("webdev_pro")))
+    assert (order.status, order.revisions_left, order.due_date) == (order_pb2.Order.PENDING, 1, placed.due_date)
+    assert order.created_at == order.updated_at
+    assert order.created_at.nanos == 0
+
+
+def test_later_edits_of_the_gig_change_nothing(world: World) -> None:
+    order_id = world.placed()
+
+    world.offers(price=1000, gig_title="Dearer", delivery_days=1, revisions=0)
+
+    order = world.get(order_id, BUYER).response.order
+    assert (order.price, order.gig_title, order.revisions_left) == (500, "Professional Website Development", 1)
+
+
+def test_a_package_that_cannot_be_bought_is_not_found(world: World) -> None:
+    answer = world.place(package_id=str(new_id()))
+
+    assert (answer.http_status, answer.body) == (404, {"error": "Package not found", "code": "NOT_FOUND"})
+
+
+def test_nobody_orders_their_own_gig(world: World) -> None:
+    answer = world.place(token("webdev_pro", "seller", "buyer"))
+
+    assert answer.body == {"error": "You can't order your own gig", "code": "FORBIDDEN"}
+
+
+@pytest.mark.parametrize(("sent_token", "error"), [(None, "UNAUTHORIZED"), (SELLER, "FORBIDDEN"), (ADMIN, "FORBIDDEN")])
+def test_only_buyers_place_orders(world: World, sent_token: str, error: str) -> None:
+    assert world.place(sent_token).error == error
+
+
+def test_every_field_of_a_bad_order_is_named(world: World) -> None:
+    answer = world.place(package_id="nonsense", requirements="x" * 5001, payment_method="cash")
+
+    assert answer.http_status == 400
+    assert {detail["field"] for detail in answer.body["details"]} == {"packageId", "requirements", "paymentMethod"}
+
+
+def test_the_sandbox_pays_where_the_deployment_runs_on_it(world: World) -> None:
+    assert world.place(payment_method="sandbox").error == ""
+
+
+def test_the_sandbox_does_not_pay_where_real_money_moves(
+    order_database: Database, gigs: GigStandIn, gig_address: str
+) -> None:
+    world = World(order_database, gigs, gig_address, Provider.STRIPE)
+    world.offers()
+
+    answer = world.place(payment_method="sandbox")
+
+    assert answer.error == "INVALID_ARGUMENT"
+    assert [detail["field"] for detail in answer.body["details"]] == ["paymentMethod"]
+    assert gigs.asked == []
+    assert world.place(payment_method="stripe").error == ""
+
+
+def test_without_gig_service_placing_is_unavailable_and_makes_nothing(
+    order_database: Database, gigs: GigStandIn
+) -> None:
+    with serving(gigs) as address:
+        world = World(order_database, gigs, address, Provider.SANDBOX)
+
+    answer = world.place()
+
+    assert (answer.http_status, answer.headers["retry-after"]) == (503, "1")
+    assert world.listed(BUYER) == []
+
+
+@pytest.mark.parametrize("whose", ["buyer", "seller", "admin"])
+def test_an_order_is_seen_by_its_sides_and_admins(world: World, whose: str) -> None:
+    order_id = world.placed()
+
+    assert world.get(order_id.upper(), WHOSE[whose]).response.order.order_id == order_id
+
+
+def test_others_learn_nothing_of_an_order_whatever_they_try(world: World) -> None:
+    order_id = world.placed()
+    unknown = str(new_id())
+    not_found = {"error": "Order not found", "code": "NOT_FOUND"}
+
+    assert world.get(order_id, STRANGER).body == world.get(unknown, BUYER).body == not_found
+    assert world.get("nonsense", BUYER).body == not_found
+    for action in ("accept", "decline", "cancel", "deliver", "revise", "complete"):
+        assert world.act(action, order_id, STRANGER, "Hello").body == not_found
+        assert world.act(action, unknown, BUYER, "Hello").body == not_found
+
+
+def test_nobody_sees_an_order_without_a_token(world: World) -> None:
+    assert world.get(world.placed(), None).error == "UNAUTHORIZED"
+
+
+def test_an_orders_life_and_what_each_side_can_do_in_it(world: World) -> None:
+    order_id = world.placed()
+    assert world.actions(order_id, BUYER) == ["cancel"]
+    assert world.actions(order_id, SELLER) == ["accept", "decline"]
+    assert world.actions(order_id, ADMIN) == []
+
+    accepted = world.act("accept", order_id, SELLER).response.order
+    assert accepted.status == order_pb2.Order.IN_PROGRESS
+    assert list(accepted.actions) == ["deliver", "cancel"]
+    assert world.actions(order_id, BUYER) == []
+
+    delivered = world.act("deliver", order_id, SELLER, "Here it is").response.order
+    assert (delivered.status, list(delivered.actions)) == (order_pb2.Order.DELIVERED, [])
+    assert world.actions(order_id, BUYER) == ["revise", "complete"]
+
+    revised = world.act("revise", order_id, BUYER, "Bluer, please").response.order
+    assert (revised.status, revised.revisions_left) == (order_pb2.Order.IN_PROGRESS, 0)
+    assert list(revised.actions) == []
+
+    world.act("deliver", order_id, SELLER)
+    assert world.actions(order_id, BUYER) == ["complete"]
+
+    completed = world.act("complete", order_id, BUYER).response.order
+    assert (completed.status, list(completed.actions)) == (order_pb2.Order.COMPLETED, [])
+
+
+def test_a_seller_can_decline_and_a_buyer_can_cancel_what_is_pending(world: World) -> None:
+    assert world.act("decline", world.placed(), SELLER, "Busy").response.order.status == order_pb2.Order.CANCELLED
+    assert world.act("cancel", world.placed(), BUYER).response.order.status == order_pb2.Order.CANCELLED
+
+
+def test_the_wrong_person_is_refused(world: World) -> None:
+    order_id = world.placed()
+
+    assert world.act("accept", order_id, BUYER).body == {
+        "error": "You don't have permission to accept this order",
+        "code": "FORBIDDEN",
+    }
+    assert world.act("cancel", order_id, SELLER).error == "FORBIDDEN"
+    assert world.act("accept", order_id, ADMIN).error == "FORBIDDEN"
+    assert world.act("complete", order_id, ADMIN).error == "FORBIDDEN"
+
+
+def test_the_right_person_at_the_wrong_time_is_told_what_is_open(world: World) -> None:
+    order_id = world.placed()
+
+    answer = world.act("deliver", order_id, SELLER)
+
+    assert (answer.http_status, answer.body["code"]) == (409, "INVALID_TRANSITION")
+    assert "accept, decline" in answer.body["error"]
+
+
+def test_a_revision_needs_a_message_and_says_so_before_anything_else(world: World) -> None:
+    order_id = world.delivered()
+
+    for message in ("", " \n", "x" * 5001):
+        answer = world.act("revise", order_id, BUYER, message)
+        assert [detail["field"] for detail in answer.body["details"]] == ["message"]
+
+
+def test_without_revisions_left_there_is_no_revising(world: World) -> None:
+    world.offers(revisions=0)
+    order_id = world.delivered()
+
+    answer = world.act("revise", order_id, BUYER, "Bluer, please")
+
+    assert answer.error == "INVALID_TRANSITION"
+    assert "what you can do now: complete" in answer.body["error"]
+
+
+def test_a_revision_is_due_in_the_packages_delivery_days(world: World) -> None:
+    order_id = world.delivered()
+    world.clock.travel(timedelta(days=40))
+
+    revised = world.act("revise", order_id, BUYER, "Bluer, please").response.order
+
+    assert revised.due_date.seconds - revised.updated_at.seconds in (14 * 86400, 14 * 86400 + 1)
+
+
+def test_a_buyer_may_cancel_an_order_in_progress_only_when_it_is_overdue(world: World) -> None:
+    order_id = world.placed()
+    world.act("accept", order_id, SELLER)
+    assert world.act("cancel", order_id, BUYER).error == "INVALID_TRANSITION"
+
+    world.clock.travel(timedelta(days=14, seconds=1))
+
+    assert world.actions(order_id, BUYER) == ["cancel"]
+    assert world.act("cancel", order_id, BUYER).response.order.status == order_pb2.Order.CANCELLED
+
+
+def test_a_list_shows_ones_orders_newest_first(world: World) -> None:
+    first, second = world.placed(), world.placed()
+    foreign = world.placed(token("other", "buyer"))
+
+    assert world.listed(BUYER) == [second, first]
+    assert world.listed(BUYER, role="seller") == []
+    assert world.listed(SELLER) == world.listed(SELLER, role="seller") == [foreign, second, first]
+    assert world.listed(ADMIN) == []
+    assert world.listed(ADMIN, role="admin") == [foreign, second, first]
+
+
+def test_a_list_can_be_of_one_state(world: World) -> None:
+    first, second = world.placed(), world.placed()
+    world.act("decline", first, SELLER)
+
+    assert world.listed(BUYER, status=order_pb2.Order.CANCELLED) == [first]
+    assert world.listed(BUYER, status=order_pb2.Order.PENDING) == [second]
+    assert world.listed(BUYER, status=order_pb2.Order.DISPUTED) == []
+
+
+def test_an_order_in_a_list_is_the_whole_order(world: World) -> None:
+    order_id = world.placed()
+
+    (listed,) = world.page(SELLER).response.results
+
+    assert listed == world.get(order_id, SELLER).response.order
+    assert list(listed.actions) == ["accept", "decline"]
+
+
+def test_everyones_orders_are_for_admins(world: World) -> None:
+    assert world.page(SELLER, role="admin").error == "FORBIDDEN"
+
+
+def test_pages_go_on_where_the_last_one_ended(world: World) -> None:
+    placed = [world.placed() for _ in range(5)]
+    seen: list[str] = []
+    page_token = ""
+
+    for size in (2, 2, 1):
+        page = world.page(BUYER, page_size=2, page_token=page_token).response
+        assert len(page.results) == size
+        seen += [order.order_id for order in page.results]
+        page_token = page.next_page_token
+
+    assert seen == placed[::-1]
+    assert not page.HasField("next_page_token")
+
+
+def test_a_page_token_goes_with_its_filters(world: World) -> None:
+    for _ in range(2):
+        world.placed()
+    page_token = world.page(BUYER, page_size=1).response.next_page_token
+
+    for answer in (
+        world.page(BUYER, page_size=1, page_token=page_token, role="buyer"),
+        world.page(BUYER, page_size=1, page_token=page_token, status=order_pb2.Order.PENDING),
+        world.page(BUYER, page_token="nonsense"),
+    ):
+        assert [detail["field"] for detail in answer.body["details"]] == ["pageToken"]
+
+
+@pytest.mark.parametrize("filters", [{"role": "boss"}, {"page_size": 101}, {"page_size": -1}, {"status": 99}])
+def test_filters_that_make_no_sense_are_named(world: World, filters: dict[str, Any]) -> None:
+    assert world.page(BUYER, **filters).error == "INVALID_ARGUMENT"
+
+
+def test_other_services_learn_whose_an_order_is_and_where_it_stands(world: World) -> None:
+    order_id = world.delivered()
+    request = order_pb2.DescribeOrderRequest(order_id=order_id)
+
+    described = world.rpc.call("DescribeOrder", request, service_token()).response
+
+    assert (described.order_id, described.gig_id, described.status) == (order_id, GIG, order_pb2.Order.DELIVERED)
+    assert (described.buyer_id, described.seller_id) == (str(user_id("happy_buyer")), str(user_id("webdev_pro")))
+    assert world.rpc.call("DescribeOrder", request, ADMIN).error == "FORBIDDEN"
+    unknown = order_pb2.DescribeOrderRequest(order_id=str(new_id()))
+    assert world.rpc.call("DescribeOrder", unknown, service_token()).message == "Order not found"

@@ -1,0 +1,79 @@
+"""What OrderService refuses to start with."""
+
+from __future__ import annotations
+
+import pytest
+
+from order_service.domain.payment import Provider
+from order_service.settings import Settings
+from servicekit.settings import load
+
+GOOD = {
+    "LISTEN": "127.0.0.1:1",
+    "METRICS_LISTEN": "127.0.0.1:2",
+    "USER_JWKS": "user.json",
+    "USER_JWT_ISSUER": "me",
+    "USER_JWT_AUDIENCE": "you",
+    "SERVICE_JWKS": "service.json",
+    "SERVICE_SIGNING_KEY": "service.pem",
+    "ORDER_DATABASE_URL": "postgresql:///orders",
+    "GIG_SERVICE_ADDRESSES": "127.0.0.1:3,127.0.0.1:4",
+    "PAYMENTS": "sandbox",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("CURRENCY", raising=False)
+    return monkeypatch
+
+
+def refusal(capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        load(Settings)
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_the_currency_is_the_us_dollar_unless_set(environment: pytest.MonkeyPatch) -> None:
+    assert load(Settings).currency == "USD"
+    environment.setenv("CURRENCY", "EUR")
+    assert load(Settings).currency == "EUR"
+
+
+@pytest.mark.parametrize("provider", Provider)
+def test_payments_name_their_provider(environment: pytest.MonkeyPatch, provider: Provider) -> None:
+    environment.setenv("PAYMENTS", provider)
+
+    assert load(Settings).payments is provider
+
+
+def test_without_payments_the_service_does_not_start(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.delenv("PAYMENTS")
+
+    assert refusal(capsys).startswith("PAYMENTS: ")
+
+
+@pytest.mark.parametrize("value", ["", "paypal", "Stripe"])
+def test_with_unknown_payments_the_service_does_not_start(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    environment.setenv("PAYMENTS", value)
+
+    said = refusal(capsys)
+
+    assert said.startswith("PAYMENTS: ")
+    assert "'stripe' or 'sandbox'" in said
+
+
+@pytest.mark.parametrize("value", ["JPY", "KWD", "dollars"])
+def test_a_currency_with_other_than_two_decimals_is_refused(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    environment.setenv("CURRENCY", value)
+
+    assert refusal(capsys).startswith("CURRENCY: ")

@@ -1,0 +1,264 @@
+"""ReviewService's RPCs in their pipeline, with a real PostgreSQL below and the other services over real gRPC beside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+from uuid import UUID
+
+import pytest
+from marketplace.gig.v1 import gig_pb2
+from marketplace.order.v1 import order_pb2
+from marketplace.review.v1 import review_pb2
+
+from review_service.gigs import Gigs
+from review_service.orders import Orders
+from review_service.servicer import ReviewServicer
+from review_service.store import RATINGS, Store
+from servicekit.database import Database
+from servicekit.ids import new_id
+from servicekit.outbox import Outbox, Relay, Topic
+from tests.support.identity import token, user_id
+from tests.support.rpc import Answer, Rpc
+from tests.support.standins import GigStandIn, OrderStandIn, service_tokens, serving
+
+SERVICE = review_pb2.DESCRIPTOR.services_by_name["ReviewService"]
+BUYER = token("happy_buyer", "buyer")
+SELLER = token("webdev_pro", "seller")
+GIG = UUID("550e8400-e29b-41d4-a716-446655440000")
+
+
+class World:
+    """ReviewService, and what stands around it."""
+
+    def __init__(self, database: Database, gig_address: str, order_address: str) -> None:
+        self.orders = OrderStandIn()
+        self.gigs = GigStandIn()
+        tokens = service_tokens("review")
+        outbox = Outbox(database)
+        gateway = Gigs(gig_address, tokens)
+        servicer = ReviewServicer(Store(database, outbox), Orders(order_address, tokens), gateway)
+        self.rpc = Rpc(servicer, SERVICE)
+        self.relay = Relay(outbox, database, {RATINGS: Topic(gateway.apply_rating, newest_only=True)})
+
+    def order(self, status: str = "DELIVERED", buyer: str = "happy_buyer", gig_id: UUID = GIG) -> str:
+        """The id of an order that OrderService knows."""
+        order_id = str(new_id())
+        self.orders.orders[order_id] = order_pb2.DescribeOrderResponse(
+            order_id=order_id,
+            gig_id=str(gig_id),
+            buyer_id=str(user_id(buyer)),
+            seller_id=str(user_id("webdev_pro")),
+            status=order_pb2.Order.Status.Value(status),
+        )
+        return order_id
+
+    def submit(self, order_id: str, sent_token: str | None = BUYER, **changed: Any) -> Answer:
+        review = {"order_id": order_id, "rating": 5, "comment": "Excellent work! Delivered early.", **changed}
+        return self.rpc.call("SubmitReview", review_pb2.SubmitReviewRequest(**review), sent_token)
+
+    def page(self, sent_token: str | None = None, gig_id: UUID | str = GIG, **paging: Any) -> Answer:
+        return self.rpc.call("ListReviews", review_pb2.ListReviewsRequest(gig_id=str(gig_id), **paging), sent_token)
+
+
+@pytest.fixture
+def world(review_database: Database) -> Iterator[World]:
+    with ExitStack() as stack:
+        gigs, orders = GigStandIn(), OrderStandIn()
+        world = World(review_database, stack.enter_context(serving(gigs)), stack.enter_context(serving(orders)))
+        world.gigs, world.orders = gigs, orders
+        gigs.knows(GIG, user_id("webdev_pro"))
+        yield world
+
+
+def eventually(holds: Callable[[], Any], seconds: float = 2) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)
+
+
+def test_submitting_a_review_answers_what_the_seed_shows(world: World) -> None:
+    answer = world.submit(world.order())
+
+    assert UUID(answer.response.review_id).version == 7
+    assert (answer.response.gig_id, answer.response.new_average_rating) == (str(GIG), 5.0)
+    assert "location" not in answer.headers
+
+
+def test_the_new_average_counts_every_review_of_the_gig_and_is_rounded_half_up(world: World) -> None:
+    means = [world.submit(world.order(), rating=stars).response.new_average_rating for stars in (5, 4, 4, 4)]
+
+    assert means == [5.0, 4.5, 4.3, 4.3]
+
+
+def test_an_unknown_order_is_not_found(world: World) -> None:
+    for order_id in (str(new_id()), "nonsense"):
+        assert world.submit(order_id).body == {"error": "Order not found", "code": "NOT_FOUND"}
+
+
+@pytest.mark.parametrize("status", ["PENDING", "COMPLETED"])
+def test_only_the_orders_buyer_reviews_it(world: World, status: str) -> None:
+    answer = world.submit(world.order(status), token("somebody", "buyer"))
+
+    assert answer.http_status == 403
+    assert answer.body == {"error": "You don't have permission to review this order", "code": "FORBIDDEN"}
+
+
+@pytest.mark.parametrize(("sent_token", "error"), [(None, "UNAUTHORIZED"), (SELLER, "FORBIDDEN")])
+def test_only_buyers_review(world: World, sent_token: str | None, error: str) -> None:
+    assert world.submit(world.order(), sent_token).error == error
+
+
+@pytest.mark.parametrize("status", ["PENDING", "IN_PROGRESS", "CANCELLED", "DISPUTED"])
+def test_an_order_that_is_not_delivered_cannot_be_reviewed(world: World, status: str) -> None:
+    answer = world.submit(world.order(status))
+
+    assert (answer.http_status, answer.body["code"]) == (409, "ORDER_NOT_DELIVERED")
+
+
+def test_a_second_review_of_an_order_is_refused(world: World) -> None:
+    order_id = world.order("COMPLETED")
+    world.submit(order_id)
+
+    answer = world.submit(order_id.upper(), rating=1)
+
+    assert (answer.http_status, answer.body["code"]) == (409, "ALREADY_REVIEWED")
+    assert world.page().response.total == 1
+
+
+def test_an_order_of_a_deleted_gig_can_be_reviewed(world: World) -> None:
+    gone = new_id()
+
+    answer = world.submit(world.order(gig_id=gone))
+
+    assert answer.response.gig_id == str(gone)
+    assert world.gigs.asked == []
+
+
+def test_every_field_of_a_bad_review_is_named(world: World) -> None:
+    answer = world.submit(world.order(), rating=6, comment="x" * 2001)
+
+    assert answer.http_status == 400
+    assert {detail["field"] for detail in answer.body["details"]} == {"rating", "comment"}
+
+
+def test_a_review_without_a_rating_is_refused_and_one_without_a_comment_is_not(world: World) -> None:
+    assert world.submit(world.order(), rating=0).error == "INVALID_ARGUMENT"
+    assert world.submit(world.order(), comment="").error == ""
+
+
+def test_without_order_service_submitting_is_unavailable(review_database: Database) -> None:
+    with serving(OrderStandIn()) as address:
+        world = World(review_database, address, address)
+
+    assert world.submit(world.order()).http_status == 503
+
+
+def test_a_row_of_the_list_is_as_the_contract_shows_it(world: World) -> None:
+    order_id = world.order()
+    submitted = world.submit(order_id, rating=4).response
+
+    (review,) = world.page().response.results
+
+    assert (review.id, review.order_id, review.rating) == (submitted.review_id, order_id, 4)
+    assert (review.buyer.id, review.buyer.username) == (str(user_id("happy_buyer")), "happy_buyer")
+    assert review.comment == "Excellent work! Delivered early."
+    assert review.created_at.seconds
+    assert review.created_at.nanos == 0
+
+
+def test_a_list_says_what_the_reviews_come_to(world: World) -> None:
+    for stars in (5, 5, 4, 3):
+        world.submit(world.order(), rating=stars)
+
+    listed = world.page(page_size=1).response
+
+    assert (len(listed.results), listed.total, listed.average_rating) == (1, 4, 4.3)
+    assert dict(listed.histogram) == {1: 0, 2: 0, 3: 1, 4: 1, 5: 2}
+
+
+def test_a_gig_without_reviews_has_an_empty_list_with_every_star(world: World) -> None:
+    listed = world.page().response
+
+    assert (list(listed.results), listed.total, listed.average_rating) == ([], 0, 0)
+    assert dict(listed.histogram) == {1: 0, 2: 0, 3: 0, 4: 0, 5: 0}
+    assert not listed.HasField("next_page_token")
+
+
+def test_pages_go_on_where_the_last_one_ended(world: World) -> None:
+    submitted = [world.submit(world.order()).response.review_id for _ in range(5)]
+    seen: list[str] = []
+    page_token = ""
+
+    for size in (2, 2, 1):
+        page = world.page(page_size=2, page_token=page_token).response
+        assert len(page.results) == size
+        seen += [review.id for review in page.results]
+        page_token = page.next_page_token
+
+    assert seen == submitted[::-1]
+    assert not page.HasField("next_page_token")
+
+
+def test_a_page_token_goes_with_its_gig(world: World) -> None:
+    for _ in range(2):
+        world.submit(world.order())
+    page_token = world.page(page_size=1).response.next_page_token
+    other = new_id()
+    world.gigs.knows(other, user_id("webdev_pro"))
+
+    for answer in (world.page(gig_id=other, page_token=page_token), world.page(page_token="nonsense")):
+        assert [detail["field"] for detail in answer.body["details"]] == ["pageToken"]
+
+
+@pytest.mark.parametrize("status", [gig_pb2.Gig.PAUSED, gig_pb2.Gig.SUSPENDED])
+def test_the_reviews_of_a_gig_that_is_not_active_are_for_its_owner_and_admins(
+    world: World, status: gig_pb2.Gig.Status.ValueType
+) -> None:
+    world.submit(world.order())
+    world.gigs.knows(GIG, user_id("webdev_pro"), status)
+
+    assert world.page(SELLER).response.total == world.page(token("root", "admin")).response.total == 1
+    for other in (None, BUYER, token("somebody", "seller")):
+        assert world.page(other).body == {"error": "Gig not found", "code": "NOT_FOUND"}
+
+
+def test_the_reviews_of_an_unknown_or_deleted_gig_are_not_found(world: World) -> None:
+    for gig_id in (str(new_id()), "nonsense"):
+        assert world.page(SELLER, gig_id=gig_id).body == {"error": "Gig not found", "code": "NOT_FOUND"}
+
+
+def test_gig_service_is_told_what_the_reviews_come_to(world: World) -> None:
+    world.relay.start()
+
+    world.submit(world.order(), rating=5)
+    eventually(lambda: world.gigs.ratings)
+    world.submit(world.order(), rating=2)
+    eventually(lambda: len(world.gigs.ratings) == 2)
+    world.relay.stop()
+
+    told = [(r.gig_id, r.version, r.review_count, r.rating_sum) for r in world.gigs.ratings]
+    assert told == [(str(GIG), 1, 1, 5), (str(GIG), 2, 2, 7)]
+
+
+def test_a_rating_reaches_gig_service_promptly_after_it_was_down(review_database: Database) -> None:
+    orders, gigs = OrderStandIn(), GigStandIn()
+    with serving(orders) as order_address:
+        with serving(gigs) as gig_address:
+            world = World(review_database, gig_address, order_address)
+        world.orders = orders
+        world.relay.start()
+        for stars in (5, 4, 3):
+            assert world.submit(world.order(), rating=stars).error == ""
+        time.sleep(2.5)
+        assert gigs.ratings == []
+
+        with serving(gigs, gig_address):
+            eventually(lambda: gigs.ratings, seconds=3)
+            world.relay.stop()
+
+    (told,) = gigs.ratings
+    assert (told.version, told.review_count, told.rating_sum) == (3, 3, 12)

@@ -1,0 +1,245 @@
+"""Orders and their history in a real PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import peewee
+import pytest
+
+from order_service.domain.lifecycle import Action, move
+from order_service.domain.listing import Scope
+from order_service.domain.order import Order, Party, Status, place
+from order_service.store import PAGES, START, PageKey, Store
+from servicekit.clock import Clock
+from servicekit.database import Database, Row, Statement
+from servicekit.errors import Conflict, NotFound
+from servicekit.ids import new_id
+from tests.support.at_once import at_once, closing
+from tests.support.orders import BUYER, SELLER, STRANGER, a_wish, an_offer
+
+HISTORY = Statement("SELECT * FROM order_events WHERE order_id = $1 ORDER BY version")
+EVERYTHING = list(Status)
+
+
+@pytest.fixture
+def store(order_database: Database) -> Store:
+    return Store(order_database)
+
+
+@pytest.fixture
+def clock(order_database: Database) -> Clock:
+    return Clock(order_database)
+
+
+def placed(store: Store, buyer: UUID = BUYER, **offer: Any) -> Order:
+    """A new order; keyword arguments change the offer."""
+    draft = partial(place, new_id(), an_offer(**offer), a_wish(buyer_id=buyer), currency="USD")
+    return store.place(lambda now: draft(now=now))
+
+
+def act(store: Store, order: Order, action: Action, party: Party, message: str = "") -> Order:
+    return store.change(order.id, lambda found, now: move(found, action, frozenset({party}), now=now, message=message))
+
+
+def history(database: Database, order: Order) -> list[Row]:
+    return database.fetch_all(HISTORY, order.id)
+
+
+def ids(store: Store, scope: Scope, user: UUID, **options: Any) -> list[UUID]:
+    page = {"statuses": EVERYTHING, "after": START, "limit": 100, **options}
+    return [reading.order.id for reading in store.page(scope, user, **page)]
+
+
+def test_what_is_placed_is_what_is_found(store: Store) -> None:
+    order = placed(store, price=Decimal("19.99"))
+
+    found, now = store.get(order.id)
+
+    assert found == order
+    assert order.created_at <= now < order.created_at + timedelta(minutes=1)
+
+
+def test_an_unknown_order_is_not_found(store: Store) -> None:
+    with pytest.raises(NotFound, match="Order not found"):
+        store.get(new_id())
+    with pytest.raises(NotFound, match="Order not found"):
+        store.change(new_id(), lambda order, now: pytest.fail("there is nothing to decide upon"))
+
+
+def test_the_placing_is_the_first_row_of_the_history(store: Store, order_database: Database) -> None:
+    order = placed(store)
+
+    (row,) = history(order_database, order)
+
+    assert (row["version"], row["by"], row["action"]) == (1, "buyer", "place")
+    assert (row["came_from"], row["went_to"], row["at"]) == (None, "PENDING", order.created_at)
+
+
+def test_every_change_is_stored_with_its_row_of_the_history(store: Store, order_database: Database) -> None:
+    order = placed(store)
+
+    act(store, order, Action.ACCEPT, Party.SELLER, "On it")
+    delivered = act(store, order, Action.DELIVER, Party.SELLER, "Here")
+    revised = act(store, order, Action.REVISE, Party.BUYER, "Bluer")
+
+    assert store.get(order.id).order == revised
+    assert revised.first_delivered_at == delivered.updated_at
+    told = [(row["by"], row["action"], row["came_from"], row["went_to"], row["message"])
+            for row in history(order_database, order)]  # fmt: skip
+    assert told == [
+        ("buyer", "place", None, "PENDING", ""),
+        ("seller", "accept", "PENDING", "IN_PROGRESS", "On it"),
+        ("seller", "deliver", "IN_PROGRESS", "DELIVERED", "Here"),
+        ("buyer", "revise", "DELIVERED", "IN_PROGRESS", "Bluer"),
+    ]
+
+
+def test_a_refused_change_leaves_nothing_behind(store: Store, order_database: Database) -> None:
+    order = placed(store)
+
+    with pytest.raises(Conflict):
+        act(store, order, Action.COMPLETE, Party.BUYER)
+
+    assert store.get(order.id).order == order
+    assert len(history(order_database, order)) == 1
+
+
+def test_a_placing_whose_history_cannot_be_written_leaves_no_order(store: Store, order_database: Database) -> None:
+    order_database.execute("ALTER TABLE order_events ADD CHECK (action <> 'place') NOT VALID")
+
+    with pytest.raises(peewee.IntegrityError):
+        placed(store)
+
+    assert ids(store, Scope.ALL, STRANGER) == []
+
+
+def test_time_is_the_databases_and_can_be_moved(store: Store, clock: Clock) -> None:
+    order = placed(store, delivery_days=14)
+    act(store, order, Action.ACCEPT, Party.SELLER)
+    clock.travel(timedelta(days=14, seconds=1))
+
+    cancelled = act(store, order, Action.CANCEL, Party.BUYER)
+
+    assert cancelled.status is Status.CANCELLED
+    assert cancelled.updated_at > order.due_at
+
+
+@pytest.mark.parametrize("rivals", [(Action.ACCEPT, Party.SELLER), (Action.CANCEL, Party.BUYER)])
+def test_of_two_actions_at_the_same_moment_exactly_one_wins(
+    store: Store, order_database: Database, rivals: tuple[Action, Party]
+) -> None:
+    for _ in range(10):
+        order = placed(store)
+
+        outcomes = at_once(
+            [
+                partial(act, store, order, Action.DECLINE, Party.SELLER),
+                partial(act, store, order, *rivals),
+            ],
+            order_database,
+        )
+
+        assert sorted(outcomes) == ["INVALID_TRANSITION", "won"]
+        assert len(history(order_database, order)) == 2
+
+
+def test_twenty_completions_at_once_complete_an_order_once(store: Store, order_database: Database) -> None:
+    order = placed(store)
+    act(store, order, Action.ACCEPT, Party.SELLER)
+    act(store, order, Action.DELIVER, Party.SELLER)
+
+    outcomes = at_once([partial(act, store, order, Action.COMPLETE, Party.BUYER)] * 20, order_database)
+
+    assert sorted(outcomes) == ["INVALID_TRANSITION"] * 19 + ["won"]
+    assert [row["version"] for row in history(order_database, order)] == [1, 2, 3, 4]
+
+
+def test_a_second_action_decides_upon_what_the_first_has_left(store: Store, order_database: Database) -> None:
+    order = placed(store)
+    seen: list[Status] = []
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slowly(found: Order, now: Any) -> Any:
+        inside.set()
+        assert go_on.wait(5)
+        return move(found, Action.ACCEPT, frozenset({Party.SELLER}), now=now)
+
+    def watching(found: Order, now: Any) -> Any:
+        seen.append(found.status)
+        return move(found, Action.DELIVER, frozenset({Party.SELLER}), now=now)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(closing(order_database, lambda: store.change(order.id, slowly)))
+        assert inside.wait(5)
+        second = pool.submit(closing(order_database, lambda: store.change(order.id, watching)))
+        go_on.set()
+        first.result(5)
+        second.result(5)
+
+    assert seen == [Status.IN_PROGRESS]
+
+
+def test_a_list_shows_each_side_its_own_orders_newest_first(store: Store) -> None:
+    bought = placed(store, buyer=BUYER)
+    sold = placed(store, buyer=STRANGER, seller_id=BUYER)
+    others = placed(store, buyer=STRANGER, seller_id=SELLER)
+
+    assert ids(store, Scope.OWN, BUYER) == [sold.id, bought.id]
+    assert ids(store, Scope.BOUGHT, BUYER) == [bought.id]
+    assert ids(store, Scope.SOLD, BUYER) == [sold.id]
+    assert ids(store, Scope.ALL, BUYER) == [others.id, sold.id, bought.id]
+    assert ids(store, Scope.OWN, new_id()) == []
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_a_list_can_be_of_one_state(store: Store, scope: Scope) -> None:
+    orders = [placed(store) for _ in range(3)]
+    act(store, orders[1], Action.ACCEPT, Party.SELLER)
+    user = SELLER if scope is Scope.SOLD else BUYER
+
+    assert ids(store, scope, user, statuses=[Status.IN_PROGRESS]) == [orders[1].id]
+    assert ids(store, scope, user, statuses=[Status.PENDING]) == [orders[2].id, orders[0].id]
+    assert ids(store, scope, user, statuses=[]) == []
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_pages_neither_skip_nor_repeat_while_orders_are_placed(
+    store: Store, order_database: Database, scope: Scope
+) -> None:
+    user = SELLER if scope is Scope.SOLD else BUYER
+    before = [placed(store).id for _ in range(7)]
+    # Several at the very same moment: the id decides.
+    order_database.execute("UPDATE orders SET created_at = (SELECT min(created_at) FROM orders)")
+    seen: list[UUID] = []
+
+    after = START
+    while page := store.page(scope, user, statuses=EVERYTHING, after=after, limit=2):
+        seen += [reading.order.id for reading in page]
+        after = PageKey(page[-1].order.created_at, page[-1].order.id)
+        placed(store)
+
+    assert seen == sorted(before, reverse=True)
+
+
+def test_ones_own_orders_are_found_by_an_index_whatever_others_have(store: Store, order_database: Database) -> None:
+    order_database.execute("SET enable_seqscan = off")
+    for _ in range(3):
+        placed(store)
+    statement = PAGES[Scope.OWN]
+    order_database.fetch_all(statement, BUYER, [str(status) for status in Status], *START, 20)
+    with order_database.peewee.connection().cursor() as cursor:
+        cursor.execute(
+            f"EXPLAIN EXECUTE {statement.name} (%s, %s, %s, %s, 20)", (BUYER, [str(s) for s in Status], *START)
+        )
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+
+    assert "orders_buyer" in plan
+    assert "orders_seller" in plan
+    assert "Seq Scan on orders" not in plan

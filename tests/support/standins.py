@@ -1,0 +1,101 @@
+"""Other services, as far as one under test asks them: real gRPC, real tokens, answers that a test lays down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import grpc
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from marketplace.gig.v1 import gig_pb2, gig_pb2_grpc
+from marketplace.order.v1 import order_pb2, order_pb2_grpc
+
+from servicekit.call import Call
+from servicekit.errors import NotFound
+from servicekit.identity import ServiceTokens
+from servicekit.pipeline import Pipeline
+from tests.support.identity import signing_key, verifier
+
+
+def service_tokens(service: str) -> ServiceTokens:
+    """What a service under test calls others with."""
+    pem = signing_key("service").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return ServiceTokens(pem.decode(), service)
+
+
+class _StandIn:
+    def __getattr__(self, name: str) -> Any:
+        def unexpected(request: Any, call: Call) -> Any:
+            raise AssertionError(f"{name} was not to be called")
+
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return unexpected
+
+
+@dataclass
+class GigStandIn(_StandIn):
+    """A GigService that knows these offers and gigs, and remembers the ratings that it was told."""
+
+    offers: dict[str, gig_pb2.GetOfferResponse] = field(default_factory=dict)
+    gigs: dict[str, gig_pb2.DescribeGigResponse] = field(default_factory=dict)
+    ratings: list[gig_pb2.ApplyRatingRequest] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def GetOffer(self, request: gig_pb2.GetOfferRequest, call: Call) -> gig_pb2.GetOfferResponse:
+        self.asked.append(request.package_id)
+        if request.package_id not in self.offers:
+            raise NotFound("Package")
+        return self.offers[request.package_id]
+
+    def DescribeGig(self, request: gig_pb2.DescribeGigRequest, call: Call) -> gig_pb2.DescribeGigResponse:
+        self.asked.append(request.gig_id)
+        if request.gig_id not in self.gigs:
+            raise NotFound("Gig")
+        return self.gigs[request.gig_id]
+
+    def ApplyRating(self, request: gig_pb2.ApplyRatingRequest, call: Call) -> gig_pb2.ApplyRatingResponse:
+        self.ratings.append(request)
+        return gig_pb2.ApplyRatingResponse()
+
+    def knows(self, gig_id: UUID, seller_id: UUID, status: gig_pb2.Gig.Status.ValueType = gig_pb2.Gig.ACTIVE) -> None:
+        """There is such a gig from now on."""
+        self.gigs[str(gig_id)] = gig_pb2.DescribeGigResponse(
+            gig_id=str(gig_id), seller_id=str(seller_id), status=status
+        )
+
+
+@dataclass
+class OrderStandIn(_StandIn):
+    """An OrderService that knows these orders."""
+
+    orders: dict[str, order_pb2.DescribeOrderResponse] = field(default_factory=dict)
+
+    def DescribeOrder(self, request: order_pb2.DescribeOrderRequest, call: Call) -> order_pb2.DescribeOrderResponse:
+        if request.order_id not in self.orders:
+            raise NotFound("Order")
+        return self.orders[request.order_id]
+
+
+@contextmanager
+def serving(stand_in: GigStandIn | OrderStandIn, address: str = "127.0.0.1:0") -> Iterator[str]:
+    """Serves a stand-in; its address. What it makes impossible answers UNAVAILABLE once it has stopped."""
+    pipeline = Pipeline(verifier())
+    server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+    if isinstance(stand_in, GigStandIn):
+        service = gig_pb2.DESCRIPTOR.services_by_name["GigService"]
+        gig_pb2_grpc.add_GigServiceServicer_to_server(pipeline.around(stand_in, service), server)
+    else:
+        service = order_pb2.DESCRIPTOR.services_by_name["OrderService"]
+        order_pb2_grpc.add_OrderServiceServicer_to_server(pipeline.around(stand_in, service), server)
+    host = address.rpartition(":")[0]
+    port = server.add_insecure_port(address)
+    server.start()
+    try:
+        yield f"{host}:{port}"
+    finally:
+        server.stop(None).wait()
