@@ -3,11 +3,13 @@
 - `marketplace/**/*_pb2.py`, `*_pb2_grpc.py` and their `.pyi` types, and `buf/validate/validate_pb2.py` beside them
 - `descriptors.binpb`: all files with their imports and comments, for Envoy's transcoder, reflection and the linter
 - `envoy/`: routes and tables that Envoy's Lua reads (see `edge/generate.py`)
+- `api.md`: the table of routes for people (see `reference.py`)
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -58,9 +60,10 @@ def generate(target: Path) -> None:
         if "class " not in nothing.read_text():
             nothing.unlink()
             nothing.with_suffix(".pyi").unlink(missing_ok=True)
-    # A process of its own, with the repository as its folder, so that this file runs from anywhere.
-    edge = [sys.executable, "-m", "edge.generate", str(target.resolve())]
-    subprocess.run(edge, cwd=PROTOS.parent, check=True)
+    # Processes of their own, which import what has just been written, from anywhere.
+    environment = {**os.environ, "PYTHONPATH": f"{PROTOS.parent}{os.pathsep}{target.resolve()}"}
+    for command in (["-m", "edge.generate"], [str(PROTOS / "reference.py")]):
+        subprocess.run([sys.executable, *command, str(target.resolve())], env=environment, check=True)
 
 
 if __name__ == "__main__":

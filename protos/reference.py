@@ -1,0 +1,78 @@
+"""The table of routes for people: `python protos/reference.py generated` writes `api.md` from the descriptor set there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from google.api import annotations_pb2, http_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto
+from marketplace.common.v1 import errors_pb2, options_pb2
+
+# Where services, methods and values lie in a FileDescriptorProto, for the paths of SourceCodeInfo.
+SERVICE, METHOD = 6, 2
+HEAD = """# The public API
+
+Made from the protos by `make generate`; what each field means and its bounds stand there.
+"""
+
+
+def write(descriptor_set: Path, target: Path) -> None:
+    """Writes `api.md` into the folder `target`."""
+    files = FileDescriptorSet.FromString(descriptor_set.read_bytes()).file
+    ours = [file for file in files if file.package.startswith("marketplace.") and file.service]
+    text = HEAD + "".join(_services(file) for file in ours) + _errors()
+    (target / "api.md").write_text(text)
+
+
+def _services(file: FileDescriptorProto) -> str:
+    comments = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
+    text = ""
+    for index, service in enumerate(file.service):
+        public, inner = [], []
+        for number, method in enumerate(service.method):
+            comment = " ".join(comments[SERVICE, index, METHOD, number].split())
+            has_route = method.options.HasExtension(annotations_pb2.http)
+            (public if has_route else inner).append((method, comment))
+        text += f"\n## {service.name}\n\n| call | RPC | who | success | |\n|---|---|---|---|---|\n"
+        text += "".join(_row(method, comment) for method, comment in public)
+        if inner:
+            text += "\nBetween the services, without a route:\n\n"
+            text += "".join(f"- `{method.name}`: {comment}\n" for method, comment in inner)
+    return text
+
+
+def _row(method: MethodDescriptorProto, comment: str) -> str:
+    call = f"`{_route(method.options.Extensions[annotations_pb2.http])}`"
+    status = method.options.Extensions[options_pb2.success].http_status or 200
+    return f"| {call} | `{method.name}` | {_who(method)} | {status} | {comment} |\n"
+
+
+def _route(rule: http_pb2.HttpRule) -> str:
+    pattern = rule.WhichOneof("pattern")
+    return f"{pattern.upper()} {getattr(rule, pattern)}"
+
+
+def _who(method: MethodDescriptorProto) -> str:
+    access = method.options.Extensions[options_pb2.access]
+    if access.anyone:
+        return "anyone"
+    if access.signed_in:
+        return "signed in"
+    return ", ".join(options_pb2.Role.Name(role).lower() for role in access.roles)
+
+
+def _errors() -> str:
+    def rows() -> Iterator[str]:
+        for value in errors_pb2.Error.Code.DESCRIPTOR.values:
+            if value.number:
+                spec = value.GetOptions().Extensions[errors_pb2.spec]
+                yield f"| {spec.http} | `{value.name}` | {spec.text} |\n"
+
+    return "\n## Errors\n\n| HTTP | code | text, when nothing more exact is known |\n|---|---|---|\n" + "".join(rows())
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    write(folder / "descriptors.binpb", folder)
