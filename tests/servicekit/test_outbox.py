@@ -162,6 +162,23 @@ def test_a_keys_rows_arrive_in_order_and_one_at_a_time_from_several_workers(
         assert receiver.versions(key) == list(range(1, 16))
 
 
+def test_a_row_waits_while_another_worker_delivers_the_one_before_it(
+    database: Database, outbox: Outbox, receiver: Receiver
+) -> None:
+    release = threading.Event()
+    write(outbox, database, ("a", 1), ("a", 2), ("b", 1))
+
+    with relays(database, outbox, Topic(lambda message: _wait(release))):
+        other = Relay(Outbox(database), database, {"news": Topic(receiver)})
+        time.sleep(0.3)
+        assert other.deliver_one()
+        assert not other.deliver_one()
+        release.set()
+        eventually(lambda: not rows(database))
+
+    assert receiver.got == [("b", 1)]
+
+
 def test_where_a_row_tells_all_only_the_newest_of_a_key_is_sent(
     database: Database, outbox: Outbox, receiver: Receiver
 ) -> None:
@@ -197,7 +214,7 @@ def test_a_failed_row_rests_and_is_tried_again(database: Database, outbox: Outbo
 
 
 def test_a_failing_key_holds_up_its_own_rows_alone(database: Database, outbox: Outbox, receiver: Receiver) -> None:
-    receiver.fails = lambda message: ValueError("poison") if message.key == "a" else None
+    receiver.fails = lambda message: ValueError("poison") if (message.key, message.version) == ("a", 1) else None
     write(outbox, database, ("a", 1), ("a", 2), ("b", 1), ("c", 1))
 
     with relays(database, outbox, Topic(receiver)):
