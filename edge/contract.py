@@ -20,7 +20,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 
 DESCRIPTOR_SET = Path(__file__).resolve().parent.parent / "generated" / "descriptors.binpb"
 
-Kind = Literal["string", "int", "number", "bool", "enum"]
+Kind = Literal["string", "int", "number", "bool", "enum", "object"]
 
 _KINDS: dict[int, Kind] = {
     FieldDescriptor.TYPE_STRING: "string",
@@ -28,6 +28,7 @@ _KINDS: dict[int, Kind] = {
     FieldDescriptor.TYPE_DOUBLE: "number",
     FieldDescriptor.TYPE_BOOL: "bool",
     FieldDescriptor.TYPE_ENUM: "enum",
+    FieldDescriptor.TYPE_MESSAGE: "object",
 }
 
 
@@ -36,16 +37,18 @@ class ContractError(Exception):
 
 
 @dataclass(frozen=True)
-class QueryParameter:
-    """One query parameter of a route."""
+class Field:
+    """One field of a request, as a query parameter or in a JSON body."""
 
     name: str
     """As clients write it, in camelCase."""
     kind: Kind
     repeated: bool
-    """Whether it may stand more than once."""
+    """Whether it is a list: in a query, whether it may stand more than once."""
     values: tuple[str, ...] = ()
     """The names that an enum takes; its zero value is none of them."""
+    message: str = ""
+    """The full name of the message that it holds."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,11 @@ class Route:
     needs_token: bool
     status: int
     """The HTTP status of success."""
-    takes_body: bool
-    """Whether a JSON body is read."""
+    body: str = ""
+    """The full name of the message that the JSON body is; empty: no body is read."""
     unwrap: str = ""
     """The one field of the response, in camelCase, that is the body; empty: the whole response is."""
-    query: tuple[QueryParameter, ...] = ()
+    query: tuple[Field, ...] = ()
 
     @property
     def name(self) -> str:
@@ -94,6 +97,8 @@ class Contract:
     """All that the edge knows of the protos, in the order of the protos."""
 
     routes: tuple[Route, ...]
+    messages: dict[str, tuple[Field, ...]]
+    """What JSON bodies are made of: the fields of each message by its full name."""
     errors: tuple[ErrorCode, ...]
 
     def services(self) -> list[str]:
@@ -122,7 +127,8 @@ def load(descriptor_set: Path = DESCRIPTOR_SET) -> Contract:
         for service in pool.FindFileByName(file.name).services_by_name.values()
         for method in service.methods
     ]
-    return Contract(routes=tuple(reader.routes(methods)), errors=tuple(reader.errors()))
+    routes = tuple(reader.routes(methods))
+    return Contract(routes=routes, messages=reader.messages(routes), errors=tuple(reader.errors()))
 
 
 class _Reader:
@@ -159,10 +165,22 @@ class _Reader:
                     rpc=method.name,
                     needs_token=not access.anyone,
                     status=success.http_status if success is not None else 200,
-                    takes_body=binding.body == "*",
+                    body=method.input_type.full_name if binding.body else "",
                     unwrap=_unwrapped(method, binding.response_body),
-                    query=() if binding.body == "*" else tuple(_query(method, path)),
+                    query=() if binding.body else tuple(_query(method, path)),
                 )
+
+    def messages(self, routes: tuple[Route, ...]) -> dict[str, tuple[Field, ...]]:
+        """The messages of all JSON bodies, with those that they hold."""
+        found: dict[str, tuple[Field, ...]] = {}
+        open_names = [route.body for route in routes if route.body]
+        while open_names:
+            name = open_names.pop(0)
+            if name not in found:
+                fields = (_field(each) for each in self.pool.FindMessageTypeByName(name).fields)
+                found[name] = tuple(field for field in fields if field is not None)
+                open_names += [field.message for field in found[name] if field.message]
+        return found
 
     def errors(self) -> Iterator[ErrorCode]:
         catalogue = self.pool.FindEnumTypeByName("marketplace.common.v1.Error.Code")
@@ -182,14 +200,24 @@ def _unwrapped(method: MethodDescriptor, response_body: str) -> str:
     return fields[0].json_name
 
 
-def _query(method: MethodDescriptor, path: str) -> Iterator[QueryParameter]:
+def _query(method: MethodDescriptor, path: str) -> Iterator[Field]:
     """The fields of the request that the path does not bind, as query parameters."""
     request: Descriptor = method.input_type
-    for field in request.fields:
-        if f"{{{field.name}}}" in path:
+    for each in request.fields:
+        if f"{{{each.name}}}" in path:
             continue
-        if field.type not in _KINDS:
-            raise ContractError(f"{method.full_name}: {field.name} is of a type that a query cannot hold")
-        kind = _KINDS[field.type]
-        values = tuple(value.name for value in field.enum_type.values if value.number) if field.enum_type else ()
-        yield QueryParameter(field.json_name, kind, field.is_repeated, values)
+        field = _field(each)
+        if field is None or field.kind == "object":
+            raise ContractError(f"{method.full_name}: {each.name} is of a type that a query cannot hold")
+        yield field
+
+
+def _field(field: FieldDescriptor) -> Field | None:
+    """A field as clients see it, or None when its JSON has a form of its own (maps, 64 bits, google.protobuf)."""
+    kind, message = _KINDS.get(field.type), field.message_type
+    if kind is None:
+        return None
+    if message is not None and (message.GetOptions().map_entry or message.full_name.startswith("google.protobuf.")):
+        return None
+    values = tuple(value.name for value in field.enum_type.values if value.number) if field.enum_type else ()
+    return Field(field.json_name, kind, field.is_repeated, values, message.full_name if message else "")

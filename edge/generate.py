@@ -1,6 +1,6 @@
 """Writes what Envoy reads, from the descriptor set, into `generated/envoy/`.
 
-- `routes.lua`, `errors.lua`: tables for its Lua
+- `routes.lua`, `messages.lua`, `errors.lua`: tables for its Lua
 - `descriptors.binpb`: the descriptor set for its transcoder
 """
 
@@ -39,6 +39,7 @@ def generate(target: Path) -> None:
     folder = target / "envoy"
     folder.mkdir(exist_ok=True)
     (folder / "routes.lua").write_text(_routes(known))
+    (folder / "messages.lua").write_text(_messages(known))
     (folder / "errors.lua").write_text(_errors(known))
     (folder / DESCRIPTOR_SET).write_bytes(_for_the_transcoder(source.read_bytes()))
 
@@ -62,8 +63,9 @@ def _routes(known: contract.Contract) -> str:
     for route in known.routes:
         lines.append(f"  [{_text(route.name)}] = {{\n")
         lines.append(f"    status = {route.status},\n")
-        lines.append(f"    needs_token = {_boolean(route.needs_token)},\n")
-        lines.append(f"    takes_body = {_boolean(route.takes_body)},\n")
+        lines.append(f"    reads = {_boolean(route.method == 'GET')},\n")
+        if route.body:
+            lines.append(f"    body = {_text(route.body)},\n")
         if route.unwrap:
             lines.append(f"    unwrap = {_text(route.unwrap)},\n")
         lines.append("    query = {\n" if route.query else "    query = {},\n")
@@ -74,12 +76,32 @@ def _routes(known: contract.Contract) -> str:
     return "".join([*lines, "}\n"])
 
 
-def _parameter(parameter: contract.QueryParameter) -> str:
-    fields = [f"kind = {_text(parameter.kind)}", f"repeated = {_boolean(parameter.repeated)}"]
-    if parameter.values:
-        values = ", ".join(f"{value} = true" for value in parameter.values)
-        fields += [f"values = {{ {values} }}", f"expected = {_text(', '.join(parameter.values))}"]
-    return f"{{ {', '.join(fields)} }}"
+def _parameter(parameter: contract.Field) -> str:
+    return f"{{ {', '.join([*_value(parameter), f'repeated = {_boolean(parameter.repeated)}'])} }}"
+
+
+def _messages(known: contract.Contract) -> str:
+    lines = [HEADER, "-- What JSON bodies are made of: the fields of every message by its name.\nreturn {\n"]
+    for name, fields in known.messages.items():
+        lines.append(f"  [{_text(name)}] = {{\n")
+        for field in fields:
+            value = f"{{ {', '.join(_value(field))} }}"
+            if field.repeated:
+                value = f'{{ kind = "list", item = {value} }}'
+            lines.append(f"    [{_text(field.name)}] = {value},\n")
+        lines.append("  },\n")
+    return "".join([*lines, "}\n"])
+
+
+def _value(field: contract.Field) -> list[str]:
+    """What one value of a field may be, as entries of a Lua table."""
+    entries = [f"kind = {_text(field.kind)}"]
+    if field.message:
+        entries.append(f"message = {_text(field.message)}")
+    if field.values:
+        names = ", ".join(f"{value} = true" for value in field.values)
+        entries += [f"values = {{ {names} }}", f"expected = {_text(', '.join(field.values))}"]
+    return entries
 
 
 def _errors(known: contract.Contract) -> str:

@@ -145,7 +145,7 @@ class Edge:
         """Sends bytes over a new connection, and reads until the edge closes it or an answer is there in full."""
         with closing(socket.create_connection(("127.0.0.1", self.port), timeout=seconds)) as connection:
             connection.sendall(request)
-            return read_answer(connection)
+            return read_answer(connection, has_body=not request.startswith(b"HEAD "))
 
     def _is_ready(self) -> bool:
         try:
@@ -154,7 +154,7 @@ class Edge:
             return False
 
 
-def read_answer(connection: socket.socket) -> bytes:
+def read_answer(connection: socket.socket, *, has_body: bool = True) -> bytes:
     """One answer of HTTP/1.1 with a content-length, or whatever comes until the other side closes."""
     answer = b""
     while True:
@@ -163,7 +163,7 @@ def read_answer(connection: socket.socket) -> bytes:
             lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
             if lengths and len(body) >= int(lengths[0].split(b":")[1]):
                 return answer
-            if head.split(b" ", 2)[1] in (b"204", b"304"):
+            if not has_body or head.split(b" ", 2)[1] in (b"204", b"304"):
                 return answer
         piece = connection.recv(65536)
         if not piece:

@@ -94,11 +94,11 @@ class Upstream:
         return empty_answer(rpc)
 
 
-class _EveryMethod(grpc.GenericRpcHandler):
+class _EveryMethod(grpc.GenericRpcHandler[Any, Any]):
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         method = METHODS.get(details.method)
         if method is None:
             return None

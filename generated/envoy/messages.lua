@@ -1,0 +1,83 @@
+-- Written by `make generate` from the protos; do not edit.
+-- What JSON bodies are made of: the fields of every message by its name.
+return {
+  ["marketplace.gig.v1.CreateGigRequest"] = {
+    ["title"] = { kind = "string" },
+    ["description"] = { kind = "string" },
+    ["categoryId"] = { kind = "string" },
+    ["tags"] = { kind = "list", item = { kind = "string" } },
+    ["packages"] = { kind = "list", item = { kind = "object", message = "marketplace.gig.v1.PackageInput" } },
+  },
+  ["marketplace.gig.v1.UpdateGigRequest"] = {
+    ["gigId"] = { kind = "string" },
+    ["title"] = { kind = "string" },
+    ["description"] = { kind = "string" },
+    ["categoryId"] = { kind = "string" },
+    ["tags"] = { kind = "list", item = { kind = "string" } },
+  },
+  ["marketplace.gig.v1.SetGigStatusRequest"] = {
+    ["gigId"] = { kind = "string" },
+    ["status"] = { kind = "enum", values = { ACTIVE = true, PAUSED = true, SUSPENDED = true }, expected = "ACTIVE, PAUSED, SUSPENDED" },
+  },
+  ["marketplace.gig.v1.AddPackageRequest"] = {
+    ["gigId"] = { kind = "string" },
+    ["title"] = { kind = "string" },
+    ["description"] = { kind = "string" },
+    ["price"] = { kind = "number" },
+    ["deliveryDays"] = { kind = "int" },
+    ["features"] = { kind = "list", item = { kind = "string" } },
+    ["revisions"] = { kind = "int" },
+  },
+  ["marketplace.gig.v1.UpdatePackageRequest"] = {
+    ["gigId"] = { kind = "string" },
+    ["packageId"] = { kind = "string" },
+    ["title"] = { kind = "string" },
+    ["description"] = { kind = "string" },
+    ["price"] = { kind = "number" },
+    ["deliveryDays"] = { kind = "int" },
+    ["features"] = { kind = "list", item = { kind = "string" } },
+    ["revisions"] = { kind = "int" },
+  },
+  ["marketplace.order.v1.PlaceOrderRequest"] = {
+    ["packageId"] = { kind = "string" },
+    ["requirements"] = { kind = "string" },
+    ["paymentMethod"] = { kind = "string" },
+  },
+  ["marketplace.order.v1.AcceptOrderRequest"] = {
+    ["orderId"] = { kind = "string" },
+    ["message"] = { kind = "string" },
+  },
+  ["marketplace.order.v1.DeclineOrderRequest"] = {
+    ["orderId"] = { kind = "string" },
+    ["message"] = { kind = "string" },
+  },
+  ["marketplace.order.v1.CancelOrderRequest"] = {
+    ["orderId"] = { kind = "string" },
+    ["message"] = { kind = "string" },
+  },
+  ["marketplace.order.v1.DeliverOrderRequest"] = {
+    ["orderId"] = { kind = "string" },
+    ["message"] = { kind = "string" },
+  },
+  ["marketplace.order.v1.ReviseOrderRequest"] = {
+    ["orderId"] = { kind = "string" },
+    ["message"] = { kind = "string" },
+  },
+  ["marketplace.order.v1.CompleteOrderRequest"] = {
+    ["orderId"] = { kind = "string" },
+    ["message"] = { kind = "string" },
+  },
+  ["marketplace.review.v1.SubmitReviewRequest"] = {
+    ["orderId"] = { kind = "string" },
+    ["rating"] = { kind = "int" },
+    ["comment"] = { kind = "string" },
+  },
+  ["marketplace.gig.v1.PackageInput"] = {
+    ["title"] = { kind = "string" },
+    ["description"] = { kind = "string" },
+    ["price"] = { kind = "number" },
+    ["deliveryDays"] = { kind = "int" },
+    ["features"] = { kind = "list", item = { kind = "string" } },
+    ["revisions"] = { kind = "int" },
+  },
+}
