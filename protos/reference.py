@@ -8,6 +8,7 @@ from pathlib import Path
 
 from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto
+
 from marketplace.common.v1 import errors_pb2, options_pb2
 
 # Where services, methods and values lie in a FileDescriptorProto, for the paths of SourceCodeInfo.

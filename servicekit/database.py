@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import peewee
 import psycopg2
@@ -18,11 +18,13 @@ from servicekit.errors import DeadlineExceeded, MarketplaceError, Unavailable
 
 psycopg2.extras.register_uuid()
 
-T = TypeVar("T")
 Row = dict[str, Any]
 
+FAULTS = (peewee.DatabaseError, peewee.InterfaceError, psycopg2.Error)
 # What says that the server, or the way to it, is gone: nothing that the statement itself could be blamed for.
 AWAY = (peewee.OperationalError, peewee.InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
+# These say it only as they stand, not as their subclasses: libpq has no SQLSTATE for a server that fell silent.
+AWAY_UNNAMED = (peewee.DatabaseError, psycopg2.DatabaseError)
 # SQLSTATEs of a statement that was given up: statement_timeout and lock_timeout.
 GIVEN_UP = frozenset(("57014", "55P03"))
 # Statements prepared on one connection at most; beyond, all are dropped and prepared again as they are used.
@@ -45,8 +47,10 @@ class DatabaseAway(Unavailable):
     """The database did not answer; the caller is told no more than that the service is unavailable."""
 
 
-def _told(error: Exception) -> MarketplaceError:
-    """What a caller is told of an error among AWAY."""
+def _told(error: Exception) -> MarketplaceError | None:
+    """What is raised instead of one of FAULTS; None for a fault of the statement's own."""
+    if not isinstance(error, AWAY) and type(error) not in AWAY_UNNAMED:
+        return None
     cause = getattr(error, "orig", None) or error.__cause__ or error
     return DeadlineExceeded() if getattr(cause, "pgcode", None) in GIVEN_UP else DatabaseAway()
 
@@ -64,7 +68,9 @@ class _Peewee(peewee.PostgresqlDatabase):
         """Starts a transaction. A connection that died while it lay idle is replaced: nothing was done on it yet."""
         try:
             super().begin(*args, **kwargs)
-        except AWAY:
+        except FAULTS as error:
+            if not isinstance(_told(error), DatabaseAway):
+                raise
             self.close()
             super().begin(*args, **kwargs)
 
@@ -73,8 +79,8 @@ class Database:
     """One service's database.
 
     Reads go through `fetch_one` and `fetch_all`; writes stand in a `transaction`. Outside of one, each statement is its
-    own transaction. A lost connection raises DatabaseAway and is replaced when the thread next needs one; a statement that
-    takes longer than `statement_timeout_ms` raises DeadlineExceeded.
+    own transaction. A lost connection raises DatabaseAway and is replaced when the thread next needs one; a statement
+    that takes longer than `statement_timeout_ms` raises DeadlineExceeded.
     """
 
     def __init__(self, url: str, *, statement_timeout_ms: int = 5000) -> None:
@@ -90,16 +96,20 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All that is written inside becomes visible together, or not at all when anything is raised."""
-        try:
-            with self.peewee.atomic():
-                yield
-        except AWAY as error:
-            self.close()
-            raise _told(error) from error
+        with self._translating(), self.peewee.atomic():
+            yield
 
     def fetch_all(self, statement: Statement, *params: object) -> list[Row]:
         """The rows of a prepared statement."""
-        return self._read(lambda: self._execute(statement, params))
+        with self._translating():
+            try:
+                return self._execute(statement, params)
+            except FAULTS as error:
+                if self.peewee.in_transaction() or not isinstance(_told(error), DatabaseAway):
+                    raise
+                # The connection died while it lay idle, most likely.
+                self.close()
+                return self._execute(statement, params)
 
     def fetch_one(self, statement: Statement, *params: object) -> Row | None:
         """The first row of a prepared statement, if there is one."""
@@ -108,33 +118,25 @@ class Database:
 
     def execute(self, sql: str, params: tuple[object, ...] | None = None) -> None:
         """Runs SQL as it is, with psycopg2's `%s`: for migrations and maintenance."""
-        try:
+        with self._translating():
             self.peewee.execute_sql(sql, params)
-        except AWAY as error:
-            self._lost()
-            raise _told(error) from error
 
     def close(self) -> None:
         """Closes this thread's connection."""
         self.peewee.close()
 
-    def _read(self, work: Callable[[], T]) -> T:
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        """Raises what a caller can be told. Inside a transaction the connection is closed by who opened it."""
         try:
-            try:
-                return work()
-            except AWAY as error:
-                if self.peewee.in_transaction() or _told(error).code != "UNAVAILABLE":
-                    raise
+            yield
+        except FAULTS as error:
+            told = _told(error)
+            if told is None:
+                raise
+            if not self.peewee.in_transaction():
                 self.close()
-                return work()
-        except AWAY as error:
-            self._lost()
-            raise _told(error) from error
-
-    def _lost(self) -> None:
-        # Inside a transaction the connection is closed by whoever opened it.
-        if not self.peewee.in_transaction():
-            self.close()
+            raise told from error
 
     def _execute(self, statement: Statement, params: tuple[object, ...]) -> list[Row]:
         connection = self.peewee.connection()

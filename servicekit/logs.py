@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
+from structlog.types import EventDict
 
 
 def configure(level: str, form: Literal["auto", "json", "console"], **always: str) -> None:
     """Sets up logging for the process; `always` stands in every line. Other libraries' logs take the same way."""
     for_people = form == "console" or (form == "auto" and sys.stdout.isatty())
+
+    def add_always(_: Any, __: str, event: EventDict) -> EventDict:
+        return {**event, **always}
+
     shared: list[structlog.types.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        add_always,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -30,4 +35,3 @@ def configure(level: str, form: Literal["auto", "json", "console"], **always: st
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    structlog.contextvars.bind_contextvars(**always)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
-from marketplace.common.v1 import options_pb2
 
+from marketplace.common.v1 import options_pb2
 from servicekit.call import Caller
 from servicekit.errors import Forbidden, Unauthenticated
 

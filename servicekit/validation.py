@@ -9,9 +9,9 @@ from typing import Any
 import protovalidate
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+
 from marketplace.common.v1.options_pb2 import Normalize
 from marketplace.common.v1.options_pb2 import normalize as normalize_option
-
 from servicekit import text
 from servicekit.errors import InvalidArgument, NotFound, Violation
 

@@ -8,11 +8,11 @@ import httpx
 import pytest
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
+
 from marketplace.common.v1 import options_pb2
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
-
 from tests.support.story import SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig
 
 Call = Callable[[Market], httpx.Response]

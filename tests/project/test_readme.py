@@ -110,7 +110,17 @@ def test_a_grpcurl_line_works_by_reflection(line: str, stack: Stack) -> None:
     header = ["-H", options[options.index("-H") + 1]] if "-H" in options else []
 
     called = subprocess.run(
-        [BUF, "curl", "--protocol", "grpc", "--http2-prior-knowledge", *header, "-d", data, f"http://{address}/{method}"],
+        [
+            BUF,
+            "curl",
+            "--protocol",
+            "grpc",
+            "--http2-prior-knowledge",
+            *header,
+            "-d",
+            data,
+            f"http://{address}/{method}",
+        ],
         capture_output=True,
         text=True,
         timeout=30,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
+
 from marketplace.common.v1 import options_pb2
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
-
 from servicekit.methods import Method
 
 METHODS = [

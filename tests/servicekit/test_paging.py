@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marketplace.gig.v1.gig_pb2 import SearchGigsRequest
 
+from marketplace.gig.v1.gig_pb2 import SearchGigsRequest
 from servicekit import paging
 from servicekit.errors import InvalidArgument
 

@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
+
 from marketplace.gig.v1 import gig_pb2
 from marketplace.review.v1 import review_pb2, review_pb2_grpc
-
 from servicekit.call import Call, current_call
 from servicekit.errors import CODES, Conflict, InvalidArgument, MarketplaceError, Violation, spec_of
 from servicekit.pipeline import Pipeline
