@@ -14,14 +14,16 @@ def edge_answers(edge_url: str) -> bool:
     return status == 200
 
 
-def healthy_workers(admin_port: int) -> int | None:
-    """How many upstream addresses Envoy would send a request to; `None` while its admin page does not answer."""
+def healthy_upstreams(admin_port: int) -> set[int] | None:
+    """The ports of the upstreams that Envoy would send a request to; `None` while its admin page does not answer."""
     status, body = _request("GET", _admin(admin_port), "/clusters?format=json")
     if status != 200:
         return None
     clusters: list[dict[str, Any]] = json.loads(body).get("cluster_statuses", [])
     hosts = [host for cluster in clusters for host in cluster.get("host_statuses", [])]
-    return sum("socket_address" in host["address"] and _healthy(host["health_status"]) for host in hosts)
+    # The internal listener is an upstream, too, but has no socket.
+    sockets = [(host["address"].get("socket_address"), host["health_status"]) for host in hosts]
+    return {address["port_value"] for address, health in sockets if address and _healthy(health)}
 
 
 def _healthy(health: dict[str, Any]) -> bool:

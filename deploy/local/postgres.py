@@ -17,7 +17,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -40,6 +42,7 @@ MAJOR_VERSION = "18"
 SUPERUSER = "postgres"
 DATABASES = {"gig": "gigs", "order": "orders", "review": "reviews"}
 _PORT = 5432  # names the socket's file; no TCP port is opened
+_ORPHAN_PATIENCE_SECONDS = 0.2
 _ORPHAN_SECONDS = 5.0
 
 
@@ -102,18 +105,26 @@ def end_orphans(cluster: Path) -> None:
     longer commit anything that crash recovery would not see, so killing them is safe. Exits when the postmaster of
     that folder is alive, since then they are no orphans.
     """
-    inside = _processes_in(cluster)
+    began = time.monotonic()
     postmaster = _recorded_postmaster(cluster)
-    if postmaster in {process.pid for process in inside}:
-        sys.exit(f"PostgreSQL is already running on {cluster} as process {postmaster}")
-    _, stubborn = psutil.wait_procs(inside, timeout=0.2)
-    for process in stubborn:
-        process.kill()
-    psutil.wait_procs(stubborn, timeout=_ORPHAN_SECONDS)
+    while inside := _processes_in(cluster):
+        if postmaster in {process.pid for process in inside}:
+            sys.exit(f"PostgreSQL is already running on {cluster} as process {postmaster}")
+        waited = time.monotonic() - began
+        if waited > _ORPHAN_SECONDS:
+            sys.exit(f"processes of a killed PostgreSQL do not end: {', '.join(str(each.pid) for each in inside)}")
+        if waited > _ORPHAN_PATIENCE_SECONDS:
+            for process in inside:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+        time.sleep(0.02)
 
 
 def _processes_in(cluster: Path) -> list[psutil.Process]:
-    """The server's processes work in the data folder, whatever their titles and parents are."""
+    """The server's processes work in the data folder, whatever their titles and parents are.
+
+    One that has ended and was not collected yet is in no folder any more.
+    """
     folder = os.path.realpath(cluster)
     found = []
     for process in psutil.process_iter():

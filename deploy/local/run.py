@@ -39,8 +39,11 @@ class StopRequest:
         self._asked = threading.Event()
         self._asked_at = 0.0
         self.hurry = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
+        # Under nohup a terminal that goes away is no reason to stop.
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if not self._asked.is_set():
@@ -139,12 +142,13 @@ class Stack:
 
     def _missing(self) -> str | None:
         """What the stack still waits for, in words; `None` when it is up."""
-        workers = sum(self._settings.workers.values())
-        healthy = envoy_admin.healthy_workers(self._settings.ports.envoy_admin)
+        ports = self._settings.ports
+        workers = {ports.rpc(name, worker) for name, count in self._settings.workers.items() for worker in range(count)}
+        healthy = envoy_admin.healthy_upstreams(ports.envoy_admin)
         if healthy is None:
             return "Envoy"
-        if healthy < workers:
-            return f"the services ({healthy} of {workers} workers are ready)"
+        if not workers <= healthy:
+            return f"the services ({len(workers & healthy)} of {len(workers)} workers are ready)"
         return None if envoy_admin.edge_answers(self._settings.edge_url) else f"{self._settings.edge_url} to answer"
 
     def _look_after(self, *, ready: bool = False, fail_on_deaths: bool = False) -> None:
@@ -185,8 +189,9 @@ class Stack:
     def _cut_short(self) -> None:
         """Leave only the database its orderly end."""
         for process in self._descendants():
-            if self._supervisor and process.pid != self._supervisor.pid and process.name() != "postgres":
-                process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if self._supervisor and process.pid != self._supervisor.pid and process.name() != "postgres":
+                    process.kill()
 
     def _descendants(self) -> list[psutil.Process]:
         return psutil.Process().children(recursive=True)
@@ -195,7 +200,8 @@ class Stack:
         deadline = time.monotonic() + 2
         while (left := self._descendants()) and time.monotonic() < deadline:
             for process in left:
-                process.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
             time.sleep(0.02)
             self._reap()
 

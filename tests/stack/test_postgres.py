@@ -1,0 +1,196 @@
+"""The embedded PostgreSQL comes up, comes back, and lets nobody in who has no business there."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+
+from deploy.local.layout import Layout
+from deploy.local.postgres import create_databases, database_url
+
+SECONDS = 10
+
+
+class Server:
+    """A launcher that is started again whenever a test says so."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.cluster = layout.postgres / "18"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "deploy.local.postgres", "--data-dir", str(self.layout.data_dir)]
+        with self.layout.log("postgres").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + SECONDS
+        while True:
+            try:
+                return create_databases(self.layout, ["gigs", "orders"])
+            except psycopg2.OperationalError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise AssertionError(self.layout.log("postgres").read_text()) from None
+                time.sleep(0.02)
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+        self.process.wait(SECONDS)
+
+    def ask(self, statement: str, database: str = "gigs", role: str | None = None) -> list[tuple[object, ...]]:
+        connection = psycopg2.connect(database_url(self.layout, database, role))
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+
+@contextmanager
+def a_server() -> Iterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="mkt pg %") as folder:  # 0700: also root's PostgreSQL has to get through
+        layout = Layout.of(Path(folder) / "data")
+        layout.create()
+        server = Server(layout)
+        yield server
+        if server.process is not None and server.process.poll() is None:
+            server.end()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that was never started."""
+    with a_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Server]:
+    """A server that several tests ask and none touches."""
+    with a_server() as server:
+        server.start()
+        yield server
+
+
+def test_what_was_written_is_there_after_a_restart(server: Server) -> None:
+    server.start()
+    server.ask("create table t as select 1 as one")
+    server.end()
+
+    server.start()
+
+    assert server.ask("table t") == [(1,)]
+
+
+def test_a_first_start_that_was_cut_off_is_begun_anew(server: Server) -> None:
+    server.layout.postgres.mkdir(mode=0o700)
+    unfinished = server.layout.postgres / "18.unfinished"
+    unfinished.mkdir()
+    (unfinished / "PG_VERSION").write_text("18\n")
+    for path in (server.layout.postgres, unfinished, unfinished / "PG_VERSION"):
+        if os.geteuid() == 0:
+            os.chown(path, 65534, 65534)
+
+    server.start()
+
+    assert server.ask("select 1") == [(1,)]
+    assert not unfinished.exists()
+
+
+def test_a_killed_postmaster_is_back_at_the_first_try_though_a_backend_is_busy(server: Server) -> None:
+    server.start()
+    server.ask("create table t as select 1 as one")
+    busy = threading.Thread(target=_compute_for_minutes, args=(server,))
+    busy.start()
+    time.sleep(0.5)
+    assert server.process is not None
+    orphans = psutil.Process(server.process.pid).children()
+    server.end(signal.SIGKILL)
+
+    started = time.monotonic()
+    server.start()
+
+    assert time.monotonic() - started < 5
+    assert server.ask("table t") == [(1,)]
+    assert [orphan.pid for orphan in orphans if _runs(orphan)] == []
+    busy.join(SECONDS)
+
+
+def _runs(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _compute_for_minutes(server: Server) -> None:
+    with suppress(psycopg2.Error):
+        server.ask("do $$ begin for i in 1 .. 10000000000 loop end loop; end $$")
+
+
+def test_a_lock_whose_process_id_is_somebody_elses_now_is_no_obstacle(server: Server) -> None:
+    server.start()
+    server.end(signal.SIGKILL)
+    lock = server.cluster / "postmaster.pid"
+    with subprocess.Popen(["sleep", "30"], user=lock.stat().st_uid if os.geteuid() == 0 else None) as stranger:
+        _, _, rest = lock.read_text().partition("\n")
+        lock.write_text(f"{stranger.pid}\n{rest}")
+
+        server.start()
+
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_a_second_server_leaves_the_first_alone(running: Server) -> None:
+    command = [sys.executable, "-m", "deploy.local.postgres", "--data-dir", str(running.layout.data_dir)]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+    assert second.returncode != 0
+    assert "PostgreSQL is already running" in second.stderr
+    assert running.ask("select 1") == [(1,)]
+
+
+def test_a_service_reaches_no_database_but_its_own(running: Server) -> None:
+    with pytest.raises(psycopg2.OperationalError, match="does not have CONNECT privilege"):
+        running.ask("select 1", database="orders", role="gigs")
+    assert running.ask("select rolsuper from pg_roles where rolname = current_user") == [(False,)]
+
+
+def test_nobody_listens_on_tcp_and_nobody_else_may_enter(running: Server) -> None:
+    assert running.ask("show listen_addresses") == [("",)]
+    assert running.layout.postgres.stat().st_mode & 0o077 == 0
+    assert running.layout.postgres_socket.stat().st_mode & 0o077 == 0
+
+
+def test_letters_of_all_languages_are_letters(running: Server) -> None:
+    (row,) = running.ask("select lower('ÉCOLE'), to_tsvector('simple', 'Привет, мир')::text")
+
+    assert row == ("école", "'мир':2 'привет':1")
+
+
+def test_it_goes_down_with_whoever_started_it(server: Server) -> None:
+    command = (
+        f"exec {sys.executable} -c 'import subprocess, sys, time; subprocess.Popen(sys.argv[1:]); time.sleep(60)' "
+    )
+    launcher = [sys.executable, "-m", "deploy.local.postgres", "--data-dir", f"'{server.layout.data_dir}'"]
+    with subprocess.Popen(["/bin/sh", "-c", command + " ".join(launcher)], stderr=subprocess.DEVNULL) as starter:
+        deadline = time.monotonic() + SECONDS
+        while not (server.layout.postgres_socket / ".s.PGSQL.5432").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        postmaster = psutil.Process(psutil.Process(starter.pid).children()[0].pid)
+        starter.kill()
+
+    postmaster.wait(SECONDS)
+
+    assert not (server.cluster / "postmaster.pid").exists()
