@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from marketplace.gig.v1 import gig_pb2, gig_pb2_grpc
-
 from gig_service.servicer import GigServicer
 from gig_service.settings import Settings
 from gig_service.store import Store
+from marketplace.gig.v1 import gig_pb2, gig_pb2_grpc
 from servicekit.database import Database
 from servicekit.server import Served, run
 from servicekit.settings import load

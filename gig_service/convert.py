@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from marketplace.gig.v1 import gig_pb2
-
 from gig_service.domain.gig import Gig, GigPage, Offer, Package, Seller, Status, Terms, Texts
 from gig_service.domain.search import Category, Filters, Found, Total
+from marketplace.gig.v1 import gig_pb2
 from servicekit.money import to_decimal
 from servicekit.times import to_timestamp
 

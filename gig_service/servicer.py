@@ -2,25 +2,23 @@
 
 from uuid import UUID
 
-from marketplace.gig.v1 import gig_pb2
-
 from gig_service import convert, tokens
 from gig_service.domain.gig import (
     Gig,
+    check_editable,
     check_not_last,
     check_room,
-    editable,
+    check_visible,
     is_owner,
     next_status,
-    seen_page,
 )
 from gig_service.domain.rating import Standing, Tally
 from gig_service.domain.search import Filters, Total, sort_order, wanted_status
 from gig_service.domain.words import query
 from gig_service.store import Store
+from marketplace.gig.v1 import gig_pb2
 from servicekit import paging
 from servicekit.call import Call
-from servicekit.errors import NotFound
 
 
 class GigServicer:
@@ -35,12 +33,13 @@ class GigServicer:
         with self._store.transaction():
             self._store.sellers.remember(call.user_id, call.caller.username)
             packages = [convert.from_terms(package) for package in request.packages]
-            page = self._store.gigs.changed(self._store.gigs.create(call.user_id, texts, packages))
+            page = self._store.gigs.page(self._store.gigs.create(call.user_id, texts, packages))
         call.set_etag(page.etag)
         return convert.to_created(page)
 
     def GetGig(self, request: gig_pb2.GetGigRequest, call: Call) -> gig_pb2.GetGigResponse:
-        page = seen_page(self._store.gigs.page(UUID(request.gig_id)), call.caller)
+        page = self._store.gigs.page(UUID(request.gig_id))
+        check_visible(page.gig, call.caller)
         call.set_etag(page.etag)
         return gig_pb2.GetGigResponse(gig=convert.to_gig(page))
 
@@ -50,7 +49,7 @@ class GigServicer:
         with self._store.transaction():
             gig = self._to_edit(request.gig_id, call)
             self._store.gigs.replace_texts(gig.id, texts)
-            page = self._store.gigs.changed(gig.id)
+            page = self._store.gigs.page(gig.id)
         call.set_etag(page.etag)
         return gig_pb2.UpdateGigResponse(gig=convert.to_gig(page))
 
@@ -78,18 +77,19 @@ class GigServicer:
 
     def SetGigStatus(self, request: gig_pb2.SetGigStatusRequest, call: Call) -> gig_pb2.SetGigStatusResponse:
         with self._store.transaction():
-            locked = self._store.gigs.lock(UUID(request.gig_id))
-            gig, status = next_status(locked, call.caller, call.if_match, convert.from_status(request.status))
+            gig = self._store.gigs.lock(UUID(request.gig_id))
+            status = next_status(gig, call.caller, call.if_match, convert.from_status(request.status))
             if is_owner(gig, call.caller):
                 self._store.sellers.remember(call.user_id, call.caller.username)
             if status is not gig.status:
                 self._store.gigs.set_status(gig.id, status)
-            page = self._store.gigs.changed(gig.id)
+            page = self._store.gigs.page(gig.id)
         call.set_etag(page.etag)
         return gig_pb2.SetGigStatusResponse(id=str(page.gig.id), status=convert.to_status(page.gig.status))
 
     def ListPackages(self, request: gig_pb2.ListPackagesRequest, call: Call) -> gig_pb2.ListPackagesResponse:
-        page = seen_page(self._store.gigs.page(UUID(request.gig_id)), call.caller)
+        page = self._store.gigs.page(UUID(request.gig_id))
+        check_visible(page.gig, call.caller)
         call.set_etag(page.etag)
         return gig_pb2.ListPackagesResponse(packages=convert.to_packages(page.packages))
 
@@ -127,16 +127,10 @@ class GigServicer:
         return gig_pb2.ListCategoriesResponse(categories=[convert.to_category(category) for category in categories])
 
     def GetOffer(self, request: gig_pb2.GetOfferRequest, call: Call) -> gig_pb2.GetOfferResponse:
-        offer = self._store.packages.offer(UUID(request.package_id))
-        if offer is None:
-            raise NotFound("Package")
-        return convert.to_offer(offer)
+        return convert.to_offer(self._store.packages.offer(UUID(request.package_id)))
 
     def DescribeGig(self, request: gig_pb2.DescribeGigRequest, call: Call) -> gig_pb2.DescribeGigResponse:
-        gig = self._store.gigs.head(UUID(request.gig_id))
-        if gig is None:
-            raise NotFound("Gig")
-        return convert.to_description(gig)
+        return convert.to_description(self._store.gigs.head(UUID(request.gig_id)))
 
     def ApplyRating(self, request: gig_pb2.ApplyRatingRequest, call: Call) -> gig_pb2.ApplyRatingResponse:
         told = Standing(request.version, Tally(request.review_count, request.rating_sum))
@@ -145,14 +139,15 @@ class GigServicer:
 
     def _to_edit(self, gig_id: str, call: Call, package_id: UUID | None = None) -> Gig:
         """Locks the caller's own gig, which they have seen as it is, and notes their name."""
-        gig = editable(self._store.gigs.lock(UUID(gig_id)), call.caller, call.if_match, package_id)
+        gig = self._store.gigs.lock(UUID(gig_id))
+        check_editable(gig, call.caller, call.if_match, package_id)
         self._store.sellers.remember(call.user_id, call.caller.username)
         return gig
 
     def _packages_changed(self, gig: Gig) -> str:
         """The gig's new tag."""
         self._store.gigs.touch(gig.id)
-        return self._store.gigs.changed(gig.id).etag
+        return self._store.gigs.page(gig.id).etag
 
     def _filters(self, request: gig_pb2.SearchGigsRequest, call: Call) -> Filters:
         category = self._store.categories.find(request.category) if request.category else None

@@ -8,11 +8,10 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from marketplace.gig.v1 import gig_pb2
-
 from gig_service.domain.search import Sort
 from gig_service.domain.words import Corrections
 from gig_service.store.search import ORDERS, Key
+from marketplace.gig.v1 import gig_pb2
 from servicekit import paging
 
 # As gig.proto has it for `page_token`.

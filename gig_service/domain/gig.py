@@ -121,47 +121,33 @@ def is_owner(gig: Gig, caller: Caller) -> bool:
     return caller.id is not None and caller.id == gig.seller_id
 
 
-def seen(gig: Gig | None, caller: Caller) -> Gig:
-    """The gig, for a caller who may see it.
-
-    Raises NotFound when there is none, and also for one that is not ACTIVE, unless it is the caller's own or the caller
-    is an admin.
-    """
-    if gig is None or not (gig.status is Status.ACTIVE or is_owner(gig, caller) or caller.is_admin):
+def check_visible(gig: Gig, caller: Caller) -> None:
+    """Raises NotFound for a gig that is not ACTIVE, unless it is the caller's own or the caller is an admin."""
+    if not (gig.status is Status.ACTIVE or is_owner(gig, caller) or caller.is_admin):
         raise NotFound("Gig")
-    return gig
 
 
-def seen_page(page: GigPage | None, caller: Caller) -> GigPage:
-    """The page of a gig, for a caller who may see it. Raises as `seen` does."""
-    if page is None:
-        raise NotFound("Gig")
-    seen(page.gig, caller)
-    return page
-
-
-def editable(gig: Gig | None, caller: Caller, if_match: str | None, package_id: UUID | None = None) -> Gig:
-    """The gig, for its owner, in the state that they have seen.
+def check_editable(gig: Gig, caller: Caller, if_match: str | None, package_id: UUID | None = None) -> None:
+    """Lets the owner through, when they have seen the gig as it is.
 
     Raises NotFound when the caller may not even see it, or when `package_id` is given and none of its packages;
     Forbidden when it is another's; PreconditionFailed when `if_match`, the `If-Match` header, names another version.
     """
-    gig = seen(gig, caller)
+    check_visible(gig, caller)
     if package_id is not None and package_id not in gig.package_ids:
         raise NotFound("Package")
     if not is_owner(gig, caller):
         raise Forbidden("You don't have permission to modify this gig")
     if not matches(if_match, gig.version):
         raise PreconditionFailed
-    return gig
 
 
-def next_status(gig: Gig | None, caller: Caller, if_match: str | None, wanted: Status | None) -> tuple[Gig, Status]:
-    """The gig, and the status that it gets. Without a wanted one, ACTIVE becomes PAUSED and everything else ACTIVE.
+def next_status(gig: Gig, caller: Caller, if_match: str | None, wanted: Status | None) -> Status:
+    """The status that the gig gets. Without a wanted one, ACTIVE becomes PAUSED and everything else ACTIVE.
 
-    The owner and admins may ask; what begins or ends a suspension is for admins alone. Raises as `editable` does.
+    The owner and admins may ask; what begins or ends a suspension is for admins alone. Raises as `check_editable` does.
     """
-    gig = seen(gig, caller)
+    check_visible(gig, caller)
     if not (is_owner(gig, caller) or caller.is_admin):
         raise Forbidden("You don't have permission to modify this gig")
     status = wanted or TOGGLED[gig.status]
@@ -169,7 +155,7 @@ def next_status(gig: Gig | None, caller: Caller, if_match: str | None, wanted: S
         raise Forbidden("Only an admin may suspend a gig or end its suspension")
     if not matches(if_match, gig.version):
         raise PreconditionFailed
-    return gig, status
+    return status
 
 
 def check_room(gig: Gig) -> None:

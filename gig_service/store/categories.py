@@ -9,7 +9,7 @@ from servicekit.errors import InvalidArgument, Violation
 _COLUMNS = "SELECT id, slug, name, parent_id FROM categories"
 ALL = Statement(f"{_COLUMNS} ORDER BY position")
 FIND = Statement(f"{_COLUMNS} WHERE slug = $1 OR id::text = lower($1)")
-EXISTS = Statement("SELECT FROM categories WHERE id = $1")
+EXISTS = Statement("SELECT id FROM categories WHERE id = $1")
 
 
 class Categories:

@@ -48,27 +48,24 @@ class Gigs:
         self._index = index
         self._clock = Clock(database)
 
-    def head(self, gig_id: UUID) -> Gig | None:
-        """What the rules ask of a gig; None when there is none, or it is deleted."""
+    def head(self, gig_id: UUID) -> Gig:
+        """What the rules ask of a gig. Raises NotFound("Gig") when there is none, or it is deleted."""
         row = self._database.fetch_one(HEAD, gig_id)
-        return None if row is None else _to_gig(row)
+        if row is None:
+            raise NotFound("Gig")
+        return _to_gig(row)
 
-    def lock(self, gig_id: UUID) -> Gig | None:
+    def lock(self, gig_id: UUID) -> Gig:
         """As `head`; until the transaction ends nobody else changes the gig or its packages."""
         self._database.fetch_one(LOCK, gig_id)
         return self.head(gig_id)
 
-    def page(self, gig_id: UUID) -> GigPage | None:
-        """Everything that a gig's page shows, in one round trip; None when there is no gig, or it is deleted."""
+    def page(self, gig_id: UUID) -> GigPage:
+        """Everything that a gig's page shows, in one round trip. Raises as `head` does."""
         row = self._database.fetch_one(PAGE, gig_id)
-        return None if row is None else _to_page(row)
-
-    def changed(self, gig_id: UUID) -> GigPage:
-        """The page of a gig that was locked and changed in this transaction."""
-        page = self.page(gig_id)
-        if page is None:
+        if row is None:
             raise NotFound("Gig")
-        return page
+        return _to_page(row)
 
     def create(self, seller_id: UUID, texts: Texts, packages: Sequence[Terms]) -> UUID:
         """Stores a new gig, ACTIVE, with its packages in this order; the seller is known already. Returns its id."""

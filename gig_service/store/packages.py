@@ -8,6 +8,7 @@ from uuid import UUID
 from gig_service.domain.gig import Offer, Status, Terms
 from gig_service.store.models import PackageRow
 from servicekit.database import Database, Statement
+from servicekit.errors import NotFound
 from servicekit.ids import new_id
 
 OFFER = Statement(f"""
@@ -25,10 +26,12 @@ class Packages:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def offer(self, package_id: UUID) -> Offer | None:
-        """The package as it can be ordered now; None unless its gig is ACTIVE."""
+    def offer(self, package_id: UUID) -> Offer:
+        """The package as it can be ordered now. Raises NotFound("Package") unless its gig is ACTIVE."""
         row = self._database.fetch_one(OFFER, package_id)
-        return None if row is None else Offer(**row)
+        if row is None:
+            raise NotFound("Package")
+        return Offer(**row)
 
     def insert(self, gig_id: UUID, packages: Sequence[Terms]) -> list[UUID]:
         """Adds packages behind those that the gig has. Returns their ids."""

@@ -1,0 +1,76 @@
+"""How the words of a search are understood."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gig_service.domain.words import Candidate, Word, allowed_errors, corrections, distance, query, that_count
+
+LETTERS = st.text("abcd", max_size=8)
+
+
+def a_word(text: str, *, common: bool = False, known: bool = True) -> Word:
+    return Word(text, f"'{text}'", common, known)
+
+
+def candidates(**gigs: int) -> list[Candidate]:
+    return [Candidate(text, f"'{text}'", count) for text, count in gigs.items()]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "errors"),
+    [("", "", 0), ("logo", "logo", 0), ("logo", "logos", 1), ("lgoo", "logo", 1), ("website", "webiste", 1),
+     ("design", "desing", 1), ("developer", "develper", 1), ("abc", "xyz", 3), ("", "abc", 3)],
+)  # fmt: skip
+def test_a_distance_counts_typing_errors_and_a_swap_is_one(left: Any, right: Any, errors: int) -> None:
+    assert distance(left, right) == errors
+
+
+@given(LETTERS, LETTERS)
+def test_a_distance_is_the_same_both_ways_and_zero_only_for_the_same(left: Any, right: Any) -> None:
+    assert distance(left, right) == distance(right, left)
+    assert (distance(left, right) == 0) == (left == right)
+    assert abs(len(left) - len(right)) <= distance(left, right) <= max(len(left), len(right))
+
+
+@given(LETTERS, st.integers(0, 7))
+def test_any_letter_left_out_is_one_error(word: str, place: int) -> None:
+    if place < len(word):
+        assert distance(word, word[:place] + word[place + 1 :]) == 1
+
+
+@pytest.mark.parametrize(("word", "errors"), [("ab", 0), ("abc", 1), ("abcde", 1), ("abcdef", 2), ("2024", 0)])
+def test_longer_words_are_forgiven_more_and_numbers_nothing(word: str, errors: int) -> None:
+    assert allowed_errors(word) == errors
+
+
+def test_the_nearest_word_is_meant_and_of_equally_near_ones_each_the_frequent_first() -> None:
+    assert corrections("websit", candidates(website=1, websites=9)) == ("'website'",)
+    assert corrections("logp", candidates(logs=2, logo=5, long=9)) == ("'logo'", "'logs'")
+
+
+def test_nothing_is_meant_by_a_word_that_is_near_to_none_that_a_gig_has() -> None:
+    assert corrections("zzzzzz", candidates(website=5)) == ()
+    assert corrections("websitr", candidates(website=0)) == ()
+
+
+def test_common_words_count_only_when_there_are_no_others() -> None:
+    the, logo = a_word("the", common=True), a_word("logo")
+
+    assert that_count([the, logo]) == [logo]
+    assert that_count([the]) == [the]
+    assert that_count([]) == []
+
+
+def test_all_words_must_be_there_and_of_a_corrected_one_any_correction() -> None:
+    words = [a_word("logo"), a_word("desing", known=False)]
+
+    assert query(words, {"desing": ("'design'", "'desire'")}) == "(('logo')) & (('design') | ('desire'))"
+    assert query(words, {}) is None
+    assert query([], {}) == ""
+
+
+def test_a_correction_stands_even_when_the_word_has_become_known() -> None:
+    assert query([a_word("desing")], {"desing": ("'design'",)}) == "(('design'))"

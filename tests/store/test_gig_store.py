@@ -1,0 +1,237 @@
+"""Gigs in a real PostgreSQL: what happens at the same moment, what is read in how many statements, large totals."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+from uuid import UUID
+
+import pytest
+
+from gig_service.domain.gig import Status, Terms, Texts, check_editable, check_not_last, check_room
+from gig_service.domain.rating import Standing, Tally
+from gig_service.domain.search import EXACT_TOTAL, Filters, Sort
+from gig_service.store import Store
+from servicekit.database import Database, Row, Statement
+from servicekit.errors import NotFound
+from servicekit.ids import new_id
+from tests.support.at_once import at_once
+from tests.support.gigs import OWNER, WEB_DEV
+from tests.support.identity import a_caller
+
+SELLER = a_caller("webdev_pro", "seller")
+TEXTS = Texts("Logo design", "A logo", UUID(WEB_DEV), ("logo",))
+
+
+@pytest.fixture
+def store(gig_database: Database) -> Store:
+    return Store(gig_database)
+
+
+def terms() -> Terms:
+    return Terms("Basic", "", Decimal(500), 14, (), 0)
+
+
+def a_stored_gig(store: Store, packages: int = 1, *, texts: Texts = TEXTS) -> UUID:
+    with store.transaction():
+        store.sellers.remember(OWNER, "webdev_pro")
+        return store.gigs.create(OWNER, texts, [terms() for _ in range(packages)])
+
+
+def updating(store: Store, gig_id: UUID, if_match: str | None = None) -> Callable[[], None]:
+    def update() -> None:
+        with store.transaction():
+            gig = store.gigs.lock(gig_id)
+            check_editable(gig, SELLER, if_match)
+            store.gigs.replace_texts(gig.id, TEXTS)
+
+    return update
+
+
+def test_of_two_updates_with_the_same_if_match_at_once_exactly_one_wins(store: Store, gig_database: Database) -> None:
+    for _ in range(5):
+        gig_id = a_stored_gig(store)
+
+        outcome = at_once([updating(store, gig_id, '"1-0-1"')] * 2, gig_database)
+
+        assert sorted(outcome) == ["PRECONDITION_FAILED", "won"]
+        assert store.gigs.page(gig_id).gig.version == 2
+
+
+def test_no_update_at_the_same_moment_is_lost(store: Store, gig_database: Database) -> None:
+    gig_id = a_stored_gig(store)
+
+    assert at_once([updating(store, gig_id)] * 8, gig_database) == ["won"] * 8
+
+    assert store.gigs.page(gig_id).gig.version == 9
+
+
+def test_packages_added_at_once_stop_at_the_limit(store: Store, gig_database: Database) -> None:
+    gig_id = a_stored_gig(store, packages=7)
+
+    def add() -> None:
+        with store.transaction():
+            gig = store.gigs.lock(gig_id)
+            check_editable(gig, SELLER, None)
+            check_room(gig)
+            store.packages.insert(gig_id, [terms()])
+            store.gigs.touch(gig_id)
+
+    outcome = at_once([add] * 6, gig_database)
+
+    assert sorted(outcome) == ["LIMIT_REACHED"] * 3 + ["won"] * 3
+    assert len(store.gigs.page(gig_id).packages) == 10
+
+
+def test_of_the_last_two_packages_one_stays_when_both_go_at_once(store: Store, gig_database: Database) -> None:
+    gig_id = a_stored_gig(store, packages=2)
+
+    def removing(package_id: UUID) -> Callable[[], None]:
+        def remove() -> None:
+            with store.transaction():
+                gig = store.gigs.lock(gig_id)
+                check_editable(gig, SELLER, None, package_id)
+                check_not_last(gig)
+                store.packages.remove(package_id)
+                store.gigs.touch(gig_id)
+
+        return remove
+
+    outcome = at_once([removing(package.id) for package in store.gigs.page(gig_id).packages], gig_database)
+
+    assert sorted(outcome) == ["CONFLICT", "won"]
+    assert len(store.gigs.page(gig_id).packages) == 1
+
+
+def test_ratings_told_at_once_in_any_order_come_to_the_newest_and_to_exact_sums(
+    store: Store, gig_database: Database
+) -> None:
+    ids = [a_stored_gig(store) for _ in range(3)]
+    words = [(gig_id, Standing(version, Tally(version, 5 * version))) for gig_id in ids for version in range(1, 6)]
+
+    outcome = at_once(
+        [partial(store.ratings.apply, gig_id, told) for gig_id, told in [*words, *words]],
+        gig_database,
+    )
+
+    assert outcome == ["won"] * len(outcome)
+    for gig_id in ids:
+        page = store.gigs.page(gig_id)
+        assert (page.rating_version, page.review_count) == (5, 5)
+        assert page.seller.tally == Tally(15, 75)
+
+
+def test_gigs_ratings_edits_and_new_words_at_once_do_not_block_each_other(store: Store, gig_database: Database) -> None:
+    gig_id = a_stored_gig(store)
+
+    def make(number: int) -> None:
+        words = [f"word{place}" for place in range(40)]
+        a_stored_gig(store, texts=Texts("New", " ".join(words if number % 2 else words[::-1]), UUID(WEB_DEV), ()))
+
+    works: list[Callable[[], None]] = [partial(make, number) for number in range(6)]
+    works += [partial(store.ratings.apply, gig_id, Standing(version, Tally(1, 5))) for version in (1, 2)]
+    works += [updating(store, gig_id)] * 4
+
+    assert at_once(works, gig_database) == ["won"] * len(works)
+
+
+def test_what_is_raised_in_a_transaction_leaves_nothing_behind(store: Store) -> None:
+    gig_id = a_stored_gig(store)
+
+    with pytest.raises(NotFound), store.transaction():
+        store.gigs.replace_texts(gig_id, Texts("Other", "x", UUID(WEB_DEV), ()))
+        store.packages.insert(gig_id, [terms()])
+        raise NotFound("Gig")
+
+    page = store.gigs.page(gig_id)
+    assert (page.texts, page.gig.version, len(page.packages)) == (TEXTS, 1, 1)
+
+
+def test_a_page_and_a_search_take_one_statement_whatever_hangs_on_the_gigs(
+    store: Store, gig_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gig_id = a_stored_gig(store, packages=10)
+    for _ in range(5):
+        a_stored_gig(store, packages=10)
+    statements: list[str] = []
+    fetch_all, execute = gig_database.fetch_all, gig_database.peewee.execute_sql
+
+    def fetch(statement: Statement, *params: object) -> list[Row]:
+        statements.append("page")
+        return fetch_all(statement, *params)
+
+    def run(sql: str, params: object = None) -> object:
+        statements.append("search")
+        return execute(sql, params)
+
+    monkeypatch.setattr(gig_database, "fetch_all", fetch)
+    monkeypatch.setattr(gig_database.peewee, "execute_sql", run)
+
+    page = store.gigs.page(gig_id)
+    hits = store.search.page(Filters(), "", Sort.RATING, after=None, limit=20)
+
+    assert (len(page.packages), len(hits)) == (10, 6)
+    assert statements == ["page", "search"]
+
+
+def many(database: Database, number: int) -> None:
+    """So many gigs with two packages each, straight into the tables."""
+    database.execute(
+        """
+        INSERT INTO gigs (id, seller_id, title, description, category_id, tags, status, created_at, updated_at, rating)
+        SELECT gen_random_uuid(), %s, 'Logo ' || n, 'x', %s, '{}', 'ACTIVE', app_now(), app_now(), n %% 50 / 10.0
+        FROM generate_series(1, %s) AS n
+        """,
+        (OWNER, UUID(WEB_DEV), number),
+    )
+    database.execute(
+        """
+        INSERT INTO packages (id, gig_id, position, title, description, price, delivery_days, features, revisions)
+        SELECT gen_random_uuid(), g.id, p, 'Basic', '', 10 * p, 5, '{}', 0 FROM gigs AS g, generate_series(1, 2) AS p
+        """
+    )
+    database.execute(
+        """
+        INSERT INTO search_rows
+        SELECT p.id, g.id, g.seller_id, g.status, g.category_id, c.parent_id, p.price, p.delivery_days, g.rating, 0,
+            g.created_at
+        FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id
+        """
+    )
+    database.execute("ANALYZE")
+
+
+@pytest.mark.parametrize("words", ["", "'logo'"])
+def test_a_total_is_exact_up_to_a_thousand_and_an_estimate_beyond(
+    store: Store, gig_database: Database, words: str
+) -> None:
+    store.sellers.remember(OWNER, "webdev_pro")
+    many(gig_database, EXACT_TOTAL)
+    exact = store.search.total(Filters(), words)
+    assert (exact.count, exact.is_estimate) == (EXACT_TOTAL, False)
+
+    a_stored_gig(store)
+
+    more = store.search.total(Filters(), words)
+    assert more.is_estimate
+    assert EXACT_TOTAL < more.count <= 3 * EXACT_TOTAL
+
+
+def test_ids_are_of_version_seven_and_amounts_exact(store: Store) -> None:
+    gig_id = a_stored_gig(store)
+
+    (package,) = store.gigs.page(gig_id).packages
+
+    assert (gig_id.version, package.id.version) == (7, 7)
+    assert str(package.terms.price) == "500.00"
+
+
+def test_a_head_is_what_the_rules_ask_for(store: Store) -> None:
+    gig_id = a_stored_gig(store, packages=2)
+
+    head = store.gigs.head(gig_id)
+
+    assert (head.id, head.seller_id, head.status, head.version) == (gig_id, OWNER, Status.ACTIVE, 1)
+    assert head.package_ids == tuple(package.id for package in store.gigs.page(gig_id).packages)
+    for read in (store.gigs.head, store.gigs.lock, store.gigs.page):
+        with pytest.raises(NotFound):
+            read(new_id())
