@@ -1,4 +1,4 @@
-"""The table of routes for people: `python protos/reference.py generated` writes `api.md` from the descriptor set there."""
+"""The table of routes for people: `python protos/reference.py FOLDER` writes `api.md` from the descriptors there."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def _services(file: FileDescriptorProto) -> str:
     comments = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
     text = ""
     for index, service in enumerate(file.service):
-        public, inner = [], []
+        public: list[tuple[MethodDescriptorProto, str]] = []
+        inner: list[tuple[MethodDescriptorProto, str]] = []
         for number, method in enumerate(service.method):
             comment = " ".join(comments[SERVICE, index, METHOD, number].split())
             has_route = method.options.HasExtension(annotations_pb2.http)

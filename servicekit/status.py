@@ -53,10 +53,15 @@ def from_error(error: MarketplaceError) -> Status:
     return Status(GRPC_CODES[spec.grpc], error.message, tuple(edge), (details,))
 
 
+# What another service says of us, not of the one who called us.
+OURS = frozenset(("UNAUTHORIZED", "FORBIDDEN", "INVALID_ARGUMENT"))
+
+
 def to_error(error: grpc.RpcError) -> MarketplaceError:
     """What another service said, to be said again: the reverse of `from_error`.
 
-    What says that the other is away, busy or slow becomes UNAVAILABLE or DEADLINE_EXCEEDED; what is unclear, INTERNAL.
+    What says that the other is away, busy or slow becomes UNAVAILABLE or DEADLINE_EXCEEDED; what is unclear,
+    or a fault of this service's own, INTERNAL.
     """
     code = error.code()
     for entry in error.trailing_metadata() or ():
@@ -97,6 +102,11 @@ def _pack(detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) ->
 def _from_details(status: status_pb2.Status) -> MarketplaceError:
     info = error_details_pb2.ErrorInfo()
     for detail in status.details:
-        if detail.Unpack(info) and info.domain == DOMAIN and info.reason in CODES.values_by_name:
+        if (
+            detail.Unpack(info)
+            and info.domain == DOMAIN
+            and info.reason in CODES.values_by_name
+            and info.reason not in OURS
+        ):
             return MarketplaceError(info.reason, status.message)
     return MarketplaceError("INTERNAL")

@@ -140,7 +140,7 @@ def test_thirty_rounds_at_once_leave_every_order_and_rating_exactly_right(fragil
 
 
 def eventually_rated(client: httpx.Client, gig: str, count: int, total: int) -> None:
-    """The gig's own page says so within two seconds, once GigService is back, and is not wrong in another way before."""
+    """The gig's own page comes to say so, once GigService is back, and never says too much before."""
     deadline = time.monotonic() + 10
     while True:
         page = patiently(client, "GET", f"/api/gigs/{gig}", 200)

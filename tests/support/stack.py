@@ -56,7 +56,7 @@ class Stack:
         self.output = self.data_dir.parent / "output.log"
 
     def start(self) -> Stack:
-        """Starts it and waits until it says that it answers."""
+        """Starts it and waits until it says that it is up."""
         environment = {
             **os.environ,
             "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}",
@@ -64,6 +64,8 @@ class Stack:
             "DATA_DIR": str(self.data_dir),
             **self._environment,
         }
+        self.output.touch()
+        before = len(self.output.read_text())
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "deploy.local", "run"],
@@ -74,18 +76,11 @@ class Stack:
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
-        while not self.answers():
+        while "The marketplace is up" not in self.output.read_text()[before:]:
             if time.monotonic() > deadline or self._process.poll() is not None:
                 raise RuntimeError(self.output.read_text())
-            time.sleep(0.1)
+            time.sleep(0.05)
         return self
-
-    def answers(self) -> bool:
-        """Whether the edge answers from the database."""
-        try:
-            return httpx.get(f"{self.url}/api/categories", timeout=2).status_code == 200
-        except httpx.HTTPError:
-            return False
 
     def signal(self, number: int) -> None:
         """Sends a signal to the foreground process."""
