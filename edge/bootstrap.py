@@ -20,7 +20,7 @@ TEMPLATES = ROOT / "envoy"
 GENERATED = ROOT / "generated"
 
 # HTTP statuses that Envoy itself answers with and API.md does not know, and what is told instead.
-REPLACED_STATUSES = {408: "DEADLINE_EXCEEDED", 502: "UNAVAILABLE"}
+REPLACED_STATUSES = {408: "DEADLINE_EXCEEDED", 501: "INVALID_ARGUMENT", 502: "UNAVAILABLE"}
 
 
 class BootstrapError(Exception):

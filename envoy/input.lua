@@ -24,12 +24,12 @@ local function is_readable(headers)
   return (not kind or is_json(kind)) and (not coding or coding:lower() == "identity")
 end
 
--- Notes whose request it is, for the access log. False when the token's `sub` is no user's.
+-- Notes whose request it is, for the access log. False when the token, which is good by now, is no user's.
 local function know_user(handle, headers)
+  if not headers:get("authorization") then return true end
   local user = headers:get("x-edge-user")
-  if not user then return true end
   headers:remove("x-edge-user")
-  if not user:match(UUID) then return false end
+  if not user or not user:match(UUID) then return false end
   handle:streamInfo():dynamicMetadata():set("marketplace.edge", "user", user)
   return true
 end

@@ -14,9 +14,10 @@ local LARGEST_INT = 2147483647
 -- Raised where the text is no JSON.
 local UNREADABLE = {}
 
--- What begins with which byte.
-local KINDS = { [34] = "string", [123] = "object", [91] = "list", [116] = "bool", [102] = "bool", [110] = "null" }
+-- What begins with which byte, and what is a word.
+local KINDS = { [34] = "string", [123] = "object", [91] = "list", [116] = "word", [102] = "word", [110] = "word" }
 for first in ("-0123456789"):gmatch(".") do KINDS[byte(first)] = "number" end
+local WORDS = { ["true"] = "bool", ["false"] = "bool", ["null"] = "null" }
 local COLON, COMMA, QUOTE, END_OF_LIST, END_OF_OBJECT = 58, 44, 34, 93, 125
 
 -- Which kind of JSON value a field of each kind takes, and how that is told.
@@ -104,22 +105,18 @@ local function read_number(text, at, field, path)
   return at + #number
 end
 
-local function read_word(text, at)
-  local word = match(text, "^%l+", at)
-  if word ~= "true" and word ~= "false" and word ~= "null" then error(UNREADABLE) end
-  return at + #word
-end
-
 -- Reads the value at `at` and returns the position after it. A null is as if the field were not there.
 function read(text, at, field, path, depth)
   if depth > DEEPEST then error(UNREADABLE) end
   local kind = KINDS[byte(text, at)] or error(UNREADABLE)
+  local word = kind == "word" and match(text, "^%l+", at)
+  if word then kind = WORDS[word] or error(UNREADABLE) end
   if field and kind ~= "null" and kind ~= WANTED[field.kind] then wrong(field, path) end
   if kind == "string" then return read_string(text, at, field, path) end
   if kind == "number" then return read_number(text, at, field, path) end
   if kind == "object" then return read_object(text, at, field and messages[field.message], path, depth) end
   if kind == "list" then return read_list(text, at, field and field.item, path, depth) end
-  return read_word(text, at)
+  return at + #word
 end
 
 -- The first violation, as { field, message }, in a body that shall be the message of this name; `field` is empty when

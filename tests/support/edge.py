@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -141,11 +142,21 @@ class Edge:
         """A client of HTTP/1.1, or of HTTP/2 without TLS."""
         return httpx.Client(base_url=self.url, http1=not http2, http2=http2, timeout=30)
 
-    def raw(self, request: bytes, seconds: float = 10) -> bytes:
-        """Sends bytes over a new connection, and reads until the edge closes it or an answer is there in full."""
+    def raw(self, request: bytes, seconds: float = 10) -> httpx.Response:
+        """Sends bytes as they are over a new connection, and reads one answer of HTTP/1.1."""
         with closing(socket.create_connection(("127.0.0.1", self.port), timeout=seconds)) as connection:
             connection.sendall(request)
             return read_answer(connection, has_body=not request.startswith(b"HEAD "))
+
+    def access_log(self, request_id: str) -> list[dict[str, Any]]:
+        """The lines of one request, as soon as there is one."""
+        deadline = time.monotonic() + 5
+        while True:
+            lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+            found = [line for line in map(json.loads, lines) if line.get("request_id") == request_id]
+            if found or time.monotonic() > deadline:
+                return found
+            time.sleep(0.1)
 
     def _is_ready(self) -> bool:
         try:
@@ -154,18 +165,61 @@ class Edge:
             return False
 
 
-def read_answer(connection: socket.socket, *, has_body: bool = True) -> bytes:
+def get(target: str, *headers: str, method: str = "GET", version: str = "1.1") -> bytes:
+    """The bytes of a request without a body; Latin-1, so that any byte can be sent."""
+    lines = [f"{method} {target} HTTP/{version}", "Host: edge", *headers, "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def read_answer(connection: socket.socket, *, has_body: bool = True) -> httpx.Response:
     """One answer of HTTP/1.1 with a content-length, or whatever comes until the other side closes."""
     answer = b""
     while True:
         head, found, body = answer.partition(b"\r\n\r\n")
         if found:
-            lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-            if lengths and len(body) >= int(lengths[0].split(b":")[1]):
-                return answer
-            if not has_body or head.split(b" ", 2)[1] in (b"204", b"304"):
-                return answer
+            status_line, *lines = head.decode("latin-1").split("\r\n")
+            headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+            parsed = httpx.Response(int(status_line.split(" ")[1]), headers=headers)
+            length = int(parsed.headers.get("content-length", "0"))
+            if not has_body or parsed.status_code in (204, 304) or len(body) >= length:
+                return httpx.Response(parsed.status_code, headers=headers, content=body)
         piece = connection.recv(65536)
         if not piece:
-            return answer
+            raise ConnectionError(f"closed after {answer!r}")
         answer += piece
+
+
+def assert_refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """Checks all that an error has in common with every other, and gives its body."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert len(answer.headers.get_list("x-request-id")) == 1
+    body: dict[str, Any] = answer.json()
+    assert body["code"] == code
+    assert body["error"]
+    assert set(body) <= {"error", "code", "details"}
+    for inside in ("grpc", "envoy", "upstream", "TYPE_", "marketplace.", "lua"):
+        assert inside not in answer.text
+    assert_nothing_of_the_inside(answer)
+    assert ("retry-after" in answer.headers) == (status in (429, 503))
+    assert answer.headers.get("www-authenticate") == ("Bearer" if status == 401 else None)
+    assert "etag" not in answer.headers
+    assert "location" not in answer.headers
+    return body
+
+
+def assert_nothing_of_the_inside(answer: httpx.Response) -> None:
+    """No header tells what stands behind the edge."""
+    assert answer.headers["server"] == "marketplace"
+    for name in answer.headers:
+        assert not name.startswith(("grpc-", "x-envoy", "x-edge", "x-error", "via")), name
+
+
+def details_of(answer: httpx.Response) -> dict[str, str]:
+    """The message of each field that a 400 names."""
+    body = assert_refused(answer, 400, "INVALID_ARGUMENT")
+    details: list[dict[str, str]] = body.get("details", [])
+    assert all(set(each) == {"field", "message"} for each in details)
+    assert len({each["field"] for each in details}) == len(details)
+    return {each["field"]: each["message"] for each in details}

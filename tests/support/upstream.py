@@ -94,7 +94,7 @@ class Upstream:
         return empty_answer(rpc)
 
 
-class _EveryMethod(grpc.GenericRpcHandler[Any, Any]):
+class _EveryMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 

@@ -1,0 +1,122 @@
+"""Every route that the protos name, one by one: method, token, service, status."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+
+from edge import contract
+from edge.bootstrap import cluster_of
+from tests.support import upstream
+from tests.support.edge import Edge, assert_refused
+
+CONTRACT = contract.load()
+ROUTES = CONTRACT.routes
+PATHS = CONTRACT.paths()
+ID = "0190A000-0000-7000-8000-00000000000F"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "NONSENSE")
+
+
+def at(path: str) -> str:
+    """A path of a template."""
+    return re.sub(r"\{[^}]*\}", ID, path)
+
+
+def send(
+    api: httpx.Client, route: contract.Route, headers: dict[str, str] | None = None, method: str = ""
+) -> httpx.Response:
+    """A request for a route, with an empty body where one is read."""
+    return api.request(method or route.method, at(route.path), json={} if route.body else None, headers=headers)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_a_route_leads_to_its_rpc_and_back(edge: Edge, api: httpx.Client, route: contract.Route) -> None:
+    answer = send(api, route, edge.bearer())
+
+    assert answer.status_code == route.status, answer.text
+    [arrived] = edge.upstreams[cluster_of(route.service)][0].received
+    assert arrived.rpc == route.rpc
+    for name in re.findall(r"\{([^}]*)\}", route.path):
+        assert getattr(arrived.request, name) == ID
+    assert edge.received() == 1
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_a_route_asks_for_a_token_where_not_anyone_may_call(
+    edge: Edge, api: httpx.Client, route: contract.Route
+) -> None:
+    answer = send(api, route)
+
+    if route.needs_token:
+        assert_refused(answer, 401, "UNAUTHORIZED")
+        assert edge.received() == 0
+    else:
+        assert answer.status_code == route.status
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_a_bad_token_is_refused_on_every_route(edge: Edge, api: httpx.Client, route: contract.Route) -> None:
+    assert_refused(send(api, route, {"Authorization": "Bearer a.b.c"}), 401, "UNAUTHORIZED")
+    assert edge.received() == 0
+
+
+@pytest.mark.parametrize(("path", "allowed"), PATHS.items(), ids=list(PATHS))
+def test_another_method_on_a_known_path_is_a_405_that_lists_those_it_knows(
+    edge: Edge, api: httpx.Client, path: str, allowed: list[str]
+) -> None:
+    for method in METHODS:
+        if method not in allowed:
+            answer = api.request(method, at(path))
+            assert answer.status_code == 405, method
+            assert answer.headers["allow"] == ", ".join(allowed)
+            if method != "HEAD":
+                assert_refused(answer, 405, "METHOD_NOT_ALLOWED")
+    assert edge.received() == 0
+
+
+@pytest.mark.parametrize(("path", "allowed"), PATHS.items(), ids=list(PATHS))
+def test_options_on_a_known_path_lists_its_methods(
+    edge: Edge, api: httpx.Client, path: str, allowed: list[str]
+) -> None:
+    answer = api.options(at(path))
+
+    assert answer.status_code == 204
+    assert answer.headers["allow"] == ", ".join(allowed)
+    assert answer.content == b""
+    assert edge.received() == 0
+
+
+@pytest.mark.parametrize("route", [each for each in ROUTES if each.method == "GET"], ids=lambda route: route.name)
+def test_head_answers_wherever_get_does(edge: Edge, api: httpx.Client, route: contract.Route) -> None:
+    answer = send(api, route, edge.bearer(), "HEAD")
+
+    assert answer.status_code == 200
+    assert answer.content == b""
+    assert edge.received() == 1
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("change", ["{}/", "/{}", "{}//", "/x{}", "{}/x/y/z"])
+def test_a_path_spelt_otherwise_is_unknown(edge: Edge, api: httpx.Client, path: str, change: str) -> None:
+    assert_refused(api.get(edge.url + change.format(at(path)), headers=edge.bearer()), 404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_in_other_letter_case_is_unknown(edge: Edge, api: httpx.Client, path: str) -> None:
+    for other in (path.replace("/api", "/API"), "/".join(part.title() for part in path.split("/"))):
+        assert_refused(api.get(at(other), headers=edge.bearer()), 404, "NOT_FOUND")
+
+
+def test_options_on_an_unknown_path_is_a_404(api: httpx.Client) -> None:
+    assert_refused(api.options("/api/nothing"), 404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("path", upstream.METHODS)
+def test_no_rpc_can_be_reached_by_its_own_name(edge: Edge, api: httpx.Client, path: str) -> None:
+    for kind in ("application/grpc", "application/grpc+proto", "application/grpc-web", "application/json"):
+        headers = {"content-type": kind, "te": "trailers", **edge.bearer()}
+        answer = api.post(path, content=b"\0\0\0\0\0", headers=headers)
+        assert_refused(answer, 404, "NOT_FOUND")
+    assert edge.received() == 0
