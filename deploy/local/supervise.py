@@ -20,13 +20,14 @@ from edge import keys
 ROOT = Path(__file__).resolve().parents[2]
 _HERE = Path(__file__).resolve().parent
 
-# Stopping goes from the outside in and must be over within 10 s: DRAIN + EDGE + SERVICES + DATABASE. A service is told
-# its own grace, so that it ends by itself before it would be killed.
+# Stopping goes from the outside in: draining, edge, services, database. It must be over within 10 s, which the
+# foreground process sees to; what each part may take at most leaves the next one time. A service is told its own
+# grace, so that it ends by itself before it would be killed. A database that is killed has only more to do next time.
 DRAIN_SECONDS = 1.5
 _EDGE_STOP_SECONDS = 1
 _SERVICE_GRACE_SECONDS = 4
 _SERVICE_STOP_SECONDS = 5
-_DATABASE_STOP_SECONDS = 2
+_DATABASE_STOP_SECONDS = 6
 _DATABASE_PRIORITY, _SERVICE_PRIORITY, _EDGE_PRIORITY = 10, 20, 30
 
 # What each worker may hold of PostgreSQL's connections: its threads and its background work.
