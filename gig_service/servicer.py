@@ -69,7 +69,8 @@ class GigServicer:
             return convert.to_results([], Total(0, is_estimate=False))
         size = paging.page_size(request.page_size)
         hits = self._store.search.page(filters, wanted, sort, after=place.key, limit=size + 1)
-        total = self._store.search.total(filters, wanted)
+        is_whole = place.key is None and len(hits) <= size
+        total = Total(len(hits), is_estimate=False) if is_whole else self._store.search.total(filters, wanted)
         response = convert.to_results([hit.found for hit in hits[:size]], total)
         if len(hits) > size:
             response.next_page_token = tokens.encode(request, hits[size - 1].key, corrections)
