@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from marketplace.order.v1 import order_pb2, order_pb2_grpc
-
 from order_service.gigs import Gigs
 from order_service.servicer import OrderServicer
 from order_service.settings import Settings

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from marketplace.order.v1 import order_pb2
-
 from order_service.domain.lifecycle import Action
 from order_service.domain.order import Order, Status
 from servicekit.times import to_timestamp

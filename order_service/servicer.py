@@ -4,7 +4,6 @@ from datetime import datetime
 from uuid import UUID
 
 from marketplace.order.v1 import order_pb2
-
 from order_service import convert
 from order_service.domain.lifecycle import Action, move, open_actions
 from order_service.domain.listing import scope_of

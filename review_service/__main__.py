@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from marketplace.review.v1 import review_pb2, review_pb2_grpc
-
 from review_service.gigs import Gigs
 from review_service.orders import Orders
 from review_service.servicer import ReviewServicer

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from marketplace.review.v1 import review_pb2
-
 from review_service.domain.review import Review
 from review_service.domain.tally import Tally
 from servicekit.times import to_timestamp

@@ -4,7 +4,6 @@ from uuid import UUID
 
 from marketplace.gig.v1 import gig_pb2
 from marketplace.gig.v1.gig_pb2_grpc import GigServiceStub
-
 from review_service.domain.review import Gig
 from servicekit.clients import Client, channel
 from servicekit.identity import ServiceTokens

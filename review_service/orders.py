@@ -4,7 +4,6 @@ from uuid import UUID
 
 from marketplace.order.v1 import order_pb2
 from marketplace.order.v1.order_pb2_grpc import OrderServiceStub
-
 from review_service.domain.review import Order
 from servicekit.clients import Client, channel
 from servicekit.identity import ServiceTokens

@@ -4,7 +4,6 @@ from datetime import datetime
 from uuid import UUID
 
 from marketplace.review.v1 import review_pb2
-
 from review_service import convert
 from review_service.domain.review import Author, check_readable, write
 from review_service.gigs import Gigs

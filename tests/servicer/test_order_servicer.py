@@ -8,9 +8,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
-
 from order_service.domain.payment import Provider
 from order_service.gigs import Gigs
 from order_service.servicer import OrderServicer

@@ -9,10 +9,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
-
 from review_service.gigs import Gigs
 from review_service.orders import Orders
 from review_service.servicer import ReviewServicer

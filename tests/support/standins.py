@@ -11,9 +11,9 @@ from uuid import UUID
 
 import grpc
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from marketplace.gig.v1 import gig_pb2, gig_pb2_grpc
 from marketplace.order.v1 import order_pb2, order_pb2_grpc
-
 from servicekit.call import Call
 from servicekit.errors import NotFound
 from servicekit.identity import ServiceTokens
