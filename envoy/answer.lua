@@ -7,7 +7,7 @@ local routes = require("routes")
 
 local answer = {}
 
--- What no error carries.
+-- What a success may carry, and no error.
 local OF_SUCCESS = { "etag", "location" }
 
 -- The whole body. Waiting for one that never comes, because trailers follow the headers at once, gives nothing the first
@@ -115,9 +115,21 @@ local function is_head(handle)
   return noted ~= nil and noted["head"] == true
 end
 
+-- A service sends these after its message: headers sent before it would leave Envoy no second try when the worker dies
+-- in between.
+local function take_from_trailers(handle)
+  body_of(handle)
+  local headers, trailers = handle:headers(), handle:trailers()
+  for _, name in ipairs(OF_SUCCESS) do
+    local value = trailers and trailers:get(name)
+    if value then headers:replace(name, value) end
+  end
+  return headers
+end
+
 -- A success in the form that the route gives it.
-local function succeed(handle, headers, route)
-  local request = handle:requestHeaders()
+local function succeed(handle, route)
+  local headers, request = take_from_trailers(handle), handle:requestHeaders()
   local seen, etag = request:get("if-none-match"), headers:get("etag")
   headers:replace("cache-control", request:get("authorization") and "private, no-store" or "no-cache")
   if route.status == 204 then return drop_content(handle, headers, 204) end
@@ -132,7 +144,7 @@ local function shape(handle)
   if repair(handle, headers, status) then return end
   -- An answer to OPTIONS has a route without a status.
   local route = routes[handle:streamInfo():routeName()]
-  if route and route.status then succeed(handle, headers, route) end
+  if route and route.status then succeed(handle, route) end
 end
 
 function answer.on_response(handle)

@@ -15,8 +15,9 @@ GONE = [("x-error-status", "404"), ("x-error-body", '{"error": "Gig not found", 
 
 
 @pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
-def test_an_error_of_a_service_comes_out_as_it_says(edge: Edge, http2: bool) -> None:
-    edge.gig.answers["GetGig"] = fails(grpc.StatusCode.NOT_FOUND, "told to gRPC", GONE)
+@pytest.mark.parametrize("early", [False, True], ids=["with-the-status", "before-the-status"])
+def test_an_error_of_a_service_comes_out_as_it_says(edge: Edge, http2: bool, early: bool) -> None:
+    edge.gig.answers["GetGig"] = fails(grpc.StatusCode.NOT_FOUND, "told to gRPC", GONE, early=early)
 
     with edge.client(http2=http2) as api:
         for _ in range(3):
@@ -77,8 +78,7 @@ def test_the_violations_that_a_service_names_come_out(edge: Edge, api: httpx.Cli
 def test_a_bare_status_of_grpc_becomes_an_error_of_the_catalogue(
     edge: Edge, api: httpx.Client, status: grpc.StatusCode, http: int, code: str, started: bool
 ) -> None:
-    headers = [("etag", '"1"')] if started else []
-    edge.gig.answers["GetGig"] = fails(status, "grpc's own words about an upstream", headers)
+    edge.gig.answers["GetGig"] = fails(status, "grpc's own words about an upstream", early=started)
 
     assert_refused(api.get(GIG), http, code)
 
@@ -154,7 +154,9 @@ def test_of_several_refusals_the_first_is_answered(
     assert edge.received() == 0
 
 
-@pytest.mark.parametrize("path", ["/", "", "/api", "/api/", "/nothing", "/gigs", "/gigx", "/gig//", "/gig/a/", "/health"])
+@pytest.mark.parametrize(
+    "path", ["/", "", "/api", "/api/", "/nothing", "/gigs", "/gigx", "/gig//", "/gig/a/", "/health"]
+)
 def test_an_unknown_path_is_a_404(api: httpx.Client, path: str) -> None:
     assert assert_refused(api.get(path), 404, "NOT_FOUND")["error"] == "Not found"
 

@@ -121,7 +121,9 @@ def test_a_wrong_parameter_is_named(edge: Edge, query: str, field: str) -> None:
 
 
 def test_all_that_is_wrong_is_said_at_once(api: httpx.Client) -> None:
-    details = details_of(api.get("/api/gigs?pageSize=x&minPrice=y&nonsense=1&q=a&q=b&tags=a&tags=b&status=1&sort=price"))
+    details = details_of(
+        api.get("/api/gigs?pageSize=x&minPrice=y&nonsense=1&q=a&q=b&tags=a&tags=b&status=1&sort=price")
+    )
 
     assert details == {
         "pageSize": "must be a whole number",

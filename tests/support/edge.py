@@ -20,6 +20,7 @@ from edge.settings import EdgeSettings
 from tests.support.upstream import Upstream
 
 START_SECONDS = 30
+ROOT = Path(__file__).resolve().parents[2]
 ENVOY = Path(sys.executable).parent / "envoy"
 SERVICES = ("gig", "order", "review")
 
@@ -79,6 +80,7 @@ class Edge:
         config = self.folder / "envoy.yaml"
         config.write_text(render(self.settings))
         command = [str(ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", "2", "--log-level", "warn"]
+        command += ["--drain-strategy", "immediate", "--file-flush-interval-msec", "200"]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + START_SECONDS

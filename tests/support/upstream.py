@@ -119,12 +119,16 @@ def empty_answer(rpc: str) -> Message:
     return answer
 
 
-def fails(code: grpc.StatusCode, message: str = "", initial: Iterable[tuple[str, str]] = ()) -> Handler:
-    """A handler that ends with a status of gRPC and, if told so, headers before it."""
+def fails(
+    code: grpc.StatusCode, message: str = "", headers: Iterable[tuple[str, str]] = (), *, early: bool = False
+) -> Handler:
+    """A handler that ends with a status of gRPC and headers, which come before the status when they are `early`."""
 
     def handler(request: Message, context: grpc.ServicerContext) -> Message:
-        if initial:
-            context.send_initial_metadata(tuple(initial))
+        if early:
+            context.send_initial_metadata(tuple(headers))
+        else:
+            context.set_trailing_metadata(tuple(headers))
         context.abort(code, message)
         raise AssertionError("abort raises")
 
@@ -145,10 +149,10 @@ def slow(seconds: float) -> Handler:
 
 
 def tells(message: Message, *headers: tuple[str, str]) -> Handler:
-    """A handler that answers a message with headers, as the services send `etag` and `location`."""
+    """A handler that answers a message and, after it, headers, as the services send `etag` and `location`."""
 
     def handler(request: Message, context: grpc.ServicerContext) -> Message:
-        context.send_initial_metadata(headers)
+        context.set_trailing_metadata(headers)
         return message
 
     return handler

@@ -1,0 +1,277 @@
+"""What clients see of workers that are away, slow, full, killed or going down."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from grpc_health.v1 import health_pb2
+
+from marketplace.gig.v1 import gig_pb2
+from tests.support.edge import ROOT, Edge, assert_refused, free_ports
+from tests.support.upstream import Upstream, fails, slow, tells
+
+GIG = "/api/gigs/0190a000-0000-7000-8000-000000000001"
+
+
+@contextmanager
+def an_edge(workers: int = 1, **changes: Any) -> Iterator[Edge]:
+    """An edge for one test."""
+    edge = Edge(workers, **changes)
+    try:
+        yield edge.start()
+    finally:
+        edge.stop()
+
+
+def eventually(check: Callable[[], bool], seconds: float = 5) -> None:
+    """Waits until it holds."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, "still not so"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def running_pair() -> Iterator[Edge]:
+    """An edge with two workers a service that waits a second for one and two for all."""
+    with an_edge(2, edge_request_timeout_seconds=2, edge_try_timeout_seconds=1) as edge:
+        yield edge
+
+
+@pytest.fixture
+def pair(running_pair: Edge) -> Edge:
+    """The same, knowing nothing of the test before."""
+    running_pair.reset()
+    return running_pair
+
+
+def answer_of(edge: Edge, rpc: str, answer: Any) -> None:
+    """Tells both workers of GigService what to answer."""
+    for upstream in edge.upstreams["gig"]:
+        upstream.answers[rpc] = answer
+
+
+def calls(edge: Edge, rpc: str) -> int:
+    """How many calls of an RPC reached the two workers."""
+    return sum(call.rpc == rpc for upstream in edge.upstreams["gig"] for call in upstream.received)
+
+
+def test_without_a_worker_the_answer_is_503_at_once_and_good_as_soon_as_one_is_there() -> None:
+    [port] = free_ports(1)
+    with an_edge(gig_service_addresses=f"127.0.0.1:{port}") as edge, edge.client() as api:
+        for answer in (api.get("/api/categories"), api.post("/api/gigs", json={}, headers=edge.bearer())):
+            assert_refused(answer, 503, "UNAVAILABLE")
+            assert answer.elapsed.total_seconds() < 1.5
+        assert api.get("/api/orders", headers=edge.bearer()).status_code == 200
+
+        upstream = Upstream(port)
+        upstream.start()
+        try:
+            eventually(lambda: api.get("/api/categories").status_code == 200, 3)
+        finally:
+            upstream.stop()
+
+
+def test_an_answer_that_comes_too_late_is_a_504(pair: Edge) -> None:
+    answer_of(pair, "CreateGig", slow(4))
+
+    with pair.client() as api:
+        answer = api.post("/api/gigs", json={}, headers=pair.bearer())
+
+    assert_refused(answer, 504, "DEADLINE_EXCEEDED")
+    assert 1.5 < answer.elapsed.total_seconds() < 3.5
+    assert calls(pair, "CreateGig") == 1
+
+
+def test_a_read_that_one_worker_does_not_answer_is_answered_by_another(pair: Edge) -> None:
+    hanging, answering = pair.upstreams["gig"]
+    hanging.answers["GetGig"] = slow(4)
+    answering.answers["GetGig"] = tells(gig_pb2.GetGigResponse(gig=gig_pb2.Gig(title="here")))
+
+    with pair.client() as api:
+        answers = [api.get(GIG) for _ in range(4)]
+
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert any(call.rpc == "GetGig" for call in hanging.received)
+
+
+def test_a_read_that_one_worker_cannot_answer_is_answered_by_another(pair: Edge) -> None:
+    failing, answering = pair.upstreams["gig"]
+    failing.answers["GetGig"] = fails(grpc.StatusCode.UNAVAILABLE)
+    answering.answers["GetGig"] = tells(gig_pb2.GetGigResponse(gig=gig_pb2.Gig(title="here")))
+
+    with pair.client() as api:
+        assert [api.get(GIG).status_code for _ in range(20)] == [200] * 20
+
+    assert any(call.rpc == "GetGig" for call in failing.received)
+
+
+def test_a_write_is_never_repeated_once_it_reached_a_worker(pair: Edge) -> None:
+    answer_of(pair, "CreateGig", fails(grpc.StatusCode.UNAVAILABLE))
+
+    with pair.client() as api:
+        assert_refused(api.post("/api/gigs", json={}, headers=pair.bearer()), 503, "UNAVAILABLE")
+
+    assert calls(pair, "CreateGig") == 1
+
+
+def test_workers_that_said_they_cannot_are_asked_again_at_once(pair: Edge) -> None:
+    answer_of(pair, "ListCategories", fails(grpc.StatusCode.UNAVAILABLE))
+    with pair.client() as api:
+        for _ in range(30):
+            assert_refused(api.get("/api/categories"), 503, "UNAVAILABLE")
+
+        pair.reset()
+
+        assert [api.get("/api/categories").status_code for _ in range(10)] == [200] * 10
+
+
+def test_a_full_worker_is_a_503(pair: Edge) -> None:
+    with an_edge(review_service_addresses=f"127.0.0.1:{free_ports(1)[0]}") as edge, edge.client() as api:
+        port = int(edge.settings.review_service_addresses.rpartition(":")[2])
+        # One place for Envoy's health checks, one for a call.
+        upstream = Upstream(port, max_concurrent=1)
+        upstream.answers["SubmitReview"] = slow(1.5)
+        upstream.start()
+        review = "/api/orders/0190a000-0000-7000-8000-000000000001/review"
+        try:
+            eventually(lambda: api.get(f"{GIG}/reviews").status_code == 200)
+            first = threading.Thread(target=lambda: httpx.post(edge.url + review, headers=edge.bearer()))
+            first.start()
+            eventually(lambda: any(call.rpc == "SubmitReview" for call in upstream.received))
+
+            assert_refused(api.post(review, json={}, headers=edge.bearer()), 503, "UNAVAILABLE")
+            first.join()
+        finally:
+            upstream.stop()
+
+
+def test_a_worker_that_goes_down_finishes_what_it_has_and_gets_nothing_new(pair: Edge) -> None:
+    leaving, staying = pair.upstreams["gig"]
+    entered = threading.Event()
+
+    def last_call(request: object, context: object) -> gig_pb2.CreateGigResponse:
+        entered.set()
+        time.sleep(1.8)
+        return gig_pb2.CreateGigResponse(id="done")
+
+    leaving.answers["CreateGig"] = last_call
+    staying.answers["CreateGig"] = fails(grpc.StatusCode.INTERNAL)
+    answers: list[httpx.Response] = []
+
+    def write() -> None:
+        while not entered.is_set():
+            answers[:] = [httpx.post(f"{pair.url}/api/gigs", json={}, headers=pair.bearer(), timeout=10)]
+
+    try:
+        writer = threading.Thread(target=write)
+        writer.start()
+        assert entered.wait(5)
+        leaving.health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        time.sleep(1.2)
+        leaving.received.clear()
+        with pair.client() as api:
+            assert [api.get("/api/categories").status_code for _ in range(10)] == [200] * 10
+        writer.join()
+
+        assert not leaving.received
+        assert [answer.json()["id"] for answer in answers if answer.status_code == 201] == ["done"]
+    finally:
+        leaving.health.set("", health_pb2.HealthCheckResponse.SERVING)
+
+
+class Worker:
+    """A worker in a process of its own, which can be killed."""
+
+    def __init__(self, port: int, name: str) -> None:
+        command = [sys.executable, "-m", "tests.support.upstream", str(port), name]
+        environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}"}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=ROOT)
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"serving\n"
+
+    def kill(self) -> None:
+        """As the kernel would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+def test_a_worker_killed_with_kill_9_costs_no_reader_an_error() -> None:
+    ports = free_ports(2)
+    workers = [Worker(port, name) for port, name in zip(ports, ("one", "two"), strict=True)]
+    try:
+        with an_edge(gig_service_addresses=",".join(f"127.0.0.1:{port}" for port in ports)) as edge:
+            stop = threading.Event()
+            seen: list[tuple[int, str]] = []
+
+            def read() -> None:
+                with edge.client() as api:
+                    while not stop.is_set():
+                        answer = api.get(GIG)
+                        seen.append((answer.status_code, answer.json().get("title", answer.text)))
+
+            readers = [threading.Thread(target=read) for _ in range(6)]
+            for reader in readers:
+                reader.start()
+            for _ in range(3):
+                eventually(lambda: {(200, "one"), (200, "two")} <= set(seen[-200:]), 10)
+                workers[0].kill()
+                time.sleep(1)
+                workers[0] = Worker(ports[0], "one")
+            eventually(lambda: (200, "one") in seen[-200:], 10)
+            stop.set()
+            for reader in readers:
+                reader.join()
+
+            assert {status for status, _ in seen} == {200}
+    finally:
+        for worker in workers:
+            worker.kill()
+
+
+def test_a_client_that_sends_nothing_more_is_told_so_in_json() -> None:
+    with an_edge(edge_idle_timeout_seconds=1) as edge:
+        head = f"POST /api/gigs HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer {edge.token()}\r\n"
+
+        answer = edge.raw(f"{head}Content-Type: application/json\r\nContent-Length: 10\r\n\r\n".encode())
+
+        assert_refused(answer, 504, "DEADLINE_EXCEEDED")
+
+
+def test_no_more_connections_are_taken_than_allowed() -> None:
+    with an_edge(edge_max_connections=2) as edge:
+        clients = [edge.client() for _ in range(3)]
+        for client in clients[:2]:
+            assert client.get("/api/categories").status_code == 200
+
+        with pytest.raises(httpx.HTTPError):
+            clients[2].get("/api/categories")
+
+        assert clients[0].get("/api/categories").status_code == 200
+        clients[0].close()
+        eventually(lambda: edge.client().get("/api/categories").status_code == 200)
+
+
+def test_a_drained_edge_finishes_what_it_has_and_closes_its_connections(pair: Edge) -> None:
+    with an_edge() as edge, edge.client() as api:
+        edge.gig.answers["CreateGig"] = slow(1)
+        answers: list[httpx.Response] = []
+        writer = threading.Thread(target=lambda: answers.append(api.post("/api/gigs", json={}, headers=edge.bearer())))
+        writer.start()
+        eventually(lambda: edge.received() == 1)
+
+        httpx.post(f"{edge.admin}/drain_listeners?graceful&skip_exit")
+        writer.join()
+
+        assert answers[0].status_code == 201
+        assert answers[0].headers["connection"] == "close"
