@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +23,9 @@ GENERATED = ROOT / "generated"
 # HTTP statuses that Envoy itself answers with and API.md does not know, and what is told instead.
 REPLACED_STATUSES = {408: "DEADLINE_EXCEEDED", 501: "INVALID_ARGUMENT", 502: "UNAVAILABLE"}
 
+# Where Debian, Fedora and Alpine keep the certificates of the authorities that are trusted.
+CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
 
 class BootstrapError(Exception):
     """The settings ask for what cannot be rendered; the text says which and why."""
@@ -36,6 +40,8 @@ class Jwks:
     host: str = ""
     port: int = 0
     tls: bool = False
+    ca_file: str = ""
+    """The certificates that the URL's host is checked against."""
 
 
 def jwks_source(value: str) -> Jwks:
@@ -45,8 +51,18 @@ def jwks_source(value: str) -> Jwks:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BootstrapError(f"USER_JWKS: {value!r} is neither a file nor an http(s) URL")
-    tls = parts.scheme == "https"
-    return Jwks(url=value, host=parts.hostname, port=parts.port or (443 if tls else 80), tls=tls)
+    if parts.scheme == "http":
+        return Jwks(url=value, host=parts.hostname, port=parts.port or 80)
+    return Jwks(url=value, host=parts.hostname, port=parts.port or 443, tls=True, ca_file=_ca_file())
+
+
+def _ca_file() -> str:
+    """The system's certificates in one file, or what SSL_CERT_FILE names. Raises BootstrapError when there are none."""
+    candidates = [ssl.get_default_verify_paths().cafile, *CA_FILES]
+    found = next((each for each in candidates if each and Path(each).is_file()), None)
+    if found is None:
+        raise BootstrapError("USER_JWKS: no certificates to check an https URL with; name a file in SSL_CERT_FILE")
+    return found
 
 
 def render(settings: EdgeSettings) -> str:

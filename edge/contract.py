@@ -117,9 +117,7 @@ class Contract:
 def load(descriptor_set: Path = DESCRIPTOR_SET) -> Contract:
     """Reads a descriptor set with its imports. Raises ContractError for what the edge cannot serve."""
     files = FileDescriptorSet.FromString(descriptor_set.read_bytes())
-    pool = DescriptorPool()
-    for file in files.file:
-        pool.Add(file)
+    pool = pool_of(files)
     reader = _Reader(pool)
     methods = [
         method
@@ -129,6 +127,14 @@ def load(descriptor_set: Path = DESCRIPTOR_SET) -> Contract:
     ]
     routes = tuple(reader.routes(methods))
     return Contract(routes=routes, messages=reader.messages(routes), errors=tuple(reader.errors()))
+
+
+def pool_of(files: FileDescriptorSet) -> DescriptorPool:
+    """A pool of these files alone, untouched by what this process has imported."""
+    pool = DescriptorPool()
+    for file in files.file:
+        pool.Add(file)
+    return pool
 
 
 class _Reader:

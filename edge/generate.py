@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from google.api import annotations_pb2
+from google.protobuf import message_factory
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from edge import contract
@@ -49,13 +50,18 @@ def _for_the_transcoder(descriptor_set: bytes) -> bytes:
 
     The Lua takes the named field out of the answer instead (`unwrap` in `routes.lua`).
     """
-    files = FileDescriptorSet.FromString(descriptor_set)
+    pool = contract.pool_of(FileDescriptorSet.FromString(descriptor_set))
+    # The set's own classes know all of its options, so that they are written in one order wherever this runs.
+    files: Any = message_factory.GetMessageClass(pool.FindMessageTypeByName(FileDescriptorSet.DESCRIPTOR.full_name))()
+    files.ParseFromString(descriptor_set)
+    http = pool.FindExtensionByName("google.api.http")
     for file in files.file:
         file.ClearField("source_code_info")
         for method in (method for service in file.service for method in service.method):
-            if method.options.HasExtension(annotations_pb2.http):
-                method.options.Extensions[annotations_pb2.http].ClearField("response_body")
-    return files.SerializeToString(deterministic=True)
+            if method.options.HasExtension(http):
+                method.options.Extensions[http].ClearField("response_body")
+    written: bytes = files.SerializeToString(deterministic=True)
+    return written
 
 
 def _routes(known: contract.Contract) -> str:

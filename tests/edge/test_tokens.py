@@ -92,7 +92,7 @@ def test_a_token_with_wrong_claims_is_refused(
 
 def unsigned(edge: Edge) -> str:
     """A token of the algorithm `none`."""
-    return jwt.encode(claims(), None, algorithm="none")
+    return jwt.encode(claims(), "", algorithm="none")
 
 
 def of_another_key(edge: Edge) -> str:

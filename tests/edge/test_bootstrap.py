@@ -1,0 +1,201 @@
+"""The rendered bootstrap: Envoy takes it, and wrong settings are named."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from edge import keys
+from edge.bootstrap import BootstrapError, jwks_source, render
+from edge.settings import EdgeSettings
+from tests.support.edge import ENVOY, ROOT, Edge, assert_refused, free_ports, settings_for_tests
+
+ADDRESSES = {f"{service}_service_addresses": "127.0.0.1:1,127.0.0.1:2" for service in ("gig", "order", "review")}
+
+
+def validated(config: Path) -> subprocess.CompletedProcess[str]:
+    """Envoy's own opinion of a bootstrap."""
+    command = [str(ENVOY), "--mode", "validate", "--disable-hot-restart", "-c", str(config)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        ADDRESSES,
+        {"gig_service_addresses": "gigs.example:10000,10.0.0.1:10000"},
+        {"edge_host": "0.0.0.0"},
+        {"user_jwks": "https://login.example/.well-known/jwks.json?x=%20y"},
+        {"user_jwks": "http://login.example:8081/jwks"},
+        {"user_jwt_issuer": 'https://"login".example/\\ä', "user_jwt_audience": "{{ 1 }} # x: 'y'"},
+    ],
+    ids=str,
+)
+def test_envoy_takes_what_is_rendered(tmp_path: Path, changes: dict[str, Any]) -> None:
+    config = tmp_path / "envoy.yaml"
+    config.write_text(render(settings_for_tests(tmp_path, **changes)))
+
+    result = validated(config)
+
+    assert result.returncode == 0, result.stderr[-2000:]
+    # Unknown methods shall be a 405, and that field of Envoy's is a work in progress. Nothing can be fetched here.
+    warnings = [line for line in result.stderr.splitlines() if "[warning]" in line]
+    known = ("allow_custom_methods", "Jwks async fetching")
+    assert all(any(each in line for each in known) for line in warnings), warnings
+
+
+def environment(folder: Path, **changes: str) -> dict[str, str]:
+    """What a stack sets for the edge."""
+    values = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "PORT": "18080",
+        "ENVOY_ADMIN_PORT": "18081",
+        "USER_JWKS": str(keys.user_key(folder).jwks),
+        "USER_JWT_ISSUER": "i",
+        "USER_JWT_AUDIENCE": "a",
+        **{name.upper(): value for name, value in ADDRESSES.items()},
+    }
+    return {name: value for name, value in {**values, **changes}.items() if value}
+
+
+def run(folder: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+    """The command that a stack runs; an empty change leaves a variable out."""
+    command = [sys.executable, "-m", "edge.bootstrap", "--output", str(folder / "envoy.yaml")]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment(folder, **changes), cwd=folder
+    )
+
+
+def test_the_command_writes_the_bootstrap(tmp_path: Path) -> None:
+    result = run(tmp_path)
+
+    assert result.returncode == 0, result.stderr
+    written = (tmp_path / "envoy.yaml").read_text()
+    assert '{ address: "127.0.0.1", port_value: 18080 }' in written
+    assert written.count('{ address: "127.0.0.1", port_value: 2 }') == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "0"),
+        ("PORT", "http"),
+        ("ENVOY_ADMIN_PORT", ""),
+        ("GIG_SERVICE_ADDRESSES", ""),
+        ("ORDER_SERVICE_ADDRESSES", "nonsense"),
+        ("REVIEW_SERVICE_ADDRESSES", "a:1,b"),
+        ("USER_JWKS", ""),
+        ("USER_JWKS", "ftp://login.example/jwks"),
+        ("USER_JWT_ISSUER", ""),
+        ("EDGE_REQUEST_TIMEOUT_SECONDS", "-1"),
+        ("EDGE_MAX_CONNECTIONS", "many"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
+    result = run(tmp_path, **{name: value})
+
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{name}: ")
+    assert not (tmp_path / "envoy.yaml").exists()
+
+
+def test_keys_come_from_a_file_or_a_url(tmp_path: Path) -> None:
+    assert jwks_source(str(tmp_path / "jwks.json")).file == str(tmp_path / "jwks.json")
+    secure = jwks_source("https://login.example/jwks")
+    assert (secure.host, secure.port, secure.tls) == ("login.example", 443, True)
+    plain = jwks_source("http://login.example:81/jwks")
+    assert (plain.host, plain.port, plain.tls) == ("login.example", 81, False)
+    with pytest.raises(BootstrapError, match="USER_JWKS"):
+        jwks_source("file:///etc/jwks.json")
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    for name, field in EdgeSettings.model_fields.items():
+        assert field.description, name
+
+
+class _Keys(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.server.keys)  # type: ignore[attr-defined]
+
+    def log_message(self, *arguments: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def key_server() -> Iterator[ThreadingHTTPServer]:
+    """Where keys can be fetched; `keys` are its bytes."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Keys)
+    server.keys = b"{}"  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_keys_can_be_fetched(key_server: ThreadingHTTPServer) -> None:
+    edge = Edge(user_jwks=f"http://127.0.0.1:{key_server.server_port}/jwks.json")
+    key_server.keys = keys.user_key(edge.folder).jwks.read_bytes()  # type: ignore[attr-defined]
+    try:
+        edge.start()
+        with edge.client() as api:
+            assert api.get("/api/orders", headers=edge.bearer()).status_code == 200
+            assert_refused(api.get("/api/orders", headers={"Authorization": "Bearer a.b.c"}), 401, "UNAUTHORIZED")
+    finally:
+        edge.stop()
+
+
+def test_while_keys_cannot_be_fetched_a_token_is_neither_good_nor_bad() -> None:
+    edge = Edge(user_jwks=f"http://127.0.0.1:{free_ports(1)[0]}/jwks.json")
+    try:
+        edge.start()
+        with edge.client() as api:
+            assert_refused(api.get("/api/orders", headers=edge.bearer()), 503, "UNAVAILABLE")
+            assert_refused(api.get("/api/orders"), 401, "UNAUTHORIZED")
+            assert api.get("/api/categories").status_code == 200
+    finally:
+        edge.stop()
+
+
+def test_one_line_of_json_is_logged_for_a_request(edge: Edge, api: httpx.Client) -> None:
+    api.head("/gig/0190a000-0000-7000-8000-000000000001", headers={"X-Request-Id": "logged"})
+
+    [line] = edge.access_log("logged")
+    assert line["method"] == "GET"
+    assert line["path"] == "/api/gigs/0190a000-0000-7000-8000-000000000001"
+    assert line["code"] == 200
+    assert line["upstream"] == f"127.0.0.1:{edge.gig.port}"
+    assert isinstance(line["milliseconds"], int)
+
+
+def test_what_never_came_to_a_route_is_logged_as_well(edge: Edge) -> None:
+    edge.raw(b"GET /api/%00 HTTP/1.1\r\nHost: x\r\nX-Request-Id: odd\r\n\r\n")
+
+    [line] = edge.access_log("odd")
+    assert line["listener"] == "public"
+    assert line["code"] == 404
+
+
+def test_the_access_log_holds_no_token(edge: Edge, api: httpx.Client) -> None:
+    token = edge.token()
+    api.get("/api/orders", headers={"Authorization": f"Bearer {token}", "X-Request-Id": "secret"})
+    edge.access_log("secret")
+
+    assert token not in edge.log.read_text()
+    assert json.dumps(token) not in edge.log.read_text()
