@@ -64,18 +64,17 @@ class Pipeline:
             log.info("call", code=code, ms=round(seconds * 1000, 2), user=user)
             if failure:
                 told = status.from_error(failure)
-                # The edge makes its answer of the headers, before the trailers come.
-                context.send_initial_metadata(told.edge_metadata)
-                context.set_trailing_metadata(told.trailing_metadata)
+                context.set_trailing_metadata(told.metadata)
                 context.abort(told.code, told.message)
             assert response is not None
-            headers = []
+            headers: list[tuple[str, str]] = []
             if call.etag:
                 headers.append(("etag", call.etag))
             if method.location:
                 headers.append(("location", method.location_of(response)))
-            if headers:
-                context.send_initial_metadata(tuple(headers))
+            # After the message, as trailers: headers before it would leave the edge no second try when this worker dies
+            # in between.
+            context.set_trailing_metadata(tuple(headers))
             return response
 
         return serve
@@ -103,10 +102,11 @@ def _call_of(context: grpc.ServicerContext) -> Call:
     request_id = metadata.get("x-request-id", "")
     if not REQUEST_ID.fullmatch(request_id):
         request_id = str(new_id())
+    log = structlog.get_logger().bind(request_id=request_id)
     left = context.time_remaining()
     return Call(
         metadata=metadata,
         request_id=request_id,
         deadline=None if left is None or left > NO_DEADLINE_SECONDS else time.monotonic() + left,
-        log=structlog.get_logger().bind(request_id=request_id),
+        log=log.bind(traceparent=metadata["traceparent"]) if "traceparent" in metadata else log,
     )

@@ -33,9 +33,8 @@ class Status:
 
     code: grpc.StatusCode
     message: str
-    # For the edge alone.
-    edge_metadata: tuple[tuple[str, str], ...]
-    trailing_metadata: tuple[tuple[str, str | bytes], ...]
+    # In the trailers: the details for gRPC callers, and what the edge makes its answer of.
+    metadata: tuple[tuple[str, str | bytes], ...]
 
 
 def from_error(error: MarketplaceError) -> Status:
@@ -46,11 +45,14 @@ def from_error(error: MarketplaceError) -> Status:
     while len(body) > MAX_BODY_BYTES and violations:
         violations = violations[: len(violations) * 3 // 4]
         body = _body(error, violations)
-    edge = [(EDGE_STATUS_KEY, str(spec.http)), (EDGE_BODY_KEY, body)]
+    metadata: list[tuple[str, str | bytes]] = [
+        (DETAILS_KEY, _details(error, spec.grpc, violations)),
+        (EDGE_STATUS_KEY, str(spec.http)),
+        (EDGE_BODY_KEY, body),
+    ]
     if error.code in RETRYABLE:
-        edge.append(("retry-after", str(RETRY_AFTER_SECONDS)))
-    details = (DETAILS_KEY, _details(error, spec.grpc, violations))
-    return Status(GRPC_CODES[spec.grpc], error.message, tuple(edge), (details,))
+        metadata.append(("retry-after", str(RETRY_AFTER_SECONDS)))
+    return Status(GRPC_CODES[spec.grpc], error.message, tuple(metadata))
 
 
 # What another service says of us, not of the one who called us.

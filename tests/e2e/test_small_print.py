@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from typing import Any
 from uuid import uuid4
 
@@ -362,17 +363,20 @@ def test_a_clients_request_id_is_kept_and_a_wrong_one_replaced(market: Market) -
 
 
 def test_a_request_id_and_a_trace_are_found_in_every_service_it_went_through(stack: Stack, market: Market) -> None:
-    identity = a_name("request")
+    identity, trace = a_name("request"), f"00-{uuid4().hex}-{uuid4().hex[:16]}-01"
     body = {"packageId": market.gig()["packages"][0]["id"], "paymentMethod": "stripe"}
 
-    ok(market.buyer.post("/api/orders", json=body, headers={"x-request-id": identity}), 201)
+    ok(market.buyer.post("/api/orders", json=body, headers={"x-request-id": identity, "traceparent": trace}), 201)
 
-    logged = {
-        log.name.split("-")[0]
-        for log in stack.layout.logs.glob("*.log")
-        if any(identity in line for line in log.read_text().splitlines())
-    }
-    assert {"gig", "order"} <= logged
+    def services_that_logged_it() -> set[str]:
+        logs = stack.layout.logs.glob("*-*.log")
+        lines = [(log.name, line) for log in logs for line in log.read_text().splitlines()]
+        return {name.split("-")[0] for name, line in lines if identity in line and trace in line}
+
+    deadline = time.monotonic() + 5
+    while services_that_logged_it() != {"gig", "order"} and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert services_that_logged_it() == {"gig", "order"}
 
 
 def test_nothing_of_the_inside_goes_out(market: Market) -> None:

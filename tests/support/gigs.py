@@ -85,7 +85,8 @@ class Gigs:
 
     def etag(self, gig_id: str, name: str = "webdev_pro") -> str:
         """A gig's `ETag` now."""
-        return self.get(gig_id, name).headers["etag"]
+        etag: str = self.get(gig_id, name).headers["etag"]
+        return etag
 
     def set_status(self, gig_id: str, status: str | None, name: str = "webdev_pro", *roles: str, **sent: str) -> Answer:
         """Asks for another status; None toggles."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,8 +24,7 @@ class Answer:
     response: Any
     code: grpc.StatusCode
     message: str
-    headers: dict[str, str] = field(default_factory=dict)
-    trailers: dict[str, str | bytes] = field(default_factory=dict)
+    headers: dict[str, Any] = field(default_factory=dict)
 
     @property
     def http_status(self) -> int:
@@ -43,13 +43,36 @@ class Answer:
         return "" if self.code is grpc.StatusCode.OK else str(self.body["code"])
 
 
+class _Recording:
+    """A context that keeps the trailing metadata, which grpcio-testing forgets when a call is aborted."""
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context = context
+        self.trailing: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def set_trailing_metadata(self, metadata: Iterable[tuple[str, Any]]) -> None:
+        self.trailing = dict(metadata)
+
+
 class Rpc:
     """Calls a servicer's methods as gRPC would, pipeline included."""
 
     def __init__(self, servicer: object, service: ServiceDescriptor) -> None:
         served = Pipeline(verifier()).around(servicer, service)
         self._service = service
-        self._server = grpc_testing.server_from_dictionary({service: served}, grpc_testing.strict_real_time())
+        self._context: _Recording | None = None
+        recorded = type("Recorded", (), {m.name: self._recorded(getattr(served, m.name)) for m in service.methods})()
+        self._server = grpc_testing.server_from_dictionary({service: recorded}, grpc_testing.strict_real_time())
+
+    def _recorded(self, method: Any) -> Any:
+        def call(request: Message, context: grpc.ServicerContext) -> Any:
+            self._context = _Recording(context)
+            return method(request, self._context)
+
+        return staticmethod(call)
 
     def call(
         self, method: str, request: Message, token: str | None = None, seconds: float | None = None, **metadata: str
@@ -59,5 +82,6 @@ class Rpc:
         if token is not None:
             sent.append(("authorization", f"Bearer {token}"))
         rpc = self._server.invoke_unary_unary(self._service.methods_by_name[method], sent, request, seconds)
-        response, trailers, code, message = rpc.termination()
-        return Answer(response, code, message, dict(rpc.initial_metadata() or ()), dict(trailers or ()))
+        response, _, code, message = rpc.termination()
+        assert self._context is not None
+        return Answer(response, code, message, self._context.trailing)
