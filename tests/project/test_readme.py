@@ -136,7 +136,7 @@ def test_make_help_lists_every_target() -> None:
     targets = set(re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE))
     phony = {name for names in targets for name in names.split()} - {"install", "install-dev"}
 
-    told = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True).stdout
+    told = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True).stdout
 
     assert {line.split()[0] for line in told.splitlines() if line.strip()} == phony
 

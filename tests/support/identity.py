@@ -59,7 +59,7 @@ def token(name: str, *roles: str, key: str = "user", **changed: Any) -> str:
         "sub": str(user_id(name)),
         "preferred_username": name,
         "roles": list(roles),
-        "exp": int(time.time()) + 60,
+        "exp": int(time.time()) + 3600,
     }
     claims = {claim: value for claim, value in {**claims, **changed}.items() if value is not None}
     return jwt.encode(claims, signing_key(key), algorithm="ES256", headers={"kid": key})
