@@ -14,8 +14,11 @@ local function detail(violation)
   return '{"field": ' .. encoding.json_string(field) .. ', "message": ' .. encoding.json_string(violation.message) .. "}"
 end
 
--- The JSON body of a code. `text` stands instead of the catalogue's; `violations` is a list of { field, message }.
+-- The JSON body of a code. `text` stands instead of the catalogue's; `violations` is a list of { field, message }, the
+-- first of which is told in words, too, as the services do.
 function refusal.body(code, text, violations)
+  local first = violations and violations[1]
+  if first then text = encoding.shorten(first.field, LONGEST_FIELD) .. ": " .. first.message end
   text = text or errors.codes[code].text
   local body = '{"error": ' .. encoding.json_string(text) .. ', "code": "' .. code .. '"'
   if violations and #violations > 0 then

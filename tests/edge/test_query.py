@@ -134,6 +134,12 @@ def test_all_that_is_wrong_is_said_at_once(api: httpx.Client) -> None:
     }
 
 
+def test_the_first_violation_is_told_in_words_as_well(api: httpx.Client) -> None:
+    body = assert_refused(api.get("/api/gigs?pageSize=x&minPrice=y"), 400, "INVALID_ARGUMENT")
+
+    assert body["error"] == "pageSize: must be a whole number"
+
+
 def test_no_more_than_fifty_violations_are_said(api: httpx.Client) -> None:
     assert len(details_of(api.get("/api/gigs?" + "&".join(f"x{n}=1" for n in range(60))))) == 50
 
