@@ -67,6 +67,8 @@ class Route:
     """The HTTP status of success."""
     body: str = ""
     """The full name of the message that the JSON body is; empty: no body is read."""
+    upload: bool = False
+    """Whether the body is a file, or a form of files, that streams to the service as it is."""
     unwrap: str = ""
     """The one field of the response, in camelCase, that is the body; empty: the whole response is."""
     query: tuple[Field, ...] = ()
@@ -162,8 +164,9 @@ class _Reader:
             for binding in [rule, *rule.additional_bindings]:
                 verb = binding.WhichOneof("pattern")
                 path = getattr(binding, verb)
-                if binding.body not in ("", "*"):
-                    raise ContractError(f"{method.full_name}: a body is '*' or there is none")
+                upload = _is_upload(method, binding.body)
+                if not upload and binding.body not in ("", "*"):
+                    raise ContractError(f"{method.full_name}: a body is '*', a google.api.HttpBody, or there is none")
                 yield Route(
                     method=verb.upper(),
                     path=path,
@@ -171,9 +174,10 @@ class _Reader:
                     rpc=method.name,
                     needs_token=not access.anyone,
                     status=success.http_status if success is not None else 200,
-                    body=method.input_type.full_name if binding.body else "",
+                    body=method.input_type.full_name if binding.body == "*" else "",
+                    upload=upload,
                     unwrap=_unwrapped(method, binding.response_body),
-                    query=() if binding.body else tuple(_query(method, path)),
+                    query=() if binding.body == "*" else tuple(_query(method, path, binding.body)),
                 )
 
     def messages(self, routes: tuple[Route, ...]) -> dict[str, tuple[Field, ...]]:
@@ -206,11 +210,18 @@ def _unwrapped(method: MethodDescriptor, response_body: str) -> str:
     return fields[0].json_name
 
 
-def _query(method: MethodDescriptor, path: str) -> Iterator[Field]:
-    """The fields of the request that the path does not bind, as query parameters."""
+def _is_upload(method: MethodDescriptor, body: str) -> bool:
+    """Whether the field that is the body takes any bytes, piece by piece."""
+    field = method.input_type.fields_by_name.get(body)
+    message = field.message_type if field is not None else None
+    return method.client_streaming and message is not None and message.full_name == "google.api.HttpBody"
+
+
+def _query(method: MethodDescriptor, path: str, body: str) -> Iterator[Field]:
+    """The fields of the request that neither the path nor the body binds, as query parameters."""
     request: Descriptor = method.input_type
     for each in request.fields:
-        if f"{{{each.name}}}" in path:
+        if f"{{{each.name}}}" in path or each.name == body:
             continue
         field = _field(each)
         if field is None or field.kind == "object":

@@ -38,6 +38,11 @@ return {
     ["features"] = { kind = "list", item = { kind = "string" } },
     ["revisions"] = { kind = "int" },
   },
+  ["marketplace.gig.v1.UpdateImageRequest"] = {
+    ["gigId"] = { kind = "string" },
+    ["imageId"] = { kind = "string" },
+    ["isPrimary"] = { kind = "bool" },
+  },
   ["marketplace.order.v1.PlaceOrderRequest"] = {
     ["packageId"] = { kind = "string" },
     ["requirements"] = { kind = "string" },

@@ -72,10 +72,29 @@ return {
     reads = false,
     query = {},
   },
+  ["PATCH /api/gigs/{gig_id}/images/{image_id}"] = {
+    status = 200,
+    reads = false,
+    body = "marketplace.gig.v1.UpdateImageRequest",
+    unwrap = "image",
+    query = {},
+  },
+  ["DELETE /api/gigs/{gig_id}/images/{image_id}"] = {
+    status = 204,
+    reads = false,
+    query = {},
+  },
   ["GET /api/categories"] = {
     status = 200,
     reads = true,
     query = {},
+  },
+  ["POST /api/gigs/{gig_id}/images"] = {
+    status = 201,
+    reads = false,
+    query = {
+      ["isPrimary"] = { kind = "bool", repeated = false },
+    },
   },
   ["POST /api/orders"] = {
     status = 201,
@@ -160,7 +179,9 @@ return {
   ["/api/gigs/{gig_id}/status"] = { allow = "PATCH, OPTIONS" },
   ["/api/gigs/{gig_id}/packages"] = { allow = "GET, HEAD, POST, OPTIONS" },
   ["/api/gigs/{gig_id}/packages/{package_id}"] = { allow = "PUT, DELETE, OPTIONS" },
+  ["/api/gigs/{gig_id}/images/{image_id}"] = { allow = "PATCH, DELETE, OPTIONS" },
   ["/api/categories"] = { allow = "GET, HEAD, OPTIONS" },
+  ["/api/gigs/{gig_id}/images"] = { allow = "POST, OPTIONS" },
   ["/api/orders"] = { allow = "POST, GET, HEAD, OPTIONS" },
   ["/api/orders/{order_id}"] = { allow = "GET, HEAD, OPTIONS" },
   ["/api/orders/{order_id}/accept"] = { allow = "POST, OPTIONS" },

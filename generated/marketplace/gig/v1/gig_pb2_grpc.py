@@ -85,6 +85,16 @@ class GigServiceStub:
                 request_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.DeletePackageRequest.SerializeToString,
                 response_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.DeletePackageResponse.FromString,
                 _registered_method=True)
+        self.UpdateImage = channel.unary_unary(
+                '/marketplace.gig.v1.GigService/UpdateImage',
+                request_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.UpdateImageRequest.SerializeToString,
+                response_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.UpdateImageResponse.FromString,
+                _registered_method=True)
+        self.DeleteImage = channel.unary_unary(
+                '/marketplace.gig.v1.GigService/DeleteImage',
+                request_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.DeleteImageRequest.SerializeToString,
+                response_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.DeleteImageResponse.FromString,
+                _registered_method=True)
         self.ListCategories = channel.unary_unary(
                 '/marketplace.gig.v1.GigService/ListCategories',
                 request_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ListCategoriesRequest.SerializeToString,
@@ -181,6 +191,20 @@ class GigServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateImage(self, request, context):
+        """Makes an image the one that stands for its gig. Honours `If-Match`, as everything that changes a gig does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteImage(self, request, context):
+        """Takes an image away; its files follow. If it was the primary one, the oldest other one is primary now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListCategories(self, request, context):
         """The tree of categories, parents before their children.
         """
@@ -262,6 +286,16 @@ def add_GigServiceServicer_to_server(servicer, server):
                     servicer.DeletePackage,
                     request_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.DeletePackageRequest.FromString,
                     response_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.DeletePackageResponse.SerializeToString,
+            ),
+            'UpdateImage': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateImage,
+                    request_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.UpdateImageRequest.FromString,
+                    response_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.UpdateImageResponse.SerializeToString,
+            ),
+            'DeleteImage': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteImage,
+                    request_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.DeleteImageRequest.FromString,
+                    response_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.DeleteImageResponse.SerializeToString,
             ),
             'ListCategories': grpc.unary_unary_rpc_method_handler(
                     servicer.ListCategories,
@@ -555,6 +589,60 @@ class GigService:
             '/marketplace.gig.v1.GigService/DeletePackage',
             marketplace_dot_gig_dot_v1_dot_gig__pb2.DeletePackageRequest.SerializeToString,
             marketplace_dot_gig_dot_v1_dot_gig__pb2.DeletePackageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.gig.v1.GigService/UpdateImage',
+            marketplace_dot_gig_dot_v1_dot_gig__pb2.UpdateImageRequest.SerializeToString,
+            marketplace_dot_gig_dot_v1_dot_gig__pb2.UpdateImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.gig.v1.GigService/DeleteImage',
+            marketplace_dot_gig_dot_v1_dot_gig__pb2.DeleteImageRequest.SerializeToString,
+            marketplace_dot_gig_dot_v1_dot_gig__pb2.DeleteImageResponse.FromString,
             options,
             channel_credentials,
             insecure,

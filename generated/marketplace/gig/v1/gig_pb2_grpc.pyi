@@ -53,6 +53,10 @@ class GigServiceStub:
     """Replaces a package. Orders already placed keep what they agreed on."""
     DeletePackage: _grpc.UnaryUnaryMultiCallable[_gig_pb2.DeletePackageRequest, _gig_pb2.DeletePackageResponse]
     """Takes a package away. The last one of a gig cannot go."""
+    UpdateImage: _grpc.UnaryUnaryMultiCallable[_gig_pb2.UpdateImageRequest, _gig_pb2.UpdateImageResponse]
+    """Makes an image the one that stands for its gig. Honours `If-Match`, as everything that changes a gig does."""
+    DeleteImage: _grpc.UnaryUnaryMultiCallable[_gig_pb2.DeleteImageRequest, _gig_pb2.DeleteImageResponse]
+    """Takes an image away; its files follow. If it was the primary one, the oldest other one is primary now."""
     ListCategories: _grpc.UnaryUnaryMultiCallable[_gig_pb2.ListCategoriesRequest, _gig_pb2.ListCategoriesResponse]
     """The tree of categories, parents before their children."""
     GetOffer: _grpc.UnaryUnaryMultiCallable[_gig_pb2.GetOfferRequest, _gig_pb2.GetOfferResponse]
@@ -89,6 +93,10 @@ class GigServiceAsyncStub(GigServiceStub):
     """Replaces a package. Orders already placed keep what they agreed on."""
     DeletePackage: _aio.UnaryUnaryMultiCallable[_gig_pb2.DeletePackageRequest, _gig_pb2.DeletePackageResponse]  # type: ignore[assignment]
     """Takes a package away. The last one of a gig cannot go."""
+    UpdateImage: _aio.UnaryUnaryMultiCallable[_gig_pb2.UpdateImageRequest, _gig_pb2.UpdateImageResponse]  # type: ignore[assignment]
+    """Makes an image the one that stands for its gig. Honours `If-Match`, as everything that changes a gig does."""
+    DeleteImage: _aio.UnaryUnaryMultiCallable[_gig_pb2.DeleteImageRequest, _gig_pb2.DeleteImageResponse]  # type: ignore[assignment]
+    """Takes an image away; its files follow. If it was the primary one, the oldest other one is primary now."""
     ListCategories: _aio.UnaryUnaryMultiCallable[_gig_pb2.ListCategoriesRequest, _gig_pb2.ListCategoriesResponse]  # type: ignore[assignment]
     """The tree of categories, parents before their children."""
     GetOffer: _aio.UnaryUnaryMultiCallable[_gig_pb2.GetOfferRequest, _gig_pb2.GetOfferResponse]  # type: ignore[assignment]
@@ -182,6 +190,22 @@ class GigServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gig_pb2.DeletePackageResponse, _abc.Awaitable[_gig_pb2.DeletePackageResponse]]:
         """Takes a package away. The last one of a gig cannot go."""
+
+    @_abc_1.abstractmethod
+    def UpdateImage(
+        self,
+        request: _gig_pb2.UpdateImageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gig_pb2.UpdateImageResponse, _abc.Awaitable[_gig_pb2.UpdateImageResponse]]:
+        """Makes an image the one that stands for its gig. Honours `If-Match`, as everything that changes a gig does."""
+
+    @_abc_1.abstractmethod
+    def DeleteImage(
+        self,
+        request: _gig_pb2.DeleteImageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gig_pb2.DeleteImageResponse, _abc.Awaitable[_gig_pb2.DeleteImageResponse]]:
+        """Takes an image away; its files follow. If it was the primary one, the oldest other one is primary now."""
 
     @_abc_1.abstractmethod
     def ListCategories(
