@@ -1,11 +1,58 @@
-"""Settings of a GigService process."""
+"""Settings of GigService's processes: the workers', and the one's that takes pictures."""
 
-from pydantic import Field
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings
 
 from servicekit.settings import ServiceSettings
 
 
-class Settings(ServiceSettings):
+class MediaSettings(BaseSettings):
+    """Where pictures lie, and where clients find them. S3's credentials come the AWS way, from the environment."""
+
+    media_storage: Literal["folder", "s3"] = Field("folder", description="What keeps pictures: a folder, or S3.")
+    media_dir: Path | None = Field(None, description="The folder of pictures; the edge serves it at /media.")
+    media_url: str = Field(
+        pattern=r"^https?://[^/?#]+(/[^?#]*)?$", description="What the URLs of pictures begin with: http(s), absolute."
+    )
+    s3_bucket: str | None = Field(None, description="The bucket of pictures.")
+    s3_endpoint_url: str | None = Field(None, description="Where S3 answers, when that is not Amazon's.")
+    s3_region: str | None = Field(None, description="The region of the bucket.")
+    image_max_count: int = Field(20, ge=1, le=100, description="Images that a gig can have.")
+
+    @field_validator("media_url")
+    @classmethod
+    def _without_slash(cls, url: str) -> str:
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _has_a_place(self) -> Self:
+        if self.media_storage == "folder" and self.media_dir is None:
+            raise ValueError("MEDIA_STORAGE=folder needs MEDIA_DIR")
+        if self.media_storage == "s3" and not self.s3_bucket:
+            raise ValueError("MEDIA_STORAGE=s3 needs S3_BUCKET")
+        return self
+
+
+class Settings(MediaSettings, ServiceSettings):
     """What GigService has to know beside what every service does."""
 
     gig_database_url: str = Field(description="GigService's database: a libpq URL.")
+
+
+class ImageSettings(Settings):
+    """What the process that takes pictures has to know beside."""
+
+    image_max_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Bytes that an uploaded file can have.")
+    image_max_pixels: int = Field(50_000_000, ge=1, description="Pixels that an uploaded picture can have.")
+    image_decoders: int = Field(1, ge=1, le=16, description="Processes that decode pictures.")
+    image_decode_seconds: float = Field(20, gt=0, description="How long one picture may be decoded.")
+    image_decode_memory_mib: int = Field(1024, ge=128, description="What one decoder may have of memory, in MiB.")
+    upload_dir: Path | None = Field(
+        None,
+        description="The folder where uploads lie while they come in, emptied at start; a temporary one by default.",
+    )
