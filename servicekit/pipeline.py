@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -31,6 +31,61 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 NO_DEADLINE_SECONDS = 1_000_000
 
 
+class Watch:
+    """Times one call, and tells what became of it: in a log line and in the metrics."""
+
+    def __init__(self, method: Method, call: Call) -> None:
+        self.call = call
+        self._method = method
+        self._started = time.perf_counter()
+
+    def over(self, code: str) -> None:
+        """`code` is one of the catalogue, `OK`, or `CANCELLED` when nobody waits for an answer any more."""
+        seconds = time.perf_counter() - self._started
+        metrics.observe(self._method.name, code, seconds)
+        user = str(self.call.caller.id) if self.call.caller.id else None
+        self.call.log.info("call", code=code, ms=round(seconds * 1000, 2), user=user)
+
+
+def wrapped(servicer: object, service: ServiceDescriptor, wrap: Callable[[Method, Any, dict[str, str]], Any]) -> Any:
+    """The servicer for gRPC, each handler wrapped, given its method and the names for its log lines.
+
+    Raises ValueError when an RPC lacks a handler or does not say who may call it.
+    """
+    methods = {}
+    for descriptor in service.methods:
+        handler = getattr(servicer, descriptor.name, None)
+        if handler is None:
+            raise ValueError(f"{type(servicer).__name__} has no handler for {descriptor.full_name}")
+        names = {"method": descriptor.name, "service": service.full_name}
+        methods[descriptor.name] = staticmethod(wrap(Method.of(descriptor), handler, names))
+    return type(f"Served{type(servicer).__name__}", (), methods)()
+
+
+def failure_of(error: Exception, log: Any) -> MarketplaceError:
+    """What is told instead of a response. What is behind it is for the log alone."""
+    if not isinstance(error, MarketplaceError):
+        log.error("unexpected error", exc_info=error)
+        return MarketplaceError("INTERNAL")
+    if error.__cause__ is not None:
+        log.warning("refused", code=error.code, reason=str(error.__cause__).strip())
+    return error
+
+
+def trailers(method: Method, call: Call, response: Message) -> tuple[tuple[str, str], ...]:
+    """What is said beside a response.
+
+    After the message, as trailers: headers before it would leave the edge no second try when this worker dies in
+    between.
+    """
+    said: list[tuple[str, str]] = []
+    if call.etag:
+        said.append(("etag", call.etag))
+    if method.location:
+        said.append(("location", method.location_of(response)))
+    return tuple(said)
+
+
 class Pipeline:
     """Wraps servicers. One serves a whole process."""
 
@@ -39,48 +94,31 @@ class Pipeline:
 
     def around(self, servicer: object, service: ServiceDescriptor) -> Any:
         """The servicer for gRPC. Raises ValueError when an RPC lacks a handler or does not say who may call it."""
-        methods = {}
-        for descriptor in service.methods:
-            handler = getattr(servicer, descriptor.name, None)
-            if handler is None:
-                raise ValueError(f"{type(servicer).__name__} has no handler for {descriptor.full_name}")
-            methods[descriptor.name] = staticmethod(self._wrap(Method.of(descriptor), handler, service.full_name))
-        return type(f"Served{type(servicer).__name__}", (), methods)()
+        return wrapped(servicer, service, self._wrap)
 
-    def _wrap(self, method: Method, handler: Handler, service: str) -> Callable[[Message, grpc.ServicerContext], Any]:
+    def _wrap(
+        self, method: Method, handler: Handler, names: Mapping[str, str]
+    ) -> Callable[[Message, grpc.ServicerContext], Any]:
         def serve(request: Message, context: grpc.ServicerContext) -> Message:
-            started = time.perf_counter()
-            call = _call_of(context)
-            log = call.log.bind(method=method.name, service=service)
-            token = current_call.set(call)
+            watch = Watch(method, call_of(context, names))
+            token = current_call.set(watch.call)
             try:
-                response, failure = self._handle(method, handler, request, call, log)
+                response, failure = self._handle(method, handler, request, watch.call)
             finally:
                 current_call.reset(token)
-            seconds = time.perf_counter() - started
-            code = failure.code if failure else "OK"
-            metrics.observe(method.name, code, seconds)
-            user = str(call.caller.id) if call.caller.id else None
-            log.info("call", code=code, ms=round(seconds * 1000, 2), user=user)
+            watch.over(failure.code if failure else "OK")
             if failure:
                 told = status.from_error(failure)
                 context.set_trailing_metadata(told.metadata)
                 context.abort(told.code, told.message)
             assert response is not None
-            headers: list[tuple[str, str]] = []
-            if call.etag:
-                headers.append(("etag", call.etag))
-            if method.location:
-                headers.append(("location", method.location_of(response)))
-            # After the message, as trailers: headers before it would leave the edge no second try when this worker dies
-            # in between.
-            context.set_trailing_metadata(tuple(headers))
+            context.set_trailing_metadata(trailers(method, watch.call, response))
             return response
 
         return serve
 
     def _handle(
-        self, method: Method, handler: Handler, request: Message, call: Call, log: Any
+        self, method: Method, handler: Handler, request: Message, call: Call
     ) -> tuple[Message | None, MarketplaceError | None]:
         """The response, or what is told instead of it. Nothing is raised."""
         try:
@@ -88,21 +126,17 @@ class Pipeline:
             method.admit(call.caller)
             validation.check(request, method.path_fields)
             return handler(request, call), None
-        except MarketplaceError as error:
-            if error.__cause__ is not None:
-                log.warning("refused", code=error.code, reason=str(error.__cause__).strip())
-            return None, error
-        except Exception:
-            log.exception("unexpected error")
-            return None, MarketplaceError("INTERNAL")
+        except Exception as error:
+            return None, failure_of(error, call.log)
 
 
-def _call_of(context: grpc.ServicerContext) -> Call:
+def call_of(context: Any, names: Mapping[str, str]) -> Call:
+    """The call of a context of grpc or grpc.aio. `names` stand in its every log line."""
     metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
     request_id = metadata.get("x-request-id", "")
     if not REQUEST_ID.fullmatch(request_id):
         request_id = str(new_id())
-    log = structlog.get_logger().bind(request_id=request_id)
+    log = structlog.get_logger().bind(request_id=request_id, **names)
     left = context.time_remaining()
     return Call(
         metadata=metadata,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import grpc
 import structlog
@@ -72,7 +72,7 @@ class Served:
     servicer: object
     descriptor: ServiceDescriptor
     # The generated `add_…Servicer_to_server`.
-    register: Callable[[Any, grpc.Server], None]
+    register: Callable[[Any, Any], None]
     background: Sequence[Background] = field(default=())
 
 
@@ -88,21 +88,35 @@ def service_tokens(settings: ServiceSettings, service: str) -> ServiceTokens:
     return ServiceTokens(settings.service_signing_key.read_text(), service)
 
 
-def run(settings: ServiceSettings, database_url: str, migrations: Path, build: Callable[[Database], Served]) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. Ends the process with status 1 when it cannot serve."""
+def prepare(settings: ServiceSettings, database_url: str, migrations: Path, stop: threading.Event) -> Database | None:
+    """What comes before serving: logs, signals (SIGTERM and SIGINT set `stop`), and the database, brought up to date.
+
+    None when `stop` was set before the database answered.
+    """
     logs.configure(settings.log_level, settings.log_format, worker=settings.worker)
-    log = structlog.get_logger()
-    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     database = Database(database_url)
-    if not migrate_when_reachable(database, migrations, stop):
+    return database if migrate_when_reachable(database, migrations, stop) else None
+
+
+def fail_to_listen(settings: ServiceSettings) -> NoReturn:
+    """Ends the process with status 1."""
+    structlog.get_logger().error("the address is taken", listen=settings.listen)
+    sys.exit(1)
+
+
+def run(settings: ServiceSettings, database_url: str, migrations: Path, build: Callable[[Database], Served]) -> None:
+    """Serves until SIGTERM or SIGINT, then drains. Ends the process with status 1 when it cannot serve."""
+    stop = threading.Event()
+    database = prepare(settings, database_url, migrations, stop)
+    if database is None:
         return
+    log = structlog.get_logger()
     served = build(database)
     server = _serve(settings, served)
     if server is None:
-        log.error("the address is taken", listen=settings.listen)
-        sys.exit(1)
+        fail_to_listen(settings)
     for work in served.background:
         work.start()
     log.info("serving", listen=settings.listen)
@@ -138,20 +152,26 @@ def _serve(settings: ServiceSettings, served: Served) -> _Server | None:
     served.register(pipeline.around(served.servicer, served.descriptor), server)
     health_of_all = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_of_all, server)
-    names = (served.descriptor.full_name, health.SERVICE_NAME, CHANNELZ_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
-    channelz.add_channelz_servicer(server)
+    add_tools(served, server)
     try:
         server.add_insecure_port(settings.listen)
     except RuntimeError:
         return None
-    metrics.serve(*_split(settings.metrics_listen), settings.worker)
+    serve_metrics(settings)
     server.start()
     for name in ("", served.descriptor.full_name):
         health_of_all.set(name, health_pb2.HealthCheckResponse.SERVING)
     return _Server(server, settings.shutdown_grace_seconds, health_of_all)
 
 
-def _split(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host, int(port)
+def add_tools(served: Served, server: Any) -> None:
+    """Reflection and channelz, for people who look into a server of grpc or grpc.aio."""
+    names = (served.descriptor.full_name, health.SERVICE_NAME, CHANNELZ_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    channelz.add_channelz_servicer(server)
+
+
+def serve_metrics(settings: ServiceSettings) -> None:
+    """Serves `/metrics` where the settings say."""
+    host, _, port = settings.metrics_listen.rpartition(":")
+    metrics.serve(host, int(port), settings.worker)

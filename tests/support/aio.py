@@ -1,0 +1,79 @@
+"""Asynchronous servicers on a real `grpc.aio` server, beside a test that calls them like any client."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
+
+from servicekit.aio import AioPipeline
+from tests.support.rpc import Answer
+
+
+class AioServer:
+    """Serves on a port of its own while the `with` lasts, from a thread that has the loop."""
+
+    def __init__(
+        self,
+        servicer: object,
+        service: ServiceDescriptor,
+        register: Callable[[Any, Any], None],
+        pipeline: AioPipeline,
+    ) -> None:
+        self._servicer = servicer
+        self._service = service
+        self._register = register
+        self._pipeline = pipeline
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+        self.port = 0
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        server = grpc.aio.server()
+        self._register(self._pipeline.around(self._servicer, self._service), server)
+        self.port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        self._ready.set()
+        await self._stop.wait()
+        await server.stop(None)
+
+    def __enter__(self) -> AioServer:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+
+    def channel(self) -> grpc.Channel:
+        """A new channel to it."""
+        return grpc.insecure_channel(f"127.0.0.1:{self.port}")
+
+
+def stream_in(
+    rpc: Any, requests: Iterable[Any], token: str | None = None, seconds: float = 30, **metadata: Any
+) -> Answer:
+    """Calls a stub's method with a stream of requests; `if_match="…"` and the like become metadata with dashes."""
+    sent = [(key.replace("_", "-"), value) for key, value in metadata.items()]
+    if token is not None:
+        sent.append(("authorization", f"Bearer {token}"))
+    try:
+        response, call = rpc.with_call(iter(requests), timeout=seconds, metadata=sent)
+    except grpc.RpcError as error:
+        return Answer(None, error.code(), error.details() or "", _trailers(error))
+    return Answer(response, grpc.StatusCode.OK, "", _trailers(call))
+
+
+def _trailers(call: Any) -> dict[str, Any]:
+    return {entry.key: entry.value for entry in call.trailing_metadata() or ()}
