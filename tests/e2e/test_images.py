@@ -1,0 +1,388 @@
+"""Pictures, through the real edge: what comes in, what goes out, what is refused, and what it costs."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psutil
+import pytest
+from PIL import Image
+
+from tests.support.stack import Stack
+from tests.support.story import Market, ok
+
+JPEG = "image/jpeg"
+
+
+def a_jpeg(width: int = 320, height: int = 200, colour: tuple[int, int, int] = (200, 60, 40)) -> bytes:
+    """A plain JPEG."""
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+def a_photo(megapixels: float) -> bytes:
+    """A JPEG as heavy as a phone's: noise does not compress."""
+    side = int((megapixels * 1_000_000) ** 0.5)
+    small = Image.frombytes("RGB", (side // 4, side // 4), os.urandom((side // 4) ** 2 * 3))
+    out = io.BytesIO()
+    small.resize((side, side)).save(out, "JPEG", quality=88)
+    return out.getvalue()
+
+
+def upload(client: httpx.Client, gig: str, data: bytes, media_type: str = JPEG, query: str = "") -> httpx.Response:
+    """Sends a file as the body."""
+    headers = {"content-type": media_type}
+    return client.post(f"/api/gigs/{gig}/images{query}", content=data, headers=headers, timeout=60)
+
+
+def form(client: httpx.Client, gig: str, *files: bytes, media_type: str = JPEG, query: str = "") -> httpx.Response:
+    """Sends files as a browser's form does."""
+    parts = [("file", (f"holiday-{number}.jpg", data, media_type)) for number, data in enumerate(files)]
+    return client.post(f"/api/gigs/{gig}/images{query}", files=parts, timeout=60)
+
+
+def page(market: Market, gig: str) -> Any:
+    return ok(market.anyone.get(f"/api/gigs/{gig}"))
+
+
+def fetched(url: str) -> Image.Image:
+    """The picture at a URL, as a browser gets it."""
+    answer = httpx.get(url, timeout=15)
+    assert answer.status_code == 200, answer.text
+    return Image.open(io.BytesIO(answer.content))
+
+
+def media_files(stack: Stack) -> set[Path]:
+    return {path for path in (stack.data_dir / "media").rglob("*") if path.is_file()}
+
+
+def test_a_picture_is_there_for_everyone_with_its_thumbnail(market: Market) -> None:
+    gig = market.gig()
+
+    answer = upload(market.seller, gig["id"], a_jpeg(1000, 500))
+
+    (image,) = ok(answer, 201)["images"]
+    assert image.keys() == {"id", "url", "thumbnailUrl", "isPrimary"}
+    assert image["isPrimary"] is True
+    assert answer.headers["etag"]
+    assert page(market, gig["id"])["images"] == [image]
+    picture, thumbnail = fetched(image["url"]), fetched(image["thumbnailUrl"])
+    assert (picture.format, picture.size) == ("JPEG", (1000, 500))
+    assert (thumbnail.format, thumbnail.size) == ("WEBP", (480, 240))
+
+
+def test_files_are_served_for_good_and_as_nothing_else(market: Market) -> None:
+    (image,) = ok(upload(market.seller, market.gig()["id"], a_jpeg()), 201)["images"]
+
+    answer = httpx.get(image["url"])
+
+    assert answer.headers["content-type"] == JPEG
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert httpx.head(image["url"]).status_code == 200
+    assert httpx.post(image["url"]).status_code == 405
+    folder = image["url"].rsplit("/", 1)[0]
+    for path in (folder, folder + "/", image["url"] + "/", folder + "/../../../etc/passwd", folder + "/%2e%2e/x.jpg"):
+        refused = httpx.get(path)
+        assert refused.status_code == 404
+        assert refused.json()["code"] == "NOT_FOUND"
+
+
+def test_a_search_shows_the_primary_images_thumbnail(market: Market) -> None:
+    gig = market.gig()
+    first, second = ok(form(market.seller, gig["id"], a_jpeg(), a_jpeg()), 201)["images"]
+
+    def shown() -> str:
+        found = ok(market.anyone.get("/api/gigs", params={"sellerId": gig["seller"]["id"]}))
+        return str(found["results"][0]["thumbnail"])
+
+    assert shown() == first["thumbnailUrl"]
+    ok(market.seller.patch(f"/api/gigs/{gig['id']}/images/{second['id']}", json={"isPrimary": True}))
+    assert shown() == second["thumbnailUrl"]
+    for image in (first, second):
+        assert market.seller.delete(f"/api/gigs/{gig['id']}/images/{image['id']}").status_code == 204
+    assert shown() == ""
+
+
+def test_exactly_one_image_is_primary_whatever_happens(market: Market) -> None:
+    gig = market.gig()["id"]
+    images = ok(form(market.seller, gig, a_jpeg(), a_jpeg(), a_jpeg()), 201)["images"]
+
+    def primary() -> list[int]:
+        known = [image["id"] for image in images]
+        return [known.index(image["id"]) for image in page(market, gig)["images"] if image["isPrimary"]]
+
+    assert primary() == [0]
+    moved = ok(market.seller.patch(f"/api/gigs/{gig}/images/{images[2]['id']}", json={"isPrimary": True}))
+    assert moved == {**images[2], "isPrimary": True}
+    assert primary() == [2]
+    market.seller.delete(f"/api/gigs/{gig}/images/{images[2]['id']}")
+    assert primary() == [0]
+    images += ok(upload(market.seller, gig, a_jpeg(), query="?isPrimary=true"), 201)["images"]
+    assert primary() == [3]
+    images += ok(form(market.seller, gig, a_jpeg(), a_jpeg(), query="?isPrimary=true"), 201)["images"]
+    assert primary() == [4]
+
+
+@pytest.mark.parametrize("body", [{"isPrimary": False}, {}, {"isPrimary": "yes"}])
+def test_a_patch_moves_the_primary_image_and_does_nothing_else(market: Market, body: dict[str, Any]) -> None:
+    gig = market.gig()["id"]
+    (image,) = ok(upload(market.seller, gig, a_jpeg()), 201)["images"]
+
+    assert market.seller.patch(f"/api/gigs/{gig}/images/{image['id']}", json=body).status_code == 400
+
+
+def test_only_the_owner_adds_and_removes_images(stack: Stack, market: Market) -> None:
+    gig = market.gig()["id"]
+    (image,) = ok(upload(market.seller, gig, a_jpeg()), 201)["images"]
+    stranger = Market.of(stack).seller
+
+    assert upload(market.anyone, gig, a_jpeg()).status_code == 401
+    assert upload(market.buyer, gig, a_jpeg()).status_code == 403
+    assert upload(stranger, gig, a_jpeg()).status_code == 403
+    assert upload(stranger, str(uuid4()), a_jpeg()).status_code == 404
+    assert upload(stranger, "17", a_jpeg()).status_code == 404
+    assert stranger.delete(f"/api/gigs/{gig}/images/{image['id']}").status_code == 403
+    assert market.seller.delete(f"/api/gigs/{gig}/images/{uuid4()}").status_code == 404
+    assert market.anyone.get(f"/api/gigs/{gig}/images").status_code == 405
+
+
+def test_if_match_is_honoured_by_all_that_changes_images(market: Market) -> None:
+    gig = market.gig()["id"]
+    stale = market.anyone.get(f"/api/gigs/{gig}").headers["etag"]
+    (image,) = ok(upload(market.seller, gig, a_jpeg()), 201)["images"]
+    path, old = f"/api/gigs/{gig}/images", {"if-match": stale}
+
+    headers = {**old, "content-type": JPEG}
+    assert market.seller.post(path, content=a_jpeg(), headers=headers).status_code == 412
+    assert market.seller.patch(f"{path}/{image['id']}", json={"isPrimary": True}, headers=old).status_code == 412
+    assert market.seller.delete(f"{path}/{image['id']}", headers=old).status_code == 412
+    assert len(page(market, gig)["images"]) == 1
+
+
+def test_the_twenty_first_image_is_refused_and_a_form_that_does_not_fit_changes_nothing(market: Market) -> None:
+    gig = market.gig()["id"]
+    small = a_jpeg(8, 8)
+    assert len(ok(form(market.seller, gig, *[small] * 19), 201)["images"]) == 19
+
+    assert ok(form(market.seller, gig, small, small), 409)["code"] == "LIMIT_REACHED"
+    assert len(page(market, gig)["images"]) == 19
+    ok(upload(market.seller, gig, small), 201)
+    assert ok(upload(market.seller, gig, small), 409)["code"] == "LIMIT_REACHED"
+
+
+def test_a_form_of_three_with_the_second_one_broken_changes_nothing(stack: Stack, market: Market) -> None:
+    gig = market.gig()["id"]
+    before, files = page(market, gig), media_files(stack)
+
+    answer = form(market.seller, gig, a_jpeg(), a_jpeg()[:200], a_jpeg())
+
+    assert ok(answer, 400)["code"] == "INVALID_ARGUMENT"
+    assert page(market, gig) == before
+    assert media_files(stack) == files
+
+
+@pytest.mark.parametrize(
+    ("media_type", "status"),
+    [
+        ("image/svg+xml", 415),
+        ("image/tiff", 415),
+        ("application/octet-stream", 415),
+        ("text/html", 415),
+        ("application/json", 415),
+        ("image/png", 400),
+        ("image/webp; charset=x", 400),
+        ("multipart/form-data", 400),
+    ],
+)
+def test_a_type_that_is_not_taken_is_415_and_one_that_lies_400(market: Market, media_type: str, status: int) -> None:
+    assert upload(market.seller, market.gig()["id"], a_jpeg(), media_type).status_code == status
+
+
+def test_a_file_of_more_than_ten_mebibytes_is_413_by_its_length_and_while_it_comes(market: Market) -> None:
+    gig = market.gig()["id"]
+    sent = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(640):
+            sent += 1 << 16
+            yield b"\xff\xd8" + b"x" * ((1 << 16) - 2)
+
+    assert ok(upload(market.seller, gig, b"x" * (10 * (1 << 20) + 1)), 413)["code"] == "PAYLOAD_TOO_LARGE"
+    try:
+        answer = market.seller.post(f"/api/gigs/{gig}/images", content=pieces(), headers={"content-type": JPEG})
+        assert ok(answer, 413)["code"] == "PAYLOAD_TOO_LARGE"
+    except httpx.WriteError:
+        pass  # told and closed while it was still being written
+    assert sent < 40 * (1 << 20)
+    assert form(market.seller, gig, a_jpeg(), b"x" * (10 * (1 << 20) + 1)).status_code == 413
+    assert page(market, gig)["images"] == []
+
+
+def test_too_many_pixels_are_413(market: Market) -> None:
+    out = io.BytesIO()
+    Image.new("L", (10_001, 5_000)).save(out, "PNG")
+
+    assert (
+        ok(upload(market.seller, market.gig()["id"], out.getvalue(), "image/png"), 413)["code"] == "PAYLOAD_TOO_LARGE"
+    )
+
+
+def test_an_empty_body_and_a_form_without_a_file_are_400(market: Market) -> None:
+    gig = market.gig()["id"]
+
+    assert upload(market.seller, gig, b"").status_code == 400
+    assert market.seller.post(f"/api/gigs/{gig}/images", files={"note": (None, "hello")}).status_code == 400
+
+
+def test_over_http_2_a_picture_goes_in_as_well(stack: Stack, market: Market) -> None:
+    gig = market.gig()["id"]
+    headers = dict(market.seller.headers)
+    with httpx.Client(base_url=stack.url, http1=False, http2=True, headers=headers, timeout=30) as client:
+        answers = [upload(client, gig, a_photo(4)), form(client, gig, a_jpeg(), a_jpeg())]
+
+    assert [answer.http_version for answer in answers] == ["HTTP/2"] * 2
+    assert [len(ok(answer, 201)["images"]) for answer in answers] == [1, 2]
+
+
+def test_the_files_of_deleted_images_and_gigs_go_in_the_end(stack: Stack, market: Market) -> None:
+    before = media_files(stack)
+    gig = market.gig()["id"]
+    images = ok(form(market.seller, gig, a_jpeg(), a_jpeg()), 201)["images"]
+    assert len(media_files(stack) - before) == 4
+
+    market.seller.delete(f"/api/gigs/{gig}/images/{images[0]['id']}")
+    eventually(lambda: len(media_files(stack) - before) == 2)
+    assert httpx.get(images[0]["url"]).status_code == 404
+    market.seller.delete(f"/api/gigs/{gig}")
+    eventually(lambda: media_files(stack) == before)
+
+
+def eventually(holds: Any, seconds: float = 10) -> None:
+    """Waits until it holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def image_processes(stack: Stack) -> list[psutil.Process]:
+    """The process that takes pictures, with its decoders."""
+    taker = stack.processes()["gig-images"]
+    return [taker, *taker.children(recursive=True)]
+
+
+def memory_of(processes: list[psutil.Process]) -> int:
+    """Their memory in bytes, with what they share counted once in proportion."""
+    total = 0
+    for process in processes:
+        try:
+            total += process.memory_full_info().pss
+        except psutil.Error:
+            continue
+    return total
+
+
+def test_fifty_uploads_at_once_stay_under_300_mebibytes(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    markets = [Market.of(stack) for _ in range(5)]
+    gigs = [(market, market.gig()["id"]) for market in markets for _ in range(10)]
+    photo = a_photo(12)
+    assert len(photo) > 3 << 20
+    peak, done = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.is_set():
+            peak = max(peak, memory_of(image_processes(stack)))
+            time.sleep(0.1)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        with ThreadPoolExecutor(50) as pool:
+            sent = [
+                pool.submit(
+                    market.seller.post,
+                    f"/api/gigs/{gig}/images",
+                    content=photo,
+                    headers={"content-type": JPEG},
+                    timeout=180,
+                )
+                for market, gig in gigs
+            ]
+            answers = [each.result() for each in sent]
+    finally:
+        done.set()
+        watcher.join()
+
+    with capsys.disabled():
+        print(f"\nfifty uploads of {len(photo) / 2**20:.1f} MiB at once: peak {peak / 2**20:.0f} MiB")
+    assert {answer.status_code for answer in answers} == {201}
+    assert 0 < peak < 300 * 2**20
+
+
+def test_reads_stay_fast_while_a_bomb_is_decoded_and_fifty_uploads_dribble(
+    stack: Stack, market: Market, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gig = market.gig()["id"]
+    upload(market.seller, gig, a_jpeg())
+    heavy = io.BytesIO()
+    Image.frombytes("L", (7_000, 7_000), os.urandom(7_000) * 7_000).save(heavy, "PNG", compress_level=1)
+    bomb = heavy.getvalue()
+    assert len(bomb) <= 10 << 20
+    stop = threading.Event()
+
+    def p99(calls: int = 600) -> float:
+        taken = []
+        with stack.client() as client:
+            for _ in range(calls):
+                began = time.perf_counter()
+                assert client.get(f"/api/gigs/{gig}").status_code == 200
+                taken.append(time.perf_counter() - began)
+        return sorted(taken)[calls * 99 // 100]
+
+    def dribble() -> None:
+        def pieces() -> Iterator[bytes]:
+            for _ in range(400):
+                if stop.is_set():
+                    return
+                yield b"\xff\xd8" + b"x" * 1_000
+                time.sleep(0.25)
+
+        own = Market.of(stack)
+        path = f"/api/gigs/{own.gig()['id']}/images"
+        answer = own.seller.post(path, content=pieces(), headers={"content-type": JPEG}, timeout=120)
+        assert answer.status_code == 400
+
+    def explode() -> None:
+        own = Market.of(stack)
+        other = own.gig()["id"]
+        while not stop.is_set():
+            assert upload(own.seller, other, bomb, "image/png").status_code in (201, 400, 409)
+
+    p99(100)
+    idle = p99()
+    with ThreadPoolExecutor(51) as pool:
+        busy = [pool.submit(dribble) for _ in range(50)]
+        time.sleep(3)
+        busy.append(pool.submit(explode))
+        time.sleep(1)
+        loaded = p99()
+        stop.set()
+        for each in busy:
+            each.result(120)
+
+    with capsys.disabled():
+        print(f"\nGetGig p99: {idle * 1000:.1f} ms idle, {loaded * 1000:.1f} ms under fire")
+    assert loaded <= 3 * idle
