@@ -2,6 +2,8 @@
 
 postgres/   the database cluster (`postgres/18`), owned by the uid that PostgreSQL runs under, 0700
 keys/       the keys that sign local tokens, 0700
+media/      the pictures of gigs, 0755: the edge serves them to everyone
+uploads/    pictures on their way in, 0700; emptied at every start
 logs/       one file a process, rotated, 0700
 run/        sockets, the lock, rendered configurations; nothing in it is worth keeping
 """
@@ -34,6 +36,16 @@ class Layout:
     def postgres(self) -> Path:
         """What PostgreSQL owns."""
         return self.data_dir / "postgres"
+
+    @property
+    def media(self) -> Path:
+        """The pictures of gigs."""
+        return self.data_dir / "media"
+
+    @property
+    def uploads(self) -> Path:
+        """Pictures on their way in."""
+        return self.data_dir / "uploads"
 
     @property
     def logs(self) -> Path:
@@ -88,6 +100,8 @@ class Layout:
         self.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
         self.run.mkdir(mode=0o711, exist_ok=True)
         self.logs.mkdir(mode=0o700, exist_ok=True)
+        self.media.mkdir(mode=0o755, exist_ok=True)
+        self.uploads.mkdir(mode=0o700, exist_ok=True)
         if self.sockets != self.run:
             self.sockets.mkdir(mode=0o711, exist_ok=True)
             found = self.sockets.lstat()

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 DEFAULT_EDGE_PORT = 8080
-MAX_WORKERS = 8
+# A service has eight places: its workers', and the last one for a process that waits for its clients.
+_PLACES = 8
+MAX_WORKERS = _PLACES - 1
 SERVICES = ("gig", "order", "review")
 
 _BLOCK = 50
 _BLOCKS = 397  # a prime, so that PORTs which are a round number apart do not share a block
 _FIRST = 10000
-_METRICS_OFFSET = MAX_WORKERS * len(SERVICES)
+_METRICS_OFFSET = _PLACES * len(SERVICES)
 _ADMIN_OFFSET = 48
 
 
@@ -49,15 +51,31 @@ class Ports:
         """The gRPC port of a service's worker, counted from 0."""
         if not 0 <= worker < MAX_WORKERS:
             raise ValueError(f"a service has at most {MAX_WORKERS} workers, counted from 0; got number {worker}")
-        return self.base + SERVICES.index(service) * MAX_WORKERS + worker
+        return self._place(service, worker)
 
     def metrics(self, service: str, worker: int) -> int:
         """The Prometheus port of a service's worker."""
         return self.rpc(service, worker) + _METRICS_OFFSET
 
+    def streaming(self, service: str) -> int:
+        """The gRPC port of a service's process for what waits for its clients."""
+        return self._place(service, _PLACES - 1)
+
+    def streaming_metrics(self, service: str) -> int:
+        """The Prometheus port of that process."""
+        return self.streaming(service) + _METRICS_OFFSET
+
+    def _place(self, service: str, number: int) -> int:
+        return self.base + SERVICES.index(service) * _PLACES + number
+
     def used(self, workers: Mapping[str, int]) -> dict[int, str]:
         """Each port that a stack with so many workers a service listens on, and what for."""
-        ports = {self.edge: "edge", self.envoy_admin: "envoy admin"}
+        ports = {
+            self.edge: "edge",
+            self.envoy_admin: "envoy admin",
+            self.streaming("gig"): "gig-images",
+            self.streaming_metrics("gig"): "gig-images metrics",
+        }
         for service, count in workers.items():
             for worker in range(count):
                 ports[self.rpc(service, worker)] = f"{service}-{worker}"

@@ -112,15 +112,22 @@ def _initialise(cluster: Path) -> None:
     statements = "\n".join(statement for name in DATABASES.values() for statement in _creating(name))
     single = [str(programs() / "postgres"), "--single", "-D", str(unfinished), "-c", "exit_on_error=true"]
     try:
-        # initdb, alone of PostgreSQL's programs, insists on a name for the uid.
+        # These, unlike the server itself, insist on a name for the uid.
         named = None if has_name() else borrow_name
         subprocess.run([initdb, "-D", unfinished, "-U", SUPERUSER, *options], preexec_fn=named, check=True)
-        subprocess.run([*single, "postgres"], input=statements, text=True, stdout=subprocess.DEVNULL, check=True)
-        subprocess.run([initdb, "-D", unfinished, "--sync-only"], check=True)
+        subprocess.run(
+            [*single, "postgres"],
+            input=statements,
+            text=True,
+            stdout=subprocess.DEVNULL,
+            preexec_fn=named,
+            check=True,
+        )
+        subprocess.run([initdb, "-D", unfinished, "--sync-only"], preexec_fn=named, check=True)
     except subprocess.CalledProcessError as error:
         sys.exit(f"{error.cmd[0]} failed with {error.returncode}")
     except subprocess.SubprocessError:
-        sys.exit(f"initdb wants a name for uid {os.geteuid()}: add a line for it to /etc/passwd")
+        sys.exit(f"PostgreSQL wants a name for uid {os.geteuid()}: add a line for it to /etc/passwd")
     unfinished.rename(cluster)
 
 

@@ -63,6 +63,18 @@ class StackSettings(BaseSettings):
         default="sandbox",
         description="Who moves the money; `sandbox` moves none. Only this stack has a default for it.",
     )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#]+(/[^?#]*)?$",
+        description="Where clients find the edge, for the URLs of pictures; the edge's own address by default.",
+    )
+    media_storage: Literal["folder", "s3"] = Field(
+        default="folder", description="What keeps pictures: a folder that the edge serves at /media, or S3."
+    )
+    media_url: str | None = Field(
+        default=None,
+        description="What the URLs of pictures begin with: http(s), absolute. PUBLIC_URL + /media by default.",
+    )
     log_level: Annotated[str, AfterValidator(_known_level)] = Field(
         default="INFO",
         description="The least severe message that the services and Envoy log: DEBUG, INFO, WARNING or ERROR.",
@@ -87,6 +99,12 @@ class StackSettings(BaseSettings):
         together = (self.user_jwks, self.user_jwt_issuer, self.user_jwt_audience)
         if any(together) and not all(together):
             raise ValueError("USER_JWKS, USER_JWT_ISSUER and USER_JWT_AUDIENCE go together: set all three or none")
+        return self
+
+    @model_validator(mode="after")
+    def _s3_with_a_url(self) -> "StackSettings":
+        if self.media_storage == "s3" and self.media_url is None:
+            raise ValueError("MEDIA_STORAGE=s3 needs MEDIA_URL, where clients find the bucket's files")
         return self
 
     @property
@@ -117,6 +135,11 @@ class StackSettings(BaseSettings):
         if address.is_unspecified:
             address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
         return f"http://[{address}]:{self.port}" if address.version == 6 else f"http://{address}:{self.port}"
+
+    @property
+    def media_base(self) -> str:
+        """What the URLs of pictures begin with."""
+        return self.media_url or (self.public_url or self.edge_url).rstrip("/") + "/media"
 
 
 def explain(error: ValidationError) -> list[str]:

@@ -1,4 +1,4 @@
-"""What supervisord runs: PostgreSQL, the workers of the three services, Envoy; each with its command and environment.
+"""What supervisord runs: PostgreSQL, the services' processes, Envoy; each with its command and environment.
 
 Nothing waits for anything here: a service comes up without its database and reports itself ready when it is.
 """
@@ -70,6 +70,11 @@ def shared_environment(settings: StackSettings, layout: Layout, inherited: Mappi
         "USER_JWT_AUDIENCE": settings.user_jwt_audience or keys.USER_AUDIENCE,
         "SERVICE_JWKS": str(service.jwks),
         "SERVICE_SIGNING_KEY": str(service.private),
+        "MEDIA_STORAGE": settings.media_storage,
+        "MEDIA_DIR": str(layout.media),
+        "MEDIA_URL": settings.media_base,
+        "UPLOAD_DIR": str(layout.uploads),
+        "IMAGE_SERVICE_ADDRESSES": f"127.0.0.1:{settings.ports.streaming('gig')}",
         "PORT": str(settings.port),
         "EDGE_HOST": settings.edge_host,
         "ENVOY_ADMIN_PORT": str(settings.ports.envoy_admin),
@@ -89,11 +94,12 @@ def processes(settings: StackSettings, layout: Layout) -> list[Process]:
         _worker(settings, service, number) for service, count in settings.workers.items() for number in range(count)
     ]
     database = [_database(settings, layout)] if settings.embedded_postgres else []
-    return [*database, *workers, _edge(settings, layout)]
+    return [*database, *workers, _images(settings), _edge(settings, layout)]
 
 
 def _database(settings: StackSettings, layout: Layout) -> Process:
-    connections = _SPARE_CONNECTIONS + _CONNECTIONS_PER_WORKER * sum(settings.workers.values())
+    workers = sum(settings.workers.values()) + 1  # and the one that takes pictures
+    connections = _SPARE_CONNECTIONS + _CONNECTIONS_PER_WORKER * workers
     module = [sys.executable, "-m", "deploy.local.postgres"]
     return Process(
         "postgres",
@@ -105,16 +111,27 @@ def _database(settings: StackSettings, layout: Layout) -> Process:
 
 
 def _worker(settings: StackSettings, service: str, number: int) -> Process:
-    name = f"{service}-{number}"
+    ports = settings.ports
+    return _service(
+        f"{service}-{number}", f"{service}_service", ports.rpc(service, number), ports.metrics(service, number)
+    )
+
+
+def _images(settings: StackSettings) -> Process:
+    ports = settings.ports
+    return _service("gig-images", "gig_service.images", ports.streaming("gig"), ports.streaming_metrics("gig"))
+
+
+def _service(name: str, module: str, port: int, metrics_port: int) -> Process:
     return Process(
         name,
-        _tied("SIGTERM", sys.executable, "-m", f"{service}_service"),
+        _tied("SIGTERM", sys.executable, "-m", module),
         _SERVICE_PRIORITY,
         _SERVICE_STOP_SECONDS,
         environment={
             "WORKER": name,
-            "LISTEN": f"127.0.0.1:{settings.ports.rpc(service, number)}",
-            "METRICS_LISTEN": f"127.0.0.1:{settings.ports.metrics(service, number)}",
+            "LISTEN": f"127.0.0.1:{port}",
+            "METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
         },
     )
 

@@ -55,7 +55,7 @@ def piece(data: bytes = b"", **fields: Any) -> image_pb2.UploadImagesRequest:
     return request
 
 
-def upload(handlers: object, requests: list[Any] | None = None, sent: str | None = "seller", **metadata: str) -> Answer:
+def upload(handlers: object, requests: list[Any] | None = None, sent: str | None = "seller", **metadata: Any) -> Answer:
     signed = token("sue", sent) if sent else None
     with serving(handlers) as rpc:
         return stream_in(rpc, [piece()] if requests is None else requests, signed, **metadata)

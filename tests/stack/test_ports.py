@@ -18,6 +18,7 @@ def test_the_default_stack_has_its_first_workers_on_ports_10000_and_10001() -> N
     assert [ports.rpc("gig", 0), ports.rpc("gig", 1)] == [10000, 10001]
     assert (ports.rpc("order", 0), ports.rpc("review", 0)) == (10008, 10016)
     assert (ports.metrics("gig", 0), ports.envoy_admin) == (10024, 10048)
+    assert (ports.streaming("gig"), ports.streaming_metrics("gig")) == (10007, 10031)
 
 
 @given(EDGE_PORTS)
@@ -29,6 +30,7 @@ def test_no_two_parts_of_a_stack_share_a_port(edge: int) -> None:
         for service in SERVICES
         for worker in range(MAX_WORKERS)
     ]
+    each += [port(service) for port in (ports.streaming, ports.streaming_metrics) for service in SERVICES]
 
     shared = [port for port, times in Counter([*each, ports.envoy_admin]).items() if times > 1]
 
@@ -59,11 +61,11 @@ def test_an_edge_port_inside_its_own_block_is_known_to_collide() -> None:
 def test_every_port_that_is_used_is_named_once() -> None:
     used = Ports(8080).used(MOST_WORKERS)
 
-    assert len(used) == 2 + 2 * MAX_WORKERS * len(SERVICES)
+    assert len(used) == 4 + 2 * MAX_WORKERS * len(SERVICES)
     assert used[8080] == "edge"
     assert used[10025] == "gig-1 metrics"
 
 
-def test_there_is_no_ninth_worker() -> None:
-    with pytest.raises(ValueError, match="at most 8 workers"):
-        Ports(8080).rpc("gig", 8)
+def test_there_is_no_eighth_worker() -> None:
+    with pytest.raises(ValueError, match="at most 7 workers"):
+        Ports(8080).rpc("gig", 7)

@@ -27,11 +27,13 @@ def problems(monkeypatch: pytest.MonkeyPatch, **environment: str) -> list[str]:
         ("PORT", "0"),
         ("PORT", "10066"),
         ("EDGE_HOST", "everywhere"),
-        ("GIG_WORKERS", "9"),
+        ("GIG_WORKERS", "8"),
         ("ORDER_WORKERS", "0"),
         ("REVIEW_WORKERS", "two"),
         ("CURRENCY", "dollars"),
         ("PAYMENTS", "cash"),
+        ("PUBLIC_URL", "market.example"),
+        ("MEDIA_STORAGE", "tape"),
         ("LOG_LEVEL", "LOUD"),
     ],
 )
@@ -52,6 +54,22 @@ def test_another_issuers_keys_need_its_name_and_audience(monkeypatch: pytest.Mon
     lines = problems(monkeypatch, USER_JWKS="https://id.example/jwks")
 
     assert lines == ["USER_JWKS, USER_JWT_ISSUER and USER_JWT_AUDIENCE go together: set all three or none"]
+
+
+def test_pictures_are_found_at_the_edge_unless_another_place_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert StackSettings().media_base == "http://127.0.0.1:8080/media"
+
+    monkeypatch.setenv("PUBLIC_URL", "https://market.example/")
+    assert StackSettings().media_base == "https://market.example/media"
+
+    monkeypatch.setenv("MEDIA_URL", "https://cdn.example/pictures")
+    assert StackSettings().media_base == "https://cdn.example/pictures"
+
+
+def test_pictures_in_s3_need_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(monkeypatch, MEDIA_STORAGE="s3") == [
+        "MEDIA_STORAGE=s3 needs MEDIA_URL, where clients find the bucket's files"
+    ]
 
 
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,8 @@ def test_each_worker_knows_its_name_and_its_own_ports(layout: Layout, monkeypatc
 
     (services,) = [group for group in options.process_group_configs if group.name == "services"]
     workers = {process.name: process.environment for process in services.process_configs}
-    assert list(workers) == ["gig-0", "gig-1", "gig-2", "order-0", "order-1", "review-0", "review-1"]
+    assert list(workers) == ["gig-0", "gig-1", "gig-2", "order-0", "order-1", "review-0", "review-1", "gig-images"]
+    assert workers["gig-images"]["LISTEN"] == "127.0.0.1:10007"
     assert workers["gig-2"] == {"WORKER": "gig-2", "LISTEN": "127.0.0.1:10002", "METRICS_LISTEN": "127.0.0.1:10026"}
 
 
@@ -119,3 +120,12 @@ def test_a_deep_data_folder_gets_a_short_private_folder_for_its_sockets(tmp_path
         assert layout.sockets.stat().st_mode & 0o066 == 0
     finally:
         layout.remove_sockets()
+
+
+def test_pictures_lie_in_the_data_folder_and_the_edge_knows_who_takes_them(layout: Layout) -> None:
+    environment = supervise.shared_environment(StackSettings(), layout, {})
+
+    assert environment["MEDIA_DIR"] == str(layout.media)
+    assert environment["MEDIA_URL"] == "http://127.0.0.1:8080/media"
+    assert environment["IMAGE_SERVICE_ADDRESSES"] == "127.0.0.1:10007"
+    assert (layout.media.stat().st_mode & 0o777, layout.uploads.stat().st_mode & 0o777) == (0o755, 0o700)
