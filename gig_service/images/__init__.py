@@ -1,0 +1,1 @@
+"""Pictures of gigs: taken, decoded, stored, and swept away."""
