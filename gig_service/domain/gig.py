@@ -7,6 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from gig_service.domain.etag import etag, matches
+from gig_service.domain.image import Image
 from gig_service.domain.rating import Tally, badges
 from servicekit.call import Caller
 from servicekit.errors import Conflict, Forbidden, NotFound, PreconditionFailed
@@ -80,11 +81,17 @@ class Gig:
     status: Status
     version: int
     package_ids: tuple[UUID, ...] = ()
+    image_ids: tuple[UUID, ...] = ()
+
+    @property
+    def image_count(self) -> int:
+        """How many images it has."""
+        return len(self.image_ids)
 
 
 @dataclass(frozen=True, slots=True)
 class GigPage:
-    """Everything that a gig's page shows. Times are aware, in UTC; packages are in the order they were added in."""
+    """Everything that a gig's page shows. Times are aware, in UTC; packages and images stand as they were added."""
 
     gig: Gig
     texts: Texts
@@ -93,6 +100,7 @@ class GigPage:
     review_count: int
     rating_version: int
     packages: tuple[Package, ...]
+    images: tuple[Image, ...]
     created_at: datetime
     updated_at: datetime
 
@@ -127,15 +135,24 @@ def check_visible(gig: Gig, caller: Caller) -> None:
         raise NotFound("Gig")
 
 
-def check_editable(gig: Gig, caller: Caller, if_match: str | None, package_id: UUID | None = None) -> None:
+def check_editable(
+    gig: Gig,
+    caller: Caller,
+    if_match: str | None,
+    package_id: UUID | None = None,
+    image_id: UUID | None = None,
+) -> None:
     """Lets the owner through, when they have seen the gig as it is.
 
-    Raises NotFound when the caller may not even see it, or when `package_id` is given and none of its packages;
-    Forbidden when it is another's; PreconditionFailed when `if_match`, the `If-Match` header, names another version.
+    Raises NotFound when the caller may not even see it, or when the package or the image that is given is none of its
+    own; Forbidden when it is another's; PreconditionFailed when `if_match`, the `If-Match` header, names another
+    version.
     """
     check_visible(gig, caller)
     if package_id is not None and package_id not in gig.package_ids:
         raise NotFound("Package")
+    if image_id is not None and image_id not in gig.image_ids:
+        raise NotFound("Image")
     if not is_owner(gig, caller):
         raise Forbidden("You don't have permission to modify this gig")
     if not matches(if_match, gig.version):

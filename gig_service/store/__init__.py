@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 
 from gig_service.store.categories import Categories
 from gig_service.store.gigs import Gigs
+from gig_service.store.images import Images
 from gig_service.store.index import Index
 from gig_service.store.packages import Packages
 from gig_service.store.ratings import Ratings
@@ -11,6 +12,7 @@ from gig_service.store.search import Search
 from gig_service.store.sellers import Sellers
 from gig_service.store.vocabulary import Vocabulary
 from servicekit.database import Database
+from servicekit.outbox import Outbox
 
 
 class Store:
@@ -25,6 +27,8 @@ class Store:
         self.categories = Categories(database)
         self.packages = Packages(database)
         self.gigs = Gigs(database, self.packages, index)
+        self.outbox = Outbox(database)
+        self.images = Images(database, self.gigs, self.outbox)
         self.sellers = Sellers(database)
         self.ratings = Ratings(database, index)
         self.search = Search(database)

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from gig_service.domain.gig import Gig, GigPage, Package, Seller, Status, Terms, Texts
+from gig_service.domain.image import Image
 from gig_service.domain.rating import Tally
 from gig_service.store.index import Index
 from gig_service.store.models import GigRow
@@ -17,7 +18,8 @@ from servicekit.ids import new_id
 
 _HEAD = """
     SELECT id, seller_id, status, version,
-        array(SELECT p.id FROM packages AS p WHERE p.gig_id = gigs.id ORDER BY p.position) AS package_ids
+        array(SELECT p.id FROM packages AS p WHERE p.gig_id = gigs.id ORDER BY p.position) AS package_ids,
+        array(SELECT i.id FROM images AS i WHERE i.gig_id = gigs.id ORDER BY i.position) AS image_ids
     FROM gigs WHERE id = $1 AND deleted_at IS NULL
 """
 HEAD = Statement(_HEAD)
@@ -33,7 +35,12 @@ PAGE = Statement("""
                 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text,
                 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions
             ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id
-        ) AS packages
+        ) AS packages,
+        (
+            SELECT coalesce(json_agg(json_build_object(
+                'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary
+            ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id
+        ) AS images
     FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id
     WHERE g.id = $1 AND g.deleted_at IS NULL
 """)
@@ -56,7 +63,7 @@ class Gigs:
         return _to_gig(row)
 
     def lock(self, gig_id: UUID) -> Gig:
-        """As `head`; until the transaction ends nobody else changes the gig or its packages."""
+        """As `head`; until the transaction ends nobody else changes the gig, its packages or its images."""
         self._database.fetch_one(LOCK, gig_id)
         return self.head(gig_id)
 
@@ -103,7 +110,7 @@ class Gigs:
         self.touch(gig_id, deleted_at=self._clock.now())
 
     def touch(self, gig_id: UUID, **columns: object) -> None:
-        """Raises the gig's version and sets these columns; after any change of the gig or its packages."""
+        """Raises the gig's version and sets these columns; after any change of the gig, its packages or its images."""
         GigRow.update(version=GigRow.version + 1, updated_at=self._clock.now(), **columns).where(
             GigRow.id == gig_id
         ).execute(self._database.peewee)
@@ -120,19 +127,28 @@ def _columns(texts: Texts) -> dict[str, Any]:
 
 
 def _to_gig(row: Row) -> Gig:
-    return Gig(row["id"], row["seller_id"], Status(row["status"]), row["version"], tuple(row["package_ids"]))
+    return Gig(
+        id=row["id"],
+        seller_id=row["seller_id"],
+        status=Status(row["status"]),
+        version=row["version"],
+        package_ids=tuple(row["package_ids"]),
+        image_ids=tuple(row["image_ids"]),
+    )
 
 
 def _to_page(row: Row) -> GigPage:
     packages = tuple(_to_package(package) for package in row["packages"])
+    images = tuple(_to_image(image) for image in row["images"])
     seller_tally = Tally(row["seller_review_count"], row["seller_rating_sum"])
     return GigPage(
         gig=Gig(
-            row["id"],
-            row["seller_id"],
-            Status(row["status"]),
-            row["version"],
-            tuple(package.id for package in packages),
+            id=row["id"],
+            seller_id=row["seller_id"],
+            status=Status(row["status"]),
+            version=row["version"],
+            package_ids=tuple(package.id for package in packages),
+            image_ids=tuple(image.id for image in images),
         ),
         texts=Texts(row["title"], row["description"], row["category_id"], tuple(row["tags"])),
         seller=Seller(row["seller_id"], row["username"], seller_tally, row["seller_version"]),
@@ -140,6 +156,7 @@ def _to_page(row: Row) -> GigPage:
         review_count=row["review_count"],
         rating_version=row["rating_version"],
         packages=packages,
+        images=images,
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
@@ -155,3 +172,7 @@ def _to_package(row: Row) -> Package:
         revisions=row["revisions"],
     )
     return Package(UUID(row["id"]), terms)
+
+
+def _to_image(row: Row) -> Image:
+    return Image(UUID(row["id"]), row["key"], row["thumbnail_key"], row["is_primary"])

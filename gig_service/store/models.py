@@ -35,6 +35,7 @@ class GigRow(peewee.Model):
     review_count = peewee.IntegerField()
     rating_sum = peewee.BigIntegerField()
     rating = peewee.DecimalField(max_digits=2, decimal_places=1)
+    thumbnail_key = peewee.TextField(default="")
     document = TSVectorField()
 
     class Meta:
@@ -56,6 +57,20 @@ class PackageRow(peewee.Model):
 
     class Meta:
         table_name = "packages"
+
+
+class ImageRow(peewee.Model):
+    """A row of `images`; `position` grows in the order in which a gig's images were added."""
+
+    id = peewee.UUIDField(primary_key=True)
+    gig_id = peewee.UUIDField()
+    position = peewee.IntegerField()
+    key = peewee.TextField()
+    thumbnail_key = peewee.TextField()
+    is_primary = peewee.BooleanField()
+
+    class Meta:
+        table_name = "images"
 
 
 class SearchRow(peewee.Model):
