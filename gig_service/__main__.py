@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from gig_service.images.removal import removal
+from gig_service.images.storage import storage_from
 from gig_service.servicer import GigServicer
 from gig_service.settings import Settings
 from gig_service.store import Store
@@ -17,7 +19,10 @@ def main() -> None:
 
     def build(database: Database) -> Served:
         descriptor = gig_pb2.DESCRIPTOR.services_by_name["GigService"]
-        return Served(GigServicer(Store(database)), descriptor, gig_pb2_grpc.add_GigServiceServicer_to_server)
+        store = Store(database)
+        servicer = GigServicer(store, settings.media_url)
+        relay = removal(store, database, storage_from(settings))
+        return Served(servicer, descriptor, gig_pb2_grpc.add_GigServiceServicer_to_server, background=[relay])
 
     run(settings, settings.gig_database_url, Path(__file__).parent / "migrations", build)
 

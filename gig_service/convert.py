@@ -1,9 +1,10 @@
-"""Gigs between proto and domain."""
+"""Gigs between proto and domain. `media_url` is what the addresses of pictures begin with; it ends without a slash."""
 
 from collections.abc import Iterable
 from uuid import UUID
 
 from gig_service.domain.gig import Gig, GigPage, Offer, Package, Seller, Status, Terms, Texts
+from gig_service.domain.image import Image
 from gig_service.domain.search import Category, Filters, Found, Total
 from marketplace.gig.v1 import gig_pb2
 from servicekit.money import to_decimal
@@ -70,7 +71,7 @@ def to_created(page: GigPage) -> gig_pb2.CreateGigResponse:
     )
 
 
-def to_gig(page: GigPage) -> gig_pb2.Gig:
+def to_gig(page: GigPage, media_url: str) -> gig_pb2.Gig:
     """The whole page."""
     return gig_pb2.Gig(
         id=str(page.gig.id),
@@ -83,6 +84,7 @@ def to_gig(page: GigPage) -> gig_pb2.Gig:
         review_count=page.review_count,
         seller=to_seller(page.seller),
         packages=to_packages(page.packages),
+        images=to_images(page.images, media_url),
         created_at=to_timestamp(page.created_at),
         updated_at=to_timestamp(page.updated_at),
     )
@@ -111,8 +113,27 @@ def to_package(package_id: UUID, terms: Terms) -> gig_pb2.Package:
     )
 
 
-def to_results(found: Iterable[Found], total: Total) -> gig_pb2.SearchGigsResponse:
-    """A page of results; the next page's token is not in it yet. Without pictures there are no thumbnails."""
+def to_images(images: Iterable[Image], media_url: str) -> list[gig_pb2.Image]:
+    """The images, in this order."""
+    return [to_image(image, media_url) for image in images]
+
+
+def to_image(image: Image, media_url: str) -> gig_pb2.Image:
+    """One image."""
+    return gig_pb2.Image(
+        id=str(image.id),
+        url=_to_url(image.key, media_url),
+        thumbnail_url=_to_url(image.thumbnail_key, media_url),
+        is_primary=image.is_primary,
+    )
+
+
+def _to_url(key: str, media_url: str) -> str:
+    return f"{media_url}/{key}"
+
+
+def to_results(found: Iterable[Found], total: Total, media_url: str) -> gig_pb2.SearchGigsResponse:
+    """A page of results; the next page's token is not in it yet."""
     return gig_pb2.SearchGigsResponse(
         results=[
             gig_pb2.GigSummary(
@@ -122,6 +143,7 @@ def to_results(found: Iterable[Found], total: Total) -> gig_pb2.SearchGigsRespon
                 rating=float(gig.rating),
                 review_count=gig.review_count,
                 seller=to_seller(gig.seller),
+                thumbnail=_to_url(gig.thumbnail_key, media_url) if gig.thumbnail_key else "",
             )
             for gig in found
         ],

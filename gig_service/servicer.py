@@ -22,10 +22,11 @@ from servicekit.call import Call
 
 
 class GigServicer:
-    """Answers the RPCs of `marketplace.gig.v1.GigService`."""
+    """Answers the RPCs of `marketplace.gig.v1.GigService`. `media_url` is what the addresses of pictures begin with."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, media_url: str) -> None:
         self._store = store
+        self._media_url = media_url
 
     def CreateGig(self, request: gig_pb2.CreateGigRequest, call: Call) -> gig_pb2.CreateGigResponse:
         texts = convert.from_texts(request)
@@ -41,7 +42,7 @@ class GigServicer:
         page = self._store.gigs.page(UUID(request.gig_id))
         check_visible(page.gig, call.caller)
         call.set_etag(page.etag)
-        return gig_pb2.GetGigResponse(gig=convert.to_gig(page))
+        return gig_pb2.GetGigResponse(gig=convert.to_gig(page, self._media_url))
 
     def UpdateGig(self, request: gig_pb2.UpdateGigRequest, call: Call) -> gig_pb2.UpdateGigResponse:
         texts = convert.from_texts(request)
@@ -51,11 +52,13 @@ class GigServicer:
             self._store.gigs.replace_texts(gig.id, texts)
             page = self._store.gigs.page(gig.id)
         call.set_etag(page.etag)
-        return gig_pb2.UpdateGigResponse(gig=convert.to_gig(page))
+        return gig_pb2.UpdateGigResponse(gig=convert.to_gig(page, self._media_url))
 
     def DeleteGig(self, request: gig_pb2.DeleteGigRequest, call: Call) -> gig_pb2.DeleteGigResponse:
         with self._store.transaction():
-            self._store.gigs.delete(self._to_edit(request.gig_id, call).id)
+            gig = self._to_edit(request.gig_id, call)
+            self._store.images.delete_all(gig.id)
+            self._store.gigs.delete(gig.id)
         return gig_pb2.DeleteGigResponse()
 
     def SearchGigs(self, request: gig_pb2.SearchGigsRequest, call: Call) -> gig_pb2.SearchGigsResponse:
@@ -66,12 +69,12 @@ class GigServicer:
         corrections = self._store.vocabulary.corrections(words) if place.corrections is None else place.corrections
         wanted = query(words, corrections)
         if wanted is None:
-            return convert.to_results([], Total(0, is_estimate=False))
+            return convert.to_results([], Total(0, is_estimate=False), self._media_url)
         size = paging.page_size(request.page_size)
         hits = self._store.search.page(filters, wanted, sort, after=place.key, limit=size + 1)
         is_whole = place.key is None and len(hits) <= size
         total = Total(len(hits), is_estimate=False) if is_whole else self._store.search.total(filters, wanted)
-        response = convert.to_results([hit.found for hit in hits[:size]], total)
+        response = convert.to_results([hit.found for hit in hits[:size]], total, self._media_url)
         if len(hits) > size:
             response.next_page_token = tokens.encode(request, hits[size - 1].key, corrections)
         return response
@@ -107,7 +110,7 @@ class GigServicer:
     def UpdatePackage(self, request: gig_pb2.UpdatePackageRequest, call: Call) -> gig_pb2.UpdatePackageResponse:
         package_id, terms = UUID(request.package_id), convert.from_terms(request)
         with self._store.transaction():
-            gig = self._to_edit(request.gig_id, call, package_id)
+            gig = self._to_edit(request.gig_id, call, package_id=package_id)
             self._store.packages.replace(package_id, terms)
             etag = self._packages_changed(gig)
         call.set_etag(etag)
@@ -116,12 +119,30 @@ class GigServicer:
     def DeletePackage(self, request: gig_pb2.DeletePackageRequest, call: Call) -> gig_pb2.DeletePackageResponse:
         package_id = UUID(request.package_id)
         with self._store.transaction():
-            gig = self._to_edit(request.gig_id, call, package_id)
+            gig = self._to_edit(request.gig_id, call, package_id=package_id)
             check_not_last(gig)
             self._store.packages.remove(package_id)
             etag = self._packages_changed(gig)
         call.set_etag(etag)
         return gig_pb2.DeletePackageResponse()
+
+    def UpdateImage(self, request: gig_pb2.UpdateImageRequest, call: Call) -> gig_pb2.UpdateImageResponse:
+        image_id = UUID(request.image_id)
+        with self._store.transaction():
+            gig = self._to_edit(request.gig_id, call, image_id=image_id)
+            image = self._store.images.make_primary(gig.id, image_id)
+            etag = self._store.gigs.page(gig.id).etag
+        call.set_etag(etag)
+        return gig_pb2.UpdateImageResponse(image=convert.to_image(image, self._media_url))
+
+    def DeleteImage(self, request: gig_pb2.DeleteImageRequest, call: Call) -> gig_pb2.DeleteImageResponse:
+        image_id = UUID(request.image_id)
+        with self._store.transaction():
+            gig = self._to_edit(request.gig_id, call, image_id=image_id)
+            self._store.images.delete(gig.id, image_id)
+            etag = self._store.gigs.page(gig.id).etag
+        call.set_etag(etag)
+        return gig_pb2.DeleteImageResponse()
 
     def ListCategories(self, request: gig_pb2.ListCategoriesRequest, call: Call) -> gig_pb2.ListCategoriesResponse:
         categories = self._store.categories.all()
@@ -138,10 +159,10 @@ class GigServicer:
         self._store.ratings.apply(UUID(request.gig_id), told)
         return gig_pb2.ApplyRatingResponse()
 
-    def _to_edit(self, gig_id: str, call: Call, package_id: UUID | None = None) -> Gig:
+    def _to_edit(self, gig_id: str, call: Call, *, package_id: UUID | None = None, image_id: UUID | None = None) -> Gig:
         """Locks the caller's own gig, which they have seen as it is, and notes their name."""
         gig = self._store.gigs.lock(UUID(gig_id))
-        check_editable(gig, call.caller, call.if_match, package_id)
+        check_editable(gig, call.caller, call.if_match, package_id, image_id)
         self._store.sellers.remember(call.user_id, call.caller.username)
         return gig
 

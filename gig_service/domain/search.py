@@ -53,7 +53,10 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One gig among the results. `starting_price` is that of its cheapest package that meets the filters."""
+    """One gig among the results. `starting_price` is that of its cheapest package that meets the filters.
+
+    `thumbnail_key` is that of its primary image, and empty without images.
+    """
 
     id: UUID
     title: str
@@ -61,6 +64,7 @@ class Found:
     rating: Decimal
     review_count: int
     seller: Seller
+    thumbnail_key: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ class Search:
                 SearchRow.rating,
                 SearchRow.review_count,
                 GigRow.title,
+                GigRow.thumbnail_key,
                 SellerRow.username,
                 SellerRow.version,
                 SellerRow.review_count.alias("seller_review_count"),
@@ -166,4 +167,5 @@ def _to_found(row: Row) -> Found:
         rating=row["rating"],
         review_count=row["review_count"],
         seller=Seller(row["seller_id"], row["username"], tally, row["version"]),
+        thumbnail_key=row["thumbnail_key"],
     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from gig_service.domain.gig import Gig, Status
+from gig_service.domain.image import Image, NewImage
+from gig_service.images.storage import new_key
 from gig_service.servicer import GigServicer
 from gig_service.store import Store
 from marketplace.gig.v1 import gig_pb2
@@ -16,12 +19,18 @@ from tests.support.rpc import Answer, Rpc
 WEB_DEV = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 SERVICE = gig_pb2.DESCRIPTOR.services_by_name["GigService"]
 OWNER = user_id("webdev_pro")
+MEDIA_URL = "https://market.example.com/media"
 
 
 def a_gig_head(**changes: Any) -> Gig:
     """What the rules ask of the owner's ACTIVE gig with two packages."""
     fields = {"id": new_id(), "seller_id": OWNER, "status": Status.ACTIVE, "version": 3}
     return Gig(**{**fields, "package_ids": (new_id(), new_id()), **changes})
+
+
+def an_image() -> NewImage:
+    """A picture with its thumbnail, of which nothing is stored."""
+    return NewImage(new_key("jpg"), new_key("webp"))
 
 
 def a_package(**changes: Any) -> gig_pb2.PackageInput:
@@ -59,7 +68,7 @@ class Gigs:
 
     def __init__(self, database: Database) -> None:
         self.store = Store(database)
-        self.rpc = Rpc(GigServicer(self.store), SERVICE)
+        self.rpc = Rpc(GigServicer(self.store, MEDIA_URL), SERVICE)
         self._versions: dict[str, int] = {}
 
     def call(self, request: Any, name: str | None = "webdev_pro", *roles: str, **metadata: Any) -> Answer:
@@ -72,6 +81,13 @@ class Gigs:
         answer = self.call(a_gig(**changes), name)
         assert not answer.error, answer.message
         return str(answer.response.id)
+
+    def add_images(self, gig_id: str, count: int = 1, *, first_is_primary: bool = False) -> list[Image]:
+        """Gives a gig images as an upload does; of their files nothing is stored."""
+        with self.store.transaction():
+            gig = self.store.gigs.lock(UUID(gig_id))
+            new = [an_image() for _ in range(count)]
+            return self.store.images.insert(gig.id, new, first_is_primary=first_is_primary)
 
     def get(self, gig_id: str, name: str | None = None, *roles: str) -> Answer:
         """Asks for a gig's page; as anyone by default."""
