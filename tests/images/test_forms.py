@@ -1,0 +1,293 @@
+"""Bodies on their way to disk: whole, in any pieces, and refused as soon as they break a limit."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from collections.abc import AsyncIterator, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gig_service.images.forms import MAX_PARTS, Limits, Received, receive
+from servicekit.errors import Conflict, InvalidArgument, MarketplaceError, Unavailable
+
+MIB = 1024 * 1024
+BOUNDARY = "----WebKitFormBoundary7MA4YWxk"
+FORM = f"multipart/form-data; boundary={BOUNDARY}"
+
+
+def at_most(count: int) -> Limits:
+    def check(files: int) -> None:
+        if files > count:
+            raise Conflict("Too many", code="LIMIT_REACHED")
+
+    return Limits(max_bytes=10 * MIB, check_count=check)
+
+
+class Body:
+    """A body in pieces that counts how many were read."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self.read = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            self.read += 1
+            yield piece
+
+
+def take(content_type: str, body: Body | bytes, folder: Path, limits: Limits | None = None) -> list[tuple[bytes, str]]:
+    """The files with their types."""
+    pieces = aiter(Body([body]) if isinstance(body, bytes) else body)
+    files = asyncio.run(receive(content_type, pieces, folder, limits or at_most(20)))
+    return [(file.path.read_bytes(), file.media_type) for file in files]
+
+
+def part(data: bytes = b"picture", headers: str = "", name: str = "file", filename: str | None = "cat.jpg") -> bytes:
+    """One part; a picture by default."""
+    disposition = f'Content-Disposition: form-data; name="{name}"'
+    if filename is not None:
+        disposition += f'; filename="{filename}"'
+    head = f"--{BOUNDARY}\r\n{disposition}\r\n{headers or 'Content-Type: image/jpeg'}\r\n\r\n"
+    return head.encode() + data + b"\r\n"
+
+
+def form(*parts: bytes) -> bytes:
+    """A whole form."""
+    return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+
+
+@pytest.mark.parametrize("media_type", ["image/jpeg", "image/png", "image/webp", "image/gif"])
+def test_a_raw_body_is_the_file(media_type: str, tmp_path: Path) -> None:
+    assert take(media_type, Body([b"pic", b"", b"ture"]), tmp_path) == [(b"picture", media_type)]
+
+
+def test_the_type_may_have_parameters_and_capitals(tmp_path: Path) -> None:
+    assert take("Image/JPEG; q=1", b"picture", tmp_path) == [(b"picture", "image/jpeg")]
+
+
+@pytest.mark.parametrize("media_type", ["image/svg+xml", "text/html", "application/octet-stream", "", "image/é"])
+def test_another_type_is_refused_before_anything_is_read(media_type: str, tmp_path: Path) -> None:
+    body = Body([b"picture"])
+
+    with pytest.raises(MarketplaceError) as refused:
+        take(media_type, body, tmp_path)
+
+    assert refused.value.code == "UNSUPPORTED_MEDIA_TYPE"
+    assert body.read == 0
+
+
+def test_a_form_gives_its_files_in_order_and_its_other_fields_are_ignored(tmp_path: Path) -> None:
+    body = form(
+        part(b"seller's words", "Content-Type: text/plain", name="caption", filename=None),
+        part(b"first"),
+        part(b"not asked for", name="avatar"),
+        part(b"second", "Content-Type: image/png"),
+    )
+
+    assert take(FORM, body, tmp_path) == [(b"first", "image/jpeg"), (b"second", "image/png")]
+
+
+@given(content=st.binary(max_size=300), size=st.integers(1, 400))
+def test_a_form_may_come_in_any_pieces(content: bytes, size: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    content = b"\r\n--" + BOUNDARY.encode()[:-1] + content + b"\r\n-"
+    body = form(part(content), part(content[::-1]))
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+
+    files = take(FORM, Body(pieces), tmp_path_factory.mktemp("form"))
+
+    assert files == [(content, "image/jpeg"), (content[::-1], "image/jpeg")]
+
+
+def test_a_part_with_a_type_of_picture_needs_no_name_of_a_file(tmp_path: Path) -> None:
+    assert take(FORM, form(part(filename=None)), tmp_path) == [(b"picture", "image/jpeg")]
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a\\b.jpg", "\x00.jpg", "x" * 3000, "ж.jpg"])
+def test_names_of_files_are_never_used(name: str, tmp_path: Path) -> None:
+    take(FORM, form(part(filename=name)), tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["0"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        form(),
+        form(part(name="picture")),
+        # A browser's field in which nothing was chosen.
+        form(part(b"", "Content-Type: application/octet-stream", filename="")),
+        form(part(b"words", "Content-Type: text/plain", filename=None)),
+        b"",
+    ],
+)
+def test_a_form_without_a_file_is_invalid(body: bytes, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        take(FORM, body, tmp_path)
+
+    assert [violation.field for violation in refused.value.violations] == ["file"]
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", FORM])
+def test_an_empty_file_is_invalid(content_type: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="empty"):
+        take(content_type, form(part(b"")) if content_type == FORM else b"", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"picture",
+        b"\r\n",
+        part(),
+        form(part())[:-6],
+        form(part()).replace(b"\r\n", b"\n"),
+        form(part(headers="No colon")),
+        form(part(headers="Bad name\x01: x")),
+        form(part(headers="X: " + "y" * 5000)),
+        form(part(headers="\r\n".join(f"X-{number}: y" for number in range(50)))),
+        form(part()).replace(BOUNDARY.encode(), b"another"),
+    ],
+)
+def test_a_broken_form_is_invalid(body: bytes, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        take(FORM, body, tmp_path)
+
+    assert [violation.field for violation in refused.value.violations] == ["file"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        'multipart/form-data; boundary=""',
+        f"multipart/form-data; boundary={'b' * 300}",
+        "multipart/form-data; boundary=ж",
+    ],
+)
+def test_a_form_without_a_proper_boundary_is_invalid(content_type: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument):
+        take(content_type, form(part()), tmp_path)
+
+
+def test_a_boundary_may_stand_in_quotes(tmp_path: Path) -> None:
+    assert take(f'multipart/form-data; charset=x; boundary="{BOUNDARY}"', form(part()), tmp_path)
+
+
+@pytest.mark.parametrize("media_type", ["image/svg+xml", "text/plain", "application/octet-stream"])
+def test_a_file_of_another_type_is_refused(media_type: str, tmp_path: Path) -> None:
+    with pytest.raises(MarketplaceError) as refused:
+        take(FORM, form(part(), part(headers=f"Content-Type: {media_type}")), tmp_path)
+
+    assert refused.value.code == "UNSUPPORTED_MEDIA_TYPE"
+
+
+def endless(head: bytes = b"") -> Iterator[bytes]:
+    yield head
+    while True:
+        yield b"x" * 60_000
+
+
+@pytest.mark.parametrize(("content_type", "head"), [("image/png", b""), (FORM, part()[:-2])])
+def test_a_file_that_is_too_large_is_refused_while_it_is_coming(content_type: str, head: bytes, tmp_path: Path) -> None:
+    body = Body(endless(head))
+
+    with pytest.raises(MarketplaceError) as refused:
+        take(content_type, body, tmp_path)
+
+    assert refused.value.code == "PAYLOAD_TOO_LARGE"
+    assert body.read <= 10 * MIB // 60_000 + 3
+
+
+def test_a_file_may_be_as_large_as_the_limit_and_not_a_byte_larger(tmp_path: Path) -> None:
+    (file,) = take("image/png", Body([b"x" * MIB] * 10), tmp_path)
+    assert len(file[0]) == 10 * MIB
+
+    (tmp_path / "0").unlink()
+    with pytest.raises(MarketplaceError):
+        take("image/png", Body([b"x" * MIB] * 10 + [b"x"]), tmp_path)
+
+
+def test_each_file_of_a_form_may_be_as_large_as_the_limit(tmp_path: Path) -> None:
+    files = take(FORM, form(*[part(b"x" * 10 * MIB)] * 3), tmp_path)
+
+    assert [len(data) for data, _ in files] == [10 * MIB] * 3
+
+
+def test_more_files_than_there_is_room_for_are_refused_while_they_are_coming(tmp_path: Path) -> None:
+    body = Body(part() for _ in range(1000))
+
+    with pytest.raises(Conflict) as refused:
+        take(FORM, body, tmp_path, at_most(3))
+
+    assert refused.value.code == "LIMIT_REACHED"
+    assert body.read == 4
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        part(name="caption", filename=None)[:-2],
+        form(part()),
+        b"\r\n",
+    ],
+    ids=["another field", "after the end", "before the beginning"],
+)
+def test_a_form_may_not_be_stuffed_with_what_is_no_file(head: bytes, tmp_path: Path) -> None:
+    body = Body(endless(head))
+
+    with pytest.raises(MarketplaceError) as refused:
+        take(FORM, body, tmp_path)
+
+    assert refused.value.code in ("PAYLOAD_TOO_LARGE", "INVALID_ARGUMENT")
+    assert body.read <= 4
+
+
+def test_a_form_has_a_hundred_parts_at_most(tmp_path: Path) -> None:
+    tiny = [part(b"", name="x", filename=None)] * (MAX_PARTS - 1)
+
+    assert take(FORM, form(*tiny, part()), tmp_path)
+    (tmp_path / "0").unlink()
+    with pytest.raises(InvalidArgument, match="100 parts"):
+        take(FORM, form(*tiny, part(), part()), tmp_path)
+
+
+def test_memory_stays_small_however_large_a_form_is(tmp_path: Path) -> None:
+    def pieces() -> Iterator[bytes]:
+        for _ in range(5):
+            yield part(b"")[:-2]
+            for _ in range(100):
+                yield b"x" * 100_000
+            yield b"\r\n"
+        yield form()
+
+    tracemalloc.start()
+    files = asyncio.run(receive(FORM, aiter(Body(pieces())), tmp_path, at_most(20)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert [file.path.stat().st_size for file in files] == [10_000_000] * 5
+    assert peak < MIB
+
+
+def test_a_full_disk_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        take("image/jpeg", Body([b"picture"]), Path("/dev/full"))
+
+
+def test_what_a_client_that_breaks_off_has_sent_is_its_own_error(tmp_path: Path) -> None:
+    async def breaking_off() -> AsyncIterator[bytes]:
+        yield part()[:-10]
+        raise MarketplaceError("DEADLINE_EXCEEDED")
+
+    async def run() -> list[Received]:
+        return await receive(FORM, breaking_off(), tmp_path, at_most(20))
+
+    with pytest.raises(MarketplaceError) as refused:
+        asyncio.run(run())
+    assert refused.value.code == "DEADLINE_EXCEEDED"
