@@ -47,6 +47,9 @@ class Settings(MediaSettings, ServiceSettings):
 class ImageSettings(Settings):
     """What the process that takes pictures has to know beside."""
 
+    max_concurrent_rpcs: int = Field(
+        200, ge=1, description="Uploads that the process takes at once; more are told to come back."
+    )
     image_max_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Bytes that an uploaded file can have.")
     image_max_pixels: int = Field(50_000_000, ge=1, description="Pixels that an uploaded picture can have.")
     image_decoders: int = Field(1, ge=1, le=16, description="Processes that decode pictures.")
@@ -54,5 +57,5 @@ class ImageSettings(Settings):
     image_decode_memory_mib: int = Field(1024, ge=128, description="What one decoder may have of memory, in MiB.")
     upload_dir: Path | None = Field(
         None,
-        description="The folder where uploads lie while they come in, emptied at start; a temporary one by default.",
+        description="The folder where uploads lie while they come in; a temporary one by default.",
     )
