@@ -1,1 +1,1 @@
-"""Pictures of gigs: taken, decoded, stored, and swept away."""
+"""Pictures of gigs: received, decoded and written anew, stored, and swept up after."""
