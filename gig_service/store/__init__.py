@@ -37,3 +37,7 @@ class Store:
     def transaction(self) -> AbstractContextManager[None]:
         """All writes inside become visible together, or none when anything is raised."""
         return self._database.transaction()
+
+    def close(self) -> None:
+        """Closes this thread's connection; the next statement opens another."""
+        self._database.close()

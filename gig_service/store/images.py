@@ -1,6 +1,6 @@
 """Images. A gig's images change only while the gig is locked; their files are deleted through the outbox."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
 
 from gig_service.domain.image import Image, NewImage, after_adding, after_choosing, after_removing
@@ -15,6 +15,10 @@ MEDIA = "media"
 
 OF_GIG = Statement("SELECT id, key, thumbnail_key, is_primary FROM images WHERE gig_id = $1 ORDER BY position")
 LAST_POSITION = Statement("SELECT coalesce(max(position), 0) AS last FROM images WHERE gig_id = $1")
+PAGE_OF_ALL = Statement("""
+    SELECT gig_id, id, key, thumbnail_key, is_primary FROM images WHERE id > $1 ORDER BY id LIMIT 500
+""")
+EXISTS = Statement("SELECT id FROM images WHERE id = $1")
 # Of a picture that was taken away the outbox knows until its files are gone.
 KNOWN = Statement(f"""
     SELECT key FROM images WHERE key = ANY ($1::text[])
@@ -83,6 +87,17 @@ class Images:
     def known(self, keys: Sequence[str]) -> set[str]:
         """Those of the keys whose files are some image's, or will be deleted by the outbox's relay."""
         return {row["key"] for row in self._database.fetch_all(KNOWN, list(keys))}
+
+    def all(self) -> Iterator[tuple[UUID, Image]]:
+        """Every image with its gig's id, some hundreds a statement."""
+        last = UUID(int=0)
+        while rows := self._database.fetch_all(PAGE_OF_ALL, last):
+            yield from ((row.pop("gig_id"), Image(**row)) for row in rows)
+            last = rows[-1]["id"]
+
+    def exists(self, image_id: UUID) -> bool:
+        """Whether there is such an image."""
+        return self._database.fetch_one(EXISTS, image_id) is not None
 
     def _of(self, gig_id: UUID) -> list[Image]:
         return [Image(**row) for row in self._database.fetch_all(OF_GIG, gig_id)]
