@@ -83,7 +83,7 @@ $(VENV)/installed-dev: requirements-dev.lock | $(BIN)/python
 	@$(INSTALL)
 	@touch $@ $(VENV)/installed
 
-INSTALL = echo "Installing what $< pins; the first time takes a minute or two." \
+INSTALL = echo "Installing what $< pins; the first time takes a minute or two." >&2 \
   && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 
 $(BIN)/python:
