@@ -1,0 +1,144 @@
+"""The process that takes pictures dies at any point: its gig is as it was or has all of them, and no file stays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from gig_service.images.sweeper import Sweeper
+from servicekit.crash import STATUS
+from servicekit.database import Database
+from tests.support.images import Images, ImagesProcess, a_picture, pieces
+from tests.support.postgres import PostgresServer
+
+BEFORE_THE_COMMIT = ["received", "picture stored", "files stored", "rows written"]
+
+
+@pytest.fixture
+def url(postgres: PostgresServer) -> str:
+    return postgres.fresh("gig")
+
+
+@pytest.fixture
+def images(url: str, tmp_path: Path) -> Images:
+    return Images(Database(url), tmp_path)
+
+
+def crash(url: str, tmp_path: Path, images: Images, gig_id: str, point: str) -> None:
+    """Lets the process die at this point of an upload."""
+    with ImagesProcess(url, tmp_path, images.folder, CRASH_AT=point) as process:
+        answer = process.uploads.form(gig_id, a_picture(), a_picture(color="red"), is_primary=True)
+
+        assert answer.response is None
+        assert process.process.wait(10) == STATUS
+
+
+@pytest.mark.parametrize("point", BEFORE_THE_COMMIT)
+def test_before_the_commit_the_gig_is_as_it_was_and_the_files_are_swept(
+    url: str, images: Images, tmp_path: Path, point: str
+) -> None:
+    gig_id = images.gigs.create()
+    images.upload(gig_id)
+    before = images.gigs.etag(gig_id), images.shown(gig_id), images.files()
+
+    crash(url, tmp_path, images, gig_id, point)
+
+    left = images.files() - before[2]
+    assert len(left) == {"received": 0, "picture stored": 1}.get(point, 4)
+    assert (images.gigs.etag(gig_id), images.shown(gig_id)) == before[:2]
+    assert Sweeper(images.storage, images.store, older_than=timedelta(0)).sweep() == len(left)
+    assert (images.shown(gig_id), images.files()) == before[1:]
+
+
+def test_after_the_commit_the_gig_has_all_its_pictures(url: str, images: Images, tmp_path: Path) -> None:
+    gig_id = images.gigs.create()
+
+    crash(url, tmp_path, images, gig_id, "committed")
+
+    shown = images.shown(gig_id)
+    assert [is_primary for _, is_primary in shown] == [True, False]
+    assert Sweeper(images.storage, images.store, older_than=timedelta(0)).sweep() == 0
+    assert {key for key, _ in shown} <= images.files()
+
+
+def test_the_next_process_throws_away_what_was_coming_in_and_takes_pictures(
+    url: str, images: Images, tmp_path: Path
+) -> None:
+    gig_id = images.gigs.create()
+    crash(url, tmp_path, images, gig_id, "received")
+    kept = tmp_path / "uploads" / "not-an-upload"
+    kept.touch()
+    assert len(list(kept.parent.iterdir())) == 2
+
+    with ImagesProcess(url, tmp_path, images.folder) as process:
+        assert list(kept.parent.iterdir()) == [kept]
+        assert process.uploads.raw(gig_id).error == ""
+
+    assert len(images.shown(gig_id)) == 1
+
+
+def test_its_decoders_go_with_it(url: str, images: Images, tmp_path: Path) -> None:
+    with ImagesProcess(url, tmp_path, images.folder) as process:
+        process.uploads.raw(images.gigs.create())
+        children = psutil.Process(process.process.pid).children(recursive=True)
+        process.process.kill()
+
+        _, alive = psutil.wait_procs(children, timeout=5)
+
+    assert children
+    assert not alive
+
+
+def test_told_to_stop_it_finishes_the_uploads_under_way(url: str, images: Images, tmp_path: Path) -> None:
+    gig_id = images.gigs.create()
+
+    with ImagesProcess(url, tmp_path, images.folder) as process:
+
+        def sending() -> Iterator[Any]:
+            body = list(pieces(gig_id, "image/jpeg", a_picture() + b"\0" * 50_000))
+            yield body[0]
+            while not list(process.spool.glob("upload-*/0")):
+                time.sleep(0.02)
+            process.process.terminate()
+            time.sleep(0.5)
+            yield from body[1:]
+
+        answer = process.uploads.send(sending())
+        began = time.monotonic()
+        assert process.process.wait(10) == 0
+
+    assert answer.error == ""
+    assert time.monotonic() - began < 3
+    assert len(images.shown(gig_id)) == 1
+
+
+def test_told_to_stop_it_cuts_off_who_does_not_come_to_an_end(url: str, images: Images, tmp_path: Path) -> None:
+    gig_id = images.gigs.create()
+
+    with ImagesProcess(url, tmp_path, images.folder, SHUTDOWN_GRACE_SECONDS="1") as process:
+
+        def endless() -> Iterator[Any]:
+            yield next(pieces(gig_id, "image/jpeg", a_picture()))
+            while True:
+                time.sleep(0.05)
+                yield next(pieces("", "", b"x"))
+
+        call = process.uploads.begin(endless())
+        while not list(process.spool.glob("upload-*/0")):
+            time.sleep(0.02)
+        began = time.monotonic()
+        process.process.terminate()
+
+        assert process.process.wait(10) == 0
+        took = time.monotonic() - began
+        call.cancel()
+
+    assert took < 4
+    assert list(process.spool.iterdir()) == []
+    assert images.shown(gig_id) == []
