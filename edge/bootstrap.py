@@ -81,6 +81,8 @@ def render(settings: EdgeSettings) -> str:
         services=known.services(),
         routes=sorted(known.routes, key=_literal_first),
         paths=sorted(known.paths(), key=_template_order),
+        uploads=[route.path for route in known.routes if route.upload],
+        media_dir=_media_dir(settings),
         clusters=_clusters(settings),
         cluster_of=cluster_of,
         errors={error.name: error for error in known.errors},
@@ -93,12 +95,13 @@ def render(settings: EdgeSettings) -> str:
 
 def cluster_of(service: str) -> str:
     """The Envoy cluster of a gRPC service: `gig` of `marketplace.gig.v1.GigService`."""
-    return service.split(".")[1]
+    return service.rpartition(".")[2].removesuffix("Service").lower()
 
 
 def _clusters(settings: EdgeSettings) -> dict[str, list[tuple[str, int]]]:
     addresses = {
         "gig": settings.gig_service_addresses,
+        "image": settings.image_service_addresses,
         "order": settings.order_service_addresses,
         "review": settings.review_service_addresses,
     }
@@ -106,6 +109,15 @@ def _clusters(settings: EdgeSettings) -> dict[str, list[tuple[str, int]]]:
         name: [(host, int(port)) for host, _, port in (each.rpartition(":") for each in listed.split(","))]
         for name, listed in addresses.items()
     }
+
+
+def _media_dir(settings: EdgeSettings) -> str:
+    """The folder that is served at /media; empty when clients find pictures elsewhere."""
+    if settings.media_storage == "s3":
+        return ""
+    if settings.media_dir is None:
+        raise BootstrapError("MEDIA_DIR: MEDIA_STORAGE=folder needs the folder")
+    return str(settings.media_dir.absolute())
 
 
 def _is_ip_address(host: str) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -19,6 +22,9 @@ class EdgeSettings(BaseSettings):
     gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port, comma separated.")
     order_service_addresses: Addresses = Field(description="The workers of OrderService: host:port, comma separated.")
     review_service_addresses: Addresses = Field(description="The workers of ReviewService: host:port, comma separated.")
+    image_service_addresses: Addresses = Field(
+        description="The processes that take pictures: host:port, comma separated."
+    )
     user_jwks: str = Field(description="The public keys of people's tokens: a JWKS file or an http(s) URL.")
     user_jwt_issuer: str = Field(min_length=1, description="The `iss` of people's tokens.")
     user_jwt_audience: str = Field(min_length=1, description="The `aud` of people's tokens.")
@@ -28,6 +34,15 @@ class EdgeSettings(BaseSettings):
     edge_try_timeout_seconds: float = Field(
         5, gt=0, le=300, description="How long one worker may take to answer a read, before another is asked."
     )
+    edge_upload_timeout_seconds: float = Field(
+        300, gt=0, le=3600, description="How long an upload may take from its first byte to its answer."
+    )
+    edge_upload_idle_seconds: float = Field(
+        30, gt=0, le=300, description="How long a client may pause while it uploads."
+    )
+    image_max_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Bytes that an uploaded file can have.")
+    media_storage: Literal["folder", "s3"] = Field("folder", description="What keeps pictures: a folder, or S3.")
+    media_dir: Path | None = Field(None, description="The folder of pictures; the edge serves it at /media.")
     edge_idle_timeout_seconds: float = Field(
         300, gt=0, description="How long an idle connection of a client is kept, and the most a client may pause."
     )

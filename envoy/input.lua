@@ -8,6 +8,8 @@ local shape = require("shape")
 local input = {}
 
 local LARGEST_BODY = 1024 * 1024
+-- Bytes of an uploaded file; the bootstrap sets it.
+input.largest_file = 0
 local NO_OBJECT = "The request body must be a JSON object"
 
 -- A user's id, as the `sub` of a token must be.
@@ -44,10 +46,26 @@ local function check_query(headers, route)
   return violations
 end
 
+-- A file, or a form of files. It goes on piece by piece, never waited for here; the service counts what comes.
+local function look_at_upload(handle, headers, route)
+  local length = tonumber(headers:get("content-length") or "")
+  local kind = (headers:get("content-type") or ""):match("^[^;]*"):gsub("%s", ""):lower()
+  local is_file = kind:match("^image/[%w.+-]+$") ~= nil
+  local coding = headers:get("content-encoding")
+  if is_file and length and length > input.largest_file then return refusal.send(handle, "PAYLOAD_TOO_LARGE") end
+  if coding and coding:lower() ~= "identity" or not is_file and kind ~= "multipart/form-data" then
+    return refusal.send(handle, "UNSUPPORTED_MEDIA_TYPE")
+  end
+  local violations = check_query(headers, route)
+  if #violations > 0 then return refusal.send(handle, "INVALID_ARGUMENT", nil, violations) end
+  headers:remove("content-encoding")
+end
+
 local function look(handle)
   local headers = handle:headers()
   local route = routes[handle:streamInfo():routeName()]
   if not know_user(handle, headers) then return refusal.send(handle, "UNAUTHORIZED") end
+  if route.upload then return look_at_upload(handle, headers, route) end
   local length = tonumber(headers:get("content-length") or "")
   if length and length > LARGEST_BODY then return refusal.send(handle, "PAYLOAD_TOO_LARGE") end
   local readable = not route.body or is_readable(headers)

@@ -92,6 +92,7 @@ return {
   ["POST /api/gigs/{gig_id}/images"] = {
     status = 201,
     reads = false,
+    upload = true,
     query = {
       ["isPrimary"] = { kind = "bool", repeated = false },
     },
