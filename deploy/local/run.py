@@ -144,6 +144,7 @@ class Stack:
         """What the stack still waits for, in words; `None` when it is up."""
         ports = self._settings.ports
         workers = {ports.rpc(name, worker) for name, count in self._settings.workers.items() for worker in range(count)}
+        workers.add(ports.streaming("gig"))
         healthy = envoy_admin.healthy_upstreams(ports.envoy_admin)
         if healthy is None:
             return "Envoy"
