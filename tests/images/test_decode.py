@@ -1,0 +1,199 @@
+"""What becomes of a picture: its pixels stay, and nothing else does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image, UnidentifiedImageError
+
+from gig_service.images import decode
+from gig_service.images.decode import Prepared, Refused
+from tests.support import pictures
+from tests.support.pictures import Kind
+
+KINDS = pictures.kinds() + pictures.odd()
+MOST = 50_000_000
+# What metadata of any format starts with, and what stood behind a picture.
+WORDS = (pictures.SECRET, b"Exif", b"EXIF", b"eXIf", b"ICC", b"iCC", b"XMP", b"xmp", b"tEXt", b"<?php", b"ftyp")
+
+
+def prepare(data: bytes, declared: str, folder: Path, max_pixels: int = MOST) -> Prepared:
+    source = folder / "upload"
+    source.write_bytes(data)
+    return decode.prepare(source, declared, folder / "out", max_pixels)
+
+
+def far_apart(left: pictures.Colour, right: pictures.Colour) -> int:
+    return max(abs(one - other) for one, other in zip(left, right, strict=True))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_every_kind_of_picture_keeps_its_colours(kind: Kind, tmp_path: Path) -> None:
+    prepared = prepare(kind.data, kind.declared, tmp_path)
+
+    assert (prepared.width, prepared.height) == pictures.SIZE
+    for path, tolerance in ((prepared.picture, kind.tolerance), (prepared.thumbnail, 16)):
+        seen = pictures.colours_of(path)
+        assert max(map(far_apart, seen, kind.colours)) <= tolerance, (path.name, seen, kind.colours)
+
+
+@pytest.mark.parametrize(
+    ("data", "declared", "becomes"),
+    [
+        (pictures.a_jpeg(), "image/jpeg", ("jpg", "image/jpeg", "JPEG")),
+        (pictures.a_png(), "image/png", ("png", "image/png", "PNG")),
+        (pictures.a_webp(), "image/webp", ("webp", "image/webp", "WEBP")),
+        (pictures.a_gif(), "image/gif", ("png", "image/png", "PNG")),
+    ],
+)
+def test_a_picture_is_named_as_what_it_is(
+    data: bytes, declared: str, becomes: tuple[str, str, str], tmp_path: Path
+) -> None:
+    prepared = prepare(data, declared, tmp_path)
+
+    assert (prepared.extension, prepared.media_type) == becomes[:2]
+    assert prepared.picture.name == f"out.{becomes[0]}"
+    with Image.open(prepared.picture) as picture, Image.open(prepared.thumbnail) as thumbnail:
+        assert (picture.format, thumbnail.format) == (becomes[2], "WEBP")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_upright_however_the_camera_was_held(kind: str, orientation: int, tmp_path: Path) -> None:
+    prepared = prepare(pictures.turned(orientation, kind), f"image/{kind.lower()}", tmp_path)
+
+    assert (prepared.width, prepared.height) == pictures.SIZE
+    for path in (prepared.picture, prepared.thumbnail):
+        expected = [(*colour, 255) for colour in pictures.QUARTERS]
+        assert max(map(far_apart, pictures.colours_of(path), expected)) <= 20
+
+
+@pytest.mark.parametrize("colour", [pictures.GREY, pictures.TRUE])
+def test_a_ramp_of_16_bits_keeps_its_brightness(colour: int, tmp_path: Path) -> None:
+    prepared = prepare(pictures.ramp_16(colour), "image/png", tmp_path)
+
+    with Image.open(prepared.picture) as picture:
+        assert list(picture.convert("L").tobytes()) == list(range(256))
+
+
+@pytest.mark.parametrize("colour", [pictures.GREY_ALPHA, pictures.TRUE_ALPHA])
+def test_a_ramp_of_16_bits_keeps_its_transparency(colour: int, tmp_path: Path) -> None:
+    prepared = prepare(pictures.ramp_16(colour), "image/png", tmp_path)
+
+    with Image.open(prepared.picture) as picture:
+        full = picture.convert("RGBA")
+        assert list(full.getchannel("A").tobytes()) == list(range(256))
+        assert list(full.getchannel("G").tobytes()) == list(range(256))
+
+
+@pytest.mark.parametrize("colour", [pictures.GREY, pictures.TRUE])
+def test_a_transparent_colour_of_16_bits_makes_one_hole(colour: int, tmp_path: Path) -> None:
+    prepared = prepare(pictures.ramp_16(colour, transparent=40), "image/png", tmp_path)
+
+    with Image.open(prepared.picture) as picture:
+        alpha = picture.convert("RGBA").getchannel("A").tobytes()
+    assert [place for place, value in enumerate(alpha) if value == 0] == [40]
+
+
+@pytest.mark.parametrize(("name", "data", "declared"), pictures.telling(), ids=lambda value: str(value)[:30])
+def test_nothing_but_pixels_comes_through(name: str, data: bytes, declared: str, tmp_path: Path) -> None:
+    prepared = prepare(data, declared, tmp_path)
+
+    assert pictures.SECRET in data
+    for path in (prepared.picture, prepared.thumbnail):
+        written = path.read_bytes()
+        for word in (
+            pictures.SECRET,
+            b"Exif",
+            b"EXIF",
+            b"eXIf",
+            b"ICC",
+            b"iCC",
+            b"XMP",
+            b"xmp",
+            b"tEXt",
+            b"<?php",
+            b"ftyp",
+        ):
+            assert word not in written, (name, path.name, word)
+        with Image.open(path) as picture:
+            assert not picture.getexif()
+            assert not {"icc_profile", "xmp", "comment", "exif"} & set(picture.info)
+
+
+@pytest.mark.parametrize(
+    ("size", "small"),
+    [
+        ((1000, 500), (480, 240)),
+        ((300, 960), (150, 480)),
+        ((480, 480), (480, 480)),
+        ((20, 10), (20, 10)),
+        ((1, 1), (1, 1)),
+        ((65535, 1), (480, 1)),
+        ((1, 65535), (1, 480)),
+    ],
+)
+def test_a_thumbnail_has_480_pixels_a_side_at_most_and_is_never_enlarged(
+    size: tuple[int, int], small: tuple[int, int], tmp_path: Path
+) -> None:
+    prepared = prepare(pictures.encoded(Image.new("RGB", size, pictures.RED), "PNG"), "image/png", tmp_path)
+
+    assert (prepared.width, prepared.height) == size
+    with Image.open(prepared.thumbnail) as thumbnail:
+        assert thumbnail.size == small
+
+
+@pytest.mark.filterwarnings("ignore:Image size")
+def test_pixels_are_counted_from_the_header_to_the_last_one(tmp_path: Path) -> None:
+    data = pictures.a_png()
+
+    assert prepare(data, "image/png", tmp_path, max_pixels=64 * 48).width == 64
+    with pytest.raises(Refused) as refused:
+        prepare(data, "image/png", tmp_path, max_pixels=64 * 48 - 1)
+
+    assert refused.value.outcome == "too_large"
+    assert "3071" in refused.value.message
+
+
+def test_a_lie_about_the_type_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refused:
+        prepare(pictures.a_png(), "image/jpeg", tmp_path)
+
+    assert refused.value.message == "is declared as image/jpeg but is a PNG"
+
+
+def test_other_formats_are_not_even_tried(tmp_path: Path) -> None:
+    source = tmp_path / "picture.tiff"
+    source.write_bytes(pictures.encoded(pictures.flag(), "TIFF"))
+
+    with pytest.raises(Refused) as refused:
+        decode.prepare(source, "image/jpeg", tmp_path / "out", MOST)
+
+    assert isinstance(refused.value.__cause__, UnidentifiedImageError)
+
+
+def test_a_name_says_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "picture.tiff"
+    source.write_bytes(pictures.a_jpeg())
+
+    assert decode.prepare(source, "image/jpeg", tmp_path / "out", MOST).extension == "jpg"
+
+
+def test_what_was_written_can_be_removed(tmp_path: Path) -> None:
+    prepare(pictures.a_webp(), "image/webp", tmp_path)
+
+    decode.remove(tmp_path / "out")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["upload"]
+
+
+def test_a_webp_that_cannot_be_one_again_becomes_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "_written_as_webp", lambda picture, path: False)
+
+    opaque = prepare(pictures.a_webp(), "image/webp", tmp_path)
+    ghost = prepare(pictures.encoded(pictures.see_through(), "WEBP"), "image/webp", tmp_path)
+
+    assert (opaque.extension, ghost.extension) == ("jpg", "png")

@@ -1,0 +1,218 @@
+"""Decoders are processes of their own: whatever a file does to one, the next picture is served."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from gig_service.images.workshop import Workshop
+from tests.support import pictures
+from tests.support.workshop import (
+    a_workshop,
+    bring,
+    decoders_of,
+    eventually,
+    only_decoder,
+    outcomes,
+    refusal,
+    status_mib,
+)
+
+
+@pytest.fixture(scope="module")
+def slow() -> bytes:
+    """A PNG that keeps a decoder busy for some seconds."""
+    return pictures.encoded(pictures.noise(6000, 6000), "PNG", compress_level=1)
+
+
+def test_a_phones_picture_of_12_megapixels_takes_less_than_150_mib(tmp_path: Path) -> None:
+    data = pictures.encoded(pictures.noise(4000, 3000), "JPEG", quality=90, exif=pictures.exif(6))
+
+    async def story() -> None:
+        async with a_workshop() as workshop:
+            prepared = await bring(workshop, tmp_path, data)
+            peak = status_mib(only_decoder().pid, "VmHWM")
+            assert (prepared.width, prepared.height) == (3000, 4000)
+            assert peak < 150
+            print(f"peak of a decoder with 12 megapixels: {peak:.0f} MiB")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("JPEG", {"progressive": True}),
+        ("PNG", {"compress_level": 1}),
+        ("WEBP", {"lossless": True, "method": 0}),
+    ],
+)
+def test_the_largest_picture_fits_in_time_and_memory(kind: str, how: dict[str, Any], tmp_path: Path) -> None:
+    picture = pictures.noise(880, 880).resize((7070, 7070))
+    data = pictures.encoded(picture, kind, quality=10, exif=pictures.exif(6), **how)
+
+    async def story() -> None:
+        async with a_workshop() as workshop:
+            started = time.monotonic()
+            prepared = await bring(workshop, tmp_path, data, f"image/{kind.lower()}")
+            assert prepared.width == 7070
+            peak = status_mib(only_decoder().pid, "VmPeak")
+            print(f"50 megapixels of {kind}: {peak:.0f} MiB, {time.monotonic() - started:.1f} s")
+
+    asyncio.run(story())
+
+
+def test_a_picture_that_takes_too_long_is_refused_in_time_and_the_next_is_served(slow: bytes, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with a_workshop(seconds=0.7) as workshop:
+            await bring(workshop, tmp_path, pictures.a_jpeg())
+            before = only_decoder().pid, outcomes("timeout")
+            started = time.monotonic()
+
+            refused = await refusal(workshop, tmp_path, slow, pictures.PNG)
+
+            assert refused.code == "INVALID_ARGUMENT"
+            assert "too long" in refused.message
+            assert time.monotonic() - started < 1.5
+            assert [path.name for path in tmp_path.iterdir()] == ["upload"]
+            assert (await bring(workshop, tmp_path, pictures.a_jpeg())).width == 64
+            assert only_decoder().pid != before[0]
+            assert outcomes("timeout") == before[1] + 1
+
+    asyncio.run(story())
+
+
+def test_a_picture_that_takes_too_much_memory_is_refused_and_the_memory_comes_back(tmp_path: Path) -> None:
+    fits = pictures.encoded(pictures.noise(4000, 3000).convert("L"), "PNG", compress_level=1)
+    huge = pictures.png((7000, 7000), 8, pictures.TRUE, b"\0\0\0\0")
+
+    async def story() -> None:
+        async with a_workshop(memory_mib=160) as workshop:
+            refused = await refusal(workshop, tmp_path, huge, pictures.PNG)
+
+            assert refused.code == "INVALID_ARGUMENT"
+            assert "memory" in refused.message
+            assert (await bring(workshop, tmp_path, fits, pictures.PNG)).width == 4000
+            assert status_mib(only_decoder().pid, "VmRSS") < 60
+
+    asyncio.run(story())
+
+
+def test_a_decoder_that_is_killed_at_work_costs_one_picture(slow: bytes, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with a_workshop() as workshop:
+            await bring(workshop, tmp_path, pictures.a_jpeg())
+            crashed = outcomes("crashed")
+            work = asyncio.create_task(refusal(workshop, tmp_path, slow, pictures.PNG))
+            await eventually(lambda: status_mib(only_decoder().pid, "VmRSS") > 80)
+
+            only_decoder().kill()
+
+            assert (await work).code == "INVALID_ARGUMENT"
+            assert (await bring(workshop, tmp_path, pictures.a_jpeg())).width == 64
+            assert outcomes("crashed") == crashed + 1
+
+    asyncio.run(story())
+
+
+def test_a_decoder_that_is_killed_at_rest_costs_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with a_workshop() as workshop:
+            for pause in (0, 0.05, 0.5):
+                await bring(workshop, tmp_path, pictures.a_jpeg())
+                only_decoder().kill()
+                await asyncio.sleep(pause)
+                assert (await bring(workshop, tmp_path, pictures.a_jpeg())).width == 64
+
+    asyncio.run(story())
+
+
+def test_a_caller_that_goes_away_frees_its_decoder(slow: bytes, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with a_workshop() as workshop:
+            await bring(workshop, tmp_path, pictures.a_jpeg())
+            work = asyncio.create_task(bring(workshop, tmp_path, slow, pictures.PNG))
+            await eventually(lambda: status_mib(only_decoder().pid, "VmRSS") > 80)
+            started = time.monotonic()
+
+            work.cancel()
+
+            assert (await bring(workshop, tmp_path, pictures.a_jpeg())).width == 64
+            assert time.monotonic() - started < 2
+
+    asyncio.run(story())
+
+
+def test_many_pictures_at_once_take_turns(tmp_path: Path) -> None:
+    async def one(workshop: Workshop, number: int) -> int:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        return (await bring(workshop, folder, pictures.a_jpeg())).width
+
+    async def story() -> None:
+        async with a_workshop(decoders=2) as workshop:
+            widths = await asyncio.gather(*(one(workshop, number) for number in range(150)))
+            assert set(widths) == {64}
+            assert len(decoders_of(os.getpid())) <= 2
+
+    asyncio.run(story())
+
+
+def test_nothing_is_left_when_it_stops(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with a_workshop(decoders=2) as workshop:
+            await bring(workshop, tmp_path, pictures.a_jpeg())
+            assert len(decoders_of(os.getpid())) == 2
+        assert decoders_of(os.getpid()) == []
+        refused = await refusal(workshop, tmp_path, pictures.a_jpeg())
+        assert refused.code == "UNAVAILABLE"
+
+    asyncio.run(story())
+
+
+PARENT = """
+import asyncio, pathlib, sys
+from gig_service.images.workshop import Workshop
+
+async def main():
+    workshop = Workshop(decoders=2)
+    workshop.start()
+    source = pathlib.Path(sys.argv[1])
+    await workshop.prepare(source, "image/png", source.with_name("ready"))
+    print("busy", flush=True)
+    while True:
+        await workshop.prepare(source, "image/png", source.with_name("out"))
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_no_decoder_outlives_its_parent(tmp_path: Path) -> None:
+    source = tmp_path / "upload"
+    source.write_bytes(pictures.encoded(pictures.noise(2000, 2000), "PNG", compress_level=1))
+    program = tmp_path / "parent.py"
+    program.write_text(PARENT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    parent = subprocess.Popen([sys.executable, program, source], env=environment, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent, parent.stdout:
+        assert parent.stdout.readline() == "busy\n"
+        decoders = decoders_of(parent.pid)
+        bookkeepers = [child for child in psutil.Process(parent.pid).children() if child not in decoders]
+
+        parent.send_signal(signal.SIGKILL)
+        parent.wait(10)
+
+        assert len(decoders) == 2
+        _, alive = psutil.wait_procs(decoders + bookkeepers, timeout=5)
+        assert alive == []
