@@ -49,6 +49,10 @@ Handler = Callable[[AsyncIterator[Any], Call], Any]
 IDLE_SECONDS = 30.0
 LONGEST_SECONDS = 300.0
 
+# Without probing a stream's window stays at 64 KiB. With it, gRPC takes in megabytes of each client ahead of a handler
+# that is busy: fifty uploads of 6 MB at once made it 394 MiB large, and 117 MiB without (measured).
+AIO_OPTIONS = [*OPTIONS, ("grpc.http2.bdp_probe", 0)]
+
 
 class AioPipeline:
     """Wraps servicers whose methods read `(messages, call)`: a stream in, one response out."""
@@ -152,7 +156,7 @@ async def _run(settings: ServiceSettings, served: Served, asked_before: threadin
     if asked_before.is_set():
         return
     log = structlog.get_logger()
-    server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=settings.max_concurrent_rpcs)
+    server = grpc.aio.server(options=AIO_OPTIONS, maximum_concurrent_rpcs=settings.max_concurrent_rpcs)
     served.register(AioPipeline(verifier_for(settings)).around(served.servicer, served.descriptor), server)
     health_of_all = health.aio.HealthServicer()  # type: ignore[attr-defined]  # its types do not know it
     health_pb2_grpc.add_HealthServicer_to_server(health_of_all, server)

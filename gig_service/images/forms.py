@@ -7,7 +7,9 @@ never used.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ FIELD = "file"
 MAX_PARTS = 100
 # All of a form that is not a file's content: headers, other fields, and what stands between the parts.
 MAX_OTHER_BYTES = 64 * 1024
+# Uploads leave so much of the disk free: others, the database among them, may live on it.
+KEPT_FREE_BYTES = 256 * 1024 * 1024
 
 # It warns of every form that is not well-formed, which is the client's business.
 logging.getLogger("python_multipart").setLevel(logging.ERROR)
@@ -50,7 +54,7 @@ async def receive(content_type: str, body: AsyncIterator[bytes], folder: Path, l
     """Writes the files of a body of this type into a folder, in their order; there is at least one.
 
     Raises InvalidArgument for a form that is broken or without a file, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE,
-    what `check_count` raises, and Unavailable when the disk is full.
+    what `check_count` raises, and Unavailable when the disk is nearly full.
     """
     files = _Files(folder, limits)
     try:
@@ -99,6 +103,8 @@ class _Files:
         self.bytes += len(data)
         if self._size > self._limits.max_bytes:
             raise MarketplaceError("PAYLOAD_TOO_LARGE")
+        if shutil.disk_usage(self._folder).free < KEPT_FREE_BYTES:
+            raise OSError(errno.ENOSPC, "the disk is nearly full")
         self._file.write(data)
 
     def end(self) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tracemalloc
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -278,6 +280,13 @@ def test_memory_stays_small_however_large_a_form_is(tmp_path: Path) -> None:
 def test_a_full_disk_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         take("image/jpeg", Body([b"picture"]), Path("/dev/full"))
+
+
+def test_a_disk_that_is_nearly_full_is_left_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=200 * MIB))
+
+    with pytest.raises(Unavailable):
+        take("image/jpeg", Body([b"picture"]), tmp_path)
 
 
 def test_what_a_client_that_breaks_off_has_sent_is_its_own_error(tmp_path: Path) -> None:
