@@ -24,6 +24,10 @@ run: install ## Starts the whole marketplace on this machine; Ctrl-C stops it. P
 token: install ## Prints a token: ROLE=seller,buyer NAME=webdev_pro
 	@$(BIN)/python -m edge.tokens --role '$(ROLE)' --name '$(NAME)'
 
+.PHONY: check-media
+check-media: install ## Looks for images whose file is gone. The stack of DATA_DIR has to run.
+	@$(BIN)/python -m deploy.local check-media
+
 .PHONY: doctor
 doctor: install ## Checks whether this machine can run the marketplace, and says what to do where it cannot.
 	@$(BIN)/python -m deploy.local doctor

@@ -1,6 +1,8 @@
-"""`python -m deploy.local run|doctor|status`."""
+"""`python -m deploy.local run|doctor|status|check-media`."""
 
 import argparse
+import os
+import subprocess
 import sys
 
 from pydantic import ValidationError
@@ -10,6 +12,7 @@ from deploy.local.layout import Layout
 from deploy.local.preflight import PreflightError, checks, exclusive
 from deploy.local.run import run, say
 from deploy.local.settings import StackSettings, explain
+from deploy.local.supervise import shared_environment
 
 
 def doctor(settings: StackSettings) -> int:
@@ -42,9 +45,16 @@ def status(settings: StackSettings) -> int:
     return 0
 
 
+def check_media(settings: StackSettings) -> int:
+    """Look for images whose file is gone, with the settings of the stack's own processes; 1 when there is one."""
+    layout = Layout.of(settings.data_dir)
+    environment = shared_environment(settings, layout, os.environ)
+    return subprocess.run([sys.executable, "-m", "gig_service.images.check"], env=environment, check=False).returncode
+
+
 def main() -> int:
     """0 when all went well, 1 when the stack could not do it, 2 when it was asked wrongly."""
-    commands = {"run": run, "doctor": doctor, "status": status}
+    commands = {"run": run, "doctor": doctor, "status": status, "check-media": check_media}
     parser = argparse.ArgumentParser(
         prog="python -m deploy.local",
         description="The whole marketplace on one machine, for development. Settings come from the environment.",
@@ -52,7 +62,8 @@ def main() -> int:
     parser.add_argument(
         "command",
         choices=commands,
-        help="run: start everything and stay; doctor: show what a start would look at; status: list the processes",
+        help="run: start everything and stay; doctor: show what a start would look at; status: list the processes; "
+        "check-media: look for images whose file is gone",
     )
     command = parser.parse_args().command
     try:

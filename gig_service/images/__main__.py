@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,11 +21,14 @@ from servicekit.database import Database
 from servicekit.server import Served
 from servicekit.settings import load
 
+POLITENESS = 5
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
 def main() -> None:
     """Serves until it is told to stop."""
+    # Whoever waits for a page goes before whoever brings a picture.
+    os.nice(POLITENESS)
     settings = load(ImageSettings)
     if settings.upload_dir is not None:
         return serve(settings, emptied(settings.upload_dir))

@@ -19,6 +19,7 @@ from tests.support.story import SEED_REVIEW, Market, a_gig, a_name, ok
 
 PARTS = [
     *(f"{service}-{worker}" for service in ("gig", "order", "review") for worker in (0, 1)),
+    "gig-images",
     "envoy",
     "postmaster",
     "backend of gigs",

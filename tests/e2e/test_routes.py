@@ -10,9 +10,10 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
 from marketplace.common.v1 import options_pb2
-from marketplace.gig.v1 import gig_pb2
+from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
+from tests.support.stack import ROOT
 from tests.support.story import SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig
 
 Call = Callable[[Market], httpx.Response]
@@ -20,7 +21,7 @@ Call = Callable[[Market], httpx.Response]
 
 def public_methods() -> Iterator[MethodDescriptor]:
     """All RPCs that have a route."""
-    for file in (gig_pb2, order_pb2, review_pb2):
+    for file in (gig_pb2, image_pb2, order_pb2, review_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             yield from (m for m in service.methods if m.GetOptions().HasExtension(annotations_pb2.http))
 
@@ -68,6 +69,27 @@ def update_package(market: Market) -> httpx.Response:
 def delete_package(market: Market) -> httpx.Response:
     gig = market.gig(packages=[SEED_PACKAGE, SEED_PACKAGE])
     return market.seller.delete(f"/api/gigs/{gig['id']}/packages/{gig['packages'][0]['id']}")
+
+
+def update_image(market: Market) -> httpx.Response:
+    gig, image = an_image(market)
+    return market.seller.patch(f"/api/gigs/{gig}/images/{image}", json={"isPrimary": True})
+
+
+def delete_image(market: Market) -> httpx.Response:
+    gig, image = an_image(market)
+    return market.seller.delete(f"/api/gigs/{gig}/images/{image}")
+
+
+def upload_images(market: Market) -> httpx.Response:
+    with (ROOT / "docs" / "website.jpg").open("rb") as picture:
+        return market.seller.post(f"/api/gigs/{market.gig()['id']}/images", files={"file": picture})
+
+
+def an_image(market: Market) -> tuple[str, str]:
+    """The ids of a gig and of its image."""
+    answer = upload_images(market)
+    return answer.request.url.path.split("/")[3], answer.json()["images"][0]["id"]
 
 
 def list_categories(market: Market) -> httpx.Response:
@@ -133,6 +155,9 @@ CALLS: dict[str, Call] = {
     "AddPackage": add_package,
     "UpdatePackage": update_package,
     "DeletePackage": delete_package,
+    "UpdateImage": update_image,
+    "DeleteImage": delete_image,
+    "UploadImages": upload_images,
     "ListCategories": list_categories,
     "PlaceOrder": place_order,
     "GetOrder": get_order,

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings
 
 from deploy.local.settings import StackSettings
 from edge.settings import EdgeSettings
+from gig_service.settings import ImageSettings
 from gig_service.settings import Settings as GigSettings
 from order_service.settings import Settings as OrderSettings
 from review_service.settings import Settings as ReviewSettings
@@ -27,7 +28,14 @@ README = (ROOT / "README.md").read_text()
 BUF = Path(sys.executable).with_name("buf")
 
 # In the order of README's tables: the stack's own come first, and a variable stands once.
-KINDS: list[type[BaseSettings]] = [StackSettings, EdgeSettings, GigSettings, OrderSettings, ReviewSettings]
+KINDS: list[type[BaseSettings]] = [
+    StackSettings,
+    EdgeSettings,
+    GigSettings,
+    ImageSettings,
+    OrderSettings,
+    ReviewSettings,
+]
 
 
 def settings_rows() -> Iterator[tuple[str, str]]:
@@ -85,6 +93,7 @@ def test_the_story_works_as_it_is_pasted(stack: Stack) -> None:
     assert '"code"' not in told.stdout + told.stderr, "an error was answered"
     assert '"newAverageRating":5' in told.stdout
     assert '"status":"COMPLETED"' in told.stdout
+    assert re.search(r'"thumbnail":"http[^"]+\.webp"', told.stdout)
 
 
 def grpcurl_lines() -> list[str]:
