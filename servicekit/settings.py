@@ -41,7 +41,9 @@ class ServiceSettings(BaseSettings):
     )
     rpc_threads: int = Field(4, ge=1, le=64, description="Threads that answer calls in a worker.")
     max_concurrent_rpcs: int = Field(
-        128, ge=1, description="Calls that a worker takes at once, waiting ones included; more are told to come back."
+        128,
+        ge=1,
+        description="Calls that a worker takes at once, waiting ones included; more are told to come back; 200 where pictures are taken.",
     )
     shutdown_grace_seconds: float = Field(6, ge=0, description="How long a worker going down finishes its calls.")
     user_jwks: str = Field(description="The public keys of people's tokens: a JWKS file or an http(s) URL.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +23,8 @@ from servicekit.server import Served
 from servicekit.settings import load
 
 POLITENESS = 5
+# With the sweeper's own round of five minutes, what an upload left behind is gone within the hour.
+LEFT_BEHIND = timedelta(minutes=50)
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
@@ -60,7 +63,7 @@ def serve(settings: ImageSettings, spool: Path) -> None:
             ImageServicer(keeper, workshop, spool, settings.image_max_bytes, settings.media_url),
             image_pb2.DESCRIPTOR.services_by_name["ImageService"],
             image_pb2_grpc.add_ImageServiceServicer_to_server,
-            background=[workshop, removal(store, database, storage), Sweeper(storage, store)],
+            background=[workshop, removal(store, database, storage), Sweeper(storage, store, older_than=LEFT_BEHIND)],
         )
 
     run_aio(settings, settings.gig_database_url, MIGRATIONS, build)

@@ -28,14 +28,8 @@ README = (ROOT / "README.md").read_text()
 BUF = Path(sys.executable).with_name("buf")
 
 # In the order of README's tables: the stack's own come first, and a variable stands once.
-KINDS: list[type[BaseSettings]] = [
-    StackSettings,
-    EdgeSettings,
-    GigSettings,
-    ImageSettings,
-    OrderSettings,
-    ReviewSettings,
-]
+OF_SERVICES: list[type[BaseSettings]] = [GigSettings, ImageSettings, OrderSettings, ReviewSettings]
+KINDS = [StackSettings, EdgeSettings, *OF_SERVICES]
 
 
 def settings_rows() -> Iterator[tuple[str, str]]:
