@@ -8,7 +8,6 @@ every decoder pays for what is imported here.
 from __future__ import annotations
 
 import io
-import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +51,6 @@ _UPRIGHT = {
     8: Transpose.ROTATE_90,
 }
 _TO_8_BITS = [(value * 255 + 32767) // 65535 for value in range(65536)]
-# In a JPEG's data, 0xFF before a zero is a plain 0xFF, and before 0xD0 to 0xD7 a place to start again.
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_JPEG_START, _JPEG_END = 0xD8, 0xD9
 # How a ZIP or JAR ends (on one disk): such a file is read from its end, so a picture may stand before it.
 _ZIP_END = b"PK\5\6\0\0\0\0"
 _ZIP_END_WITHIN = 22 + 65535
@@ -171,32 +167,16 @@ def _opened(file: BinaryIO, declared: str, max_pixels: int) -> Image.Image:
 
 
 def _check_ends(file: BinaryIO, actual: str) -> None:
-    """Refuses what Pillow lets pass: a file cut off behind its last pixel, and one that is an archive as well."""
+    """Refuses what Pillow lets pass: a PNG that is damaged elsewhere than in its pixels, and an archive."""
     place = file.tell()
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - _ZIP_END_WITHIN))
     if _ZIP_END in file.read():
         raise Refused("refused", "is an archive as well as a picture")
-    file.seek(0)
-    if actual == "JPEG" and not _jpeg_ends(file.read()):
-        raise Refused("refused", "cannot be decoded: it is cut off")
     if actual == "PNG":
         file.seek(0)
         Image.open(file, formats=["PNG"]).verify()
     file.seek(place)
-
-
-def _jpeg_ends(data: bytes) -> bool:
-    """Whether the first picture has its end marker."""
-    place = 2
-    while marker := _JPEG_MARKER.search(data, place):
-        place = marker.end()
-        code = data[place - 1]
-        if code == _JPEG_END:
-            return True
-        if code not in (0x01, _JPEG_START):
-            place += int.from_bytes(data[place : place + 2], "big")
-    return False
 
 
 def _png_depth(file: BinaryIO) -> int:

@@ -30,7 +30,8 @@ SECONDS = Histogram(
 )
 # A decoder is replaced after so many pictures, so that what memory it may have lost comes back.
 PICTURES_A_DECODER = 100
-STARTING_SECONDS = 30
+# A decoder that is free takes a picture at once, one that has to be started within a second.
+STARTING_SECONDS = 5
 
 
 class Workshop:
@@ -43,31 +44,26 @@ class Workshop:
     def __init__(
         self, *, decoders: int = 1, seconds: float = 20, memory_mib: int = 1024, max_pixels: int = 50_000_000
     ) -> None:
-        self._decoders = decoders
         self._seconds = seconds
         self._memory_mib = memory_mib
         self._max_pixels = max_pixels
-        self._free = asyncio.Semaphore(decoders)
-        self._pool: ProcessPool | None = None
+        # A pool for each decoder: what breaks one does not touch the picture that is in another.
+        self._pools: list[ProcessPool | None] = [None] * decoders
+        self._free: asyncio.Queue[int] = asyncio.Queue()
+        for place in range(decoders):
+            self._free.put_nowait(place)
 
     def start(self) -> None:
         """Starts the decoders, so that the first picture waits for none of them."""
-        self._pool = ProcessPool(
-            max_workers=self._decoders,
-            max_tasks=PICTURES_A_DECODER,
-            initializer=confine,
-            # A belt for the case that this process hangs and does not look at the clock.
-            initargs=(os.getpid(), self._memory_mib, math.ceil(PICTURES_A_DECODER * self._seconds)),
-            context=multiprocessing.get_context("spawn"),
-        )
-        # The decoders import what they need with their first task.
-        self._pool.schedule(decode.ready)
+        for place in range(len(self._pools)):
+            self._start(place)
 
     def stop(self) -> None:
         """Ends the decoders at once, with what they are at; returns when they are gone."""
-        if self._pool is not None:
-            _end(self._pool)
-            self._pool = None
+        for place, pool in enumerate(self._pools):
+            self._pools[place] = None
+            if pool is not None:
+                _end(pool)
 
     async def prepare(self, source: Path, declared: str, target: Path) -> Prepared:
         """Decodes `source`, whose media type is said to be `declared`, and writes the files named after `target`.
@@ -76,46 +72,72 @@ class Workshop:
         UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE for more pixels than are allowed, and Unavailable when there is
         no decoder. Then, and when the caller goes away, none of the files is left.
         """
-        async with self._free:
-            started = time.perf_counter()
-            try:
-                prepared = await self._decoded(source, declared, target)
-            except BaseException as error:
-                decode.remove(target)
-                outcome, told = _told(error)
-                if told is None:
-                    raise
-                raise told from error
-            else:
-                outcome = "ok"
-                return prepared
-            finally:
-                PICTURES.labels(outcome).inc()
-                SECONDS.observe(time.perf_counter() - started)
-
-    async def _decoded(self, source: Path, declared: str, target: Path) -> Prepared:
-        """One try more when the pool itself broke, as it does when a decoder is killed that has nothing to do."""
+        place = await self._free.get()
+        started = time.perf_counter()
         try:
-            return await self._scheduled(source, declared, target)
-        except BrokenProcessPool:
-            return await self._scheduled(source, declared, target)
+            prepared = await self._decoded(place, source, declared, target)
+        except BaseException as error:
+            decode.remove(target)
+            outcome, told = _told(error)
+            if told is None:
+                raise
+            raise told from error
+        else:
+            outcome = "ok"
+            return prepared
+        finally:
+            self._free.put_nowait(place)
+            PICTURES.labels(outcome).inc()
+            SECONDS.observe(time.perf_counter() - started)
 
-    async def _scheduled(self, source: Path, declared: str, target: Path) -> Prepared:
-        pool = self._pool
-        if pool is None:
-            raise Unavailable
-        if not pool.active:
-            self.start()
-            await asyncio.to_thread(_end, pool)
-            pool = self._pool
-            assert pool is not None
-        future = pool.schedule(decode.attempt, args=(source, declared, target, self._max_pixels), timeout=self._seconds)
-        # The pool keeps the time of a decoder. This one is for a pool that breaks while the task is on its way to it.
-        async with asyncio.timeout(self._seconds + STARTING_SECONDS):
-            answer = await asyncio.wrap_future(future)
+    async def _decoded(self, place: int, source: Path, declared: str, target: Path) -> Prepared:
+        """With one try more when the pool is broken, as it is once a decoder was killed that had nothing to do."""
+        try:
+            answer = await self._scheduled(place, source, declared, target)
+        except BrokenProcessPool:
+            await self._replace(place)
+            answer = await self._scheduled(place, source, declared, target)
         if isinstance(answer, Refused):
             raise answer
         return answer
+
+    async def _scheduled(self, place: int, source: Path, declared: str, target: Path) -> Prepared | Refused:
+        """The decoder's answer; BrokenProcessPool when it does not even begin."""
+        pool = self._pools[place]
+        if pool is None:
+            raise Unavailable
+        if not pool.active:
+            raise BrokenProcessPool
+        future = pool.schedule(decode.attempt, args=(source, declared, target, self._max_pixels), timeout=self._seconds)
+        answer = asyncio.wrap_future(future)
+        try:
+            await asyncio.wait({answer}, timeout=STARTING_SECONDS)
+            # A pool that breaks while a task is on its way to it forgets the task.
+            if not future.done() and not future.running():
+                raise BrokenProcessPool
+            return await answer
+        finally:
+            answer.cancel()
+
+    def _start(self, place: int) -> None:
+        pool = ProcessPool(
+            max_workers=1,
+            max_tasks=PICTURES_A_DECODER,
+            initializer=confine,
+            # A belt for the case that this process hangs and does not look at the clock.
+            initargs=(os.getpid(), self._memory_mib, math.ceil(PICTURES_A_DECODER * self._seconds)),
+            context=multiprocessing.get_context("spawn"),
+        )
+        # A decoder imports what it needs with its first task.
+        pool.schedule(decode.ready)
+        self._pools[place] = pool
+
+    async def _replace(self, place: int) -> None:
+        """A new decoder where the pool is broken, unless the workshop has been stopped meanwhile."""
+        broken = self._pools[place]
+        if broken is not None:
+            self._start(place)
+            await asyncio.to_thread(_end, broken)
 
 
 def _end(pool: ProcessPool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from prometheus_client import REGISTRY
 from gig_service.images.workshop import Workshop
 from tests.support import pictures
 from tests.support.pictures import Hostile
-from tests.support.workshop import bring, only_decoder, outcomes, refusal, status_mib
+from tests.support.workshop import bring, only_decoder, outcomes, refusal, status_mask, status_mib
 
 MIB = 2**20
 
@@ -75,5 +76,7 @@ def test_a_decoder_is_small_polite_and_bounded(loop: asyncio.Runner, shared: Wor
     assert resource.prlimit(decoder.pid, resource.RLIMIT_AS) == (1024 * MIB, 1024 * MIB)
     assert resource.prlimit(decoder.pid, resource.RLIMIT_CORE) == (0, 0)
     assert resource.prlimit(decoder.pid, resource.RLIMIT_CPU) == (2000, 2000)
+    # It does not catch SIGTERM, and so does not put off its end until some C code returns.
+    assert not status_mask(decoder.pid, "SigCgt") >> (signal.SIGTERM - 1) & 1
     mapped = {Path(line.path).name for line in decoder.memory_maps()}
     assert not [name for name in mapped if "cygrpc" in name or "psycopg" in name]

@@ -46,11 +46,19 @@ def decoders_of(pid: int) -> list[psutil.Process]:
     found = []
     for child in psutil.Process(pid).children():
         try:
-            if "spawn_main" in " ".join(child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE:
+            if "spawn_main" in " ".join(child.cmdline()) and not is_gone(child):
                 found.append(child)
         except psutil.NoSuchProcess:
             continue
     return found
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Whether it has ended; whether its parent has taken notice is another matter."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def only_decoder() -> psutil.Process:
@@ -69,6 +77,12 @@ def status_mib(pid: int, field: str) -> float:
     """A line of /proc/<pid>/status in MiB, such as VmHWM: the most that was resident."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field + ":"))
+
+
+def status_mask(pid: int, field: str) -> int:
+    """A mask of signals of /proc/<pid>/status."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1], 16) for line in lines if line.startswith(field + ":"))
 
 
 def outcomes(outcome: str) -> float:
