@@ -43,7 +43,8 @@ class ServiceSettings(BaseSettings):
     max_concurrent_rpcs: int = Field(
         128,
         ge=1,
-        description="Calls that a worker takes at once, waiting ones included; more are told to come back; 200 where pictures are taken.",
+        description="Calls that a worker takes at once, waiting ones included; more are told to come back. "
+        "Where pictures are taken the default is 200.",
     )
     shutdown_grace_seconds: float = Field(6, ge=0, description="How long a worker going down finishes its calls.")
     user_jwks: str = Field(description="The public keys of people's tokens: a JWKS file or an http(s) URL.")

@@ -36,6 +36,7 @@ def validated(config: Path) -> subprocess.CompletedProcess[str]:
         ADDRESSES,
         {"gig_service_addresses": "gigs.example:10000,10.0.0.1:10000"},
         {"edge_host": "0.0.0.0"},
+        {"media_storage": "s3", "media_dir": None},
         {"user_jwks": "https://login.example/.well-known/jwks.json?x=%20y"},
         {"user_jwks": "http://login.example:8081/jwks"},
         {"user_jwt_issuer": 'https://"login".example/\\ä', "user_jwt_audience": "{{ 1 }} # x: 'y'"},
@@ -49,9 +50,10 @@ def test_envoy_takes_what_is_rendered(tmp_path: Path, changes: dict[str, Any]) -
     result = validated(config)
 
     assert result.returncode == 0, result.stderr[-2000:]
-    # Unknown methods shall be a 405, and that field of Envoy's is a work in progress. Nothing can be fetched here.
+    # Unknown methods shall be a 405, and pictures come from a folder; Envoy calls both work in progress. Nothing can be
+    # fetched here.
     warnings = [line for line in result.stderr.splitlines() if "[warning]" in line]
-    known = ("allow_custom_methods", "Jwks async fetching")
+    known = ("allow_custom_methods", "Jwks async fetching", "file_server.v3", "async_files.v3")
     assert all(any(each in line for each in known) for line in warnings), warnings
 
 
@@ -65,6 +67,8 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
         "USER_JWKS": str(keys.user_key(folder).jwks),
         "USER_JWT_ISSUER": "i",
         "USER_JWT_AUDIENCE": "a",
+        "IMAGE_SERVICE_ADDRESSES": "127.0.0.1:3",
+        "MEDIA_DIR": str(folder / "media"),
         **{name.upper(): value for name, value in ADDRESSES.items()},
     }
     return {name: value for name, value in {**values, **changes}.items() if value}
@@ -95,6 +99,7 @@ def test_the_command_writes_the_bootstrap(tmp_path: Path) -> None:
         ("ENVOY_ADMIN_PORT", ""),
         ("GIG_SERVICE_ADDRESSES", ""),
         ("ORDER_SERVICE_ADDRESSES", "nonsense"),
+        ("MEDIA_DIR", ""),
         ("REVIEW_SERVICE_ADDRESSES", "a:1,b"),
         ("USER_JWKS", ""),
         ("USER_JWKS", "ftp://login.example/jwks"),

@@ -28,6 +28,9 @@ def send(
     api: httpx.Client, route: contract.Route, headers: dict[str, str] | None = None, method: str = ""
 ) -> httpx.Response:
     """A request for a route, with an empty body where one is read."""
+    if route.upload:
+        headers = {**(headers or {}), "content-type": "image/jpeg"}
+        return api.request(method or route.method, at(route.path), content=b"x", headers=headers)
     return api.request(method or route.method, at(route.path), json={} if route.body else None, headers=headers)
 
 

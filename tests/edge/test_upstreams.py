@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -17,20 +16,10 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from marketplace.gig.v1 import gig_pb2
-from tests.support.edge import ROOT, Edge, assert_refused, free_ports
+from tests.support.edge import ROOT, Edge, an_edge, assert_refused, free_ports
 from tests.support.upstream import Upstream, fails, slow, tells
 
 GIG = "/api/gigs/0190a000-0000-7000-8000-000000000001"
-
-
-@contextmanager
-def an_edge(workers: int = 1, **changes: Any) -> Iterator[Edge]:
-    """An edge for one test."""
-    edge = Edge(workers, **changes)
-    try:
-        yield edge.start()
-    finally:
-        edge.stop()
 
 
 def eventually(check: Callable[[], bool], seconds: float = 5) -> None:

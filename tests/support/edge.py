@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tests.support.upstream import Upstream
 START_SECONDS = 30
 ROOT = Path(__file__).resolve().parents[2]
 ENVOY = Path(sys.executable).parent / "envoy"
-SERVICES = ("gig", "order", "review")
+SERVICES = ("gig", "image", "order", "review")
 
 
 def free_ports(count: int) -> list[int]:
@@ -46,6 +47,7 @@ def settings_for_tests(folder: Path, **changes: Any) -> EdgeSettings:
         "user_jwks": str(keys.user_key(folder).jwks),
         "user_jwt_issuer": keys.USER_ISSUER,
         "user_jwt_audience": keys.USER_AUDIENCE,
+        "media_dir": folder / "media",
         **{f"{service}_service_addresses": "127.0.0.1:1" for service in SERVICES},
     }
     return EdgeSettings(**{**values, **changes})
@@ -100,6 +102,12 @@ class Edge:
         self._folder.cleanup()
 
     @property
+    def pid(self) -> int:
+        """Envoy's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> Path:
         """Envoy's output, access log included."""
         return self.folder / "envoy.log"
@@ -112,6 +120,11 @@ class Edge:
     def gig(self) -> Upstream:
         """The first worker of GigService."""
         return self.upstreams["gig"][0]
+
+    @property
+    def image(self) -> Upstream:
+        """The first process that takes pictures."""
+        return self.upstreams["image"][0]
 
     @property
     def order(self) -> Upstream:
@@ -165,6 +178,16 @@ class Edge:
             return httpx.get(f"{self.admin}/ready", timeout=1).status_code == 200
         except httpx.HTTPError:
             return False
+
+
+@contextmanager
+def an_edge(workers: int = 1, **changes: Any) -> Iterator[Edge]:
+    """An edge for one test."""
+    edge = Edge(workers, **changes)
+    try:
+        yield edge.start()
+    finally:
+        edge.stop()
 
 
 def get(target: str, *headers: str, method: str = "GET", version: str = "1.1") -> bytes:

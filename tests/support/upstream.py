@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,24 +18,34 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from marketplace.gig.v1 import gig_pb2
+from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from servicekit.server import OPTIONS
 
 METHODS = {
     f"/{service.full_name}/{method.name}": method
-    for file in (gig_pb2, order_pb2, review_pb2)
+    for file in (gig_pb2, image_pb2, order_pb2, review_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
 CLASSES: dict[str, type[Message]] = {
     message.full_name: getattr(file, message.name)
-    for file in (gig_pb2, order_pb2, review_pb2)
+    for file in (gig_pb2, image_pb2, order_pb2, review_pb2)
     for message in file.DESCRIPTOR.message_types_by_name.values()
 }
 
 Handler = Callable[[Any, grpc.ServicerContext], Message]
+
+
+@dataclass(frozen=True)
+class AtOnce:
+    """A handler of an upload that answers when its first piece is here."""
+
+    handler: Handler
+
+    def __call__(self, request: Any, context: grpc.ServicerContext) -> Message:
+        return self.handler(request, context)
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,7 @@ class Received:
     request: Any
     metadata: dict[str, str | bytes]
     seconds_left: float
+    pieces: int = 1
 
 
 @dataclass
@@ -82,10 +93,19 @@ class Upstream:
         """The latest call."""
         return self.received[-1]
 
-    def serve(self, rpc: str, request: Message, context: grpc.ServicerContext) -> Message:
+    def serve_upload(self, rpc: str, pieces: Iterator[Any], context: grpc.ServicerContext) -> Message:
+        """As `serve`, when all of the body is here, in one piece again; before that when it is told so by `at_once`."""
+        request = next(pieces)
+        data = [request.file.data]
+        if not isinstance(self.answers.get(rpc), AtOnce):
+            data += [piece.file.data for piece in pieces]
+        request.file.data = b"".join(data)
+        return self.serve(rpc, request, context, len(data))
+
+    def serve(self, rpc: str, request: Message, context: grpc.ServicerContext, pieces: int = 1) -> Message:
         """Answers one call as told; untold, with an empty message."""
         metadata = dict(context.invocation_metadata() or ())
-        self.received.append(Received(rpc, request, metadata, context.time_remaining()))
+        self.received.append(Received(rpc, request, metadata, context.time_remaining(), pieces))
         answer = self.answers.get(rpc)
         if isinstance(answer, Message):
             return answer
@@ -102,6 +122,12 @@ class _EveryMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         method = METHODS.get(details.method)
         if method is None:
             return None
+        if method.client_streaming:
+            return grpc.stream_unary_rpc_method_handler(
+                lambda pieces, context: self._upstream.serve_upload(method.name, pieces, context),
+                request_deserializer=CLASSES[method.input_type.full_name].FromString,
+                response_serializer=lambda message: message.SerializeToString(),
+            )
         return grpc.unary_unary_rpc_method_handler(
             lambda request, context: self._upstream.serve(method.name, request, context),
             request_deserializer=CLASSES[method.input_type.full_name].FromString,
