@@ -272,6 +272,27 @@ def test_the_files_of_deleted_images_and_gigs_go_in_the_end(stack: Stack, market
     eventually(lambda: media_files(stack) == before)
 
 
+def test_an_image_whose_file_is_gone_is_found(stack: Stack, market: Market) -> None:
+    def check() -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "DATA_DIR": str(stack.data_dir), "PORT": str(stack.ports.edge)}
+        command = [sys.executable, "-m", "deploy.local", "check-media"]
+        return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    gig = market.gig()["id"]
+    (image,) = ok(upload(market.seller, gig, a_jpeg()), 201)["images"]
+    assert check().returncode == 0
+    key = image["url"].split("/media/")[1]
+    (stack.data_dir / "media" / key).unlink()
+
+    found = check()
+
+    assert found.returncode == 1
+    assert key in found.stdout
+    assert gig in found.stdout
+    market.seller.delete(f"/api/gigs/{gig}")
+    assert check().returncode == 0
+
+
 def eventually(holds: Any, seconds: float = 10) -> None:
     """Waits until it holds."""
     deadline = time.monotonic() + seconds
