@@ -29,7 +29,7 @@ BUF = Path(sys.executable).with_name("buf")
 
 # In the order of README's tables: the stack's own come first, and a variable stands once.
 OF_SERVICES: list[type[BaseSettings]] = [GigSettings, ImageSettings, OrderSettings, ReviewSettings]
-KINDS = [StackSettings, EdgeSettings, *OF_SERVICES]
+KINDS: list[type[BaseSettings]] = [StackSettings, EdgeSettings, *OF_SERVICES]
 
 
 def settings_rows() -> Iterator[tuple[str, str]]:
