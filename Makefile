@@ -54,6 +54,7 @@ format: install-dev ## Formats the code and the protos.
 .PHONY: generate
 generate: install-dev ## Writes everything that is derived from the protos into generated/.
 	@$(BIN)/python protos/generate.py generated
+	@$(BIN)/python -m order_service.domain.picture docs/order-lifecycle.md
 
 .PHONY: check-generated
 check-generated: install-dev ## Fails when generated/ is not what `make generate` would write.

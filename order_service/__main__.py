@@ -7,6 +7,7 @@ from order_service.gigs import Gigs
 from order_service.servicer import OrderServicer
 from order_service.settings import Settings
 from order_service.store import Store
+from order_service.timekeeper import Timekeeper
 from servicekit.database import Database
 from servicekit.server import Served, run, service_tokens
 from servicekit.settings import load
@@ -18,9 +19,13 @@ def main() -> None:
 
     def build(database: Database) -> Served:
         gigs = Gigs(settings.gig_service_addresses, service_tokens(settings, "order"))
-        servicer = OrderServicer(Store(database), gigs, payments=settings.payments, currency=settings.currency)
+        store = Store(database)
+        servicer = OrderServicer(
+            store, gigs, payments=settings.payments, currency=settings.currency, patience=settings.patience
+        )
+        timekeeper = Timekeeper(store, database, settings.patience)
         descriptor = order_pb2.DESCRIPTOR.services_by_name["OrderService"]
-        return Served(servicer, descriptor, order_pb2_grpc.add_OrderServiceServicer_to_server)
+        return Served(servicer, descriptor, order_pb2_grpc.add_OrderServiceServicer_to_server, background=[timekeeper])
 
     run(settings, settings.order_database_url, Path(__file__).parent / "migrations", build)
 

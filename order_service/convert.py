@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from marketplace.order.v1 import order_pb2
 from order_service.domain.lifecycle import Action
-from order_service.domain.order import Order, Status
+from order_service.domain.order import Event, Order, Status
 from servicekit.times import to_timestamp
 
 
@@ -36,6 +36,21 @@ def to_order(order: Order, actions: Iterable[Action]) -> order_pb2.Order:
         created_at=to_timestamp(order.created_at),
         updated_at=to_timestamp(order.updated_at),
     )
+
+
+def to_event(event: Event) -> order_pb2.OrderEvent:
+    """A row of the history."""
+    told = order_pb2.OrderEvent(
+        at=to_timestamp(event.at),
+        by=event.by,
+        action=event.action,
+        to=order_pb2.Order.Status.Value(event.to),
+        message=event.message,
+    )
+    if event.came_from is not None:
+        # `from` is a word of Python's own.
+        setattr(told, "from", order_pb2.Order.Status.Value(event.came_from))
+    return told
 
 
 def to_placed(order: Order) -> order_pb2.PlaceOrderResponse:

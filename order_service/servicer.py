@@ -5,7 +5,7 @@ from uuid import UUID
 
 from marketplace.order.v1 import order_pb2
 from order_service import convert
-from order_service.domain.lifecycle import Action, move, open_actions
+from order_service.domain.lifecycle import Action, Patience, move, open_actions
 from order_service.domain.listing import scope_of
 from order_service.domain.order import Order, Party, Wish, place
 from order_service.domain.payment import Provider, check_method
@@ -28,11 +28,12 @@ ActionRequest = (
 class OrderServicer:
     """Answers the RPCs of `marketplace.order.v1.OrderService`."""
 
-    def __init__(self, store: Store, gigs: Gigs, *, payments: Provider, currency: str) -> None:
+    def __init__(self, store: Store, gigs: Gigs, *, payments: Provider, currency: str, patience: Patience) -> None:
         self._store = store
         self._gigs = gigs
         self._payments = payments
         self._currency = currency
+        self._patience = patience
 
     def PlaceOrder(self, request: order_pb2.PlaceOrderRequest, call: Call) -> order_pb2.PlaceOrderResponse:
         check_method(request.payment_method, self._payments)
@@ -43,7 +44,14 @@ class OrderServicer:
 
     def GetOrder(self, request: order_pb2.GetOrderRequest, call: Call) -> order_pb2.GetOrderResponse:
         reading = self._store.get(UUID(request.order_id))
-        return order_pb2.GetOrderResponse(order=_seen(*reading, call))
+        return order_pb2.GetOrderResponse(order=self._seen(*reading, call))
+
+    def ListOrderEvents(
+        self, request: order_pb2.ListOrderEventsRequest, call: Call
+    ) -> order_pb2.ListOrderEventsResponse:
+        order = self._store.get(UUID(request.order_id)).order
+        _parties(order, call)
+        return order_pb2.ListOrderEventsResponse(events=map(convert.to_event, self._store.history(order.id)))
 
     def ListOrders(self, request: order_pb2.ListOrdersRequest, call: Call) -> order_pb2.ListOrdersResponse:
         scope = scope_of(request.role, is_admin=call.caller.is_admin)
@@ -52,7 +60,7 @@ class OrderServicer:
         statuses = convert.to_statuses(request.status)
         after = PageKey(*key) if key else START
         found = self._store.page(scope, call.user_id, statuses=statuses, after=after, limit=size + 1)
-        response = order_pb2.ListOrdersResponse(results=[_seen(*reading, call) for reading in found[:size]])
+        response = order_pb2.ListOrdersResponse(results=[self._seen(*reading, call) for reading in found[:size]])
         if len(found) > size:
             last = found[size - 1].order
             response.next_page_token = paging.encode(request, PageKey(last.created_at, last.id))
@@ -83,15 +91,16 @@ class OrderServicer:
         """Every action is this: lock, decide by the table, store with its history."""
         order = self._store.change(
             UUID(request.order_id),
-            lambda order, now: move(order, action, _parties(order, call), now=now, message=request.message),
+            lambda order, now: move(
+                order, action, _parties(order, call), now=now, patience=self._patience, message=request.message
+            ),
         )
-        return _seen(order, order.updated_at, call)
+        return self._seen(order, order.updated_at, call)
+
+    def _seen(self, order: Order, now: datetime, call: Call) -> order_pb2.Order:
+        """The order as this caller sees it at this moment."""
+        return convert.to_order(order, open_actions(order, _parties(order, call), now, self._patience))
 
 
 def _parties(order: Order, call: Call) -> frozenset[Party]:
     return order.parties(call.user_id, is_admin=call.caller.is_admin)
-
-
-def _seen(order: Order, now: datetime, call: Call) -> order_pb2.Order:
-    """The order as this caller sees it at this moment."""
-    return convert.to_order(order, open_actions(order, _parties(order, call), now))

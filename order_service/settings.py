@@ -1,10 +1,12 @@
 """Settings of an OrderService process."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from order_service.domain.currency import check_currency
+from order_service.domain.lifecycle import Patience
 from order_service.domain.payment import Provider
 from servicekit.settings import Addresses, ServiceSettings
 
@@ -19,3 +21,18 @@ class Settings(ServiceSettings):
     )
     # Without a default, so that a lost setting never gives work away.
     payments: Provider = Field(description="Who handles payments: `stripe`, or `sandbox`, which moves no money.")
+    # At most six days: a card's authorisation lasts about seven.
+    order_expire_hours: int = Field(
+        48, ge=1, le=144, description="Hours after its placing at which an order that is still PENDING is CANCELLED."
+    )
+    order_auto_complete_hours: int = Field(
+        72,
+        ge=1,
+        le=8760,
+        description="Hours after the last delivery at which a DELIVERED order is COMPLETED by itself.",
+    )
+
+    @property
+    def patience(self) -> Patience:
+        """How long orders wait for people."""
+        return Patience(timedelta(hours=self.order_expire_hours), timedelta(hours=self.order_auto_complete_hours))

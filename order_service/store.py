@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 import peewee
 
+from order_service.domain.lifecycle import Action
 from order_service.domain.listing import Scope
-from order_service.domain.order import Change, Order, Status
+from order_service.domain.order import Change, Event, Order, Party, Status
 from servicekit.clock import Clock
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import NotFound
@@ -35,6 +36,7 @@ class OrderRow(peewee.Model):
     payment_method = peewee.TextField()
     due_at = peewee.DateTimeField()
     first_delivered_at = peewee.DateTimeField(null=True)
+    last_delivered_at = peewee.DateTimeField(null=True)
     created_at = peewee.DateTimeField()
     updated_at = peewee.DateTimeField()
 
@@ -63,7 +65,34 @@ class EventRow(peewee.Model):
 COLUMNS = ", ".join(field.name for field in fields(Order))
 READING = f"SELECT {COLUMNS}, (SELECT app_now()) AS now FROM orders"  # noqa: S608  # our own column names
 ONE = Statement(f"{READING} WHERE id = $1")
-ONE_LOCKED = Statement(f"{ONE.sql} FOR UPDATE")
+HISTORY = Statement("""
+    SELECT at, by, action, came_from, went_to, message FROM order_events WHERE order_id = $1 ORDER BY version
+""")
+
+
+def _locked(rows: str) -> Statement:
+    """These orders, locked, and the time at which they were: `now` comes after the wait for the lock."""
+    return Statement(f"""
+        WITH locked AS (SELECT {COLUMNS} FROM orders WHERE {rows}) SELECT *, app_now() AS now FROM locked
+    """)  # noqa: S608  # our own words
+
+
+ONE_LOCKED = _locked("id = $1 FOR UPDATE")
+
+
+def _waiting(status: Status, since: str) -> Statement:
+    """The $2 orders that have stood here longest, for $1 at least. Those that another worker holds are left to it."""
+    return _locked(f"""
+        status = '{status}' AND {since} <= app_now() - $1::interval
+        ORDER BY {since}, id LIMIT $2::integer FOR UPDATE SKIP LOCKED
+    """)
+
+
+# What passing time does, and which orders may be ripe for it; the table decides. Each has an index to go by.
+WAITING = {
+    Action.EXPIRE: _waiting(Status.PENDING, "created_at"),
+    Action.AUTO_COMPLETE: _waiting(Status.DELIVERED, "last_delivered_at"),
+}
 
 
 def _page(whose: str) -> str:
@@ -130,14 +159,31 @@ class Store:
         """
         with self._database.transaction():
             change = decide(*_found(self._database.fetch_one(ONE_LOCKED, order_id)))
-            changed = asdict(change.order)
-            OrderRow.update(changed).where(OrderRow.id == changed.pop("id")).execute(self._database.peewee)
-            self._write_event(change)
+            self._write(change)
         return change.order
+
+    def change_waiting(
+        self, action: Action, patience: timedelta, decide: Callable[[Order, datetime], Change], *, limit: int
+    ) -> list[Order]:
+        """Does to the `limit` orders that have waited longest what `change` does to one, all of them or none.
+
+        `action` is one that passing time does, and `patience` how long the orders have waited at least. Orders that
+        somebody else is changing right now are left out.
+        """
+        with self._database.transaction():
+            waiting = self._database.fetch_all(WAITING[action], patience, limit)
+            changes = [decide(*_to_reading(row)) for row in waiting]
+            for change in changes:
+                self._write(change)
+        return [change.order for change in changes]
 
     def get(self, order_id: UUID) -> Reading:
         """The order as it is now. Raises NotFound("Order")."""
         return _found(self._database.fetch_one(ONE, order_id))
+
+    def history(self, order_id: UUID) -> list[Event]:
+        """What happened to the order, oldest first."""
+        return [_to_event(row) for row in self._database.fetch_all(HISTORY, order_id)]
 
     def page(
         self, scope: Scope, user_id: UUID, *, statuses: Sequence[Status], after: PageKey, limit: int
@@ -145,6 +191,11 @@ class Store:
         """The newest `limit` orders of this scope that are older than `after` and in one of these states."""
         states = [str(status) for status in statuses]
         return [_to_reading(row) for row in self._database.fetch_all(PAGES[scope], user_id, states, *after, limit)]
+
+    def _write(self, change: Change) -> None:
+        changed = asdict(change.order)
+        OrderRow.update(changed).where(OrderRow.id == changed.pop("id")).execute(self._database.peewee)
+        self._write_event(change)
 
     def _write_event(self, change: Change) -> None:
         event = change.event
@@ -169,3 +220,8 @@ def _found(row: Row | None) -> Reading:
 def _to_reading(row: Row) -> Reading:
     now = row.pop("now")
     return Reading(Order(**{**row, "status": Status(row["status"])}), now)
+
+
+def _to_event(row: Row) -> Event:
+    came_from = Status(row["came_from"]) if row["came_from"] else None
+    return Event(row["at"], Party(row["by"]), row["action"], came_from, Status(row["went_to"]), row["message"])

@@ -109,6 +109,11 @@ return {
     unwrap = "order",
     query = {},
   },
+  ["GET /api/orders/{order_id}/events"] = {
+    status = 200,
+    reads = true,
+    query = {},
+  },
   ["GET /api/orders"] = {
     status = 200,
     reads = true,
@@ -185,6 +190,7 @@ return {
   ["/api/gigs/{gig_id}/images"] = { allow = "POST, OPTIONS" },
   ["/api/orders"] = { allow = "POST, GET, HEAD, OPTIONS" },
   ["/api/orders/{order_id}"] = { allow = "GET, HEAD, OPTIONS" },
+  ["/api/orders/{order_id}/events"] = { allow = "GET, HEAD, OPTIONS" },
   ["/api/orders/{order_id}/accept"] = { allow = "POST, OPTIONS" },
   ["/api/orders/{order_id}/decline"] = { allow = "POST, OPTIONS" },
   ["/api/orders/{order_id}/cancel"] = { allow = "POST, OPTIONS" },

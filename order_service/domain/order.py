@@ -52,7 +52,8 @@ class Order:
 
     `price` is in major units of `currency` (ISO 4217). Times are aware, in UTC. `version` is 1 when placed and grows by
     one with every change, so it is also the number of the change's row in the history. `first_delivered_at` is None
-    until the work is first handed over, and keeps its value when a revision sends the order back.
+    until the work is first handed over, and keeps its value when a revision sends the order back;
+    `last_delivered_at` is when it was handed over most recently.
     """
 
     id: UUID
@@ -72,6 +73,7 @@ class Order:
     payment_method: str
     due_at: datetime
     first_delivered_at: datetime | None
+    last_delivered_at: datetime | None
     created_at: datetime
     updated_at: datetime
 
@@ -146,6 +148,7 @@ def place(order_id: UUID, offer: Offer, wish: Wish, *, currency: str, now: datet
         payment_method=wish.payment_method,
         due_at=now + timedelta(days=offer.delivery_days),
         first_delivered_at=None,
+        last_delivered_at=None,
         created_at=now,
         updated_at=now,
     )

@@ -3,69 +3,96 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import product
+from typing import NamedTuple
 
 import pytest
 
-from order_service.domain.lifecycle import TRANSITIONS, Action, When, move, open_actions
+from order_service.domain.lifecycle import TIMED, TRANSITIONS, Action, When, move, open_actions
 from order_service.domain.order import Order, Party, Status
 from servicekit.errors import Conflict, Forbidden, MarketplaceError, NotFound
-from tests.support.orders import BUYER, NOON, SELLER, STRANGER, an_order
+from tests.support.orders import BUYER, NOON, PATIENCE, SELLER, STRANGER, an_order
 
-# The rows of the contract, without those about payments, disputes and passing time: (from, action, by, to, only when).
+# The rows of the contract, without those about payments and disputes: (from, action, by): (to, only when).
 CONTRACT = {
     ("PENDING", "accept", "seller"): ("IN_PROGRESS", "always"),
     ("PENDING", "decline", "seller"): ("CANCELLED", "always"),
     ("PENDING", "cancel", "buyer"): ("CANCELLED", "always"),
+    ("PENDING", "expire", "system"): ("CANCELLED", "once its time has passed"),
     ("IN_PROGRESS", "deliver", "seller"): ("DELIVERED", "always"),
     ("IN_PROGRESS", "cancel", "seller"): ("CANCELLED", "always"),
     ("IN_PROGRESS", "cancel", "buyer"): ("CANCELLED", "once overdue and before the first delivery"),
     ("DELIVERED", "revise", "buyer"): ("IN_PROGRESS", "while revisions are left"),
     ("DELIVERED", "complete", "buyer"): ("COMPLETED", "always"),
+    ("DELIVERED", "auto_complete", "system"): ("COMPLETED", "once its time has passed"),
 }
-ACTIONS = ("accept", "decline", "cancel", "deliver", "revise", "complete")
-CALLERS = ({"buyer"}, {"seller"}, {"admin"}, {"buyer", "admin"}, {"seller", "admin"})
+# How long an order has been there, or its work, when its time has passed.
+HOURS = {"PENDING": 48, "DELIVERED": 72}
+ACTIONS = ("accept", "decline", "cancel", "deliver", "revise", "complete", "expire", "auto_complete")
+OF_THE_SYSTEM = ("expire", "auto_complete")
+CALLERS = ({"buyer"}, {"seller"}, {"admin"}, {"buyer", "admin"}, {"seller", "admin"}, {"system"})
+SYSTEM = frozenset({Party.SYSTEM})
+MOMENT = timedelta(microseconds=1)
 
 
 def _named(parties: set[str]) -> str:
     return "+".join(sorted(parties))
 
 
-SITUATIONS = list(product(Status, (False, True), (0, 1, 2), (False, True)))
+class Situation(NamedTuple):
+    """All that the contract's conditions look at, at noon."""
+
+    status: Status
+    overdue: bool
+    revisions: int
+    delivered_before: bool
+    time_has_passed: bool
+
+    def order(self) -> Order:
+        """An order in this situation."""
+        hours = timedelta(hours=HOURS.get(self.status, 1000))
+        since = NOON - hours if self.time_has_passed else NOON - hours + MOMENT
+        delivered = self.status is Status.DELIVERED or self.delivered_before
+        return an_order(
+            status=self.status,
+            due_at=NOON - MOMENT if self.overdue else NOON,
+            revisions_left=self.revisions,
+            created_at=since,
+            first_delivered_at=since - timedelta(days=30) if self.delivered_before else None,
+            last_delivered_at=since if delivered else None,
+        )
 
 
-def expected(order: Order, action: str, parties: set[str], *, overdue: bool) -> str:
+SITUATIONS = [Situation(*facts) for facts in product(Status, (False, True), (0, 1, 2), (False, True), (False, True))]
+
+
+def expected(situation: Situation, action: str, parties: set[str]) -> str:
     """What the contract says becomes of it: the new state, `FORBIDDEN` or `INVALID_TRANSITION`."""
-    if parties == {"admin"}:
+    if parties == {"admin"} or (parties == {"system"} and action not in OF_THE_SYSTEM):
         return "FORBIDDEN"
-    allowed = {by: row for (state, does, by), row in CONTRACT.items() if (state, does) == (order.status, action)}
+    allowed = {by: row for (state, does, by), row in CONTRACT.items() if (state, does) == (situation.status, action)}
     if allowed and not parties & set(allowed):
         return "FORBIDDEN"
+    its_the_systems_turn = situation.status in HOURS and situation.time_has_passed
     for by in parties & set(allowed):
         to, when = allowed[by]
-        if when == "always":
-            return to
-        if when == "while revisions are left" and order.revisions_left:
-            return to
-        if when == "once overdue and before the first delivery" and overdue and not order.first_delivered_at:
+        holds = {
+            "always": True,
+            "while revisions are left": situation.revisions > 0,
+            "once overdue and before the first delivery": situation.overdue and not situation.delivered_before,
+            "once its time has passed": its_the_systems_turn,
+        }
+        if holds[when] and (by == "system" or not its_the_systems_turn):
             return to
     return "INVALID_TRANSITION"
 
 
-def outcome(order: Order, action: Action, parties: frozenset[Party], *, overdue: bool) -> str:
+def outcome(order: Order, action: Action, parties: frozenset[Party]) -> str:
     try:
-        return str(move(order, action, parties, now=_moment(order, overdue=overdue)).order.status)
+        return str(move(order, action, parties, now=NOON, patience=PATIENCE).order.status)
     except MarketplaceError as refused:
         return refused.code
-
-
-def _moment(order: Order, *, overdue: bool) -> datetime:
-    return order.due_at + timedelta(microseconds=1) if overdue else order.due_at
-
-
-def _order(status: Status, *, revisions: int, delivered: bool) -> Order:
-    return an_order(status=status, revisions_left=revisions, first_delivered_at=NOON if delivered else None)
 
 
 @pytest.mark.parametrize("parties", CALLERS, ids=_named)
@@ -74,24 +101,21 @@ def test_every_action_by_every_party_in_every_situation_does_what_the_contract_s
     action: str, parties: set[str]
 ) -> None:
     who = frozenset(Party(party) for party in parties)
-    for status, overdue, revisions, delivered in SITUATIONS:
-        order = _order(status, revisions=revisions, delivered=delivered)
+    for situation in SITUATIONS:
+        became = outcome(situation.order(), Action(action), who)
 
-        became = outcome(order, Action(action), who, overdue=overdue)
-
-        situation = (status, overdue, revisions, delivered)
-        assert became == expected(order, action, parties, overdue=overdue), situation
+        assert became == expected(situation, action, parties), situation
 
 
 @pytest.mark.parametrize("parties", CALLERS, ids=_named)
 def test_the_actions_that_are_open_are_exactly_those_that_succeed(parties: set[str]) -> None:
     who = frozenset(Party(party) for party in parties)
-    for status, overdue, revisions, delivered in SITUATIONS:
-        order = _order(status, revisions=revisions, delivered=delivered)
+    for situation in SITUATIONS:
+        order = situation.order()
 
-        succeed = {action for action in Action if outcome(order, action, who, overdue=overdue) in set(Status)}
+        succeed = {action for action in Action if outcome(order, action, who) in set(Status)}
 
-        assert set(open_actions(order, who, _moment(order, overdue=overdue))) == succeed
+        assert set(open_actions(order, who, NOON, PATIENCE)) == succeed
 
 
 def test_the_table_names_each_case_once_and_never_leads_back_from_an_end() -> None:
@@ -101,6 +125,51 @@ def test_the_table_names_each_case_once_and_never_leads_back_from_an_end() -> No
     assert not {Status.COMPLETED, Status.CANCELLED} & {row.came_from for row in TRANSITIONS}
     assert {row.action for row in TRANSITIONS} == set(Action)
     assert {row.when for row in TRANSITIONS} == set(When)
+
+
+def test_what_time_does_are_exactly_the_systems_rows() -> None:
+    assert [row for row in TRANSITIONS if row.by is Party.SYSTEM] == list(TIMED)
+    assert {str(row.action) for row in TIMED} == set(OF_THE_SYSTEM)
+
+
+def test_an_order_waits_for_the_seller_from_its_placing_on() -> None:
+    order = an_order()
+    end = order.created_at + timedelta(hours=48)
+
+    assert open_actions(order, frozenset({Party.SELLER}), end - MOMENT, PATIENCE) == [Action.ACCEPT, Action.DECLINE]
+    assert open_actions(order, SYSTEM, end - MOMENT, PATIENCE) == []
+    assert open_actions(order, frozenset({Party.SELLER, Party.BUYER}), end, PATIENCE) == []
+    assert open_actions(order, SYSTEM, end, PATIENCE) == [Action.EXPIRE]
+
+
+def test_an_order_waits_for_the_buyer_from_its_last_delivery_on() -> None:
+    order = an_order(status=Status.IN_PROGRESS)
+    steps = ((Action.DELIVER, Party.SELLER), (Action.REVISE, Party.BUYER), (Action.DELIVER, Party.SELLER))
+    for hours, (action, party) in enumerate(steps):
+        now = NOON + timedelta(hours=50 * hours)
+        order = move(order, action, frozenset({party}), now=now, patience=PATIENCE).order
+    end = NOON + timedelta(hours=100 + 72)
+
+    assert open_actions(order, SYSTEM, end - MOMENT, PATIENCE) == []
+    assert open_actions(order, frozenset({Party.BUYER}), end - MOMENT, PATIENCE) == [Action.REVISE, Action.COMPLETE]
+    completed = move(order, Action.AUTO_COMPLETE, SYSTEM, now=end, patience=PATIENCE)
+    assert (completed.order.status, completed.event.by) == (Status.COMPLETED, Party.SYSTEM)
+    assert open_actions(order, frozenset({Party.BUYER}), end, PATIENCE) == []
+
+
+def test_who_comes_too_late_is_told_so_and_the_wrong_person_that_it_is_not_theirs() -> None:
+    order = an_order()
+    late = NOON + timedelta(days=3)
+
+    with pytest.raises(Conflict) as refusal:
+        move(order, Action.ACCEPT, frozenset({Party.SELLER}), now=late, patience=PATIENCE)
+    with pytest.raises(Forbidden):
+        move(order, Action.ACCEPT, frozenset({Party.BUYER}), now=late, patience=PATIENCE)
+
+    assert refusal.value.code == "INVALID_TRANSITION"
+    assert refusal.value.message == (
+        "You can't accept this order now, it is PENDING and its time is over; there is nothing you can do now"
+    )
 
 
 def test_a_stranger_is_told_that_there_is_no_such_order() -> None:
@@ -120,7 +189,7 @@ def test_a_refusal_names_the_state_and_what_is_open_now() -> None:
     order = an_order(status=Status.DELIVERED)
 
     with pytest.raises(Conflict) as refusal:
-        move(order, Action.CANCEL, frozenset({Party.BUYER}), now=NOON)
+        move(order, Action.CANCEL, frozenset({Party.BUYER}), now=NOON, patience=PATIENCE)
 
     assert refusal.value.code == "INVALID_TRANSITION"
     assert refusal.value.message == (
@@ -130,19 +199,19 @@ def test_a_refusal_names_the_state_and_what_is_open_now() -> None:
 
 def test_a_refusal_says_when_nothing_is_open() -> None:
     with pytest.raises(Conflict, match="it is COMPLETED; there is nothing you can do now"):
-        move(an_order(status=Status.COMPLETED), Action.COMPLETE, frozenset({Party.BUYER}), now=NOON)
+        move(an_order(status=Status.COMPLETED), Action.COMPLETE, frozenset({Party.BUYER}), now=NOON, patience=PATIENCE)
 
 
 def test_the_wrong_person_is_told_so() -> None:
     with pytest.raises(Forbidden, match="You don't have permission to accept this order"):
-        move(an_order(), Action.ACCEPT, frozenset({Party.BUYER}), now=NOON)
+        move(an_order(), Action.ACCEPT, frozenset({Party.BUYER}), now=NOON, patience=PATIENCE)
 
 
 def test_a_move_changes_state_version_and_time_and_nothing_else() -> None:
     order = an_order()
     later = NOON + timedelta(hours=1)
 
-    moved = move(order, Action.ACCEPT, frozenset({Party.SELLER}), now=later).order
+    moved = move(order, Action.ACCEPT, frozenset({Party.SELLER}), now=later, patience=PATIENCE).order
 
     assert moved == replace(order, status=Status.IN_PROGRESS, version=2, updated_at=later)
 
@@ -150,14 +219,16 @@ def test_a_move_changes_state_version_and_time_and_nothing_else() -> None:
 def test_the_history_says_who_did_what_when_and_where_it_led() -> None:
     later = NOON + timedelta(hours=1)
 
-    event = move(an_order(), Action.DECLINE, frozenset({Party.SELLER}), now=later, message="Too busy").event
+    event = move(
+        an_order(), Action.DECLINE, frozenset({Party.SELLER}), now=later, patience=PATIENCE, message="Too busy"
+    ).event
 
     assert (event.at, event.by, event.action) == (later, "seller", "decline")
     assert (event.came_from, event.to, event.message) == ("PENDING", "CANCELLED", "Too busy")
 
 
 def test_an_admin_who_is_the_buyer_acts_as_the_buyer() -> None:
-    event = move(an_order(), Action.CANCEL, frozenset({Party.BUYER, Party.ADMIN}), now=NOON).event
+    event = move(an_order(), Action.CANCEL, frozenset({Party.BUYER, Party.ADMIN}), now=NOON, patience=PATIENCE).event
 
     assert event.by is Party.BUYER
 
@@ -166,7 +237,7 @@ def test_a_revision_is_used_up_and_the_work_is_due_again_in_the_packages_deliver
     order = an_order(status=Status.DELIVERED, revisions_left=2, delivery_days=3, first_delivered_at=NOON)
     later = NOON + timedelta(days=30)
 
-    revised = move(order, Action.REVISE, frozenset({Party.BUYER}), now=later, message="Bluer").order
+    revised = move(order, Action.REVISE, frozenset({Party.BUYER}), now=later, patience=PATIENCE, message="Bluer").order
 
     assert revised.revisions_left == 1
     assert revised.due_at == later + timedelta(days=3)
@@ -177,23 +248,25 @@ def test_a_buyer_may_cancel_an_order_in_progress_only_when_it_is_overdue() -> No
     order = an_order(status=Status.IN_PROGRESS)
     buyer = frozenset({Party.BUYER})
 
-    assert open_actions(order, buyer, order.due_at) == []
-    assert open_actions(order, buyer, order.due_at + timedelta(microseconds=1)) == [Action.CANCEL]
+    assert open_actions(order, buyer, order.due_at, PATIENCE) == []
+    assert open_actions(order, buyer, order.due_at + timedelta(microseconds=1), PATIENCE) == [Action.CANCEL]
 
 
 def test_a_buyer_may_not_cancel_what_was_delivered_once_however_overdue_its_revision_is() -> None:
     now = NOON
     order = an_order(status=Status.IN_PROGRESS, revisions_left=1)
     for action, party in ((Action.DELIVER, Party.SELLER), (Action.REVISE, Party.BUYER)):
-        order = move(order, action, frozenset({party}), now=now).order
+        order = move(order, action, frozenset({party}), now=now, patience=PATIENCE).order
     much_later = order.due_at + timedelta(days=100)
 
-    assert open_actions(order, frozenset({Party.BUYER}), much_later) == []
+    assert open_actions(order, frozenset({Party.BUYER}), much_later, PATIENCE) == []
 
 
 def test_only_the_first_delivery_is_remembered_as_the_first() -> None:
     order = an_order(status=Status.IN_PROGRESS, first_delivered_at=NOON)
 
-    again = move(order, Action.DELIVER, frozenset({Party.SELLER}), now=NOON + timedelta(days=2)).order
+    again = move(
+        order, Action.DELIVER, frozenset({Party.SELLER}), now=NOON + timedelta(days=2), patience=PATIENCE
+    ).order
 
     assert again.first_delivered_at == NOON

@@ -12,14 +12,16 @@ from order_service.domain.lifecycle import TRANSITIONS, Action, move, open_actio
 from order_service.domain.order import Event, Order, Party, Status, place
 from servicekit.errors import Conflict, Forbidden
 from servicekit.ids import new_id
-from tests.support.orders import NOON, a_wish, an_offer
+from tests.support.orders import NOON, PATIENCE, a_wish, an_offer
 
-PARTIES = st.sampled_from((Party.BUYER, Party.SELLER, Party.ADMIN))
+PARTIES = st.sampled_from(Party)
+# Mostly as soon as people act, so that not every order ends by waiting.
+HOURS = st.integers(0, 20) | st.integers(0, 24 * 400)
 ENDS = {Status.COMPLETED, Status.CANCELLED}
 
 
 class Life(RuleBasedStateMachine):
-    """One order, and people who try anything at any time."""
+    """One order, and people and a system that try anything at any time."""
 
     order: Order
     history: list[Event]
@@ -32,15 +34,15 @@ class Life(RuleBasedStateMachine):
         self.placed = self.order = change.order
         self.history = [change.event]
 
-    @rule(hours=st.integers(0, 24 * 400))
+    @rule(hours=HOURS)
     def time_passes(self, hours: int) -> None:
         self.now += timedelta(hours=hours)
 
     @rule(action=st.sampled_from(Action), party=PARTIES)
     def somebody_tries(self, action: Action, party: Party) -> None:
-        was_open = action in open_actions(self.order, frozenset({party}), self.now)
+        was_open = action in open_actions(self.order, frozenset({party}), self.now, PATIENCE)
         try:
-            change = move(self.order, action, frozenset({party}), now=self.now)
+            change = move(self.order, action, frozenset({party}), now=self.now, patience=PATIENCE)
         except (Conflict, Forbidden):
             assert not was_open
             return
@@ -63,7 +65,9 @@ class Life(RuleBasedStateMachine):
     def the_order_agrees_with_its_history(self) -> None:
         actions = [event.action for event in self.history]
         assert self.order.revisions_left == self.placed.revisions_left - actions.count("revise") >= 0
-        assert (self.order.first_delivered_at is not None) == ("deliver" in actions)
+        deliveries = [event.at for event in self.history if event.action == "deliver"]
+        assert self.order.first_delivered_at == next(iter(deliveries), None)
+        assert self.order.last_delivered_at == next(reversed(deliveries), None)
         assert self.order.updated_at == self.history[-1].at
 
     @invariant()
@@ -73,8 +77,21 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def only_an_end_leaves_nothing_to_do(self) -> None:
-        sides = frozenset({Party.BUYER, Party.SELLER})
-        assert bool(open_actions(self.order, sides, self.now)) == (self.order.status not in ENDS)
+        all_open = open_actions(self.order, frozenset(Party), self.now, PATIENCE)
+        assert bool(all_open) == (self.order.status not in ENDS)
+
+    @invariant()
+    def it_is_the_turn_of_people_or_of_the_system_and_never_of_both(self) -> None:
+        people = open_actions(self.order, frozenset({Party.BUYER, Party.SELLER}), self.now, PATIENCE)
+        assert not (people and open_actions(self.order, frozenset({Party.SYSTEM}), self.now, PATIENCE))
+
+    @invariant()
+    def nobody_acted_on_what_had_waited_too_long(self) -> None:
+        for before, event in zip(self.history, self.history[1:], strict=False):
+            waited = event.at - before.at
+            if before.to in (Status.PENDING, Status.DELIVERED):
+                patience = PATIENCE.answer if before.to is Status.PENDING else PATIENCE.approval
+                assert (event.by is Party.SYSTEM) == (waited >= patience)
 
 
 TestLife = Life.TestCase

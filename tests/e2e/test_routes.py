@@ -105,6 +105,10 @@ def get_order(market: Market) -> httpx.Response:
     return market.buyer.get(f"/api/orders/{market.order(market.gig())}")
 
 
+def list_order_events(market: Market) -> httpx.Response:
+    return market.buyer.get(f"/api/orders/{market.order(market.gig())}/events")
+
+
 def list_orders(market: Market) -> httpx.Response:
     return market.buyer.get("/api/orders", params={"role": "buyer"})
 
@@ -161,6 +165,7 @@ CALLS: dict[str, Call] = {
     "ListCategories": list_categories,
     "PlaceOrder": place_order,
     "GetOrder": get_order,
+    "ListOrderEvents": list_order_events,
     "ListOrders": list_orders,
     "AcceptOrder": accept_order,
     "DeclineOrder": decline_order,

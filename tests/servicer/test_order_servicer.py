@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
@@ -15,10 +16,12 @@ from order_service.domain.payment import Provider
 from order_service.gigs import Gigs
 from order_service.servicer import OrderServicer
 from order_service.store import Store
+from order_service.timekeeper import Timekeeper
 from servicekit.clock import Clock
 from servicekit.database import Database
 from servicekit.ids import new_id
 from tests.support.identity import service_token, token, user_id
+from tests.support.orders import PATIENCE
 from tests.support.rpc import Answer, Rpc
 from tests.support.standins import GigStandIn, service_tokens, serving
 
@@ -39,7 +42,10 @@ class World:
         self.gigs = gigs
         self.clock = Clock(database)
         gateway = Gigs(address, service_tokens("order"))
-        self.rpc = Rpc(OrderServicer(Store(database), gateway, payments=payments, currency="USD"), SERVICE)
+        store = Store(database)
+        servicer = OrderServicer(store, gateway, payments=payments, currency="USD", patience=PATIENCE)
+        self.rpc = Rpc(servicer, SERVICE)
+        self.timekeeper = Timekeeper(store, database, PATIENCE)
 
     def offers(self, package_id: str = PACKAGE, **changed: Any) -> None:
         """GigService offers the seed's basic website, changed like this."""
@@ -81,6 +87,9 @@ class World:
 
     def actions(self, order_id: str, sent_token: str) -> list[str]:
         return list(self.get(order_id, sent_token).response.order.actions)
+
+    def events(self, order_id: str, sent_token: str | None) -> Answer:
+        return self.rpc.call("ListOrderEvents", order_pb2.ListOrderEventsRequest(order_id=order_id), sent_token)
 
     def page(self, sent_token: str, **filters: Any) -> Answer:
         return self.rpc.call("ListOrders", order_pb2.ListOrdersRequest(**filters), sent_token)
@@ -216,6 +225,8 @@ def test_others_learn_nothing_of_an_order_whatever_they_try(world: World) -> Non
 
     assert world.get(order_id, STRANGER).body == world.get(unknown, BUYER).body == not_found
     assert world.get("nonsense", BUYER).body == not_found
+    assert world.events(order_id, STRANGER).body == world.events(unknown, BUYER).body == not_found
+    assert world.events("nonsense", BUYER).body == not_found
     for action in ("accept", "decline", "cancel", "deliver", "revise", "complete"):
         assert world.act(action, order_id, STRANGER, "Hello").body == not_found
         assert world.act(action, unknown, BUYER, "Hello").body == not_found
@@ -223,6 +234,7 @@ def test_others_learn_nothing_of_an_order_whatever_they_try(world: World) -> Non
 
 def test_nobody_sees_an_order_without_a_token(world: World) -> None:
     assert world.get(world.placed(), None).error == "UNAUTHORIZED"
+    assert world.events(world.placed(), None).error == "UNAUTHORIZED"
 
 
 def test_an_orders_life_and_what_each_side_can_do_in_it(world: World) -> None:
@@ -297,7 +309,7 @@ def test_without_revisions_left_there_is_no_revising(world: World) -> None:
 
 def test_a_revision_is_due_in_the_packages_delivery_days(world: World) -> None:
     order_id = world.delivered()
-    world.clock.travel(timedelta(days=40))
+    world.clock.travel(timedelta(days=2))
 
     revised = world.act("revise", order_id, BUYER, "Bluer, please").response.order
 
@@ -313,6 +325,70 @@ def test_a_buyer_may_cancel_an_order_in_progress_only_when_it_is_overdue(world: 
 
     assert world.actions(order_id, BUYER) == ["cancel"]
     assert world.act("cancel", order_id, BUYER).response.order.status == order_pb2.Order.CANCELLED
+
+
+def told(answer: Answer) -> list[dict[str, Any]]:
+    """The history as JSON has it, without the times."""
+    found = MessageToDict(answer.response, always_print_fields_with_no_presence=True)["events"]
+    return [{key: value for key, value in event.items() if key != "at"} for event in found]
+
+
+@pytest.mark.parametrize("whose", ["buyer", "seller", "admin"])
+def test_the_history_of_an_order_is_seen_by_its_sides_and_admins_oldest_first(world: World, whose: str) -> None:
+    order_id = world.placed()
+    world.act("accept", order_id, SELLER, "On it")
+    world.act("deliver", order_id, SELLER)
+
+    answer = world.events(order_id, WHOSE[whose])
+
+    assert told(answer) == [
+        {"by": "buyer", "action": "place", "to": "PENDING", "message": ""},
+        {"by": "seller", "action": "accept", "from": "PENDING", "to": "IN_PROGRESS", "message": "On it"},
+        {"by": "seller", "action": "deliver", "from": "IN_PROGRESS", "to": "DELIVERED", "message": ""},
+    ]
+    order = world.get(order_id, BUYER).response.order
+    times = [event.at.seconds for event in answer.response.events]
+    assert times == sorted(times)
+    assert (times[0], times[-1]) == (order.created_at.seconds, order.updated_at.seconds)
+
+
+def test_the_system_is_told_apart_in_the_history(world: World) -> None:
+    order_id = world.placed()
+    world.clock.travel(PATIENCE.answer)
+
+    world.timekeeper.move_due()
+
+    expired = {"by": "system", "action": "expire", "from": "PENDING", "to": "CANCELLED", "message": ""}
+    assert told(world.events(order_id, BUYER))[1:] == [expired]
+
+
+def test_what_nobody_answered_in_time_is_closed_to_all_before_the_system_gets_to_it(world: World) -> None:
+    order_id = world.placed()
+    world.clock.travel(PATIENCE.answer)
+
+    for action, side in (("accept", SELLER), ("decline", SELLER), ("cancel", BUYER)):
+        answer = world.act(action, order_id, side)
+        assert (answer.http_status, answer.error) == (409, "INVALID_TRANSITION")
+        assert "its time is over; there is nothing you can do now" in answer.body["error"]
+    assert world.actions(order_id, BUYER) == world.actions(order_id, SELLER) == []
+    assert world.act("accept", order_id, BUYER).error == "FORBIDDEN"
+
+    world.timekeeper.move_due()
+
+    assert world.get(order_id, BUYER).response.order.status == order_pb2.Order.CANCELLED
+
+
+def test_what_nobody_objected_to_in_time_is_closed_to_all_before_the_system_gets_to_it(world: World) -> None:
+    order_id = world.delivered()
+    world.clock.travel(PATIENCE.approval)
+
+    assert world.act("revise", order_id, BUYER, "Bluer").error == "INVALID_TRANSITION"
+    assert world.act("complete", order_id, BUYER).error == "INVALID_TRANSITION"
+    assert world.actions(order_id, BUYER) == []
+
+    world.timekeeper.move_due()
+
+    assert world.get(order_id, BUYER).response.order.status == order_pb2.Order.COMPLETED
 
 
 def test_a_list_shows_ones_orders_newest_first(world: World) -> None:

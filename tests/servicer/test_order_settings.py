@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from order_service.domain.lifecycle import Patience
 from order_service.domain.payment import Provider
 from order_service.settings import Settings
 from servicekit.settings import load
+from tests.support.orders import PATIENCE
 
 GOOD = {
     "LISTEN": "127.0.0.1:1",
@@ -26,7 +30,8 @@ GOOD = {
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name, value in GOOD.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("CURRENCY", raising=False)
+    for name in ("CURRENCY", "ORDER_EXPIRE_HOURS", "ORDER_AUTO_COMPLETE_HOURS"):
+        monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
 
@@ -77,3 +82,28 @@ def test_a_currency_with_other_than_two_decimals_is_refused(
     environment.setenv("CURRENCY", value)
 
     assert refusal(capsys).startswith("CURRENCY: ")
+
+
+def test_orders_wait_as_long_as_the_contract_says_unless_set(environment: pytest.MonkeyPatch) -> None:
+    assert load(Settings).patience == PATIENCE
+    environment.setenv("ORDER_EXPIRE_HOURS", "24")
+    environment.setenv("ORDER_AUTO_COMPLETE_HOURS", "240")
+    assert load(Settings).patience == Patience(answer=timedelta(days=1), approval=timedelta(days=10))
+
+
+@pytest.mark.parametrize("name", ["ORDER_EXPIRE_HOURS", "ORDER_AUTO_COMPLETE_HOURS"])
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "9000"])
+def test_a_wait_that_makes_no_sense_is_refused(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    environment.setenv(name, value)
+
+    assert refusal(capsys).startswith(f"{name}: ")
+
+
+def test_no_order_waits_longer_for_an_answer_than_a_card_stays_authorised(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.setenv("ORDER_EXPIRE_HOURS", "145")
+
+    assert refusal(capsys).startswith("ORDER_EXPIRE_HOURS: ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -15,14 +15,14 @@ import pytest
 
 from order_service.domain.lifecycle import Action, move
 from order_service.domain.listing import Scope
-from order_service.domain.order import Order, Party, Status, place
+from order_service.domain.order import Change, Event, Order, Party, Status, place
 from order_service.store import PAGES, START, PageKey, Store
 from servicekit.clock import Clock
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import Conflict, NotFound
 from servicekit.ids import new_id
 from tests.support.at_once import at_once, closing
-from tests.support.orders import BUYER, SELLER, STRANGER, a_wish, an_offer
+from tests.support.orders import BUYER, PATIENCE, SELLER, STRANGER, a_wish, an_offer
 
 HISTORY = Statement("SELECT * FROM order_events WHERE order_id = $1 ORDER BY version")
 EVERYTHING = list(Status)
@@ -45,7 +45,19 @@ def placed(store: Store, buyer: UUID = BUYER, **offer: Any) -> Order:
 
 
 def act(store: Store, order: Order, action: Action, party: Party, message: str = "") -> Order:
-    return store.change(order.id, lambda found, now: move(found, action, frozenset({party}), now=now, message=message))
+    return store.change(
+        order.id,
+        lambda found, now: move(found, action, frozenset({party}), now=now, patience=PATIENCE, message=message),
+    )
+
+
+def wait_for_a_lock(database: Database) -> None:
+    """Waits until somebody waits for a lock here."""
+    waiting = Statement("""
+        SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+    """)
+    while not database.fetch_all(waiting):
+        pass
 
 
 def history(database: Database, order: Order) -> list[Row]:
@@ -99,6 +111,38 @@ def test_every_change_is_stored_with_its_row_of_the_history(store: Store, order_
         ("seller", "deliver", "IN_PROGRESS", "DELIVERED", "Here"),
         ("buyer", "revise", "DELIVERED", "IN_PROGRESS", "Bluer"),
     ]
+
+
+def test_the_history_is_told_oldest_first(store: Store) -> None:
+    order = placed(store)
+    accepted = act(store, order, Action.ACCEPT, Party.SELLER, "On it")
+
+    assert store.history(order.id) == [
+        Event(order.created_at, Party.BUYER, "place", None, Status.PENDING, ""),
+        Event(accepted.updated_at, Party.SELLER, "accept", Status.PENDING, Status.IN_PROGRESS, "On it"),
+    ]
+    assert store.history(new_id()) == []
+
+
+def test_time_is_read_once_the_order_is_ones_own(store: Store, order_database: Database) -> None:
+    order = placed(store)
+    inside, go_on = threading.Event(), threading.Event()
+
+    def holding(found: Order, now: datetime) -> Change:
+        inside.set()
+        assert go_on.wait(5)
+        return move(found, Action.ACCEPT, frozenset({Party.SELLER}), now=now, patience=PATIENCE)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(closing(order_database, lambda: store.change(order.id, holding)))
+        assert inside.wait(5)
+        second = pool.submit(closing(order_database, lambda: act(store, order, Action.DELIVER, Party.SELLER)))
+        wait_for_a_lock(order_database)
+        let_go = Clock(order_database).now()
+        go_on.set()
+        first.result(5)
+
+        assert second.result(5).updated_at > let_go
 
 
 def test_a_refused_change_leaves_nothing_behind(store: Store, order_database: Database) -> None:
@@ -169,11 +213,11 @@ def test_a_second_action_decides_upon_what_the_first_has_left(store: Store, orde
     def slowly(found: Order, now: Any) -> Any:
         inside.set()
         assert go_on.wait(5)
-        return move(found, Action.ACCEPT, frozenset({Party.SELLER}), now=now)
+        return move(found, Action.ACCEPT, frozenset({Party.SELLER}), now=now, patience=PATIENCE)
 
     def watching(found: Order, now: Any) -> Any:
         seen.append(found.status)
-        return move(found, Action.DELIVER, frozenset({Party.SELLER}), now=now)
+        return move(found, Action.DELIVER, frozenset({Party.SELLER}), now=now, patience=PATIENCE)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(closing(order_database, lambda: store.change(order.id, slowly)))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from order_service.domain.lifecycle import Patience
 from order_service.domain.order import Offer, Order, Wish, place
 from servicekit.ids import new_id
 
@@ -15,6 +16,8 @@ BUYER = UUID("018f0000-0000-7000-8000-00000000000b")
 SELLER = UUID("018f0000-0000-7000-8000-00000000000c")
 STRANGER = UUID("018f0000-0000-7000-8000-00000000000d")
 NOON = datetime(2023, 8, 20, 12, tzinfo=UTC)
+# As the public contract has it.
+PATIENCE = Patience(answer=timedelta(hours=48), approval=timedelta(hours=72))
 
 
 def an_offer(**changes: Any) -> Offer:

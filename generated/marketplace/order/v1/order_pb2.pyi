@@ -41,14 +41,14 @@ class Order(_message.Message):
         DELIVERED: Order._Status.ValueType  # 3
         """Handed over; the buyer has not answered yet."""
         COMPLETED: Order._Status.ValueType  # 4
-        """Taken by the buyer: the end."""
+        """Taken by the buyer, or not objected to in time: the end."""
         CANCELLED: Order._Status.ValueType  # 5
-        """Called off: the end."""
+        """Called off, or not answered in time: the end."""
         DISPUTED: Order._Status.ValueType  # 6
         """The buyer objects, an admin decides."""
 
     class Status(_Status, metaclass=_StatusEnumTypeWrapper):
-        """Where an order stands. The transition table says who may move it where."""
+        """Where an order stands. `docs/order-lifecycle.md` shows who may move it where."""
 
     STATUS_UNSPECIFIED: Order.Status.ValueType  # 0
     """Never stored; in a request: not given."""
@@ -59,9 +59,9 @@ class Order(_message.Message):
     DELIVERED: Order.Status.ValueType  # 3
     """Handed over; the buyer has not answered yet."""
     COMPLETED: Order.Status.ValueType  # 4
-    """Taken by the buyer: the end."""
+    """Taken by the buyer, or not objected to in time: the end."""
     CANCELLED: Order.Status.ValueType  # 5
-    """Called off: the end."""
+    """Called off, or not answered in time: the end."""
     DISPUTED: Order.Status.ValueType  # 6
     """The buyer objects, an admin decides."""
 
@@ -148,6 +148,49 @@ class Order(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Order: _TypeAlias = Order  # noqa: Y015
+
+@_typing.final
+class OrderEvent(_message.Message):
+    """What was done to an order: one row of its history."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    by: _builtins.str
+    """By whom: `buyer`, `seller`, `admin`, or `system` for what passing time does."""
+    action: _builtins.str
+    """What: `place`, the name of an action, or by the system `expire` or `auto_complete`."""
+    to: Global___Order.Status.ValueType
+    """Where it led."""
+    message: _builtins.str
+    """What they said; always there, and empty when they said nothing."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        by: _builtins.str = ...,
+        action: _builtins.str = ...,
+        to: Global___Order.Status.ValueType = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_from", b"_from", "at", b"at", "from", b"from"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_from", b"_from", "action", b"action", "at", b"at", "by", b"by", "from", b"from", "message", b"message", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__from: _TypeAlias = _typing.Literal["from"]  # noqa: Y015
+    _WhichOneofArgType__from: _TypeAlias = _typing.Literal["_from", b"_from"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__from) -> _WhichOneofReturnType__from | None: ...
+
+Global___OrderEvent: _TypeAlias = OrderEvent  # noqa: Y015
 
 @_typing.final
 class PlaceOrderRequest(_message.Message):
@@ -272,6 +315,52 @@ class GetOrderResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetOrderResponse: _TypeAlias = GetOrderResponse  # noqa: Y015
+
+@_typing.final
+class ListOrderEventsRequest(_message.Message):
+    """What ListOrderEvents takes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """The order's UUID."""
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOrderEventsRequest: _TypeAlias = ListOrderEventsRequest  # noqa: Y015
+
+@_typing.final
+class ListOrderEventsResponse(_message.Message):
+    """What ListOrderEvents answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderEvent]:
+        """All of it, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___OrderEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOrderEventsResponse: _TypeAlias = ListOrderEventsResponse  # noqa: Y015
 
 @_typing.final
 class ListOrdersRequest(_message.Message):

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class OrderServiceStub:
-    """Owns orders and their history. Who may move an order where is one table, in `order_service/domain/lifecycle.py`.
+    """Owns orders and their history. Who may move an order where, and what passing time does, is one table, in
+    `order_service/domain/lifecycle.py`; `docs/order-lifecycle.md` shows it.
     """
 
     def __init__(self, channel):
@@ -44,6 +45,11 @@ class OrderServiceStub:
                 '/marketplace.order.v1.OrderService/GetOrder',
                 request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetOrderRequest.SerializeToString,
                 response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetOrderResponse.FromString,
+                _registered_method=True)
+        self.ListOrderEvents = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/ListOrderEvents',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListOrderEventsRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListOrderEventsResponse.FromString,
                 _registered_method=True)
         self.ListOrders = channel.unary_unary(
                 '/marketplace.order.v1.OrderService/ListOrders',
@@ -88,7 +94,8 @@ class OrderServiceStub:
 
 
 class OrderServiceServicer:
-    """Owns orders and their history. Who may move an order where is one table, in `order_service/domain/lifecycle.py`.
+    """Owns orders and their history. Who may move an order where, and what passing time does, is one table, in
+    `order_service/domain/lifecycle.py`; `docs/order-lifecycle.md` shows it.
     """
 
     def PlaceOrder(self, request, context):
@@ -105,6 +112,13 @@ class OrderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOrderEvents(self, request, context):
+        """What happened to an order, oldest first, the placing included; for whom GetOrder is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListOrders(self, request, context):
         """One's own orders, newest first; an admin's `role=admin` lists all.
         """
@@ -113,7 +127,8 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AcceptOrder(self, request, context):
-        """The seller takes a PENDING order on: IN_PROGRESS.
+        """The seller takes a PENDING order on: IN_PROGRESS. Nobody can once it has waited too long (48 hours), whether it is
+        CANCELLED already or will be within a second or two; the same goes for all that can be done to an order that waits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -148,7 +163,7 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CompleteOrder(self, request, context):
-        """The buyer takes what was DELIVERED: COMPLETED.
+        """The buyer takes what was DELIVERED: COMPLETED. It is by itself when 72 hours have passed since the last delivery.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,6 +188,11 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     servicer.GetOrder,
                     request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetOrderRequest.FromString,
                     response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetOrderResponse.SerializeToString,
+            ),
+            'ListOrderEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOrderEvents,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListOrderEventsRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListOrderEventsResponse.SerializeToString,
             ),
             'ListOrders': grpc.unary_unary_rpc_method_handler(
                     servicer.ListOrders,
@@ -223,7 +243,8 @@ def add_OrderServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OrderService:
-    """Owns orders and their history. Who may move an order where is one table, in `order_service/domain/lifecycle.py`.
+    """Owns orders and their history. Who may move an order where, and what passing time does, is one table, in
+    `order_service/domain/lifecycle.py`; `docs/order-lifecycle.md` shows it.
     """
 
     @staticmethod
@@ -270,6 +291,33 @@ class OrderService:
             '/marketplace.order.v1.OrderService/GetOrder',
             marketplace_dot_order_dot_v1_dot_order__pb2.GetOrderRequest.SerializeToString,
             marketplace_dot_order_dot_v1_dot_order__pb2.GetOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOrderEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/ListOrderEvents',
+            marketplace_dot_order_dot_v1_dot_order__pb2.ListOrderEventsRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.ListOrderEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

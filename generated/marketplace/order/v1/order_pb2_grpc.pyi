@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OrderServiceStub:
-    """Owns orders and their history. Who may move an order where is one table, in `order_service/domain/lifecycle.py`."""
+    """Owns orders and their history. Who may move an order where, and what passing time does, is one table, in
+    `order_service/domain/lifecycle.py`; `docs/order-lifecycle.md` shows it.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -37,10 +39,14 @@ class OrderServiceStub:
     """Places an order for a package, at the terms that stand now; later edits of the gig change nothing."""
     GetOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.GetOrderRequest, _order_pb2.GetOrderResponse]
     """An order, for its buyer, its seller and admins; NOT_FOUND for all others."""
+    ListOrderEvents: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListOrderEventsRequest, _order_pb2.ListOrderEventsResponse]
+    """What happened to an order, oldest first, the placing included; for whom GetOrder is."""
     ListOrders: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListOrdersRequest, _order_pb2.ListOrdersResponse]
     """One's own orders, newest first; an admin's `role=admin` lists all."""
     AcceptOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.AcceptOrderRequest, _order_pb2.AcceptOrderResponse]
-    """The seller takes a PENDING order on: IN_PROGRESS."""
+    """The seller takes a PENDING order on: IN_PROGRESS. Nobody can once it has waited too long (48 hours), whether it is
+    CANCELLED already or will be within a second or two; the same goes for all that can be done to an order that waits.
+    """
     DeclineOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.DeclineOrderRequest, _order_pb2.DeclineOrderResponse]
     """The seller turns a PENDING order down: CANCELLED."""
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.CancelOrderResponse]
@@ -50,23 +56,29 @@ class OrderServiceStub:
     ReviseOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.ReviseOrderRequest, _order_pb2.ReviseOrderResponse]
     """The buyer asks for changes to what was DELIVERED, while revisions are left: IN_PROGRESS, due anew."""
     CompleteOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.CompleteOrderRequest, _order_pb2.CompleteOrderResponse]
-    """The buyer takes what was DELIVERED: COMPLETED."""
+    """The buyer takes what was DELIVERED: COMPLETED. It is by itself when 72 hours have passed since the last delivery."""
     DescribeOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.DescribeOrderRequest, _order_pb2.DescribeOrderResponse]
     """Whose an order is and where it stands, for ReviewService."""
 
 @_typing.type_check_only
 class OrderServiceAsyncStub(OrderServiceStub):
-    """Owns orders and their history. Who may move an order where is one table, in `order_service/domain/lifecycle.py`."""
+    """Owns orders and their history. Who may move an order where, and what passing time does, is one table, in
+    `order_service/domain/lifecycle.py`; `docs/order-lifecycle.md` shows it.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PlaceOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.PlaceOrderRequest, _order_pb2.PlaceOrderResponse]  # type: ignore[assignment]
     """Places an order for a package, at the terms that stand now; later edits of the gig change nothing."""
     GetOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.GetOrderRequest, _order_pb2.GetOrderResponse]  # type: ignore[assignment]
     """An order, for its buyer, its seller and admins; NOT_FOUND for all others."""
+    ListOrderEvents: _aio.UnaryUnaryMultiCallable[_order_pb2.ListOrderEventsRequest, _order_pb2.ListOrderEventsResponse]  # type: ignore[assignment]
+    """What happened to an order, oldest first, the placing included; for whom GetOrder is."""
     ListOrders: _aio.UnaryUnaryMultiCallable[_order_pb2.ListOrdersRequest, _order_pb2.ListOrdersResponse]  # type: ignore[assignment]
     """One's own orders, newest first; an admin's `role=admin` lists all."""
     AcceptOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.AcceptOrderRequest, _order_pb2.AcceptOrderResponse]  # type: ignore[assignment]
-    """The seller takes a PENDING order on: IN_PROGRESS."""
+    """The seller takes a PENDING order on: IN_PROGRESS. Nobody can once it has waited too long (48 hours), whether it is
+    CANCELLED already or will be within a second or two; the same goes for all that can be done to an order that waits.
+    """
     DeclineOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.DeclineOrderRequest, _order_pb2.DeclineOrderResponse]  # type: ignore[assignment]
     """The seller turns a PENDING order down: CANCELLED."""
     CancelOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.CancelOrderResponse]  # type: ignore[assignment]
@@ -76,12 +88,14 @@ class OrderServiceAsyncStub(OrderServiceStub):
     ReviseOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.ReviseOrderRequest, _order_pb2.ReviseOrderResponse]  # type: ignore[assignment]
     """The buyer asks for changes to what was DELIVERED, while revisions are left: IN_PROGRESS, due anew."""
     CompleteOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.CompleteOrderRequest, _order_pb2.CompleteOrderResponse]  # type: ignore[assignment]
-    """The buyer takes what was DELIVERED: COMPLETED."""
+    """The buyer takes what was DELIVERED: COMPLETED. It is by itself when 72 hours have passed since the last delivery."""
     DescribeOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.DescribeOrderRequest, _order_pb2.DescribeOrderResponse]  # type: ignore[assignment]
     """Whose an order is and where it stands, for ReviewService."""
 
 class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Owns orders and their history. Who may move an order where is one table, in `order_service/domain/lifecycle.py`."""
+    """Owns orders and their history. Who may move an order where, and what passing time does, is one table, in
+    `order_service/domain/lifecycle.py`; `docs/order-lifecycle.md` shows it.
+    """
 
     @_abc_1.abstractmethod
     def PlaceOrder(
@@ -100,6 +114,14 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         """An order, for its buyer, its seller and admins; NOT_FOUND for all others."""
 
     @_abc_1.abstractmethod
+    def ListOrderEvents(
+        self,
+        request: _order_pb2.ListOrderEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.ListOrderEventsResponse, _abc.Awaitable[_order_pb2.ListOrderEventsResponse]]:
+        """What happened to an order, oldest first, the placing included; for whom GetOrder is."""
+
+    @_abc_1.abstractmethod
     def ListOrders(
         self,
         request: _order_pb2.ListOrdersRequest,
@@ -113,7 +135,9 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.AcceptOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.AcceptOrderResponse, _abc.Awaitable[_order_pb2.AcceptOrderResponse]]:
-        """The seller takes a PENDING order on: IN_PROGRESS."""
+        """The seller takes a PENDING order on: IN_PROGRESS. Nobody can once it has waited too long (48 hours), whether it is
+        CANCELLED already or will be within a second or two; the same goes for all that can be done to an order that waits.
+        """
 
     @_abc_1.abstractmethod
     def DeclineOrder(
@@ -153,7 +177,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.CompleteOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.CompleteOrderResponse, _abc.Awaitable[_order_pb2.CompleteOrderResponse]]:
-        """The buyer takes what was DELIVERED: COMPLETED."""
+        """The buyer takes what was DELIVERED: COMPLETED. It is by itself when 72 hours have passed since the last delivery."""
 
     @_abc_1.abstractmethod
     def DescribeOrder(

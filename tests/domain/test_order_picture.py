@@ -1,0 +1,25 @@
+"""The page about the life of an order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from order_service.domain.lifecycle import TRANSITIONS, Effect, When
+from order_service.domain.picture import EFFECT, WHEN, page
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "order-lifecycle.md"
+
+
+def test_the_page_is_what_the_table_makes_of_it() -> None:
+    assert PAGE.read_text() == page(), "docs/order-lifecycle.md is stale: run make generate"
+
+
+def test_every_row_of_the_table_is_an_arrow_and_a_row_of_the_page() -> None:
+    for row in TRANSITIONS:
+        assert f"{row.came_from} --> {row.to}: {row.action} ({row.by})" in page()
+        assert f"| {row.came_from} | `{row.action}` | {row.by} | {row.to} |" in page()
+
+
+def test_every_condition_and_effect_has_its_words() -> None:
+    assert WHEN.keys() == set(When)
+    assert EFFECT.keys() == set(Effect)

@@ -1,0 +1,84 @@
+"""The history of an order, and what passing time does to it, through the real edge."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from deploy.local.postgres import database_url
+from servicekit.clock import Clock
+from servicekit.database import Database
+from tests.support.stack import Stack
+from tests.support.story import Market, a_name, ok
+
+
+@pytest.fixture
+def clock(stack: Stack) -> Iterator[Clock]:
+    """The orders' clock; afterwards it is as it was."""
+    database = Database(database_url(stack.layout, "orders"))
+    yield Clock(database)
+    database.execute("UPDATE app_clock SET ahead = '0'")
+    database.close()
+
+
+def events(client: Any, order: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ok(client.get(f"/api/orders/{order}/events"))["events"]
+    return found
+
+
+def test_the_history_is_for_both_sides_and_admins_alone(stack: Stack, market: Market) -> None:
+    order = market.delivered(market.gig())
+    admin, stranger = stack.client(a_name("admin"), "admin"), stack.client(a_name("stranger"), "buyer")
+
+    told = events(market.buyer, order)
+
+    assert events(market.seller, order) == events(admin, order) == told
+    assert [{**event, "at": ""} for event in told] == [
+        {"at": "", "by": "buyer", "action": "place", "to": "PENDING", "message": ""},
+        {"at": "", "by": "seller", "action": "accept", "from": "PENDING", "to": "IN_PROGRESS", "message": ""},
+        {
+            "at": "",
+            "by": "seller",
+            "action": "deliver",
+            "from": "IN_PROGRESS",
+            "to": "DELIVERED",
+            "message": "Here it is",
+        },
+    ]
+    assert stranger.get(f"/api/orders/{order}/events").status_code == 404
+    assert market.anyone.get(f"/api/orders/{order}/events").status_code == 401
+    assert market.buyer.get(f"/api/orders/{uuid4()}/events").status_code == 404
+
+
+def test_time_closes_what_nobody_answers_and_completes_what_nobody_objects_to(market: Market, clock: Clock) -> None:
+    gig = market.gig()
+    unanswered, delivered = market.order(gig), market.delivered(gig)
+
+    clock.travel(timedelta(hours=48))
+    eventually(market, unanswered, "CANCELLED")
+    assert ok(market.buyer.get(f"/api/orders/{delivered}"))["status"] == "DELIVERED"
+    clock.travel(timedelta(hours=24))
+    eventually(market, delivered, "COMPLETED")
+
+    assert {**events(market.buyer, unanswered)[-1], "at": ""} == {
+        "at": "",
+        "by": "system",
+        "action": "expire",
+        "from": "PENDING",
+        "to": "CANCELLED",
+        "message": "",
+    }
+    assert events(market.buyer, delivered)[-1]["action"] == "auto_complete"
+
+
+def eventually(market: Market, order: str, status: str) -> None:
+    """Waits until the order stands there."""
+    deadline = time.monotonic() + 10
+    while ok(market.buyer.get(f"/api/orders/{order}"))["status"] != status:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
