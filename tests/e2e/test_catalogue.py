@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -116,15 +115,8 @@ def headers_too_large(stack: Stack, market: Market) -> Answered:
 
 
 def upgrade_required(stack: Stack, market: Market) -> Answered:
-    with socket.create_connection(("127.0.0.1", stack.ports.edge), timeout=5) as connection:
-        connection.sendall(b"GET /api/categories HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        received = b""
-        while chunk := connection.recv(65536):
-            received += chunk
-    head, _, body = received.partition(b"\r\n\r\n")
-    first, *lines = head.decode().split("\r\n")
-    headers = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    return Answered(int(first.split()[1]), headers, json.loads(body))
+    status, headers, body = stack.raw(b"GET /api/categories HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    return Answered(status, headers, json.loads(body))
 
 
 def internal(stack: Stack, market: Market) -> Answered:

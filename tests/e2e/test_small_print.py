@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from typing import Any
 from uuid import uuid4
@@ -14,19 +13,6 @@ import pytest
 from edge.tokens import user_id
 from tests.support.stack import Stack
 from tests.support.story import SEED_GIG, Market, a_gig, a_name, ok
-
-
-def raw(stack: Stack, request: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Sends bytes that no client library would, and reads the answer to the end."""
-    with socket.create_connection(("127.0.0.1", stack.ports.edge), timeout=10) as connection:
-        connection.sendall(request)
-        received = b""
-        while chunk := connection.recv(65536):
-            received += chunk
-    head, _, body = received.partition(b"\r\n\r\n")
-    first, *lines = head.decode().split("\r\n")
-    headers = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    return int(first.split()[1]), headers, body
 
 
 def fields(answer: httpx.Response) -> list[str]:
@@ -78,8 +64,8 @@ def test_an_order_action_that_does_not_exist_is_404_by_post_too(market: Market) 
 def test_what_cannot_be_decoded_is_404_in_a_path_and_400_in_a_query(stack: Stack, undecodable: str) -> None:
     close = b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
-    in_path, _, _ = raw(stack, f"GET /api/gigs/{undecodable}".encode() + close)
-    in_query, _, body = raw(stack, f"GET /api/gigs?q={undecodable}".encode() + close)
+    in_path, _, _ = stack.raw(f"GET /api/gigs/{undecodable}".encode() + close)
+    in_query, _, body = stack.raw(f"GET /api/gigs?q={undecodable}".encode() + close)
 
     assert in_path == 404
     assert in_query == 400

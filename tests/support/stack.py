@@ -125,6 +125,18 @@ class Stack:
         """A local user's token."""
         return tokens.mint(self.data_dir, name, roles)
 
+    def raw(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Sends bytes that no client library would, and reads the answer to the end: status, headers, body."""
+        with socket.create_connection(("127.0.0.1", self.ports.edge), timeout=10) as connection:
+            connection.sendall(request)
+            received = b""
+            while chunk := connection.recv(65536):
+                received += chunk
+        head, _, body = received.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        headers = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+        return int(first.split()[1]), headers, body
+
     def client(self, name: str = "", *roles: str, **options: Any) -> httpx.Client:
         """An HTTP client of the edge, signed in where a name is given."""
         headers = {"authorization": f"Bearer {self.token(name, *roles)}"} if name else {}
