@@ -21,7 +21,7 @@ def main() -> None:
         descriptor = gig_pb2.DESCRIPTOR.services_by_name["GigService"]
         store = Store(database)
         servicer = GigServicer(store, settings.media_url)
-        relay = removal(store, database, storage_from(settings))
+        relay = removal(database, storage_from(settings))
         return Served(servicer, descriptor, gig_pb2_grpc.add_GigServiceServicer_to_server, background=[relay])
 
     run(settings, settings.gig_database_url, Path(__file__).parent / "migrations", build)

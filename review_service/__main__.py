@@ -23,7 +23,7 @@ def main() -> None:
         gigs = Gigs(settings.gig_service_addresses, tokens)
         outbox = Outbox(database)
         servicer = ReviewServicer(Store(database, outbox), Orders(settings.order_service_addresses, tokens), gigs)
-        relay = Relay(outbox, database, {RATINGS: Topic(gigs.apply_rating, newest_only=True)})
+        relay = Relay(database, {RATINGS: Topic(gigs.apply_rating, newest_only=True)})
         descriptor = review_pb2.DESCRIPTOR.services_by_name["ReviewService"]
         return Served(servicer, descriptor, review_pb2_grpc.add_ReviewServiceServicer_to_server, background=[relay])
 

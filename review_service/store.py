@@ -97,7 +97,6 @@ class Store:
             tally = _to_tally(counted)
             payload = {"count": tally.count, "total": tally.total}
             self._outbox.add(RATINGS, str(draft.gig_id), tally.version, payload)
-        self._outbox.wake()
         return tally
 
     def page(self, gig_id: UUID, *, after: PageKey, limit: int) -> tuple[list[Review], Tally]:

@@ -1,4 +1,4 @@
-"""`python -m deploy.local run|doctor|status|check-media`."""
+"""`python -m deploy.local run|doctor|status|check-media|outbox`."""
 
 import argparse
 import os
@@ -12,7 +12,9 @@ from deploy.local.layout import Layout
 from deploy.local.preflight import PreflightError, checks, exclusive
 from deploy.local.run import run, say
 from deploy.local.settings import StackSettings, explain
-from deploy.local.supervise import shared_environment
+from deploy.local.supervise import database_urls, shared_environment
+from servicekit.database import Database
+from servicekit.outbox.console import RETRY_HELP, Retry, administer
 
 
 def doctor(settings: StackSettings) -> int:
@@ -52,6 +54,16 @@ def check_media(settings: StackSettings) -> int:
     return subprocess.run([sys.executable, "-m", "gig_service.images.check"], env=environment, check=False).returncode
 
 
+def outbox(settings: StackSettings, retry: Retry | None = None) -> int:
+    """Show what waits and what is parked in each service's outbox, after sending again what is to be.
+
+    1 when there is no such parked row, 2 when a database could not be read.
+    """
+    urls = database_urls(settings, Layout.of(settings.data_dir))
+    databases = {name: Database(url) for name, url in urls.items()}
+    return administer(databases, retry, "make outbox RETRY=all, or an id, sends parked rows again")
+
+
 def main() -> int:
     """0 when all went well, 1 when the stack could not do it, 2 when it was asked wrongly."""
     commands = {"run": run, "doctor": doctor, "status": status, "check-media": check_media}
@@ -61,18 +73,23 @@ def main() -> int:
     )
     parser.add_argument(
         "command",
-        choices=commands,
+        choices=[*commands, "outbox"],
         help="run: start everything and stay; doctor: show what a start would look at; status: list the processes; "
-        "check-media: look for images whose file is gone",
+        "check-media: look for images whose file is gone; outbox: show what services have yet to tell each other",
     )
-    command = parser.parse_args().command
+    parser.add_argument("--retry", metavar="ID|all", type=Retry.parse, help=f"with outbox: {RETRY_HELP}")
+    arguments = parser.parse_args()
+    if arguments.retry is not None and arguments.command != "outbox":
+        parser.error("--retry goes with outbox")
     try:
         settings = StackSettings()
     except ValidationError as error:
         for line in explain(error):
             sys.stderr.write(f"Cannot start: {line}\n")
         return 2
-    return commands[command](settings)
+    if arguments.command == "outbox":
+        return outbox(settings, arguments.retry)
+    return commands[arguments.command](settings)
 
 
 if __name__ == "__main__":

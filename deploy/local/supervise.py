@@ -53,8 +53,6 @@ def shared_environment(settings: StackSettings, layout: Layout, inherited: Mappi
     """The environment that all processes of the stack have in common, on top of the caller's own."""
     user = keys.user_key(layout.data_dir)
     service = keys.service_key(layout.data_dir)
-    urls = {name: postgres.database_url(layout, database) for name, database in postgres.DATABASES.items()}
-    urls |= settings.database_urls
     jwks = settings.user_jwks or str(user.jwks)
     return dict(inherited) | {
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "generated"))),
@@ -78,9 +76,15 @@ def shared_environment(settings: StackSettings, layout: Layout, inherited: Mappi
         "PORT": str(settings.port),
         "EDGE_HOST": settings.edge_host,
         "ENVOY_ADMIN_PORT": str(settings.ports.envoy_admin),
-        **{f"{name.upper()}_DATABASE_URL": url for name, url in urls.items()},
+        **{f"{name.upper()}_DATABASE_URL": url for name, url in database_urls(settings, layout).items()},
         **{f"{name.upper()}_SERVICE_ADDRESSES": ",".join(addresses(settings, name)) for name in settings.workers},
     }
+
+
+def database_urls(settings: StackSettings, layout: Layout) -> dict[str, str]:
+    """The libpq URL of each service's database."""
+    embedded = {name: postgres.database_url(layout, database) for name, database in postgres.DATABASES.items()}
+    return embedded | settings.database_urls
 
 
 def addresses(settings: StackSettings, service: str) -> list[str]:

@@ -63,7 +63,7 @@ def serve(settings: ImageSettings, spool: Path) -> None:
             ImageServicer(keeper, workshop, spool, settings.image_max_bytes, settings.media_url),
             image_pb2.DESCRIPTOR.services_by_name["ImageService"],
             image_pb2_grpc.add_ImageServiceServicer_to_server,
-            background=[workshop, removal(store, database, storage), Sweeper(storage, store, older_than=LEFT_BEHIND)],
+            background=[workshop, removal(database, storage), Sweeper(storage, store, older_than=LEFT_BEHIND)],
         )
 
     run_aio(settings, settings.gig_database_url, MIGRATIONS, build)

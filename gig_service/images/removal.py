@@ -1,17 +1,16 @@
 """Deletes the files of pictures that were taken away, after the transaction that took them away."""
 
 from gig_service.images.storage import Storage
-from gig_service.store import Store
 from gig_service.store.images import MEDIA
 from servicekit.database import Database
 from servicekit.outbox import Message, Relay, Topic
 
 
-def removal(store: Store, database: Database, storage: Storage) -> Relay:
+def removal(database: Database, storage: Storage) -> Relay:
     """The relay that every process of GigService runs, so that a file goes whichever of them is up."""
 
     def delete(message: Message) -> None:
         for key in message.payload["keys"]:
             storage.delete(key)
 
-    return Relay(store.outbox, database, {MEDIA: Topic(delete)})
+    return Relay(database, {MEDIA: Topic(delete)})

@@ -41,7 +41,7 @@ class World:
         gateway = Gigs(gig_address, tokens)
         servicer = ReviewServicer(Store(database, outbox), Orders(order_address, tokens), gateway)
         self.rpc = Rpc(servicer, SERVICE)
-        self.relay = Relay(outbox, database, {RATINGS: Topic(gateway.apply_rating, newest_only=True)})
+        self.relay = Relay(database, {RATINGS: Topic(gateway.apply_rating, newest_only=True)})
 
     def order(self, status: str = "DELIVERED", buyer: str = "happy_buyer", gig_id: UUID = GIG) -> str:
         """The id of an order that OrderService knows."""

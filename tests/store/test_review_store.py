@@ -75,14 +75,6 @@ def test_a_row_of_the_outbox_tells_what_the_reviews_come_to(store: Store, review
     ]
 
 
-def test_the_relay_is_woken_once_a_review_is_committed(review_database: Database) -> None:
-    box = Outbox(review_database)
-
-    Store(review_database, box).submit(a_draft())
-
-    assert box.woken.is_set()
-
-
 def test_a_second_review_of_an_order_is_refused_and_leaves_nothing(store: Store, review_database: Database) -> None:
     first = a_draft()
     store.submit(first)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from gig_service.images.removal import removal
 from gig_service.images.storage import FolderStorage
-from gig_service.store import Store
 from servicekit.database import Database
 
 
@@ -30,7 +29,7 @@ class DyingStorage(FolderStorage):
 
 def main(url: str, folder: str, files: str) -> None:
     database = Database(url)
-    removal(Store(database), database, DyingStorage(Path(folder), int(files))).deliver_one()
+    removal(database, DyingStorage(Path(folder), int(files))).deliver_one()
 
 
 if __name__ == "__main__":

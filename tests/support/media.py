@@ -63,7 +63,7 @@ class Media:
 
     def relay(self) -> Relay:
         """The relay of another process."""
-        return removal(Gigs(self.database).store, self.database, self.storage)
+        return removal(self.database, self.storage)
 
     def deliver(self) -> bool:
         """Lets a relay do all it can now; whether nothing waits any more."""
