@@ -24,7 +24,7 @@ ROWS = Statement("""
         ) AS behind
     FROM outbox AS item ORDER BY parked_at IS NULL, id LIMIT $1
 """)
-IS_PARKED = Statement("SELECT FROM outbox WHERE id = $1 AND parked_at IS NOT NULL")
+IS_PARKED = Statement("SELECT id FROM outbox WHERE id = $1 AND parked_at IS NOT NULL")
 RESEND = Statement("""
     UPDATE outbox SET parked_at = NULL, attempts = 0, refusals = 0, error = '', next_attempt_at = app_now()
     WHERE parked_at IS NOT NULL AND ($1::bigint IS NULL OR id = $1) RETURNING id
