@@ -7,10 +7,10 @@ import select
 import socket
 from typing import Any
 
-import psycopg2
-
-from servicekit.database import Database
+from servicekit.database import Database, DatabaseAway
 from servicekit.outbox.schema import CHANNEL
+
+LISTEN = f"LISTEN {CHANNEL}"
 
 
 class Doorbell:
@@ -31,7 +31,11 @@ class Doorbell:
 
         Raises DatabaseAway. On a connection that listens already it changes nothing.
         """
-        self._database.execute(f"LISTEN {CHANNEL}")
+        try:
+            self._database.execute(LISTEN)
+        except DatabaseAway:
+            # The connection died while the thread slept, most likely: that is what has woken it.
+            self._database.execute(LISTEN)
         self._heard_on = self._database.peewee.connection()
         self._heard_on.notifies.clear()
 
@@ -40,14 +44,10 @@ class Doorbell:
         if self._database.peewee.is_closed() or self._database.peewee.connection() is not self._heard_on:
             # The statements since then found their connection lost, and have another one, on which nobody listens.
             return
-        try:
-            # Takes in what has come with the answers of statements, for which the socket will not call again.
-            self._heard_on.poll()
-            if not self._heard_on.notifies:
-                self._sleep(seconds, self._heard_on.fileno())
-                self._heard_on.poll()
-        except psycopg2.Error:
-            self._database.close()
+        # What came with the answers of statements stands here already; for that the socket does not call again.
+        # It calls for what comes now, and when the connection is cut.
+        if not self._heard_on.notifies:
+            self._sleep(seconds, self._heard_on.fileno())
 
     def rest(self, seconds: float) -> None:
         """Returns after this time, whatever is committed meanwhile; earlier when it rings."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -13,15 +14,15 @@ from servicekit.database import Database, Row, Statement
 from servicekit.errors import DeadlineExceeded, NotFound, Unavailable
 from servicekit.outbox import Message, Relay, Topic
 from servicekit.outbox.admin import resend
-from servicekit.outbox.relay import ERROR_LENGTH, PARK_AFTER, error_text
+from servicekit.outbox.relay import ERROR_LENGTH, PARK_AFTER, PARKED, PENDING, error_text
 from tests.support.outbox import Receiver, eventually, relays, rows, sample, write
 
 LATER = timedelta(seconds=10)
 
 
 @pytest.fixture
-def database(review_database: Database) -> Iterator[Database]:
-    yield review_database
+def database(review_database: Database) -> Database:
+    return review_database
 
 
 @pytest.fixture
@@ -33,6 +34,13 @@ def receiver() -> Receiver:
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A receiver that is away is asked again at once; time is moved by the tests."""
     monkeypatch.setattr("servicekit.outbox.relay.AWAY_SECONDS", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_measured() -> None:
+    """What other tests left in the gauges is forgotten."""
+    for gauge in (PENDING, PARKED):
+        gauge.labels("news").set(0)
 
 
 def refusing(*keys: str) -> Callable[[Message], Exception | None]:
@@ -134,13 +142,14 @@ def test_a_parked_row_that_is_sent_again_goes_out_at_once_and_its_key_after_it(
 ) -> None:
     monkeypatch.setattr("servicekit.outbox.relay.POLL_SECONDS", 60.0)
     receiver.fails = refusing("a")
-    attempt_all = Relay(database, {"news": Topic(receiver)})
+    relay = Relay(database, {"news": Topic(receiver)})
     write(database, ("a", 1), ("a", 2))
-    attempt(database, attempt_all, PARK_AFTER)
+    attempt(database, relay, PARK_AFTER)
     receiver.fails = lambda message: None
 
     with relays(database, Topic(receiver)):
         eventually(lambda: sample("parked") == 1)
+        time.sleep(0.3)
         assert resend(database) == [rows(database)[0]["id"]]
         eventually(lambda: receiver.got == [("a", 1), ("a", 2)], seconds=1)
 

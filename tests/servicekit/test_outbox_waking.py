@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import psycopg2
 import pytest
+from structlog.testing import capture_logs
 
 from servicekit.database import Database
 from servicekit.errors import Unavailable
@@ -36,8 +38,10 @@ def url(postgres: PostgresServer) -> str:
 
 
 @pytest.fixture
-def database(url: str) -> Database:
-    return Database(url)
+def database(url: str) -> Iterator[Database]:
+    database = Database(url)
+    yield database
+    database.close()
 
 
 @pytest.fixture
@@ -105,8 +109,34 @@ def test_what_is_committed_while_a_relay_delivers_is_delivered_next(database: Da
         eventually(lambda: receiver.got == [("a", 1), ("b", 1)], seconds=2)
 
 
-@pytest.mark.usefixtures("rarely")
-def test_what_was_rolled_back_wakes_nobody(database: Database, receiver: Receiver) -> None:
+def test_nobody_sleeps_on_a_connection_that_does_not_listen(database: Database) -> None:
+    bell = Doorbell(database)
+    bell.listen()
+    # As a transaction does whose connection was found dead at its start.
+    database.close()
+    database.execute("SELECT 1")
+    began = time.monotonic()
+
+    bell.wait(5)
+
+    assert time.monotonic() - began < 1
+    bell.close()
+
+
+def test_nobody_sleeps_over_what_came_with_the_answer_of_a_statement(url: str, database: Database) -> None:
+    bell = Doorbell(database)
+    bell.listen()
+    subprocess.run([sys.executable, "-c", WRITER, url, "a"], check=True, timeout=20)
+    database.execute("SELECT 1")
+    began = time.monotonic()
+
+    bell.wait(5)
+
+    assert time.monotonic() - began < 1
+    bell.close()
+
+
+def test_what_was_rolled_back_wakes_nobody(database: Database) -> None:
     bell = Doorbell(database)
     bell.listen()
     other = psycopg2.connect(database.peewee.connection().dsn)
@@ -126,7 +156,7 @@ def test_what_was_rolled_back_wakes_nobody(database: Database, receiver: Receive
 def test_a_relay_whose_listening_connection_was_cut_hears_what_comes_afterwards(
     database: Database, receiver: Receiver, postgres: PostgresServer
 ) -> None:
-    with relays(database, Topic(receiver)):
+    with capture_logs() as logs, relays(database, Topic(receiver)):
         for number in range(5):
             let_it_sleep()
             end_all_connections(postgres, database)
@@ -135,6 +165,7 @@ def test_a_relay_whose_listening_connection_was_cut_hears_what_comes_afterwards(
             write(database, (f"k{number}", 1))
 
             eventually(lambda number=number: len(receiver.got) > number, seconds=1)  # type: ignore[misc]
+    assert logs == []
 
 
 @pytest.mark.usefixtures("rarely")
@@ -176,6 +207,9 @@ def test_a_relay_that_sleeps_asks_the_database_about_once_a_second(database: Dat
     with relays(database, Topic(receiver)) as (relay,):
         original = relay._attempt
         relay._attempt = lambda: asked.append(1) or original()  # type: ignore[method-assign, func-returns-value]
+        write(database, ("a", 1))
+        eventually(lambda: receiver.got)
+        asked.clear()
         time.sleep(2.5)
 
     assert 1 <= len(asked) <= 4
