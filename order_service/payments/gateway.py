@@ -121,7 +121,10 @@ class Gateway(Protocol):
     def needs_token(self) -> bool: ...
 
     def authorize(self, purchase: Purchase) -> Authorization:
-        """Holds the amount on the card. Raises Declined, ActionRequired, InvalidArgument (paymentToken), Unavailable."""
+        """Holds the amount on the card.
+
+        Raises Declined, ActionRequired, InvalidArgument (paymentToken) when nothing was done, and Unavailable.
+        """
         ...
 
     def capture(self, order_id: UUID, reference: str, amount: Decimal) -> None:
