@@ -69,6 +69,8 @@ class Route:
     """The full name of the message that the JSON body is; empty: no body is read."""
     upload: bool = False
     """Whether the body is a file, or a form of files, that streams to the service as it is."""
+    raw: bool = False
+    """Whether the body goes to the service as it is, byte by byte, whatever it says."""
     unwrap: str = ""
     """The one field of the response, in camelCase, that is the body; empty: the whole response is."""
     query: tuple[Field, ...] = ()
@@ -164,8 +166,8 @@ class _Reader:
             for binding in [rule, *rule.additional_bindings]:
                 verb = binding.WhichOneof("pattern")
                 path = getattr(binding, verb)
-                upload = _is_upload(method, binding.body)
-                if not upload and binding.body not in ("", "*"):
+                any_bytes = _is_any_bytes(method, binding.body)
+                if not any_bytes and binding.body not in ("", "*"):
                     raise ContractError(f"{method.full_name}: a body is '*', a google.api.HttpBody, or there is none")
                 yield Route(
                     method=verb.upper(),
@@ -175,7 +177,8 @@ class _Reader:
                     needs_token=not access.anyone,
                     status=success.http_status if success is not None else 200,
                     body=method.input_type.full_name if binding.body == "*" else "",
-                    upload=upload,
+                    upload=any_bytes and method.client_streaming,
+                    raw=any_bytes and not method.client_streaming,
                     unwrap=_unwrapped(method, binding.response_body),
                     query=() if binding.body == "*" else tuple(_query(method, path, binding.body)),
                 )
@@ -210,11 +213,11 @@ def _unwrapped(method: MethodDescriptor, response_body: str) -> str:
     return fields[0].json_name
 
 
-def _is_upload(method: MethodDescriptor, body: str) -> bool:
-    """Whether the field that is the body takes any bytes, piece by piece."""
+def _is_any_bytes(method: MethodDescriptor, body: str) -> bool:
+    """Whether the field that is the body takes any bytes: at once, or where the client streams piece by piece."""
     field = method.input_type.fields_by_name.get(body)
     message = field.message_type if field is not None else None
-    return method.client_streaming and message is not None and message.full_name == "google.api.HttpBody"
+    return message is not None and message.full_name == "google.api.HttpBody"
 
 
 def _query(method: MethodDescriptor, path: str, body: str) -> Iterator[Field]:

@@ -19,6 +19,7 @@ local PASSED = {
   ["content-encoding"] = true, ["content-length"] = true, ["content-type"] = true,
   ["idempotency-key"] = true,
   ["if-match"] = true, ["if-none-match"] = true,
+  ["stripe-signature"] = true,
   ["traceparent"] = true, ["tracestate"] = true,
   ["x-forwarded-for"] = true, ["x-forwarded-proto"] = true,
   ["x-request-id"] = true,

@@ -68,12 +68,12 @@ local function look(handle)
   if route.upload then return look_at_upload(handle, headers, route) end
   local length = tonumber(headers:get("content-length") or "")
   if length and length > LARGEST_BODY then return refusal.send(handle, "PAYLOAD_TOO_LARGE") end
-  local readable = not route.body or is_readable(headers)
+  local readable = route.raw or not route.body or is_readable(headers)
   if not readable and length and length > 0 then return refusal.send(handle, "UNSUPPORTED_MEDIA_TYPE") end
   local violations = check_query(headers, route)
   -- gRPC's own content type would make the transcoder step aside.
   headers:remove("content-encoding")
-  if route.body then headers:replace("content-type", "application/json") else headers:remove("content-type") end
+  if route.body or route.raw then headers:replace("content-type", "application/json") else headers:remove("content-type") end
   if #violations > 0 and length then return refusal.send(handle, "INVALID_ARGUMENT", nil, violations) end
 
   -- From here on `headers` is gone: waiting for the body gives it back.
@@ -86,7 +86,7 @@ local function look(handle)
     local violation = shape.check(body:getBytes(0, size), route.body)
     if violation and violation.field == "" then return refusal.send(handle, "INVALID_ARGUMENT", NO_OBJECT) end
     if violation then return refusal.send(handle, "INVALID_ARGUMENT", nil, { violation }) end
-  elseif size > 0 then
+  elseif size > 0 and not route.raw then
     handle:headers():replace("content-length", tostring(body:setBytes("")))
   end
 end

@@ -61,7 +61,7 @@ class Timekeeper:
         def decide(order: Order, now: datetime) -> Change:
             return move(order, action, SYSTEM, now=now, patience=self._patience)
 
-        moved = self._store.change_waiting(action, self._waits[action], decide, limit=BATCH)
+        moved = self._store.orders.change_waiting(action, self._waits[action], decide, limit=BATCH)
         if moved:
             MOVED.labels(action).inc(len(moved))
             self._log.info("orders moved by time", action=action, orders=[str(order.id) for order in moved])

@@ -47,6 +47,7 @@ return {
     ["packageId"] = { kind = "string" },
     ["requirements"] = { kind = "string" },
     ["paymentMethod"] = { kind = "string" },
+    ["paymentToken"] = { kind = "string" },
   },
   ["marketplace.order.v1.AcceptOrderRequest"] = {
     ["orderId"] = { kind = "string" },
@@ -71,6 +72,22 @@ return {
   ["marketplace.order.v1.CompleteOrderRequest"] = {
     ["orderId"] = { kind = "string" },
     ["message"] = { kind = "string" },
+  },
+  ["marketplace.order.v1.DisputeOrderRequest"] = {
+    ["orderId"] = { kind = "string" },
+    ["message"] = { kind = "string" },
+  },
+  ["marketplace.order.v1.ResolveOrderRequest"] = {
+    ["orderId"] = { kind = "string" },
+    ["outcome"] = { kind = "enum", values = { COMPLETED = true, CANCELLED = true }, expected = "COMPLETED, CANCELLED" },
+    ["refundAmount"] = { kind = "number" },
+    ["message"] = { kind = "string" },
+  },
+  ["marketplace.order.v1.RequestPayoutRequest"] = {
+    ["amount"] = { kind = "number" },
+  },
+  ["marketplace.order.v1.SetPayoutAccountRequest"] = {
+    ["destination"] = { kind = "string" },
   },
   ["marketplace.review.v1.SubmitReviewRequest"] = {
     ["orderId"] = { kind = "string" },

@@ -16,7 +16,8 @@ import pytest
 from order_service.domain.lifecycle import Action, move
 from order_service.domain.listing import Scope
 from order_service.domain.order import Change, Event, Order, Party, Status, place
-from order_service.store import PAGES, START, PageKey, Store
+from order_service.store import Store
+from order_service.store.orders import PAGES, START, PageKey
 from servicekit.clock import Clock
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import Conflict, NotFound
@@ -41,11 +42,11 @@ def clock(order_database: Database) -> Clock:
 def placed(store: Store, buyer: UUID = BUYER, **offer: Any) -> Order:
     """A new order; keyword arguments change the offer."""
     draft = partial(place, new_id(), an_offer(**offer), a_wish(buyer_id=buyer), currency="USD")
-    return store.place(lambda now: draft(now=now))
+    return store.orders.place(lambda now: draft(now=now))
 
 
 def act(store: Store, order: Order, action: Action, party: Party, message: str = "") -> Order:
-    return store.change(
+    return store.orders.change(
         order.id,
         lambda found, now: move(found, action, frozenset({party}), now=now, patience=PATIENCE, message=message),
     )
@@ -66,13 +67,13 @@ def history(database: Database, order: Order) -> list[Row]:
 
 def ids(store: Store, scope: Scope, user: UUID, **options: Any) -> list[UUID]:
     page = {"statuses": EVERYTHING, "after": START, "limit": 100, **options}
-    return [reading.order.id for reading in store.page(scope, user, **page)]
+    return [reading.order.id for reading in store.orders.page(scope, user, **page)]
 
 
 def test_what_is_placed_is_what_is_found(store: Store) -> None:
     order = placed(store, price=Decimal("19.99"))
 
-    found, now = store.get(order.id)
+    found, now = store.orders.get(order.id)
 
     assert found == order
     assert order.created_at <= now < order.created_at + timedelta(minutes=1)
@@ -80,9 +81,9 @@ def test_what_is_placed_is_what_is_found(store: Store) -> None:
 
 def test_an_unknown_order_is_not_found(store: Store) -> None:
     with pytest.raises(NotFound, match="Order not found"):
-        store.get(new_id())
+        store.orders.get(new_id())
     with pytest.raises(NotFound, match="Order not found"):
-        store.change(new_id(), lambda order, now: pytest.fail("there is nothing to decide upon"))
+        store.orders.change(new_id(), lambda order, now: pytest.fail("there is nothing to decide upon"))
 
 
 def test_the_placing_is_the_first_row_of_the_history(store: Store, order_database: Database) -> None:
@@ -101,7 +102,7 @@ def test_every_change_is_stored_with_its_row_of_the_history(store: Store, order_
     delivered = act(store, order, Action.DELIVER, Party.SELLER, "Here")
     revised = act(store, order, Action.REVISE, Party.BUYER, "Bluer")
 
-    assert store.get(order.id).order == revised
+    assert store.orders.get(order.id).order == revised
     assert revised.first_delivered_at == delivered.updated_at
     told = [(row["by"], row["action"], row["came_from"], row["went_to"], row["message"])
             for row in history(order_database, order)]  # fmt: skip
@@ -117,11 +118,11 @@ def test_the_history_is_told_oldest_first(store: Store) -> None:
     order = placed(store)
     accepted = act(store, order, Action.ACCEPT, Party.SELLER, "On it")
 
-    assert store.history(order.id) == [
+    assert store.orders.history(order.id) == [
         Event(order.created_at, Party.BUYER, "place", None, Status.PENDING, ""),
         Event(accepted.updated_at, Party.SELLER, "accept", Status.PENDING, Status.IN_PROGRESS, "On it"),
     ]
-    assert store.history(new_id()) == []
+    assert store.orders.history(new_id()) == []
 
 
 def test_time_is_read_once_the_order_is_ones_own(store: Store, order_database: Database) -> None:
@@ -134,7 +135,7 @@ def test_time_is_read_once_the_order_is_ones_own(store: Store, order_database: D
         return move(found, Action.ACCEPT, frozenset({Party.SELLER}), now=now, patience=PATIENCE)
 
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(closing(order_database, lambda: store.change(order.id, holding)))
+        first = pool.submit(closing(order_database, lambda: store.orders.change(order.id, holding)))
         assert inside.wait(5)
         second = pool.submit(closing(order_database, lambda: act(store, order, Action.DELIVER, Party.SELLER)))
         wait_for_a_lock(order_database)
@@ -151,7 +152,7 @@ def test_a_refused_change_leaves_nothing_behind(store: Store, order_database: Da
     with pytest.raises(Conflict):
         act(store, order, Action.COMPLETE, Party.BUYER)
 
-    assert store.get(order.id).order == order
+    assert store.orders.get(order.id).order == order
     assert len(history(order_database, order)) == 1
 
 
@@ -220,9 +221,9 @@ def test_a_second_action_decides_upon_what_the_first_has_left(store: Store, orde
         return move(found, Action.DELIVER, frozenset({Party.SELLER}), now=now, patience=PATIENCE)
 
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(closing(order_database, lambda: store.change(order.id, slowly)))
+        first = pool.submit(closing(order_database, lambda: store.orders.change(order.id, slowly)))
         assert inside.wait(5)
-        second = pool.submit(closing(order_database, lambda: store.change(order.id, watching)))
+        second = pool.submit(closing(order_database, lambda: store.orders.change(order.id, watching)))
         go_on.set()
         first.result(5)
         second.result(5)
@@ -264,7 +265,7 @@ def test_pages_neither_skip_nor_repeat_while_orders_are_placed(
     seen: list[UUID] = []
 
     after = START
-    while page := store.page(scope, user, statuses=EVERYTHING, after=after, limit=2):
+    while page := store.orders.page(scope, user, statuses=EVERYTHING, after=after, limit=2):
         seen += [reading.order.id for reading in page]
         after = PageKey(page[-1].order.created_at, page[-1].order.id)
         placed(store)

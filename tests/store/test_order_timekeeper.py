@@ -37,18 +37,18 @@ def clock(order_database: Database) -> Clock:
 
 
 def placed(store: Store) -> Order:
-    return store.place(lambda now: place(new_id(), an_offer(), a_wish(), currency="USD", now=now))
+    return store.orders.place(lambda now: place(new_id(), an_offer(), a_wish(), currency="USD", now=now))
 
 
 def act(store: Store, order: Order, action: Action, party: Party) -> Order:
     def decide(found: Order, now: datetime) -> Change:
         return move(found, action, frozenset({party}), now=now, patience=PATIENCE, message="so")
 
-    return store.change(order.id, decide)
+    return store.orders.change(order.id, decide)
 
 
 def status(store: Store, order: Order) -> Status:
-    return store.get(order.id).order.status
+    return store.orders.get(order.id).order.status
 
 
 def test_orders_walk_through_two_weeks_without_waiting(store: Store, keeper: Timekeeper, clock: Clock) -> None:

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class OrderServiceStub:
-    """Owns orders and their history. Who may move an order where, and what passing time does, is one table, in
-    `order_service/domain/lifecycle.py`; `docs/order-lifecycle.md` shows it.
+    """Owns orders, their history, and the ledger of what buyers paid and sellers may have. Who may move an order where, and
+    what passing time does, is one table, in `order_service/domain/lifecycle.py`; `docs/order-lifecycle.md` shows it.
     """
 
     def __init__(self, channel):
@@ -86,6 +86,51 @@ class OrderServiceStub:
                 request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.CompleteOrderRequest.SerializeToString,
                 response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.CompleteOrderResponse.FromString,
                 _registered_method=True)
+        self.DisputeOrder = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/DisputeOrder',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.DisputeOrderRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.DisputeOrderResponse.FromString,
+                _registered_method=True)
+        self.ResolveOrder = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/ResolveOrder',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ResolveOrderRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ResolveOrderResponse.FromString,
+                _registered_method=True)
+        self.GetBalance = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/GetBalance',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetBalanceRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetBalanceResponse.FromString,
+                _registered_method=True)
+        self.ListBalanceEntries = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/ListBalanceEntries',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListBalanceEntriesRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListBalanceEntriesResponse.FromString,
+                _registered_method=True)
+        self.RequestPayout = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/RequestPayout',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.RequestPayoutRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.RequestPayoutResponse.FromString,
+                _registered_method=True)
+        self.ListPayouts = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/ListPayouts',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListPayoutsRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListPayoutsResponse.FromString,
+                _registered_method=True)
+        self.GetPayout = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/GetPayout',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetPayoutRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetPayoutResponse.FromString,
+                _registered_method=True)
+        self.SetPayoutAccount = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/SetPayoutAccount',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutAccountRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutAccountResponse.FromString,
+                _registered_method=True)
+        self.ReceiveStripeEvent = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/ReceiveStripeEvent',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ReceiveStripeEventRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ReceiveStripeEventResponse.FromString,
+                _registered_method=True)
         self.DescribeOrder = channel.unary_unary(
                 '/marketplace.order.v1.OrderService/DescribeOrder',
                 request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.DescribeOrderRequest.SerializeToString,
@@ -94,12 +139,13 @@ class OrderServiceStub:
 
 
 class OrderServiceServicer:
-    """Owns orders and their history. Who may move an order where, and what passing time does, is one table, in
-    `order_service/domain/lifecycle.py`; `docs/order-lifecycle.md` shows it.
+    """Owns orders, their history, and the ledger of what buyers paid and sellers may have. Who may move an order where, and
+    what passing time does, is one table, in `order_service/domain/lifecycle.py`; `docs/order-lifecycle.md` shows it.
     """
 
     def PlaceOrder(self, request, context):
-        """Places an order for a package, at the terms that stand now; later edits of the gig change nothing.
+        """Places an order for a package, at the terms that stand now; later edits of the gig change nothing. The payment is
+        authorised first: without one, PAYMENT_DECLINED or PAYMENT_ACTION_REQUIRED, there is no order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,7 +173,8 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AcceptOrder(self, request, context):
-        """The seller takes a PENDING order on: IN_PROGRESS. Nobody can once it has waited too long (48 hours), whether it is
+        """The seller takes a PENDING order on: IN_PROGRESS, once the payment has been captured. When that is refused for good
+        the answer is PAYMENT_DECLINED and the order CANCELLED. Nobody can once it has waited too long (48 hours), whether it is
         CANCELLED already or will be within a second or two; the same goes for all that can be done to an order that waits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -164,6 +211,71 @@ class OrderServiceServicer:
 
     def CompleteOrder(self, request, context):
         """The buyer takes what was DELIVERED: COMPLETED. It is by itself when 72 hours have passed since the last delivery.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisputeOrder(self, request, context):
+        """The buyer objects: to what was DELIVERED, or because an order that was sent back for changes is overdue: DISPUTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveOrder(self, request, context):
+        """An admin ends a dispute: CANCELLED gives the buyer everything back, COMPLETED as much as `refund_amount` says and the
+        rest to the seller, less commission.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBalance(self, request, context):
+        """What the calling seller has: in escrow, available, and paid out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBalanceEntries(self, request, context):
+        """The movements of what the calling seller has available, newest first; their sum is what is available.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestPayout(self, request, context):
+        """Asks for money that is available. It leaves the balance at once, and comes back should the payout fail.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPayouts(self, request, context):
+        """One's own payouts, newest first; to admins everyone's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPayout(self, request, context):
+        """A payout, for its seller and admins; NOT_FOUND for all others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPayoutAccount(self, request, context):
+        """Says where the calling seller's payouts go.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReceiveStripeEvent(self, request, context):
+        """What Stripe reports by itself, such as a chargeback. Its signature is what admits it: the metadata (header)
+        `stripe-signature`. It may come twice and out of order; INVALID_ARGUMENT when it is not Stripe's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -229,6 +341,51 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.CompleteOrderRequest.FromString,
                     response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.CompleteOrderResponse.SerializeToString,
             ),
+            'DisputeOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisputeOrder,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.DisputeOrderRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.DisputeOrderResponse.SerializeToString,
+            ),
+            'ResolveOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveOrder,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ResolveOrderRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ResolveOrderResponse.SerializeToString,
+            ),
+            'GetBalance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBalance,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetBalanceRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetBalanceResponse.SerializeToString,
+            ),
+            'ListBalanceEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBalanceEntries,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListBalanceEntriesRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListBalanceEntriesResponse.SerializeToString,
+            ),
+            'RequestPayout': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestPayout,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.RequestPayoutRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.RequestPayoutResponse.SerializeToString,
+            ),
+            'ListPayouts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPayouts,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListPayoutsRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListPayoutsResponse.SerializeToString,
+            ),
+            'GetPayout': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPayout,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetPayoutRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetPayoutResponse.SerializeToString,
+            ),
+            'SetPayoutAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPayoutAccount,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutAccountRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutAccountResponse.SerializeToString,
+            ),
+            'ReceiveStripeEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReceiveStripeEvent,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ReceiveStripeEventRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ReceiveStripeEventResponse.SerializeToString,
+            ),
             'DescribeOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.DescribeOrder,
                     request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.DescribeOrderRequest.FromString,
@@ -243,8 +400,8 @@ def add_OrderServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OrderService:
-    """Owns orders and their history. Who may move an order where, and what passing time does, is one table, in
-    `order_service/domain/lifecycle.py`; `docs/order-lifecycle.md` shows it.
+    """Owns orders, their history, and the ledger of what buyers paid and sellers may have. Who may move an order where, and
+    what passing time does, is one table, in `order_service/domain/lifecycle.py`; `docs/order-lifecycle.md` shows it.
     """
 
     @staticmethod
@@ -507,6 +664,249 @@ class OrderService:
             '/marketplace.order.v1.OrderService/CompleteOrder',
             marketplace_dot_order_dot_v1_dot_order__pb2.CompleteOrderRequest.SerializeToString,
             marketplace_dot_order_dot_v1_dot_order__pb2.CompleteOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisputeOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/DisputeOrder',
+            marketplace_dot_order_dot_v1_dot_order__pb2.DisputeOrderRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.DisputeOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/ResolveOrder',
+            marketplace_dot_order_dot_v1_dot_order__pb2.ResolveOrderRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.ResolveOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBalance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/GetBalance',
+            marketplace_dot_order_dot_v1_dot_order__pb2.GetBalanceRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.GetBalanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBalanceEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/ListBalanceEntries',
+            marketplace_dot_order_dot_v1_dot_order__pb2.ListBalanceEntriesRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.ListBalanceEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestPayout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/RequestPayout',
+            marketplace_dot_order_dot_v1_dot_order__pb2.RequestPayoutRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.RequestPayoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPayouts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/ListPayouts',
+            marketplace_dot_order_dot_v1_dot_order__pb2.ListPayoutsRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.ListPayoutsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPayout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/GetPayout',
+            marketplace_dot_order_dot_v1_dot_order__pb2.GetPayoutRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.GetPayoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPayoutAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/SetPayoutAccount',
+            marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutAccountRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReceiveStripeEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/ReceiveStripeEvent',
+            marketplace_dot_order_dot_v1_dot_order__pb2.ReceiveStripeEventRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.ReceiveStripeEventResponse.FromString,
             options,
             channel_credentials,
             insecure,

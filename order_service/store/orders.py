@@ -136,8 +136,8 @@ class Reading(NamedTuple):
 START = PageKey(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 
 
-class Store:
-    """OrderService's database."""
+class Orders:
+    """Orders and their history."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

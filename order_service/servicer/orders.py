@@ -1,4 +1,4 @@
-"""OrderService's RPCs. What surrounds each of them is in servicekit.pipeline."""
+"""The RPCs about orders. What surrounds each of them is in servicekit.pipeline."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,8 @@ from order_service.domain.listing import scope_of
 from order_service.domain.order import Order, Party, Wish, place
 from order_service.domain.payment import Provider, check_method
 from order_service.gigs import Gigs
-from order_service.store import START, PageKey, Store
+from order_service.store import Store
+from order_service.store.orders import START, PageKey
 from servicekit import paging
 from servicekit.call import Call
 from servicekit.ids import new_id
@@ -25,8 +26,8 @@ ActionRequest = (
 )
 
 
-class OrderServicer:
-    """Answers the RPCs of `marketplace.order.v1.OrderService`."""
+class OrderHandlers:
+    """What people do with orders."""
 
     def __init__(self, store: Store, gigs: Gigs, *, payments: Provider, currency: str, patience: Patience) -> None:
         self._store = store
@@ -39,19 +40,19 @@ class OrderServicer:
         check_method(request.payment_method, self._payments)
         offer = self._gigs.offer(UUID(request.package_id))
         wish = Wish(call.user_id, request.requirements, request.payment_method)
-        order = self._store.place(lambda now: place(new_id(), offer, wish, currency=self._currency, now=now))
+        order = self._store.orders.place(lambda now: place(new_id(), offer, wish, currency=self._currency, now=now))
         return convert.to_placed(order)
 
     def GetOrder(self, request: order_pb2.GetOrderRequest, call: Call) -> order_pb2.GetOrderResponse:
-        reading = self._store.get(UUID(request.order_id))
+        reading = self._store.orders.get(UUID(request.order_id))
         return order_pb2.GetOrderResponse(order=self._seen(*reading, call))
 
     def ListOrderEvents(
         self, request: order_pb2.ListOrderEventsRequest, call: Call
     ) -> order_pb2.ListOrderEventsResponse:
-        order = self._store.get(UUID(request.order_id)).order
+        order = self._store.orders.get(UUID(request.order_id)).order
         _parties(order, call)
-        return order_pb2.ListOrderEventsResponse(events=map(convert.to_event, self._store.history(order.id)))
+        return order_pb2.ListOrderEventsResponse(events=map(convert.to_event, self._store.orders.history(order.id)))
 
     def ListOrders(self, request: order_pb2.ListOrdersRequest, call: Call) -> order_pb2.ListOrdersResponse:
         scope = scope_of(request.role, is_admin=call.caller.is_admin)
@@ -59,7 +60,7 @@ class OrderServicer:
         size = paging.page_size(request.page_size)
         statuses = convert.to_statuses(request.status)
         after = PageKey(*key) if key else START
-        found = self._store.page(scope, call.user_id, statuses=statuses, after=after, limit=size + 1)
+        found = self._store.orders.page(scope, call.user_id, statuses=statuses, after=after, limit=size + 1)
         response = order_pb2.ListOrdersResponse(results=[self._seen(*reading, call) for reading in found[:size]])
         if len(found) > size:
             last = found[size - 1].order
@@ -85,11 +86,11 @@ class OrderServicer:
         return order_pb2.CompleteOrderResponse(order=self._move(Action.COMPLETE, request, call))
 
     def DescribeOrder(self, request: order_pb2.DescribeOrderRequest, call: Call) -> order_pb2.DescribeOrderResponse:
-        return convert.to_description(self._store.get(UUID(request.order_id)).order)
+        return convert.to_description(self._store.orders.get(UUID(request.order_id)).order)
 
     def _move(self, action: Action, request: ActionRequest, call: Call) -> order_pb2.Order:
         """Every action is this: lock, decide by the table, store with its history."""
-        order = self._store.change(
+        order = self._store.orders.change(
             UUID(request.order_id),
             lambda order, now: move(
                 order, action, _parties(order, call), now=now, patience=self._patience, message=request.message
