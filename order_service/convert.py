@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 
 from marketplace.order.v1 import order_pb2
-from order_service.domain.lifecycle import Action
+from order_service.domain.lifecycle import Action, Deed
 from order_service.domain.order import Event, Order, Status
+from order_service.domain.payment import PaymentStatus
+from servicekit.money import to_decimal
 from servicekit.times import to_timestamp
 
 
@@ -14,6 +16,23 @@ def to_statuses(number: order_pb2.Order.Status.ValueType) -> tuple[Status, ...]:
         return tuple(Status)
     name = order_pb2.Order.Status.Name(number)
     return tuple(status for status in Status if status == name)
+
+
+def to_resolution(request: order_pb2.ResolveOrderRequest) -> Deed:
+    """How an admin ends a dispute."""
+    outcome = Status(order_pb2.ResolveOrderRequest.Outcome.Name(request.outcome))
+    return Deed(Action.RESOLVE, request.message, outcome, to_decimal(request.refund_amount))
+
+
+def to_payment(order: Order) -> order_pb2.Order.Payment | None:
+    """What became of the money; None for an order from before there were payments."""
+    if order.payment_status is None:
+        return None
+    # That it is being taken is our own affair: until it has been, it is on the card.
+    told = PaymentStatus.AUTHORIZED if order.is_being_captured else order.payment_status
+    return order_pb2.Order.Payment(
+        status=order_pb2.Order.Payment.Status.Value(told), amount=float(order.price), refunded=float(order.refunded)
+    )
 
 
 def to_order(order: Order, actions: Iterable[Action]) -> order_pb2.Order:
@@ -35,6 +54,7 @@ def to_order(order: Order, actions: Iterable[Action]) -> order_pb2.Order:
         actions=actions,
         created_at=to_timestamp(order.created_at),
         updated_at=to_timestamp(order.updated_at),
+        payment=to_payment(order),
     )
 
 

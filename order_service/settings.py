@@ -1,6 +1,7 @@
 """Settings of an OrderService process."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -21,6 +22,13 @@ class Settings(ServiceSettings):
     )
     # Without a default, so that a lost setting never gives work away.
     payments: Provider = Field(description="Who handles payments: `stripe`, or `sandbox`, which moves no money.")
+    commission_percent: Decimal = Field(
+        Decimal(10),
+        ge=0,
+        le=100,
+        decimal_places=2,
+        description="The marketplace's share of each sale, in percent; an order keeps the one of its placing.",
+    )
     # At most six days: a card's authorisation lasts about seven.
     order_expire_hours: int = Field(
         48, ge=1, le=144, description="Hours after its placing at which an order that is still PENDING is CANCELLED."

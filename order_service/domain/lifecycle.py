@@ -9,10 +9,15 @@ order, whether a worker has got to it yet or not. So it never depends on a worke
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import Enum, StrEnum, auto
 
+from order_service.domain import settlement
 from order_service.domain.order import Change, Event, Order, Party, Status
-from servicekit.errors import Conflict, Forbidden
+from servicekit.errors import Conflict, Forbidden, InvalidArgument, Violation
+
+# So long before a card's hold ends, an order that nobody has accepted is called off: no hold is left to lapse.
+LAST_MOMENT = timedelta(hours=1)
 
 
 class Action(StrEnum):
@@ -24,8 +29,12 @@ class Action(StrEnum):
     DELIVER = "deliver"
     REVISE = "revise"
     COMPLETE = "complete"
+    DISPUTE = "dispute"
+    RESOLVE = "resolve"
     EXPIRE = "expire"
     AUTO_COMPLETE = "auto_complete"
+    CAPTURE_FAILED = "capture_failed"
+    CHARGEBACK = "chargeback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,52 +45,82 @@ class Patience:
     approval: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """An action with what was said to it. A `resolve` also says where it leads, and what of the price goes back."""
+
+    action: Action
+    message: str = ""
+    outcome: Status | None = None
+    refund: Decimal = Decimal(0)
+
+
 class When(Enum):
     """What must hold beside the state for a transition to be open."""
 
     ALWAYS = auto()
-    OVERDUE_AND_NEVER_DELIVERED = auto()
+    OVERDUE_NEVER_DELIVERED = auto()
+    OVERDUE_AFTER_A_REVISION = auto()
     REVISIONS_LEFT = auto()
     UNANSWERED_TOO_LONG = auto()
     UNAPPROVED_TOO_LONG = auto()
+    THE_PROVIDER_SAYS_SO = auto()
 
     def holds(self, order: Order, now: datetime, patience: Patience) -> bool:
         """Whether it holds for this order at this moment."""
         match self:
             case When.ALWAYS:
                 return True
-            case When.OVERDUE_AND_NEVER_DELIVERED:
+            case When.OVERDUE_NEVER_DELIVERED:
                 return order.is_overdue(now) and order.first_delivered_at is None
+            case When.OVERDUE_AFTER_A_REVISION:
+                return order.is_overdue(now) and order.first_delivered_at is not None
             case When.REVISIONS_LEFT:
                 return order.revisions_left > 0
             case When.UNANSWERED_TOO_LONG:
-                return now >= order.created_at + patience.answer
+                lapses = order.capture_before is not None and now >= order.capture_before - LAST_MOMENT
+                return lapses or now >= order.created_at + patience.answer
             case When.UNAPPROVED_TOO_LONG:
                 return order.last_delivered_at is not None and now >= order.last_delivered_at + patience.approval
+            case When.THE_PROVIDER_SAYS_SO:
+                # Not a matter of the order or the time: `end_capture` and `charge_back` are called when it does.
+                return False
 
 
 class Effect(Enum):
-    """What a transition changes on the order beside its state."""
+    """What a transition does beside changing the state: to the work, or to the money."""
 
     NOTHING = auto()
     HAND_OVER = auto()
     USE_REVISION = auto()
+    CAPTURE = auto()
+    VOID = auto()
+    REFUND = auto()
+    RELEASE = auto()
 
-    def on(self, order: Order, now: datetime) -> Order:
-        """The order with the effect applied."""
+    def on(self, order: Order, now: datetime, refund: Decimal) -> Change:
+        """What comes of it. `refund` is what a RELEASE gives back of the price, in major units."""
         match self:
             case Effect.NOTHING:
-                return order
+                return Change(order)
             case Effect.HAND_OVER:
-                return replace(order, first_delivered_at=order.first_delivered_at or now, last_delivered_at=now)
+                return Change(replace(order, first_delivered_at=order.first_delivered_at or now, last_delivered_at=now))
             case Effect.USE_REVISION:
                 due_at = now + timedelta(days=order.delivery_days)
-                return replace(order, revisions_left=order.revisions_left - 1, due_at=due_at)
+                return Change(replace(order, revisions_left=order.revisions_left - 1, due_at=due_at))
+            case Effect.CAPTURE:
+                return settlement.capture(order)
+            case Effect.VOID:
+                return settlement.void(order)
+            case Effect.REFUND:
+                return settlement.give_back(order)
+            case Effect.RELEASE:
+                return settlement.release(order, refund)
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One row of the table: in state `came_from`, `by` may do `action` while `when` holds, which leads to `to`."""
+    """One row of the table: in `came_from`, `by` can do `action`, which leads to `to`, when `when` holds."""
 
     came_from: Status
     action: Action
@@ -92,18 +131,25 @@ class Transition:
 
 
 S, A, P = Status, Action, Party
+
 TRANSITIONS = (
-    #          from           action           by        to             when and effect
-    Transition(S.PENDING,     A.ACCEPT,        P.SELLER, S.IN_PROGRESS),
-    Transition(S.PENDING,     A.DECLINE,       P.SELLER, S.CANCELLED),
-    Transition(S.PENDING,     A.CANCEL,        P.BUYER,  S.CANCELLED),
-    Transition(S.PENDING,     A.EXPIRE,        P.SYSTEM, S.CANCELLED,   When.UNANSWERED_TOO_LONG),
-    Transition(S.IN_PROGRESS, A.DELIVER,       P.SELLER, S.DELIVERED,   When.ALWAYS, Effect.HAND_OVER),
-    Transition(S.IN_PROGRESS, A.CANCEL,        P.SELLER, S.CANCELLED),
-    Transition(S.IN_PROGRESS, A.CANCEL,        P.BUYER,  S.CANCELLED,   When.OVERDUE_AND_NEVER_DELIVERED),
-    Transition(S.DELIVERED,   A.REVISE,        P.BUYER,  S.IN_PROGRESS, When.REVISIONS_LEFT, Effect.USE_REVISION),
-    Transition(S.DELIVERED,   A.COMPLETE,      P.BUYER,  S.COMPLETED),
-    Transition(S.DELIVERED,   A.AUTO_COMPLETE, P.SYSTEM, S.COMPLETED,   When.UNAPPROVED_TOO_LONG),
+    Transition(S.PENDING,     A.ACCEPT,         P.SELLER, S.IN_PROGRESS, When.ALWAYS, Effect.CAPTURE),
+    Transition(S.PENDING,     A.DECLINE,        P.SELLER, S.CANCELLED,   When.ALWAYS, Effect.VOID),
+    Transition(S.PENDING,     A.CANCEL,         P.BUYER,  S.CANCELLED,   When.ALWAYS, Effect.VOID),
+    Transition(S.PENDING,     A.EXPIRE,         P.SYSTEM, S.CANCELLED,   When.UNANSWERED_TOO_LONG, Effect.VOID),
+    Transition(S.PENDING,     A.CAPTURE_FAILED, P.SYSTEM, S.CANCELLED,   When.THE_PROVIDER_SAYS_SO, Effect.VOID),
+    Transition(S.IN_PROGRESS, A.DELIVER,        P.SELLER, S.DELIVERED,   When.ALWAYS, Effect.HAND_OVER),
+    Transition(S.IN_PROGRESS, A.CANCEL,         P.SELLER, S.CANCELLED,   When.ALWAYS, Effect.REFUND),
+    Transition(S.IN_PROGRESS, A.CANCEL,         P.BUYER,  S.CANCELLED,   When.OVERDUE_NEVER_DELIVERED, Effect.REFUND),
+    Transition(S.IN_PROGRESS, A.DISPUTE,        P.BUYER,  S.DISPUTED,    When.OVERDUE_AFTER_A_REVISION),
+    Transition(S.IN_PROGRESS, A.CHARGEBACK,     P.SYSTEM, S.DISPUTED,    When.THE_PROVIDER_SAYS_SO),
+    Transition(S.DELIVERED,   A.REVISE,         P.BUYER,  S.IN_PROGRESS, When.REVISIONS_LEFT, Effect.USE_REVISION),
+    Transition(S.DELIVERED,   A.COMPLETE,       P.BUYER,  S.COMPLETED,   When.ALWAYS, Effect.RELEASE),
+    Transition(S.DELIVERED,   A.AUTO_COMPLETE,  P.SYSTEM, S.COMPLETED,   When.UNAPPROVED_TOO_LONG, Effect.RELEASE),
+    Transition(S.DELIVERED,   A.DISPUTE,        P.BUYER,  S.DISPUTED),
+    Transition(S.DELIVERED,   A.CHARGEBACK,     P.SYSTEM, S.DISPUTED,    When.THE_PROVIDER_SAYS_SO),
+    Transition(S.DISPUTED,    A.RESOLVE,        P.ADMIN,  S.COMPLETED,   When.ALWAYS, Effect.RELEASE),
+    Transition(S.DISPUTED,    A.RESOLVE,        P.ADMIN,  S.CANCELLED,   When.ALWAYS, Effect.REFUND),
 )  # fmt: skip
 
 # What passing time does, and nobody else.
@@ -121,35 +167,55 @@ def is_over(order: Order, now: datetime, patience: Patience) -> bool:
     return any(row.came_from is order.status and row.when.holds(order, now, patience) for row in TIMED)
 
 
-def move(
-    order: Order,
-    action: Action,
-    parties: frozenset[Party],
-    *,
-    now: datetime,
-    patience: Patience,
-    message: str = "",
-) -> Change:
-    """The order after `parties` did `action`, and what its history says of it.
+def move(order: Order, deed: Deed, parties: frozenset[Party], *, now: datetime, patience: Patience) -> Change:
+    """The order after `parties` did this, with all that goes with it.
 
-    Raises Forbidden when this is another's to do, and Conflict (INVALID_TRANSITION) when nobody can do it in this
-    state, or they cannot yet or no more; the conflict names what they can do now.
+    A payment that has to be captured has been by now. Raises Forbidden when this is another's to do, Conflict
+    (INVALID_TRANSITION) when nobody can do it in this state, or they cannot yet or no more, which names what they can
+    do now, and InvalidArgument for a refund that does not go with the price or the outcome.
     """
-    row = _row_for(order, action, parties, now, patience)
-    moved = replace(row.effect.on(order, now), status=row.to, version=order.version + 1, updated_at=now)
-    return Change(moved, Event(now, row.by, row.action, order.status, row.to, message))
+    row = _row_for(order, deed, parties, now, patience)
+    _check_refund(order, deed)
+    return _along(row, order, deed, now)
+
+
+def end_capture(order: Order, deed: Deed, now: datetime) -> Change:
+    """The order after the payment provider has answered: `deed` is the seller's accept, or that the capture failed.
+
+    Whatever time has passed meanwhile: the seller was in time.
+    """
+    rows = (row for row in TRANSITIONS if row.came_from is order.status and row.action is deed.action)
+    return _along(next(rows), order, deed, now)
+
+
+def charge_back(order: Order, dispute_id: str, amount: Decimal, now: datetime) -> Change:
+    """The order after the buyer's bank has taken this much back: disputed, unless it is already or nothing follows."""
+    change = settlement.charge_back(order, dispute_id, amount)
+    row = next((row for row in TRANSITIONS if row.came_from is order.status and row.action is Action.CHARGEBACK), None)
+    if row is not None:
+        return replace(_along(row, change.order, Deed(Action.CHARGEBACK), now), postings=change.postings)
+    return change
+
+
+def _along(row: Transition, order: Order, deed: Deed, now: datetime) -> Change:
+    change = row.effect.on(order, now, deed.refund)
+    moved = replace(change.order, status=row.to, version=order.version + 1, updated_at=now)
+    return replace(change, order=moved, event=Event(now, row.by, row.action, order.status, row.to, deed.message))
 
 
 def _is_open(row: Transition, order: Order, now: datetime, patience: Patience) -> bool:
     """Whether the row can be used at this moment by whom it is for."""
+    if order.is_being_captured:
+        return False
     return row.when.holds(order, now, patience) and (row.by is Party.SYSTEM or not is_over(order, now, patience))
 
 
-def _row_for(order: Order, action: Action, parties: frozenset[Party], now: datetime, patience: Patience) -> Transition:
+def _row_for(order: Order, deed: Deed, parties: frozenset[Party], now: datetime, patience: Patience) -> Transition:
+    action = deed.action
     here = [row for row in TRANSITIONS if row.came_from is order.status and row.action is action]
     theirs = [row for row in here if row.by in parties]
     for row in theirs:
-        if _is_open(row, order, now, patience):
+        if _is_open(row, order, now, patience) and deed.outcome in (None, row.to):
             return row
     if not theirs and (here or not _may_ever(action, parties)):
         raise Forbidden(f"You don't have permission to {action} this order")
@@ -165,7 +231,20 @@ def _may_ever(action: Action, parties: frozenset[Party]) -> bool:
     return any(row.by in parties for row in TRANSITIONS if row.action is action)
 
 
+def _check_refund(order: Order, deed: Deed) -> None:
+    if deed.refund > order.price:
+        told = f"must be at most the price, {order.price}"
+    elif deed.refund and deed.outcome is Status.CANCELLED and deed.refund != order.price:
+        told = "goes with the outcome COMPLETED; CANCELLED gives everything back"
+    else:
+        return
+    raise InvalidArgument([Violation("refundAmount", told)])
+
+
 def _refusal(order: Order, action: Action, possible: list[Action], *, over: bool) -> str:
-    stands = f"it is {order.status} and its time is over" if over else f"it is {order.status}"
+    if order.is_being_captured:
+        stands = "it is just being accepted"
+    else:
+        stands = f"it is {order.status} and its time is over" if over else f"it is {order.status}"
     choice = f"what you can do now: {', '.join(possible)}" if possible else "there is nothing you can do now"
     return f"You can't {action} this order now, {stands}; {choice}"

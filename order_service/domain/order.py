@@ -6,7 +6,9 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
-from servicekit.errors import Forbidden, NotFound
+from order_service.domain.ledger import Posting
+from order_service.domain.payment import Hold, PaymentStatus
+from servicekit.errors import Forbidden, InvalidArgument, NotFound, Violation
 
 
 class Status(StrEnum):
@@ -15,6 +17,7 @@ class Status(StrEnum):
     PENDING = "PENDING"
     IN_PROGRESS = "IN_PROGRESS"
     DELIVERED = "DELIVERED"
+    DISPUTED = "DISPUTED"
     COMPLETED = "COMPLETED"
     CANCELLED = "CANCELLED"
 
@@ -47,6 +50,18 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a deployment has decided for all orders that are placed now.
+
+    `minimum` is the smallest price that the payment provider takes, in major units of `currency`.
+    """
+
+    currency: str
+    commission_percent: Decimal
+    minimum: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A promise to deliver one package for a fixed price, at the terms that stood when it was placed.
 
@@ -54,6 +69,11 @@ class Order:
     one with every change, so it is also the number of the change's row in the history. `first_delivered_at` is None
     until the work is first handed over, and keeps its value when a revision sends the order back;
     `last_delivered_at` is when it was handed over most recently.
+
+    Of the money, all in major units: `payment_status` is None for an order from before there were payments, and then no
+    money is moved for it; `payment_reference` is the provider's name for the payment, whose hold on the card ends at
+    `capture_before`; `refund_due` is what the buyer is to get back and `refunded` what they have got; `charged_back` is
+    what their bank has taken back; `commission_percent` is the marketplace's share, frozen at the placing.
     """
 
     id: UUID
@@ -76,6 +96,23 @@ class Order:
     last_delivered_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    payment_status: PaymentStatus | None
+    payment_reference: str
+    capture_before: datetime | None
+    refund_due: Decimal
+    refunded: Decimal
+    charged_back: Decimal
+    commission_percent: Decimal
+
+    @property
+    def is_being_captured(self) -> bool:
+        """Whether the seller has accepted, and nobody knows yet what the payment provider says to that."""
+        return self.payment_status is PaymentStatus.CAPTURING
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it stands where nothing leads out of."""
+        return self.status in (Status.COMPLETED, Status.CANCELLED)
 
     def is_overdue(self, now: datetime) -> bool:
         """Whether the work should have been there by `now`."""
@@ -106,12 +143,25 @@ class Event:
     message: str
 
 
+class Task(StrEnum):
+    """What a change has the payment provider do, afterwards and until it is done."""
+
+    VOID = "void"
+    REFUND = "refund"
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An order as a change leaves it, and the row of its history that says so. The two are stored together."""
+    """An order as a change leaves it, and all that goes with it. It is stored together, or not at all.
+
+    `event` is the row of the history; None when only the money moved. `postings` go to the ledger, and `task` to the
+    payment provider.
+    """
 
     order: Order
-    event: Event
+    event: Event | None = None
+    postings: tuple[Posting, ...] = ()
+    task: Task | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +171,38 @@ class Wish:
     buyer_id: UUID
     requirements: str
     payment_method: str
+    payment_token: str = ""
 
 
-def place(order_id: UUID, offer: Offer, wish: Wish, *, currency: str, now: datetime) -> Change:
-    """A new PENDING order at the offer's terms, due the package's delivery days after `now`.
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An order that has everything but its payment. `commission_percent` is what counts for it from here on."""
 
-    Raises Forbidden when the buyer is the seller.
+    order_id: UUID
+    offer: Offer
+    wish: Wish
+    currency: str
+    commission_percent: Decimal
+
+
+def draft(order_id: UUID, offer: Offer, wish: Wish, terms: Terms) -> Draft:
+    """An order at the offer's terms, to be paid for.
+
+    Raises Forbidden when the buyer is the seller, and InvalidArgument when the payment provider takes no such price.
     """
     if wish.buyer_id == offer.seller_id:
         raise Forbidden("You can't order your own gig")
+    if offer.price < terms.minimum:
+        told = f"costs less than the {terms.minimum} {terms.currency} that a payment must have"
+        raise InvalidArgument([Violation("packageId", told)])
+    return Draft(order_id, offer, wish, terms.currency, terms.commission_percent)
+
+
+def place(draft: Draft, hold: Hold, now: datetime) -> Change:
+    """The new PENDING order, due the package's delivery days after `now`."""
+    offer, wish = draft.offer, draft.wish
     order = Order(
-        id=order_id,
+        id=draft.order_id,
         version=1,
         status=Status.PENDING,
         buyer_id=wish.buyer_id,
@@ -141,7 +212,7 @@ def place(order_id: UUID, offer: Offer, wish: Wish, *, currency: str, now: datet
         package_id=offer.package_id,
         package_title=offer.package_title,
         price=offer.price,
-        currency=currency,
+        currency=draft.currency,
         delivery_days=offer.delivery_days,
         revisions_left=offer.revisions,
         requirements=wish.requirements,
@@ -151,5 +222,12 @@ def place(order_id: UUID, offer: Offer, wish: Wish, *, currency: str, now: datet
         last_delivered_at=None,
         created_at=now,
         updated_at=now,
+        payment_status=PaymentStatus.AUTHORIZED,
+        payment_reference=hold.reference,
+        capture_before=hold.capture_before,
+        refund_due=Decimal(0),
+        refunded=Decimal(0),
+        charged_back=Decimal(0),
+        commission_percent=draft.commission_percent,
     )
     return Change(order, Event(now, Party.BUYER, "place", None, Status.PENDING, ""))

@@ -10,15 +10,21 @@ from order_service.domain.lifecycle import TRANSITIONS, Effect, Transition, When
 
 WHEN = {
     When.ALWAYS: "",
-    When.OVERDUE_AND_NEVER_DELIVERED: "overdue and never delivered",
+    When.OVERDUE_NEVER_DELIVERED: "overdue and never delivered",
+    When.OVERDUE_AFTER_A_REVISION: "overdue after a revision",
     When.REVISIONS_LEFT: "revisions are left",
-    When.UNANSWERED_TOO_LONG: "`ORDER_EXPIRE_HOURS` (48) have passed since the placing",
+    When.UNANSWERED_TOO_LONG: "`ORDER_EXPIRE_HOURS` (48) have passed, or the card's hold ends within the hour",
+    When.THE_PROVIDER_SAYS_SO: "the payment provider says so",
     When.UNAPPROVED_TOO_LONG: "`ORDER_AUTO_COMPLETE_HOURS` (72) have passed since the last delivery",
 }
 EFFECT = {
     Effect.NOTHING: "",
     Effect.HAND_OVER: "the time of the delivery is kept",
     Effect.USE_REVISION: "one revision is used; due again in the package's delivery days",
+    Effect.CAPTURE: "the payment is captured first, and held in escrow",
+    Effect.VOID: "the hold on the buyer's card is let go of",
+    Effect.REFUND: "the buyer gets everything back",
+    Effect.RELEASE: "the seller gets the money in escrow, less commission and what a `resolve` gives back",
 }
 
 HEAD = """# The life of an order
@@ -28,6 +34,10 @@ an answer, the worker that acts when time has passed and the tests read the same
 
 """
 TAIL = """
+An order is placed once its payment is authorised, and accepted once it is captured. While the provider is asked for the
+capture nobody can do anything to the order: it stands PENDING, and its `actions` are empty. `capture_failed` is what
+becomes of it when the provider refuses for good, `chargeback` what the buyer's bank does.
+
 Time has the last word: from the moment at which the system's row holds, people have nothing more to do with the order,
 whether a worker has got to it yet or not.
 """

@@ -19,8 +19,8 @@ ALTER TABLE orders
     -- What the buyer is to get back, and what they have got.
     ADD COLUMN refund_due numeric(12, 2) NOT NULL DEFAULT 0 CHECK (refund_due BETWEEN 0 AND price),
     ADD COLUMN refunded numeric(12, 2) NOT NULL DEFAULT 0 CHECK (refunded BETWEEN 0 AND refund_due),
-    -- Whether the buyer's bank has taken the money back.
-    ADD COLUMN charged_back boolean NOT NULL DEFAULT false,
+    -- What the buyer's bank has taken back.
+    ADD COLUMN charged_back numeric(12, 2) NOT NULL DEFAULT 0 CHECK (charged_back BETWEEN 0 AND price),
     -- The marketplace's share in percent, frozen when the order was placed.
     ADD COLUMN commission_percent numeric(5, 2) NOT NULL DEFAULT 0 CHECK (commission_percent BETWEEN 0 AND 100);
 

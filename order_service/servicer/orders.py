@@ -1,14 +1,18 @@
 """The RPCs about orders. What surrounds each of them is in servicekit.pipeline."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from servicekit.idempotency import attempts
+
 from marketplace.order.v1 import order_pb2
 from order_service import convert
-from order_service.domain.lifecycle import Action, Patience, move, open_actions
+from order_service.cashier import Cashier
+from order_service.domain.lifecycle import Action, Deed, Patience, move, open_actions
 from order_service.domain.listing import scope_of
-from order_service.domain.order import Order, Party, Wish, place
-from order_service.domain.payment import Provider, check_method
+from order_service.domain.order import Order, Party, Terms, Wish, draft
+from order_service.domain.payment import Provider, check_method, check_token
 from order_service.gigs import Gigs
 from order_service.store import Store
 from order_service.store.orders import START, PageKey
@@ -16,6 +20,7 @@ from servicekit import paging
 from servicekit.call import Call
 from servicekit.ids import new_id
 
+# The requests of all actions but `resolve`, which takes more.
 ActionRequest = (
     order_pb2.AcceptOrderRequest
     | order_pb2.DeclineOrderRequest
@@ -23,24 +28,38 @@ ActionRequest = (
     | order_pb2.DeliverOrderRequest
     | order_pb2.ReviseOrderRequest
     | order_pb2.CompleteOrderRequest
+    | order_pb2.DisputeOrderRequest
 )
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How the deployment takes payments: by whom, whether cards are real, and at which terms."""
+
+    provider: Provider
+    needs_token: bool
+    terms: Terms
 
 
 class OrderHandlers:
     """What people do with orders."""
 
-    def __init__(self, store: Store, gigs: Gigs, *, payments: Provider, currency: str, patience: Patience) -> None:
+    def __init__(self, store: Store, gigs: Gigs, cashier: Cashier, ways: Ways, patience: Patience) -> None:
         self._store = store
         self._gigs = gigs
-        self._payments = payments
-        self._currency = currency
+        self._cashier = cashier
+        self._ways = ways
         self._patience = patience
 
+    @attempts
     def PlaceOrder(self, request: order_pb2.PlaceOrderRequest, call: Call) -> order_pb2.PlaceOrderResponse:
-        check_method(request.payment_method, self._payments)
+        if call.claim is not None and call.claim.attempt is not None:
+            return convert.to_placed(self._cashier.go_on_placing(call.claim.attempt))
+        check_method(request.payment_method, self._ways.provider)
+        check_token(request.payment_token, is_needed=self._ways.needs_token)
         offer = self._gigs.offer(UUID(request.package_id))
-        wish = Wish(call.user_id, request.requirements, request.payment_method)
-        order = self._store.orders.place(lambda now: place(new_id(), offer, wish, currency=self._currency, now=now))
+        wish = Wish(call.user_id, request.requirements, request.payment_method, request.payment_token)
+        order = self._cashier.place(draft(new_id(), offer, wish, self._ways.terms), call.claim)
         return convert.to_placed(order)
 
     def GetOrder(self, request: order_pb2.GetOrderRequest, call: Call) -> order_pb2.GetOrderResponse:
@@ -68,7 +87,8 @@ class OrderHandlers:
         return response
 
     def AcceptOrder(self, request: order_pb2.AcceptOrderRequest, call: Call) -> order_pb2.AcceptOrderResponse:
-        return order_pb2.AcceptOrderResponse(order=self._move(Action.ACCEPT, request, call))
+        order = self._cashier.accept(UUID(request.order_id), lambda order: _parties(order, call), request.message)
+        return order_pb2.AcceptOrderResponse(order=self._seen(order, order.updated_at, call))
 
     def DeclineOrder(self, request: order_pb2.DeclineOrderRequest, call: Call) -> order_pb2.DeclineOrderResponse:
         return order_pb2.DeclineOrderResponse(order=self._move(Action.DECLINE, request, call))
@@ -85,16 +105,23 @@ class OrderHandlers:
     def CompleteOrder(self, request: order_pb2.CompleteOrderRequest, call: Call) -> order_pb2.CompleteOrderResponse:
         return order_pb2.CompleteOrderResponse(order=self._move(Action.COMPLETE, request, call))
 
+    def DisputeOrder(self, request: order_pb2.DisputeOrderRequest, call: Call) -> order_pb2.DisputeOrderResponse:
+        return order_pb2.DisputeOrderResponse(order=self._move(Action.DISPUTE, request, call))
+
+    def ResolveOrder(self, request: order_pb2.ResolveOrderRequest, call: Call) -> order_pb2.ResolveOrderResponse:
+        deed = convert.to_resolution(request)
+        return order_pb2.ResolveOrderResponse(order=self._do(deed, UUID(request.order_id), call))
+
     def DescribeOrder(self, request: order_pb2.DescribeOrderRequest, call: Call) -> order_pb2.DescribeOrderResponse:
         return convert.to_description(self._store.orders.get(UUID(request.order_id)).order)
 
     def _move(self, action: Action, request: ActionRequest, call: Call) -> order_pb2.Order:
-        """Every action is this: lock, decide by the table, store with its history."""
+        return self._do(Deed(action, request.message), UUID(request.order_id), call)
+
+    def _do(self, deed: Deed, order_id: UUID, call: Call) -> order_pb2.Order:
+        """Every action that asks nobody else is this: lock, decide by the table, store with all that goes with it."""
         order = self._store.orders.change(
-            UUID(request.order_id),
-            lambda order, now: move(
-                order, action, _parties(order, call), now=now, patience=self._patience, message=request.message
-            ),
+            order_id, lambda order, now: move(order, deed, _parties(order, call), now=now, patience=self._patience)
         )
         return self._seen(order, order.updated_at, call)
 

@@ -1,19 +1,29 @@
-"""Orders and their history in PostgreSQL: the models, and every statement."""
+"""Orders and their history in PostgreSQL: the models, and every statement.
+
+A change is stored whole: the order, the row of its history, what goes to the ledger, and what the payment provider is
+to do, which waits in the outbox.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import NamedTuple
 from uuid import UUID
 
 import peewee
 
-from order_service.domain.lifecycle import Action
 from order_service.domain.listing import Scope
 from order_service.domain.order import Change, Event, Order, Party, Status
+from order_service.domain.payment import PaymentStatus
+from order_service.store.ledger import Ledger
 from servicekit.clock import Clock
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import NotFound
+from servicekit.outbox import Outbox
+
+# The outbox's topic for what the payment provider is to do; its key is the order's id, its payload {"task"}.
+PAYMENTS = "payment"
 
 
 class OrderRow(peewee.Model):
@@ -39,6 +49,13 @@ class OrderRow(peewee.Model):
     last_delivered_at = peewee.DateTimeField(null=True)
     created_at = peewee.DateTimeField()
     updated_at = peewee.DateTimeField()
+    payment_status = peewee.TextField(null=True)
+    payment_reference = peewee.TextField()
+    capture_before = peewee.DateTimeField(null=True)
+    refund_due = peewee.DecimalField(max_digits=12, decimal_places=2)
+    refunded = peewee.DecimalField(max_digits=12, decimal_places=2)
+    charged_back = peewee.DecimalField(max_digits=12, decimal_places=2)
+    commission_percent = peewee.DecimalField(max_digits=5, decimal_places=2)
 
     class Meta:
         table_name = "orders"
@@ -65,6 +82,7 @@ class EventRow(peewee.Model):
 COLUMNS = ", ".join(field.name for field in fields(Order))
 READING = f"SELECT {COLUMNS}, (SELECT app_now()) AS now FROM orders"  # noqa: S608  # our own column names
 ONE = Statement(f"{READING} WHERE id = $1")
+BY_REFERENCE = Statement("SELECT id FROM orders WHERE payment_reference = $1 AND payment_reference <> ''")
 HISTORY = Statement("""
     SELECT at, by, action, came_from, went_to, message FROM order_events WHERE order_id = $1 ORDER BY version
 """)
@@ -81,18 +99,22 @@ ONE_LOCKED = _locked("id = $1 FOR UPDATE")
 
 
 def _waiting(status: Status, since: str) -> Statement:
-    """The $2 orders that have stood here longest, for $1 at least. Those that another worker holds are left to it."""
+    """The $2 orders whose time was $1 ago or earlier, the first of them first, but for those that are being accepted.
+
+    Those that another worker holds are left to it.
+    """
     return _locked(f"""
-        status = '{status}' AND {since} <= app_now() - $1::interval
+        status = '{status}' AND {since} <= app_now() - $1::interval AND payment_status IS DISTINCT FROM 'CAPTURING'
         ORDER BY {since}, id LIMIT $2::integer FOR UPDATE SKIP LOCKED
     """)
 
 
-# What passing time does, and which orders may be ripe for it; the table decides. Each has an index to go by.
-WAITING = {
-    Action.EXPIRE: _waiting(Status.PENDING, "created_at"),
-    Action.AUTO_COMPLETE: _waiting(Status.DELIVERED, "last_delivered_at"),
-}
+class Waiting(Enum):
+    """Orders that may be ripe for what passing time does; the table of transitions decides. Each has its own index."""
+
+    UNANSWERED = _waiting(Status.PENDING, "created_at")
+    LAPSING = _waiting(Status.PENDING, "capture_before")
+    UNAPPROVED = _waiting(Status.DELIVERED, "last_delivered_at")
 
 
 def _page(whose: str) -> str:
@@ -139,16 +161,19 @@ START = PageKey(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 class Orders:
     """Orders and their history."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, ledger: Ledger, outbox: Outbox) -> None:
         self._database = database
         self._clock = Clock(database)
+        self._ledger = ledger
+        self._outbox = outbox
 
     def place(self, make: Callable[[datetime], Change]) -> Order:
         """Stores the new order that `make` makes of the present time, and the first row of its history."""
         with self._database.transaction():
-            change = make(self._clock.now())
+            now = self._clock.now()
+            change = make(now)
             OrderRow.insert(asdict(change.order)).execute(self._database.peewee)
-            self._write_event(change)
+            self._write_rest(change, now)
         return change.order
 
     def change(self, order_id: UUID, decide: Callable[[Order, datetime], Change]) -> Order:
@@ -158,24 +183,29 @@ class Orders:
         raises goes through, and nothing is written. Raises NotFound("Order").
         """
         with self._database.transaction():
-            change = decide(*_found(self._database.fetch_one(ONE_LOCKED, order_id)))
-            self._write(change)
+            found = _found(self._database.fetch_one(ONE_LOCKED, order_id))
+            change = decide(*found)
+            self._write(change, found.now)
         return change.order
 
     def change_waiting(
-        self, action: Action, patience: timedelta, decide: Callable[[Order, datetime], Change], *, limit: int
+        self, waiting: Waiting, patience: timedelta, decide: Callable[[Order, datetime], Change], *, limit: int
     ) -> list[Order]:
         """Does to the `limit` orders that have waited longest what `change` does to one, all of them or none.
 
-        `action` is one that passing time does, and `patience` how long the orders have waited at least. Orders that
-        somebody else is changing right now are left out.
+        `patience` is how long they have waited at least. Orders that somebody else is changing right now are left out.
         """
         with self._database.transaction():
-            waiting = self._database.fetch_all(WAITING[action], patience, limit)
-            changes = [decide(*_to_reading(row)) for row in waiting]
-            for change in changes:
-                self._write(change)
+            readings = [_to_reading(row) for row in self._database.fetch_all(waiting.value, patience, limit)]
+            changes = [decide(*reading) for reading in readings]
+            for change, reading in zip(changes, readings, strict=True):
+                self._write(change, reading.now)
         return [change.order for change in changes]
+
+    def with_payment(self, reference: str) -> UUID | None:
+        """The id of the order that was paid by the payment with this name, if there is one."""
+        row = self._database.fetch_one(BY_REFERENCE, reference)
+        return row["id"] if row else None
 
     def get(self, order_id: UUID) -> Reading:
         """The order as it is now. Raises NotFound("Order")."""
@@ -192,16 +222,24 @@ class Orders:
         states = [str(status) for status in statuses]
         return [_to_reading(row) for row in self._database.fetch_all(PAGES[scope], user_id, states, *after, limit)]
 
-    def _write(self, change: Change) -> None:
+    def _write(self, change: Change, now: datetime) -> None:
         changed = asdict(change.order)
         OrderRow.update(changed).where(OrderRow.id == changed.pop("id")).execute(self._database.peewee)
-        self._write_event(change)
+        self._write_rest(change, now)
 
-    def _write_event(self, change: Change) -> None:
-        event = change.event
+    def _write_rest(self, change: Change, now: datetime) -> None:
+        if change.event is not None:
+            self._write_event(change.order, change.event)
+        if change.task is not None:
+            self._outbox.add(PAYMENTS, str(change.order.id), change.order.version, {"task": change.task})
+        # Last: the ledger's locks are the ones that others wait for.
+        for posting in change.postings:
+            self._ledger.post(posting, now)
+
+    def _write_event(self, order: Order, event: Event) -> None:
         EventRow.insert(
-            order_id=change.order.id,
-            version=change.order.version,
+            order_id=order.id,
+            version=order.version,
             at=event.at,
             by=event.by,
             action=event.action,
@@ -219,7 +257,8 @@ def _found(row: Row | None) -> Reading:
 
 def _to_reading(row: Row) -> Reading:
     now = row.pop("now")
-    return Reading(Order(**{**row, "status": Status(row["status"])}), now)
+    payment = PaymentStatus(row["payment_status"]) if row["payment_status"] else None
+    return Reading(Order(**{**row, "status": Status(row["status"]), "payment_status": payment}), now)
 
 
 def _to_event(row: Row) -> Event:

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import pytest
 
-from order_service.domain.lifecycle import TIMED, TRANSITIONS, Action, When, move, open_actions
+from order_service.domain.lifecycle import TIMED, TRANSITIONS, Action, Deed, When, move, open_actions
 from order_service.domain.order import Order, Party, Status
 from servicekit.errors import Conflict, Forbidden, MarketplaceError, NotFound
 from tests.support.orders import BUYER, NOON, PATIENCE, SELLER, STRANGER, an_order
 
-# The rows of the contract, without those about payments and disputes: (from, action, by): (to, only when).
+# The rows of the contract but for what the payment provider does: (from, action, by): (to, only when).
 CONTRACT = {
     ("PENDING", "accept", "seller"): ("IN_PROGRESS", "always"),
     ("PENDING", "decline", "seller"): ("CANCELLED", "always"),
@@ -23,15 +23,36 @@ CONTRACT = {
     ("IN_PROGRESS", "deliver", "seller"): ("DELIVERED", "always"),
     ("IN_PROGRESS", "cancel", "seller"): ("CANCELLED", "always"),
     ("IN_PROGRESS", "cancel", "buyer"): ("CANCELLED", "once overdue and before the first delivery"),
+    ("IN_PROGRESS", "dispute", "buyer"): ("DISPUTED", "once overdue after a revision"),
     ("DELIVERED", "revise", "buyer"): ("IN_PROGRESS", "while revisions are left"),
     ("DELIVERED", "complete", "buyer"): ("COMPLETED", "always"),
     ("DELIVERED", "auto_complete", "system"): ("COMPLETED", "once its time has passed"),
+    ("DELIVERED", "dispute", "buyer"): ("DISPUTED", "always"),
+    ("DISPUTED", "resolve", "admin"): ("as said", "always"),
+}
+# What the payment provider does: (from, action): to.
+REPORTED = {
+    ("PENDING", "capture_failed"): "CANCELLED",
+    ("IN_PROGRESS", "chargeback"): "DISPUTED",
+    ("DELIVERED", "chargeback"): "DISPUTED",
 }
 # How long an order has been there, or its work, when its time has passed.
 HOURS = {"PENDING": 48, "DELIVERED": 72}
-ACTIONS = ("accept", "decline", "cancel", "deliver", "revise", "complete", "expire", "auto_complete")
+ACTIONS = (
+    "accept",
+    "decline",
+    "cancel",
+    "deliver",
+    "revise",
+    "complete",
+    "dispute",
+    "resolve",
+    "expire",
+    "auto_complete",
+)
 OF_THE_SYSTEM = ("expire", "auto_complete")
 CALLERS = ({"buyer"}, {"seller"}, {"admin"}, {"buyer", "admin"}, {"seller", "admin"}, {"system"})
+DELIVERED_TO_BUYER = [Action.REVISE, Action.COMPLETE, Action.DISPUTE]
 SYSTEM = frozenset({Party.SYSTEM})
 MOMENT = timedelta(microseconds=1)
 
@@ -69,7 +90,7 @@ SITUATIONS = [Situation(*facts) for facts in product(Status, (False, True), (0, 
 
 def expected(situation: Situation, action: str, parties: set[str]) -> str:
     """What the contract says becomes of it: the new state, `FORBIDDEN` or `INVALID_TRANSITION`."""
-    if parties == {"admin"} or (parties == {"system"} and action not in OF_THE_SYSTEM):
+    if (parties == {"admin"} and action != "resolve") or (parties == {"system"} and action not in OF_THE_SYSTEM):
         return "FORBIDDEN"
     allowed = {by: row for (state, does, by), row in CONTRACT.items() if (state, does) == (situation.status, action)}
     if allowed and not parties & set(allowed):
@@ -81,16 +102,18 @@ def expected(situation: Situation, action: str, parties: set[str]) -> str:
             "always": True,
             "while revisions are left": situation.revisions > 0,
             "once overdue and before the first delivery": situation.overdue and not situation.delivered_before,
+            "once overdue after a revision": situation.overdue and situation.delivered_before,
             "once its time has passed": its_the_systems_turn,
         }
         if holds[when] and (by == "system" or not its_the_systems_turn):
-            return to
+            return "COMPLETED" if to == "as said" else to
     return "INVALID_TRANSITION"
 
 
 def outcome(order: Order, action: Action, parties: frozenset[Party]) -> str:
     try:
-        return str(move(order, action, parties, now=NOON, patience=PATIENCE).order.status)
+        end = Status.COMPLETED if action is Action.RESOLVE else None
+        return str(move(order, Deed(action, outcome=end), parties, now=NOON, patience=PATIENCE).order.status)
     except MarketplaceError as refused:
         return refused.code
 
@@ -119,16 +142,21 @@ def test_the_actions_that_are_open_are_exactly_those_that_succeed(parties: set[s
 
 
 def test_the_table_names_each_case_once_and_never_leads_back_from_an_end() -> None:
-    cases = [(row.came_from, row.action, row.by) for row in TRANSITIONS]
+    cases = {(row.came_from, row.action, row.by) for row in TRANSITIONS}
+    reported = {(state, action, "system") for state, action in REPORTED}
 
-    assert len(cases) == len(set(cases)) == len(CONTRACT)
+    assert cases == set(CONTRACT) | reported
+    # A resolve alone leads where the admin says.
+    assert len(TRANSITIONS) == len(cases) + 1
     assert not {Status.COMPLETED, Status.CANCELLED} & {row.came_from for row in TRANSITIONS}
     assert {row.action for row in TRANSITIONS} == set(Action)
     assert {row.when for row in TRANSITIONS} == set(When)
 
 
 def test_what_time_does_are_exactly_the_systems_rows() -> None:
-    assert [row for row in TRANSITIONS if row.by is Party.SYSTEM] == list(TIMED)
+    of_the_system = [row for row in TRANSITIONS if row.by is Party.SYSTEM]
+
+    assert [row for row in of_the_system if row.when is not When.THE_PROVIDER_SAYS_SO] == list(TIMED)
     assert {str(row.action) for row in TIMED} == set(OF_THE_SYSTEM)
 
 
@@ -147,12 +175,12 @@ def test_an_order_waits_for_the_buyer_from_its_last_delivery_on() -> None:
     steps = ((Action.DELIVER, Party.SELLER), (Action.REVISE, Party.BUYER), (Action.DELIVER, Party.SELLER))
     for hours, (action, party) in enumerate(steps):
         now = NOON + timedelta(hours=50 * hours)
-        order = move(order, action, frozenset({party}), now=now, patience=PATIENCE).order
+        order = move(order, Deed(action), frozenset({party}), now=now, patience=PATIENCE).order
     end = NOON + timedelta(hours=100 + 72)
 
     assert open_actions(order, SYSTEM, end - MOMENT, PATIENCE) == []
-    assert open_actions(order, frozenset({Party.BUYER}), end - MOMENT, PATIENCE) == [Action.REVISE, Action.COMPLETE]
-    completed = move(order, Action.AUTO_COMPLETE, SYSTEM, now=end, patience=PATIENCE)
+    assert open_actions(order, frozenset({Party.BUYER}), end - MOMENT, PATIENCE) == DELIVERED_TO_BUYER
+    completed = move(order, Deed(Action.AUTO_COMPLETE), SYSTEM, now=end, patience=PATIENCE)
     assert (completed.order.status, completed.event.by) == (Status.COMPLETED, Party.SYSTEM)
     assert open_actions(order, frozenset({Party.BUYER}), end, PATIENCE) == []
 
@@ -162,9 +190,9 @@ def test_who_comes_too_late_is_told_so_and_the_wrong_person_that_it_is_not_their
     late = NOON + timedelta(days=3)
 
     with pytest.raises(Conflict) as refusal:
-        move(order, Action.ACCEPT, frozenset({Party.SELLER}), now=late, patience=PATIENCE)
+        move(order, Deed(Action.ACCEPT), frozenset({Party.SELLER}), now=late, patience=PATIENCE)
     with pytest.raises(Forbidden):
-        move(order, Action.ACCEPT, frozenset({Party.BUYER}), now=late, patience=PATIENCE)
+        move(order, Deed(Action.ACCEPT), frozenset({Party.BUYER}), now=late, patience=PATIENCE)
 
     assert refusal.value.code == "INVALID_TRANSITION"
     assert refusal.value.message == (
@@ -189,29 +217,35 @@ def test_a_refusal_names_the_state_and_what_is_open_now() -> None:
     order = an_order(status=Status.DELIVERED)
 
     with pytest.raises(Conflict) as refusal:
-        move(order, Action.CANCEL, frozenset({Party.BUYER}), now=NOON, patience=PATIENCE)
+        move(order, Deed(Action.CANCEL), frozenset({Party.BUYER}), now=NOON, patience=PATIENCE)
 
     assert refusal.value.code == "INVALID_TRANSITION"
     assert refusal.value.message == (
-        "You can't cancel this order now, it is DELIVERED; what you can do now: revise, complete"
+        "You can't cancel this order now, it is DELIVERED; what you can do now: revise, complete, dispute"
     )
 
 
 def test_a_refusal_says_when_nothing_is_open() -> None:
     with pytest.raises(Conflict, match="it is COMPLETED; there is nothing you can do now"):
-        move(an_order(status=Status.COMPLETED), Action.COMPLETE, frozenset({Party.BUYER}), now=NOON, patience=PATIENCE)
+        move(
+            an_order(status=Status.COMPLETED),
+            Deed(Action.COMPLETE),
+            frozenset({Party.BUYER}),
+            now=NOON,
+            patience=PATIENCE,
+        )
 
 
 def test_the_wrong_person_is_told_so() -> None:
     with pytest.raises(Forbidden, match="You don't have permission to accept this order"):
-        move(an_order(), Action.ACCEPT, frozenset({Party.BUYER}), now=NOON, patience=PATIENCE)
+        move(an_order(), Deed(Action.ACCEPT), frozenset({Party.BUYER}), now=NOON, patience=PATIENCE)
 
 
 def test_a_move_changes_state_version_and_time_and_nothing_else() -> None:
     order = an_order()
     later = NOON + timedelta(hours=1)
 
-    moved = move(order, Action.ACCEPT, frozenset({Party.SELLER}), now=later, patience=PATIENCE).order
+    moved = move(order, Deed(Action.ACCEPT), frozenset({Party.SELLER}), now=later, patience=PATIENCE).order
 
     assert moved == replace(order, status=Status.IN_PROGRESS, version=2, updated_at=later)
 
@@ -220,7 +254,7 @@ def test_the_history_says_who_did_what_when_and_where_it_led() -> None:
     later = NOON + timedelta(hours=1)
 
     event = move(
-        an_order(), Action.DECLINE, frozenset({Party.SELLER}), now=later, patience=PATIENCE, message="Too busy"
+        an_order(), Deed(Action.DECLINE, "Too busy"), frozenset({Party.SELLER}), now=later, patience=PATIENCE
     ).event
 
     assert (event.at, event.by, event.action) == (later, "seller", "decline")
@@ -228,7 +262,9 @@ def test_the_history_says_who_did_what_when_and_where_it_led() -> None:
 
 
 def test_an_admin_who_is_the_buyer_acts_as_the_buyer() -> None:
-    event = move(an_order(), Action.CANCEL, frozenset({Party.BUYER, Party.ADMIN}), now=NOON, patience=PATIENCE).event
+    event = move(
+        an_order(), Deed(Action.CANCEL), frozenset({Party.BUYER, Party.ADMIN}), now=NOON, patience=PATIENCE
+    ).event
 
     assert event.by is Party.BUYER
 
@@ -237,7 +273,7 @@ def test_a_revision_is_used_up_and_the_work_is_due_again_in_the_packages_deliver
     order = an_order(status=Status.DELIVERED, revisions_left=2, delivery_days=3, first_delivered_at=NOON)
     later = NOON + timedelta(days=30)
 
-    revised = move(order, Action.REVISE, frozenset({Party.BUYER}), now=later, patience=PATIENCE, message="Bluer").order
+    revised = move(order, Deed(Action.REVISE, "Bluer"), frozenset({Party.BUYER}), now=later, patience=PATIENCE).order
 
     assert revised.revisions_left == 1
     assert revised.due_at == later + timedelta(days=3)
@@ -256,7 +292,7 @@ def test_a_buyer_may_not_cancel_what_was_delivered_once_however_overdue_its_revi
     now = NOON
     order = an_order(status=Status.IN_PROGRESS, revisions_left=1)
     for action, party in ((Action.DELIVER, Party.SELLER), (Action.REVISE, Party.BUYER)):
-        order = move(order, action, frozenset({party}), now=now, patience=PATIENCE).order
+        order = move(order, Deed(action), frozenset({party}), now=now, patience=PATIENCE).order
     much_later = order.due_at + timedelta(days=100)
 
     assert open_actions(order, frozenset({Party.BUYER}), much_later, PATIENCE) == []
@@ -266,7 +302,7 @@ def test_only_the_first_delivery_is_remembered_as_the_first() -> None:
     order = an_order(status=Status.IN_PROGRESS, first_delivered_at=NOON)
 
     again = move(
-        order, Action.DELIVER, frozenset({Party.SELLER}), now=NOON + timedelta(days=2), patience=PATIENCE
+        order, Deed(Action.DELIVER), frozenset({Party.SELLER}), now=NOON + timedelta(days=2), patience=PATIENCE
     ).order
 
     assert again.first_delivered_at == NOON

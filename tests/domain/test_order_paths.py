@@ -8,16 +8,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from order_service.domain.lifecycle import TRANSITIONS, Action, move, open_actions
-from order_service.domain.order import Event, Order, Party, Status, place
+from order_service.domain.lifecycle import TRANSITIONS, Action, Deed, charge_back, move, open_actions
+from order_service.domain.order import Change, Event, Order, Party, Status
+from order_service.domain.payment import PaymentStatus
 from servicekit.errors import Conflict, Forbidden
-from servicekit.ids import new_id
-from tests.support.orders import NOON, PATIENCE, a_wish, an_offer
+from tests.support.orders import NOON, PATIENCE, a_placing
 
 PARTIES = st.sampled_from(Party)
 # Mostly as soon as people act, so that not every order ends by waiting.
 HOURS = st.integers(0, 20) | st.integers(0, 24 * 400)
-ENDS = {Status.COMPLETED, Status.CANCELLED}
+OUTCOMES = [Status.COMPLETED, Status.CANCELLED]
 
 
 class Life(RuleBasedStateMachine):
@@ -29,26 +29,36 @@ class Life(RuleBasedStateMachine):
     @initialize(days=st.integers(1, 365), revisions=st.integers(0, 3))
     def place(self, days: int, revisions: int) -> None:
         self.now = NOON
-        offer = an_offer(delivery_days=days, revisions=revisions)
-        change = place(new_id(), offer, a_wish(), currency="USD", now=self.now)
+        change = a_placing(self.now, delivery_days=days, revisions=revisions)
         self.placed = self.order = change.order
-        self.history = [change.event]
+        self.history = []
+        self.follow(change)
 
     @rule(hours=HOURS)
     def time_passes(self, hours: int) -> None:
         self.now += timedelta(hours=hours)
 
-    @rule(action=st.sampled_from(Action), party=PARTIES)
-    def somebody_tries(self, action: Action, party: Party) -> None:
+    @rule(action=st.sampled_from(Action), party=PARTIES, end=st.sampled_from(OUTCOMES))
+    def somebody_tries(self, action: Action, party: Party, end: Status) -> None:
+        deed = Deed(action, outcome=end if action is Action.RESOLVE else None)
         was_open = action in open_actions(self.order, frozenset({party}), self.now, PATIENCE)
         try:
-            change = move(self.order, action, frozenset({party}), now=self.now, patience=PATIENCE)
+            change = move(self.order, deed, frozenset({party}), now=self.now, patience=PATIENCE)
         except (Conflict, Forbidden):
             assert not was_open
             return
         assert was_open
+        self.follow(change)
+
+    @rule()
+    def the_bank_takes_the_money_back(self) -> None:
+        if self.order.payment_status is PaymentStatus.CAPTURED:
+            self.follow(charge_back(self.order, "dispute", self.order.price, self.now))
+
+    def follow(self, change: Change) -> None:
         self.order = change.order
-        self.history.append(change.event)
+        if change.event is not None:
+            self.history.append(change.event)
 
     @invariant()
     def the_history_is_one_unbroken_path_through_the_table(self) -> None:
@@ -78,7 +88,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def only_an_end_leaves_nothing_to_do(self) -> None:
         all_open = open_actions(self.order, frozenset(Party), self.now, PATIENCE)
-        assert bool(all_open) == (self.order.status not in ENDS)
+        assert bool(all_open) == (self.order.status not in OUTCOMES)
 
     @invariant()
     def it_is_the_turn_of_people_or_of_the_system_and_never_of_both(self) -> None:
@@ -91,7 +101,8 @@ class Life(RuleBasedStateMachine):
             waited = event.at - before.at
             if before.to in (Status.PENDING, Status.DELIVERED):
                 patience = PATIENCE.answer if before.to is Status.PENDING else PATIENCE.approval
-                assert (event.by is Party.SYSTEM) == (waited >= patience)
+                if event.action != Action.CHARGEBACK:
+                    assert (event.by is Party.SYSTEM) == (waited >= patience)
 
 
 TestLife = Life.TestCase

@@ -9,45 +9,66 @@ import pytest
 
 from order_service.domain.currency import check_currency
 from order_service.domain.listing import Scope, scope_of
-from order_service.domain.order import Status, place
-from order_service.domain.payment import Provider, check_method
+from order_service.domain.order import Status, Terms, draft, place
+from order_service.domain.payment import Hold, PaymentStatus, Provider, check_method, check_token
 from servicekit.errors import Forbidden, InvalidArgument
 from servicekit.ids import new_id
-from tests.support.orders import BUYER, NOON, SELLER, a_wish, an_offer
+from tests.support.orders import BUYER, NOON, SELLER, TERMS, a_placing, a_wish, an_offer
 
 
-def test_a_new_order_keeps_the_terms_of_the_offer() -> None:
+def test_a_new_order_keeps_the_terms_of_the_offer_and_of_the_day() -> None:
     offer = an_offer(price=Decimal("19.99"), delivery_days=3, revisions=5)
     order_id = new_id()
+    terms = Terms(currency="EUR", commission_percent=Decimal("7.5"), minimum=Decimal("0.50"))
+    hold = Hold("payment-1", NOON + timedelta(days=7))
 
-    order = place(order_id, offer, a_wish(requirements="Dark", payment_method="stripe"), currency="EUR", now=NOON).order
+    paid = draft(order_id, offer, a_wish(requirements="Dark", payment_method="stripe"), terms)
+    order = place(paid, hold, NOON).order
 
     assert (order.id, order.version, order.status) == (order_id, 1, Status.PENDING)
     assert (order.buyer_id, order.seller_id) == (BUYER, SELLER)
     assert (order.gig_id, order.gig_title) == (offer.gig_id, offer.gig_title)
     assert (order.package_id, order.package_title) == (offer.package_id, offer.package_title)
-    assert (order.price, order.currency) == (Decimal("19.99"), "EUR")
+    assert (order.price, order.currency, order.commission_percent) == (Decimal("19.99"), "EUR", Decimal("7.5"))
     assert (order.delivery_days, order.revisions_left) == (3, 5)
     assert (order.requirements, order.payment_method) == ("Dark", "stripe")
+    assert (order.payment_status, order.payment_reference) == (PaymentStatus.AUTHORIZED, "payment-1")
+    assert order.capture_before == NOON + timedelta(days=7)
     assert order.created_at == order.updated_at == NOON
     assert order.first_delivered_at is None
 
 
 def test_an_order_is_due_its_delivery_days_after_the_placing() -> None:
-    order = place(new_id(), an_offer(delivery_days=14), a_wish(), currency="USD", now=NOON).order
-
-    assert order.due_at == NOON + timedelta(days=14)
+    assert a_placing(NOON, delivery_days=14).order.due_at == NOON + timedelta(days=14)
 
 
 def test_the_placing_opens_the_history() -> None:
-    event = place(new_id(), an_offer(), a_wish(), currency="USD", now=NOON).event
+    event = a_placing(NOON).event
 
+    assert event is not None
     assert (event.at, event.by, event.action, event.came_from, event.to) == (NOON, "buyer", "place", None, "PENDING")
 
 
 def test_nobody_orders_their_own_gig() -> None:
     with pytest.raises(Forbidden, match="You can't order your own gig"):
-        place(new_id(), an_offer(), a_wish(buyer_id=SELLER), currency="USD", now=NOON)
+        draft(new_id(), an_offer(), a_wish(buyer_id=SELLER), TERMS)
+
+
+def test_a_price_below_what_the_provider_takes_is_refused_and_one_at_it_is_not() -> None:
+    draft(new_id(), an_offer(price=TERMS.minimum), a_wish(), TERMS)
+    with pytest.raises(InvalidArgument, match=r"less than the 0\.50 USD") as refusal:
+        draft(new_id(), an_offer(price=TERMS.minimum - Decimal("0.01")), a_wish(), TERMS)
+
+    assert [violation.field for violation in refusal.value.violations] == ["packageId"]
+
+
+def test_a_card_is_asked_for_where_cards_are_real() -> None:
+    check_token("", is_needed=False)
+    check_token("pm_card_visa", is_needed=True)
+    with pytest.raises(InvalidArgument) as refusal:
+        check_token("", is_needed=True)
+
+    assert [violation.field for violation in refusal.value.violations] == ["paymentToken"]
 
 
 def test_the_sandbox_is_a_way_to_pay_only_where_the_deployment_runs_on_it() -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from order_service.domain.lifecycle import Action, move
-from order_service.domain.order import Change, Order, Party, Status, place
+from order_service.domain.lifecycle import Action, Deed, move
+from order_service.domain.order import Change, Order, Party, Status
+from order_service.domain.settlement import begin_capture
 from order_service.store import Store
 from order_service.timekeeper import Timekeeper
 from servicekit.clock import Clock
 from servicekit.database import Database, Statement
 from servicekit.errors import Conflict
-from servicekit.ids import new_id
-from tests.support.orders import PATIENCE, a_wish, an_offer
+from tests.support.orders import PATIENCE, a_placing
 
 TOLD = Statement("SELECT order_id, action, by FROM order_events WHERE by = 'system'")
 
@@ -28,7 +29,7 @@ def store(order_database: Database) -> Store:
 
 @pytest.fixture
 def keeper(store: Store, order_database: Database) -> Timekeeper:
-    return Timekeeper(store, order_database, PATIENCE)
+    return Timekeeper(store, PATIENCE)
 
 
 @pytest.fixture
@@ -37,12 +38,12 @@ def clock(order_database: Database) -> Clock:
 
 
 def placed(store: Store) -> Order:
-    return store.orders.place(lambda now: place(new_id(), an_offer(), a_wish(), currency="USD", now=now))
+    return store.orders.place(a_placing)
 
 
 def act(store: Store, order: Order, action: Action, party: Party) -> Order:
     def decide(found: Order, now: datetime) -> Change:
-        return move(found, action, frozenset({party}), now=now, patience=PATIENCE, message="so")
+        return move(found, Deed(action, "so"), frozenset({party}), now=now, patience=PATIENCE)
 
     return store.orders.change(order.id, decide)
 
@@ -98,7 +99,7 @@ def test_ten_workers_at_once_move_each_of_three_hundred_orders_once(
     clock.travel(PATIENCE.answer)
 
     def work() -> int:
-        moved = Timekeeper(store, order_database, PATIENCE).move_due()
+        moved = Timekeeper(store, PATIENCE).move_due()
         order_database.close()
         return moved
 
@@ -106,7 +107,7 @@ def test_ten_workers_at_once_move_each_of_three_hundred_orders_once(
         moved = [pool.submit(work) for _ in range(10)]
         total = sum(each.result(30) for each in moved)
     # What a worker had locked when the others looked is left to that one, so that together they have all.
-    total += Timekeeper(store, order_database, PATIENCE).move_due()
+    total += Timekeeper(store, PATIENCE).move_due()
 
     told = order_database.fetch_all(TOLD)
     assert total == 300
@@ -132,15 +133,29 @@ def test_an_order_that_somebody_holds_is_left_for_the_next_round(
     assert keeper.move_due() == 1
 
 
-def test_the_thread_moves_what_is_due_and_stops(store: Store, keeper: Timekeeper, clock: Clock) -> None:
+def test_no_hold_on_a_card_is_left_to_lapse(store: Store, keeper: Timekeeper, clock: Clock) -> None:
+    def briefly(now: datetime) -> Change:
+        placing = a_placing(now)
+        return replace(placing, order=replace(placing.order, capture_before=now + timedelta(hours=5)))
+
+    order, other = store.orders.place(briefly), placed(store)
+    clock.travel(timedelta(hours=3, minutes=59))
+    assert keeper.move_due() == 0
+    clock.travel(timedelta(minutes=1))
+
+    with pytest.raises(Conflict):
+        act(store, order, Action.ACCEPT, Party.SELLER)
+    assert keeper.move_due() == 1
+
+    assert (status(store, order), status(store, other)) == (Status.CANCELLED, Status.PENDING)
+
+
+def test_what_is_being_accepted_when_its_time_comes_is_left_to_the_payment_provider(
+    store: Store, keeper: Timekeeper, clock: Clock
+) -> None:
     order = placed(store)
-    clock.travel(PATIENCE.answer)
+    store.orders.change(order.id, lambda found, now: Change(begin_capture(found)))
+    clock.travel(timedelta(days=30))
 
-    keeper.start()
-    deadline = time.monotonic() + 5
-    while status(store, order) is not Status.CANCELLED:
-        assert time.monotonic() < deadline
-    began = time.monotonic()
-    keeper.stop()
-
-    assert time.monotonic() - began < 2
+    assert keeper.move_due() == 0
+    assert status(store, order) is Status.PENDING

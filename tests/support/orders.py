@@ -9,7 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from order_service.domain.lifecycle import Patience
-from order_service.domain.order import Offer, Order, Wish, place
+from order_service.domain.order import Change, Draft, Offer, Order, Status, Terms, Wish, draft, place
+from order_service.domain.payment import Hold, PaymentStatus
 from servicekit.ids import new_id
 
 BUYER = UUID("018f0000-0000-7000-8000-00000000000b")
@@ -18,6 +19,10 @@ STRANGER = UUID("018f0000-0000-7000-8000-00000000000d")
 NOON = datetime(2023, 8, 20, 12, tzinfo=UTC)
 # As the public contract has it.
 PATIENCE = Patience(answer=timedelta(hours=48), approval=timedelta(hours=72))
+
+
+# The contract's commission, and the sandbox's smallest price.
+TERMS = Terms(currency="USD", commission_percent=Decimal(10), minimum=Decimal("0.50"))
 
 
 def an_offer(**changes: Any) -> Offer:
@@ -40,7 +45,19 @@ def a_wish(**changes: Any) -> Wish:
     return replace(Wish(BUYER, "Need dark theme", "stripe"), **changes)
 
 
+def a_draft(wish: Wish | None = None, **offer: Any) -> Draft:
+    """An order that has yet to be paid for; keyword arguments change the offer."""
+    return draft(new_id(), an_offer(**offer), wish or a_wish(), TERMS)
+
+
+def a_placing(now: datetime, wish: Wish | None = None, **offer: Any) -> Change:
+    """An order whose payment was authorised right now, for a week."""
+    paid = a_draft(wish, **offer)
+    return place(paid, Hold(f"payment-{paid.order_id}", now + timedelta(days=7)), now)
+
+
 def an_order(**changes: Any) -> Order:
-    """An order placed at noon, with these fields changed."""
-    placed = place(new_id(), an_offer(), a_wish(), currency="USD", now=NOON).order
-    return replace(placed, **changes)
+    """An order placed at noon, with these fields changed. What is past PENDING has been paid, unless said otherwise."""
+    if changes.get("status", Status.PENDING) not in (Status.PENDING, Status.CANCELLED):
+        changes.setdefault("payment_status", PaymentStatus.CAPTURED)
+    return replace(a_placing(NOON).order, **changes)
