@@ -14,6 +14,7 @@ import psycopg2
 import psycopg2.extensions
 import psycopg2.extras
 
+from servicekit.crash import crash_point
 from servicekit.errors import DeadlineExceeded, MarketplaceError, Unavailable
 
 psycopg2.extras.register_uuid()
@@ -94,10 +95,17 @@ class Database:
         )
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All that is written inside becomes visible together, or not at all when anything is raised."""
+    def transaction(self, name: str = "") -> Iterator[None]:
+        """All that is written inside becomes visible together, or not at all when anything is raised.
+
+        The commit of one that has a name is a crash point: `name:commit` right before it, `name:committed` right after.
+        """
         with self._translating(), self.peewee.atomic():
             yield
+            if name:
+                crash_point(f"{name}:commit")
+        if name:
+            crash_point(f"{name}:committed")
 
     def fetch_all(self, statement: Statement, *params: object) -> list[Row]:
         """The rows of a prepared statement."""

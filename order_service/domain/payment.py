@@ -45,6 +45,4 @@ def check_method(method: str, provider: Provider) -> None:
 def check_token(token: str, *, is_needed: bool) -> None:
     """Refuses a payment without a card where cards are real. Raises InvalidArgument."""
     if is_needed and not token:
-        raise InvalidArgument(
-            [Violation("paymentToken", "is needed: the card, as Stripe's own client made it")]
-        )
+        raise InvalidArgument([Violation("paymentToken", "is needed: the card, as Stripe's own client made it")])

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from itertools import product
 from typing import NamedTuple
 
 import pytest
 
-from order_service.domain.lifecycle import TIMED, TRANSITIONS, Action, Deed, When, move, open_actions
-from order_service.domain.order import Order, Party, Status
-from servicekit.errors import Conflict, Forbidden, MarketplaceError, NotFound
+from order_service.domain.lifecycle import (
+    TIMED,
+    TRANSITIONS,
+    Action,
+    Deed,
+    When,
+    charge_back,
+    end_capture,
+    move,
+    open_actions,
+)
+from order_service.domain.order import Event, Order, Party, Status, Task
+from order_service.domain.payment import PaymentStatus
+from order_service.domain.settlement import begin_capture
+from servicekit.errors import Conflict, Forbidden, InvalidArgument, MarketplaceError, NotFound
 from tests.support.orders import BUYER, NOON, PATIENCE, SELLER, STRANGER, an_order
 
 # The rows of the contract but for what the payment provider does: (from, action, by): (to, only when).
@@ -242,12 +255,12 @@ def test_the_wrong_person_is_told_so() -> None:
 
 
 def test_a_move_changes_state_version_and_time_and_nothing_else() -> None:
-    order = an_order()
+    order = an_order(status=Status.DELIVERED, last_delivered_at=NOON)
     later = NOON + timedelta(hours=1)
 
-    moved = move(order, Deed(Action.ACCEPT), frozenset({Party.SELLER}), now=later, patience=PATIENCE).order
+    moved = move(order, Deed(Action.DISPUTE, "Not it"), frozenset({Party.BUYER}), now=later, patience=PATIENCE).order
 
-    assert moved == replace(order, status=Status.IN_PROGRESS, version=2, updated_at=later)
+    assert moved == replace(order, status=Status.DISPUTED, version=2, updated_at=later)
 
 
 def test_the_history_says_who_did_what_when_and_where_it_led() -> None:
@@ -288,14 +301,15 @@ def test_a_buyer_may_cancel_an_order_in_progress_only_when_it_is_overdue() -> No
     assert open_actions(order, buyer, order.due_at + timedelta(microseconds=1), PATIENCE) == [Action.CANCEL]
 
 
-def test_a_buyer_may_not_cancel_what_was_delivered_once_however_overdue_its_revision_is() -> None:
+def test_a_buyer_disputes_what_was_delivered_once_and_whose_revision_is_overdue_and_cannot_cancel_it() -> None:
     now = NOON
     order = an_order(status=Status.IN_PROGRESS, revisions_left=1)
     for action, party in ((Action.DELIVER, Party.SELLER), (Action.REVISE, Party.BUYER)):
         order = move(order, Deed(action), frozenset({party}), now=now, patience=PATIENCE).order
     much_later = order.due_at + timedelta(days=100)
 
-    assert open_actions(order, frozenset({Party.BUYER}), much_later, PATIENCE) == []
+    assert open_actions(order, frozenset({Party.BUYER}), order.due_at, PATIENCE) == []
+    assert open_actions(order, frozenset({Party.BUYER}), much_later, PATIENCE) == [Action.DISPUTE]
 
 
 def test_only_the_first_delivery_is_remembered_as_the_first() -> None:
@@ -306,3 +320,65 @@ def test_only_the_first_delivery_is_remembered_as_the_first() -> None:
     ).order
 
     assert again.first_delivered_at == NOON
+
+
+def test_an_admin_says_where_a_dispute_leads_and_what_of_the_price_goes_back() -> None:
+    order = an_order(status=Status.DISPUTED, price=Decimal("500.00"))
+    admin = frozenset({Party.ADMIN})
+
+    def resolved(outcome: Status, refund: str = "0") -> Order:
+        deed = Deed(Action.RESOLVE, "", outcome, Decimal(refund))
+        return move(order, deed, admin, now=NOON, patience=PATIENCE).order
+
+    assert (resolved(Status.COMPLETED).status, resolved(Status.COMPLETED).refund_due) == (Status.COMPLETED, 0)
+    assert resolved(Status.COMPLETED, "120.50").refund_due == Decimal("120.50")
+    assert resolved(Status.COMPLETED, "500").refund_due == Decimal("500.00")
+    assert (resolved(Status.CANCELLED).status, resolved(Status.CANCELLED).refund_due) == (Status.CANCELLED, 500)
+    assert resolved(Status.CANCELLED, "500").refund_due == 500
+
+
+@pytest.mark.parametrize(
+    ("outcome", "refund"), [(Status.COMPLETED, "500.01"), (Status.CANCELLED, "500.01"), (Status.CANCELLED, "499.99")]
+)
+def test_a_refund_that_does_not_go_with_the_price_or_the_outcome_is_named(outcome: Status, refund: str) -> None:
+    order = an_order(status=Status.DISPUTED, price=Decimal("500.00"))
+    deed = Deed(Action.RESOLVE, "", outcome, Decimal(refund))
+
+    with pytest.raises(InvalidArgument) as refusal:
+        move(order, deed, frozenset({Party.ADMIN}), now=NOON, patience=PATIENCE)
+
+    assert [violation.field for violation in refusal.value.violations] == ["refundAmount"]
+
+
+@pytest.mark.parametrize("parties", CALLERS, ids=_named)
+def test_while_the_payment_is_being_captured_nothing_is_open_to_anybody(parties: set[str]) -> None:
+    order = begin_capture(an_order())
+    who = frozenset(Party(party) for party in parties)
+    long_after = NOON + timedelta(days=9)
+
+    assert open_actions(order, who, NOON, PATIENCE) == open_actions(order, who, long_after, PATIENCE) == []
+    assert {outcome(order, action, who) for action in Action} <= {"INVALID_TRANSITION", "FORBIDDEN"}
+
+
+def test_what_the_provider_says_to_a_capture_counts_whatever_time_has_passed() -> None:
+    order, later = begin_capture(an_order()), NOON + timedelta(days=9)
+
+    taken = end_capture(order, Deed(Action.ACCEPT, "On it"), later)
+    refused = end_capture(order, Deed(Action.CAPTURE_FAILED), later)
+
+    assert (taken.order.status, taken.order.payment_status) == (Status.IN_PROGRESS, PaymentStatus.CAPTURED)
+    assert taken.event == Event(later, Party.SELLER, "accept", Status.PENDING, Status.IN_PROGRESS, "On it")
+    assert (refused.order.status, refused.task) == (Status.CANCELLED, Task.VOID)
+    assert refused.event == Event(later, Party.SYSTEM, "capture_failed", Status.PENDING, Status.CANCELLED, "")
+
+
+@pytest.mark.parametrize("status", Status)
+def test_a_chargeback_disputes_what_is_not_over_and_is_kept_in_any_case(status: Status) -> None:
+    order = an_order(status=status)
+
+    change = charge_back(order, "dispute", Decimal(100), NOON)
+
+    leads_to = REPORTED.get((status, "chargeback"), status)
+    assert (change.order.status, change.order.charged_back) == (leads_to, 100)
+    assert (change.event is not None) == ((status, "chargeback") in REPORTED)
+    assert len(change.postings) == 1
