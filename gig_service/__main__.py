@@ -9,6 +9,7 @@ from gig_service.settings import Settings
 from gig_service.store import Store
 from marketplace.gig.v1 import gig_pb2, gig_pb2_grpc
 from servicekit.database import Database
+from servicekit.idempotency import Keys
 from servicekit.server import Served, run
 from servicekit.settings import load
 
@@ -22,7 +23,13 @@ def main() -> None:
         store = Store(database)
         servicer = GigServicer(store, settings.media_url)
         relay = removal(database, storage_from(settings))
-        return Served(servicer, descriptor, gig_pb2_grpc.add_GigServiceServicer_to_server, background=[relay])
+        return Served(
+            servicer,
+            descriptor,
+            gig_pb2_grpc.add_GigServiceServicer_to_server,
+            background=[relay],
+            keys=Keys(database, settings.key_lifetime),
+        )
 
     run(settings, settings.gig_database_url, Path(__file__).parent / "migrations", build)
 

@@ -9,6 +9,7 @@ from review_service.servicer import ReviewServicer
 from review_service.settings import Settings
 from review_service.store import RATINGS, Store
 from servicekit.database import Database
+from servicekit.idempotency import Keys
 from servicekit.outbox import Outbox, Relay, Topic
 from servicekit.server import Served, run, service_tokens
 from servicekit.settings import load
@@ -25,7 +26,13 @@ def main() -> None:
         servicer = ReviewServicer(Store(database, outbox), Orders(settings.order_service_addresses, tokens), gigs)
         relay = Relay(database, {RATINGS: Topic(gigs.apply_rating, newest_only=True)})
         descriptor = review_pb2.DESCRIPTOR.services_by_name["ReviewService"]
-        return Served(servicer, descriptor, review_pb2_grpc.add_ReviewServiceServicer_to_server, background=[relay])
+        return Served(
+            servicer,
+            descriptor,
+            review_pb2_grpc.add_ReviewServiceServicer_to_server,
+            background=[relay],
+            keys=Keys(database, settings.key_lifetime),
+        )
 
     run(settings, settings.review_database_url, Path(__file__).parent / "migrations", build)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import structlog
+
+if TYPE_CHECKING:
+    from servicekit.idempotency import Claim
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Call:
     deadline: float | None = None
     log: Any = field(default_factory=structlog.get_logger)
     etag: str | None = None
+    # What the call's idempotency key claims, for handlers that bind it themselves (servicekit.idempotency.attempts).
+    claim: Claim | None = None
 
     @property
     def user_id(self) -> UUID:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from marketplace.common.v1 import options_pb2
 from servicekit.call import Caller
@@ -21,10 +22,13 @@ class Method:
     """One RPC. `path_fields` are the fields of the request that stand in its path."""
 
     name: str
+    full_name: str
     anyone: bool
     roles: frozenset[str]
     path_fields: frozenset[str]
     location: str
+    takes_key: bool
+    response: type[Message]
 
     @classmethod
     def of(cls, descriptor: MethodDescriptor) -> Method:
@@ -40,10 +44,13 @@ class Method:
         path = getattr(rule, rule.WhichOneof("pattern") or "get")
         return cls(
             name=descriptor.name,
+            full_name=descriptor.full_name,
             anyone=access.anyone,
             roles=frozenset(options_pb2.Role.Name(role).lower() for role in access.roles),
             path_fields=frozenset(PATH_FIELD.findall(path)),
             location=options.Extensions[options_pb2.success].location,
+            takes_key=options.Extensions[options_pb2.takes_key],
+            response=GetMessageClass(descriptor.output_type),
         )
 
     def admit(self, caller: Caller) -> None:

@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 from servicekit import metrics, status, validation
 from servicekit.call import Call, current_call
 from servicekit.errors import MarketplaceError
+from servicekit.idempotency import Claim, Keys, binds_its_key
 from servicekit.identity import Verifier
 from servicekit.ids import new_id
 from servicekit.methods import Method
@@ -87,10 +88,11 @@ def trailers(method: Method, call: Call, response: Message) -> tuple[tuple[str, 
 
 
 class Pipeline:
-    """Wraps servicers. One serves a whole process."""
+    """Wraps servicers. One serves a whole process. Without `keys` idempotency keys say nothing."""
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Verifier, keys: Keys | None = None) -> None:
         self._verifier = verifier
+        self._keys = keys
 
     def around(self, servicer: object, service: ServiceDescriptor) -> Any:
         """The servicer for gRPC. Raises ValueError when an RPC lacks a handler or does not say who may call it."""
@@ -125,9 +127,23 @@ class Pipeline:
             call.caller = self._verifier.caller(call.metadata.get("authorization"))
             method.admit(call.caller)
             validation.check(request, method.path_fields)
-            return handler(request, call), None
+            return self._answer(method, handler, request, call), None
         except Exception as error:
             return None, failure_of(error, call.log)
+
+    def _answer(self, method: Method, handler: Handler, request: Message, call: Call) -> Message:
+        """What the handler answers, or has answered to the same idempotency key before."""
+        claim = self._keys.claim(method, request, call) if self._keys else None
+        if claim is None or self._keys is None:
+            return handler(request, call)
+        answer = self._keys.answered(claim, method.response)
+        if isinstance(answer, Claim):
+            if binds_its_key(handler):
+                call.claim = answer
+                return handler(request, call)
+            answer = self._keys.once(claim, call, method.response, lambda: handler(request, call))
+        call.etag = answer.etag or None
+        return answer.response
 
 
 def call_of(context: Any, names: Mapping[str, str]) -> Call:

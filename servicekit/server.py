@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha import reflection
 
 from servicekit import logs, metrics
 from servicekit.database import Database
+from servicekit.idempotency import Keys
 from servicekit.identity import (
     SERVICE_AUDIENCE,
     SERVICE_ISSUER,
@@ -31,6 +32,7 @@ from servicekit.identity import (
     Verifier,
     keys_from,
 )
+from servicekit.methods import Method
 from servicekit.migrations import migrate_when_reachable
 from servicekit.pipeline import Pipeline
 from servicekit.settings import ServiceSettings
@@ -74,6 +76,8 @@ class Served:
     # The generated `add_…Servicer_to_server`.
     register: Callable[[Any, Any], None]
     background: Sequence[Background] = field(default=())
+    # Of a service with RPCs that take idempotency keys.
+    keys: Keys | None = None
 
 
 def verifier_for(settings: ServiceSettings) -> Verifier:
@@ -107,7 +111,10 @@ def fail_to_listen(settings: ServiceSettings) -> NoReturn:
 
 
 def run(settings: ServiceSettings, database_url: str, migrations: Path, build: Callable[[Database], Served]) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. Ends the process with status 1 when it cannot serve."""
+    """Serves until SIGTERM or SIGINT, then drains. Ends the process with status 1 when it cannot serve.
+
+    Raises ValueError when an RPC takes idempotency keys and nobody keeps them.
+    """
     stop = threading.Event()
     database = prepare(settings, database_url, migrations, stop)
     if database is None:
@@ -117,13 +124,14 @@ def run(settings: ServiceSettings, database_url: str, migrations: Path, build: C
     server = _serve(settings, served)
     if server is None:
         fail_to_listen(settings)
-    for work in served.background:
+    background = [*served.background, *([served.keys.sweeper()] if served.keys else [])]
+    for work in background:
         work.start()
     log.info("serving", listen=settings.listen)
     stop.wait()
     log.info("draining")
     server.drain()
-    for work in served.background:
+    for work in background:
         work.stop()
     log.info("stopped")
 
@@ -148,7 +156,9 @@ def _serve(settings: ServiceSettings, served: Served) -> _Server | None:
         options=OPTIONS,
         maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
     )
-    pipeline = Pipeline(verifier_for(settings))
+    if served.keys is None and any(Method.of(method).takes_key for method in served.descriptor.methods):
+        raise ValueError(f"{served.descriptor.full_name} takes idempotency keys, and nobody keeps them")
+    pipeline = Pipeline(verifier_for(settings), served.keys)
     served.register(pipeline.around(served.servicer, served.descriptor), server)
     health_of_all = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_of_all, server)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -46,12 +47,20 @@ class ServiceSettings(BaseSettings):
         description="Calls that a worker takes at once, waiting ones included; more are told to come back. "
         "Where pictures are taken the default is 200.",
     )
+    idempotency_key_hours: int = Field(
+        48, ge=1, le=8760, description="Hours for which a repeated idempotency key gets its first answer."
+    )
     shutdown_grace_seconds: float = Field(6, ge=0, description="How long a worker going down finishes its calls.")
     user_jwks: str = Field(description="The public keys of people's tokens: a JWKS file or an http(s) URL.")
     user_jwt_issuer: str = Field(description="The `iss` of people's tokens.")
     user_jwt_audience: str = Field(description="The `aud` of people's tokens.")
     service_jwks: Path = Field(description="The public keys of the services' own tokens: a JWKS file.")
     service_signing_key: Path = Field(description="The private key of the services' own tokens: a PEM file.")
+
+    @property
+    def key_lifetime(self) -> timedelta:
+        """How long an answered idempotency key counts."""
+        return timedelta(hours=self.idempotency_key_hours)
 
 
 S = TypeVar("S", bound=BaseSettings)

@@ -143,10 +143,15 @@ Global___Normalize: _TypeAlias = Normalize  # noqa: Y015
 
 ACCESS_FIELD_NUMBER: _builtins.int
 SUCCESS_FIELD_NUMBER: _builtins.int
+TAKES_KEY_FIELD_NUMBER: _builtins.int
 NORMALIZE_FIELD_NUMBER: _builtins.int
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access]
 """Who may call this RPC."""
 success: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Success]
 """What success is over HTTP."""
+takes_key: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.bool]
+"""Whether the call takes an idempotency key (metadata `idempotency-key`, 1 to 255 characters): for two days the same key
+with the same request by the same caller is answered as it was at first.
+"""
 normalize: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___Normalize]
 """How this text, or each text of this list, is brought into shape before its bounds are checked."""
