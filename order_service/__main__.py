@@ -1,1 +1,29 @@
 """`python -m order_service`: one worker of OrderService."""
+
+from pathlib import Path
+
+from order_service.gigs import Gigs
+from order_service.payments import sandbox
+from order_service.payments.providers import sandboxed
+from order_service.service import Service
+from order_service.settings import Settings
+from servicekit.database import Database
+from servicekit.server import Served, run, service_tokens
+from servicekit.settings import load
+
+
+def main() -> None:
+    """Serves until it is told to stop."""
+    settings = load(Settings)
+    book = Database(str(settings.sandbox_database_url))
+
+    def build(database: Database) -> Served:
+        gigs = Gigs(settings.gig_service_addresses, service_tokens(settings, "order"))
+        return Service(settings, database, gigs, sandboxed(book)).served()
+
+    migrations = Path(__file__).parent / "migrations"
+    run(settings, settings.order_database_url, migrations, build, others=[(book, sandbox.MIGRATIONS)])
+
+
+if __name__ == "__main__":
+    main()

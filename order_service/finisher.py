@@ -6,7 +6,6 @@ longer each time; it never expires.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -33,11 +32,9 @@ class Finisher:
         self._cashier = cashier
         self._log = structlog.get_logger()
 
-    def finish_due(self, stopping: Callable[[], bool] = lambda: False) -> None:
+    def finish_due(self) -> None:
         """Tries each attempt that is due once."""
         for attempt in self._store.attempts.due(BATCH):
-            if stopping():
-                return
             self._finish(attempt)
 
     def _finish(self, attempt: Attempt) -> None:

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from order_service.domain.currency import check_currency
 from order_service.domain.lifecycle import Patience
@@ -22,6 +22,14 @@ class Settings(ServiceSettings):
     )
     # Without a default, so that a lost setting never gives work away.
     payments: Provider = Field(description="Who handles payments: `stripe`, or `sandbox`, which moves no money.")
+    sandbox_database_url: str | None = Field(
+        None, description="With PAYMENTS=sandbox: where the sandbox keeps its own book, a libpq URL."
+    )
+    stripe_api_key: SecretStr | None = Field(None, description="With PAYMENTS=stripe: the secret key.")
+    stripe_webhook_secret: SecretStr | None = Field(
+        None, description="With PAYMENTS=stripe: what its webhooks are signed with."
+    )
+    stripe_api_base: str | None = Field(None, description="Another address for Stripe's API, for tests.")
     commission_percent: Decimal = Field(
         Decimal(10),
         ge=0,
@@ -39,6 +47,16 @@ class Settings(ServiceSettings):
         le=8760,
         description="Hours after the last delivery at which a DELIVERED order is COMPLETED by itself.",
     )
+
+    @model_validator(mode="after")
+    def _a_provider_with_what_it_needs(self) -> Self:
+        needed: dict[str, object] = {"SANDBOX_DATABASE_URL": self.sandbox_database_url}
+        if self.payments is Provider.STRIPE:
+            needed = {"STRIPE_API_KEY": self.stripe_api_key, "STRIPE_WEBHOOK_SECRET": self.stripe_webhook_secret}
+        missing = [name for name, value in needed.items() if not value]
+        if missing:
+            raise ValueError(f"PAYMENTS={self.payments} needs {' and '.join(missing)}")
+        return self
 
     @property
     def patience(self) -> Patience:

@@ -6,7 +6,6 @@ that dies leaves its batch as it was, for the next one. Time is the database's, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
@@ -39,11 +38,11 @@ class Timekeeper:
         )
         self._log = structlog.get_logger()
 
-    def move_due(self, stopping: Callable[[], bool] = lambda: False) -> int:
+    def move_due(self) -> int:
         """Moves all that is due now and that no other worker is about to move; how many orders that were."""
         total = 0
         for waiting, patience, action in self._waits:
-            while not stopping() and (moved := self._move_batch(waiting, patience, action)):
+            while moved := self._move_batch(waiting, patience, action):
                 total += moved
         return total
 

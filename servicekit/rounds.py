@@ -29,11 +29,6 @@ class Rounds:
         self._log = structlog.get_logger()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    @property
-    def is_stopping(self) -> bool:
-        """Whether a long round should end early."""
-        return self._stopping.is_set()
-
     def start(self) -> None:
         """Begins with a round."""
         self._thread.start()

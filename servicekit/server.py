@@ -110,14 +110,21 @@ def fail_to_listen(settings: ServiceSettings) -> NoReturn:
     sys.exit(1)
 
 
-def run(settings: ServiceSettings, database_url: str, migrations: Path, build: Callable[[Database], Served]) -> None:
+def run(
+    settings: ServiceSettings,
+    database_url: str,
+    migrations: Path,
+    build: Callable[[Database], Served],
+    others: Sequence[tuple[Database, Path]] = (),
+) -> None:
     """Serves until SIGTERM or SIGINT, then drains. Ends the process with status 1 when it cannot serve.
 
-    Raises ValueError when an RPC takes idempotency keys and nobody keeps them.
+    `others` are further databases to be brought up to date, with the folders of their migrations. Raises ValueError
+    when an RPC takes idempotency keys and nobody keeps them.
     """
     stop = threading.Event()
     database = prepare(settings, database_url, migrations, stop)
-    if database is None:
+    if database is None or not all(migrate_when_reachable(*other, stop) for other in others):
         return
     log = structlog.get_logger()
     served = build(database)

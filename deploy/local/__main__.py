@@ -60,7 +60,7 @@ def outbox(settings: StackSettings, retry: Retry | None = None) -> int:
     1 when there is no such parked row, 2 when a database could not be read.
     """
     urls = database_urls(settings, Layout.of(settings.data_dir))
-    databases = {name: Database(url) for name, url in urls.items()}
+    databases = {name: Database(urls[name]) for name in settings.workers}
     return administer(databases, retry, "make outbox RETRY=all, or an id, sends parked rows again")
 
 

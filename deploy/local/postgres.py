@@ -37,7 +37,8 @@ from deploy.local.privileges import (
 
 MAJOR_VERSION = "18"
 SUPERUSER = "postgres"
-DATABASES = {"gig": "gigs", "order": "orders", "review": "reviews"}
+# The sandbox is a payment provider: its book is its own, as a real one's is.
+DATABASES = {"gig": "gigs", "order": "orders", "review": "reviews", "sandbox": "sandbox"}
 _PORT = 5432  # names the socket's file; no TCP port is opened
 
 

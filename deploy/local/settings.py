@@ -4,14 +4,15 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deploy.local.ports import DEFAULT_EDGE_PORT, MAX_WORKERS, Ports
 
 Workers = Annotated[int, Field(ge=1, le=MAX_WORKERS)]
-_SECRET = {"GIG_DATABASE_URL", "ORDER_DATABASE_URL", "REVIEW_DATABASE_URL"}  # may hold a password: never shown
+# May hold a password: never shown.
+_SECRET = {"GIG_DATABASE_URL", "ORDER_DATABASE_URL", "REVIEW_DATABASE_URL", "SANDBOX_DATABASE_URL"}
 
 
 def _known_level(level: str) -> str:
@@ -44,13 +45,16 @@ class StackSettings(BaseSettings):
     review_workers: Workers = Field(default=2, description=f"Processes of ReviewService, at most {MAX_WORKERS}.")
     gig_database_url: str | None = Field(
         default=None,
-        description="PostgreSQL (libpq URL) for gigs instead of the embedded one; the same for the other two.",
+        description="PostgreSQL (libpq URL) for gigs instead of the embedded one; the same for the other three.",
     )
     order_database_url: str | None = Field(
         default=None, description="PostgreSQL for orders instead of the embedded one."
     )
     review_database_url: str | None = Field(
         default=None, description="PostgreSQL for reviews instead of the embedded one."
+    )
+    sandbox_database_url: str | None = Field(
+        default=None, description="PostgreSQL for the sandbox's book instead of the embedded one."
     )
     user_jwks: str | None = Field(
         default=None,
@@ -62,6 +66,10 @@ class StackSettings(BaseSettings):
     payments: Literal["sandbox", "stripe"] = Field(
         default="sandbox",
         description="Who moves the money; `sandbox` moves none. Only this stack has a default for it.",
+    )
+    stripe_api_key: SecretStr | None = Field(default=None, description="Stripe's secret key; with PAYMENTS=stripe.")
+    stripe_webhook_secret: SecretStr | None = Field(
+        default=None, description="What Stripe signs its webhooks with; with PAYMENTS=stripe."
     )
     public_url: str | None = Field(
         default=None,
@@ -107,6 +115,12 @@ class StackSettings(BaseSettings):
             raise ValueError("MEDIA_STORAGE=s3 needs MEDIA_URL, where clients find the bucket's files")
         return self
 
+    @model_validator(mode="after")
+    def _stripe_with_its_keys(self) -> "StackSettings":
+        if self.payments == "stripe" and not (self.stripe_api_key and self.stripe_webhook_secret):
+            raise ValueError("PAYMENTS=stripe needs STRIPE_API_KEY and STRIPE_WEBHOOK_SECRET")
+        return self
+
     @property
     def ports(self) -> Ports:
         """The stack's ports."""
@@ -119,14 +133,20 @@ class StackSettings(BaseSettings):
 
     @property
     def database_urls(self) -> dict[str, str]:
-        """The services whose database is not the embedded one, and where it is."""
-        given = {"gig": self.gig_database_url, "order": self.order_database_url, "review": self.review_database_url}
+        """The databases that are not embedded, by their services and `sandbox`, and where each is."""
+        given = {
+            "gig": self.gig_database_url,
+            "order": self.order_database_url,
+            "review": self.review_database_url,
+            "sandbox": self.sandbox_database_url,
+        }
         return {service: url for service, url in given.items() if url}
 
     @property
     def embedded_postgres(self) -> bool:
-        """Whether any service needs the embedded PostgreSQL."""
-        return len(self.database_urls) < len(self.workers)
+        """Whether anything needs the embedded PostgreSQL."""
+        needed = {*self.workers, *(["sandbox"] if self.payments == "sandbox" else [])}
+        return not needed <= set(self.database_urls)
 
     @property
     def edge_url(self) -> str:

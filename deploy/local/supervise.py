@@ -82,7 +82,7 @@ def shared_environment(settings: StackSettings, layout: Layout, inherited: Mappi
 
 
 def database_urls(settings: StackSettings, layout: Layout) -> dict[str, str]:
-    """The libpq URL of each service's database."""
+    """The libpq URL of each service's database, and of the sandbox's."""
     embedded = {name: postgres.database_url(layout, database) for name, database in postgres.DATABASES.items()}
     return embedded | settings.database_urls
 

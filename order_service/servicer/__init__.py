@@ -1,7 +1,30 @@
-"""OrderService's RPCs, those about orders and those about money."""
+"""OrderService's RPCs: about orders, about money, and what payment providers report."""
 
-from order_service.servicer.orders import OrderHandlers
+from order_service.cashier import Cashier
+from order_service.domain.lifecycle import Patience
+from order_service.gigs import Gigs
+from order_service.notices import Notices
+from order_service.payments.gateway import Gateway
+from order_service.servicer.money import MoneyHandlers
+from order_service.servicer.orders import OrderHandlers, Ways
+from order_service.servicer.reports import Reader, ReportHandlers
+from order_service.store import Store
+from servicekit.idempotency import Keys
 
 
-class OrderServicer(OrderHandlers):
+class OrderServicer(OrderHandlers, MoneyHandlers, ReportHandlers):
     """Answers the RPCs of `marketplace.order.v1.OrderService`."""
+
+    def __init__(
+        self,
+        store: Store,
+        gigs: Gigs,
+        gateway: Gateway,
+        keys: Keys,
+        ways: Ways,
+        patience: Patience,
+        reader: Reader,
+    ) -> None:
+        OrderHandlers.__init__(self, store, gigs, Cashier(store, gateway, keys, patience), ways, patience)
+        MoneyHandlers.__init__(self, store, gateway, ways.terms.currency)
+        ReportHandlers.__init__(self, Notices(store), reader)

@@ -15,6 +15,7 @@ from psycopg2 import sql
 
 from deploy.local.layout import Layout
 from deploy.local.postgres import DATABASES, SUPERUSER, create_databases, database_url
+from order_service.payments.sandbox import MIGRATIONS as SANDBOX_MIGRATIONS
 from servicekit.database import Database
 from servicekit.migrations import migrate
 
@@ -23,7 +24,9 @@ START_SECONDS = 30
 
 
 def migrations_of(service: str) -> Path:
-    """The folder of a service's migrations: `gig`, `order` or `review`."""
+    """The folder of a service's migrations: `gig`, `order` or `review`; or of the `sandbox`."""
+    if service == "sandbox":
+        return SANDBOX_MIGRATIONS
     return ROOT / f"{service}_service" / "migrations"
 
 

@@ -1,0 +1,32 @@
+"""The payment provider that the settings name, with how it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from order_service.payments.gateway import Gateway, Notice
+from order_service.payments.sandbox import Sandbox
+from servicekit.database import Database
+from servicekit.errors import InvalidArgument, Violation
+
+
+@dataclass(frozen=True)
+class Payments:
+    """A provider. Stripe calls us (`read_event`), the sandbox waits to be asked (`notices`, `taken`)."""
+
+    gateway: Gateway
+    read_event: Callable[[bytes, str], Notice | None]
+    notices: Callable[[int], list[Notice]]
+    taken: Callable[[str], None]
+
+
+def sandboxed(book: Database) -> Payments:
+    """The sandbox, with its own book in this database."""
+    sandbox = Sandbox(book)
+    return Payments(sandbox, _refuse_event, sandbox.notices, sandbox.taken)
+
+
+def _refuse_event(payload: bytes, signature: str) -> Notice | None:
+    """Nobody but Stripe calls, and Stripe is not what this deployment runs on."""
+    raise InvalidArgument([Violation("stripe-signature", "is not Stripe's")])

@@ -1,0 +1,51 @@
+"""The sandbox's cards and accounts: what a `paymentToken` or a payout's destination makes it do. See docs/payments.md.
+
+Whatever does not begin with `sandbox_`, nothing at all included, is a card that works, or an account that can be paid.
+"""
+
+from servicekit.errors import InvalidArgument, Violation
+
+PREFIX = "sandbox_"
+
+DECLINED = "sandbox_declined"
+CONFIRM = "sandbox_confirm"
+TIMEOUT_BEFORE = "sandbox_timeout_before"
+TIMEOUT_AFTER = "sandbox_timeout_after"
+CAPTURE_DECLINED = "sandbox_capture_declined"
+CAPTURE_TIMEOUT = "sandbox_capture_timeout"
+CHARGEBACK = "sandbox_chargeback"
+SLOW = "sandbox_slow"
+
+CARDS = {
+    DECLINED: "is declined: 402 `PAYMENT_DECLINED`, and no order",
+    CONFIRM: "wants the buyer's confirmation: 402 `PAYMENT_ACTION_REQUIRED`, and no order",
+    TIMEOUT_BEFORE: "the first authorisation times out before anything was done: 503, then the order is there",
+    TIMEOUT_AFTER: "the first authorisation times out after it was done: 503, then the order is there",
+    CAPTURE_DECLINED: "is authorised, and its capture refused: `accept` is 402, and the order CANCELLED",
+    CAPTURE_TIMEOUT: "the first capture times out after it was done: `accept` is 503, then the order is IN_PROGRESS",
+    CHARGEBACK: "right after the capture its bank takes all of it back: the order becomes DISPUTED",
+    SLOW: "each call takes a second",
+}
+
+PAYOUT_REFUSED = "sandbox_fails"
+PAYOUT_TIMEOUT = "sandbox_payout_timeout"
+
+ACCOUNTS = {
+    PAYOUT_REFUSED: "cannot be paid: the payout FAILED, and the money is available again",
+    PAYOUT_TIMEOUT: "the first call times out after it was paid: PAID a little later",
+}
+
+
+def check_card(token: str) -> None:
+    """Raises InvalidArgument for a token that looks like one of the sandbox's and is none."""
+    _check("paymentToken", token, CARDS)
+
+
+def check_account(destination: str) -> None:
+    """The same for an account."""
+    _check("destination", destination, ACCOUNTS)
+
+
+def _check(field: str, value: str, known: dict[str, str]) -> None:
+    if value.startswith(PREFIX) and value not in known:
+        raise InvalidArgument([Violation(field, f"is none of the sandbox's own: {', '.join(known)}")])

@@ -1,0 +1,113 @@
+"""Payouts and where they go, in PostgreSQL."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import peewee
+
+from order_service.domain.payout import Payout, Status
+from servicekit.database import Database, Row, Statement
+
+
+class PayoutRow(peewee.Model):
+    """A row of `payouts`; its columns are the fields of domain.payout.Payout, and when it last changed."""
+
+    id = peewee.UUIDField(primary_key=True)
+    seller_id = peewee.UUIDField()
+    amount = peewee.DecimalField(max_digits=16, decimal_places=2)
+    currency = peewee.TextField()
+    status = peewee.TextField()
+    destination = peewee.TextField()
+    reference = peewee.TextField()
+    error = peewee.TextField()
+    created_at = peewee.DateTimeField()
+    updated_at = peewee.DateTimeField()
+
+    class Meta:
+        table_name = "payouts"
+
+
+# By name, not `*`: a prepared statement must not notice a column that a newer version adds.
+COLUMNS = ", ".join(field.name for field in fields(Payout))
+READING = f"SELECT {COLUMNS} FROM payouts"  # noqa: S608  # our own column names
+ONE = Statement(f"{READING} WHERE id = $1")
+LOCKED = Statement(f"{READING} WHERE id = $1 FOR UPDATE")
+
+
+def _page(whose: str) -> Statement:
+    """A page of payouts older than the one at ($2, $3), newest first, $4 at most."""
+    return Statement(f"""
+        {READING} WHERE {whose} AND (created_at, id) < ($2::timestamptz, $3::uuid)
+        ORDER BY created_at DESC, id DESC LIMIT $4::integer
+    """)
+
+
+OWN = _page("seller_id = $1::uuid")
+# $1 has no meaning there, but both take the same parameters.
+EVERYONES = _page("$1::uuid IS NULL")
+OUTCOME = Statement("""
+    UPDATE payouts SET status = $2, reference = $3, error = $4, updated_at = app_now() WHERE id = $1
+""")
+SET_DESTINATION = Statement("""
+    INSERT INTO payout_accounts (seller_id, destination, updated_at) VALUES ($1, $2, app_now())
+    ON CONFLICT (seller_id) DO UPDATE SET destination = excluded.destination, updated_at = excluded.updated_at
+""")
+DESTINATION = Statement("SELECT destination FROM payout_accounts WHERE seller_id = $1")
+
+
+class PayoutKey(NamedTuple):
+    """Where a page ended: when its last payout was asked for (aware), and that payout's id."""
+
+    created_at: datetime
+    id: UUID
+
+
+# Newer than every payout.
+START = PayoutKey(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+
+
+class Payouts:
+    """Payouts, and sellers' accounts at the payment provider."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, payout: Payout) -> None:
+        """Stores a new payout, in the transaction that takes its amount from the balance."""
+        row = {**asdict(payout), "updated_at": payout.created_at}
+        PayoutRow.insert(row).execute(self._database.peewee)
+
+    def get(self, payout_id: UUID) -> Payout | None:
+        """The payout as it is now, if there is one."""
+        return _to_payout(self._database.fetch_one(ONE, payout_id))
+
+    def lock(self, payout_id: UUID) -> Payout | None:
+        """The same; nobody else changes it until the end of the transaction."""
+        return _to_payout(self._database.fetch_one(LOCKED, payout_id))
+
+    def page(self, seller_id: UUID | None, *, after: PayoutKey, limit: int) -> list[Payout]:
+        """The newest `limit` payouts of a seller, or of everyone, that are older than `after`."""
+        statement = EVERYONES if seller_id is None else OWN
+        rows = self._database.fetch_all(statement, seller_id, *after, limit)
+        return [payout for payout in map(_to_payout, rows) if payout is not None]
+
+    def end(self, payout_id: UUID, status: Status, *, reference: str = "", error: str = "") -> None:
+        """Stores what became of a payout."""
+        self._database.fetch_all(OUTCOME, payout_id, status, reference, error)
+
+    def set_destination(self, seller_id: UUID, destination: str) -> None:
+        """Says where a seller's payouts go from now on."""
+        self._database.fetch_all(SET_DESTINATION, seller_id, destination)
+
+    def destination(self, seller_id: UUID) -> str:
+        """Where a seller's payouts go; empty when they have not said."""
+        row = self._database.fetch_one(DESTINATION, seller_id)
+        return str(row["destination"]) if row else ""
+
+
+def _to_payout(row: Row | None) -> Payout | None:
+    return None if row is None else Payout(**{**row, "status": Status(row["status"])})
