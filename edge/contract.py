@@ -71,6 +71,8 @@ class Route:
     """Whether the body is a file, or a form of files, that streams to the service as it is."""
     raw: bool = False
     """Whether the body goes to the service as it is, byte by byte, whatever it says."""
+    takes_key: bool = False
+    """Whether a request with an idempotency key can be made again without harm."""
     unwrap: str = ""
     """The one field of the response, in camelCase, that is the body; empty: the whole response is."""
     query: tuple[Field, ...] = ()
@@ -161,6 +163,7 @@ class _Reader:
                 continue
             access = self._option("MethodOptions", method.GetOptions(), "marketplace.common.v1.access")
             success = self._option("MethodOptions", method.GetOptions(), "marketplace.common.v1.success")
+            takes_key = self._option("MethodOptions", method.GetOptions(), "marketplace.common.v1.takes_key")
             if access is None:
                 raise ContractError(f"{method.full_name} has a route but no access option")
             for binding in [rule, *rule.additional_bindings]:
@@ -179,6 +182,7 @@ class _Reader:
                     body=method.input_type.full_name if binding.body == "*" else "",
                     upload=any_bytes and method.client_streaming,
                     raw=any_bytes and not method.client_streaming,
+                    takes_key=takes_key is True,
                     unwrap=_unwrapped(method, binding.response_body),
                     query=() if binding.body == "*" else tuple(_query(method, path, binding.body)),
                 )

@@ -76,6 +76,8 @@ def _routes(known: contract.Contract) -> str:
             lines.append("    upload = true,\n")
         if route.raw:
             lines.append("    raw = true,\n")
+        if route.takes_key:
+            lines.append("    takes_key = true,\n")
         if route.unwrap:
             lines.append(f"    unwrap = {_text(route.unwrap)},\n")
         lines.append("    query = {\n" if route.query else "    query = {},\n")

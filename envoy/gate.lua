@@ -65,6 +65,8 @@ local function look(handle)
     handle:streamInfo():dynamicMetadata():set("marketplace.edge", "head", true)
   end
   if not normalise_token(headers) then return refusal.send(handle, "UNAUTHORIZED") end
+  -- Lost on the way, a call with a key can be made again as safely as one that reads; what a worker says is passed on.
+  if route.takes_key and headers:get("idempotency-key") then headers:replace("x-envoy-retry-on", "reset") end
 end
 
 function gate.on_request(handle)

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from servicekit.database import Database
+from tests.support.orderservice import World
 from tests.support.postgres import PostgresServer
 from tests.support.stack import Stack
+from tests.support.standins import GigStandIn, serving
 from tests.support.story import Market
 
 
@@ -43,6 +45,20 @@ def order_database(postgres: PostgresServer) -> Iterator[Database]:
 def review_database(postgres: PostgresServer) -> Iterator[Database]:
     """A fresh, migrated reviews database."""
     yield from _fresh(postgres, "review")
+
+
+@pytest.fixture
+def sandbox_database(postgres: PostgresServer) -> Iterator[Database]:
+    """A fresh, migrated book of the sandbox."""
+    yield from _fresh(postgres, "sandbox")
+
+
+@pytest.fixture
+def world(order_database: Database, sandbox_database: Database) -> Iterator[World]:
+    """OrderService and what stands around it, on the sandbox."""
+    gigs = GigStandIn()
+    with serving(gigs) as address:
+        yield World(order_database, sandbox_database, gigs, address)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ return {
     status = 201,
     reads = false,
     body = "marketplace.gig.v1.CreateGigRequest",
+    takes_key = true,
     query = {},
   },
   ["GET /api/gigs/{gig_id}"] = {
@@ -58,6 +59,7 @@ return {
     status = 201,
     reads = false,
     body = "marketplace.gig.v1.AddPackageRequest",
+    takes_key = true,
     query = {},
   },
   ["PUT /api/gigs/{gig_id}/packages/{package_id}"] = {
@@ -101,6 +103,7 @@ return {
     status = 201,
     reads = false,
     body = "marketplace.order.v1.PlaceOrderRequest",
+    takes_key = true,
     query = {},
   },
   ["GET /api/orders/{order_id}"] = {
@@ -197,6 +200,7 @@ return {
     status = 201,
     reads = false,
     body = "marketplace.order.v1.RequestPayoutRequest",
+    takes_key = true,
     query = {},
   },
   ["GET /api/payouts"] = {
@@ -229,6 +233,7 @@ return {
     status = 201,
     reads = false,
     body = "marketplace.review.v1.SubmitReviewRequest",
+    takes_key = true,
     query = {},
   },
   ["GET /api/gigs/{gig_id}/reviews"] = {

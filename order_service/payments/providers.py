@@ -24,9 +24,9 @@ class Payments:
 def sandboxed(book: Database) -> Payments:
     """The sandbox, with its own book in this database."""
     sandbox = Sandbox(book)
-    return Payments(sandbox, _refuse_event, sandbox.notices, sandbox.taken)
+    return Payments(sandbox, refuse_event, sandbox.notices, sandbox.taken)
 
 
-def _refuse_event(payload: bytes, signature: str) -> Notice | None:
+def refuse_event(payload: bytes, signature: str) -> Notice | None:
     """Nobody but Stripe calls, and Stripe is not what this deployment runs on."""
     raise InvalidArgument([Violation("stripe-signature", "is not Stripe's")])

@@ -114,6 +114,16 @@ def test_a_write_is_never_repeated_once_it_reached_a_worker(pair: Edge) -> None:
     assert calls(pair, "CreateGig") == 1
 
 
+def test_a_write_with_a_key_is_not_repeated_when_the_worker_says_that_it_cannot(pair: Edge) -> None:
+    answer_of(pair, "CreateGig", fails(grpc.StatusCode.UNAVAILABLE))
+
+    with pair.client() as api:
+        headers = {**pair.bearer(), "idempotency-key": "k"}
+        assert_refused(api.post("/api/gigs", json={}, headers=headers), 503, "UNAVAILABLE")
+
+    assert calls(pair, "CreateGig") == 1
+
+
 def test_workers_that_said_they_cannot_are_asked_again_at_once(pair: Edge) -> None:
     answer_of(pair, "ListCategories", fails(grpc.StatusCode.UNAVAILABLE))
     with pair.client() as api:
@@ -223,6 +233,39 @@ def test_a_worker_killed_with_kill_9_costs_no_reader_an_error() -> None:
                 reader.join()
 
             assert {status for status, _ in seen} == {200}
+    finally:
+        for worker in workers:
+            worker.kill()
+
+
+def test_a_worker_killed_with_kill_9_costs_no_writer_with_a_key_an_error() -> None:
+    ports = free_ports(2)
+    workers = [Worker(port, name) for port, name in zip(ports, ("one", "two"), strict=True)]
+    try:
+        with an_edge(gig_service_addresses=",".join(f"127.0.0.1:{port}" for port in ports)) as edge:
+            stop = threading.Event()
+            seen: list[int] = []
+
+            def write(number: int) -> None:
+                with edge.client() as api:
+                    while not stop.is_set():
+                        headers = {**edge.bearer(), "idempotency-key": f"{number}-{len(seen)}"}
+                        seen.append(api.post("/api/gigs", json={}, headers=headers).status_code)
+
+            writers = [threading.Thread(target=write, args=(number,)) for number in range(6)]
+            for writer in writers:
+                writer.start()
+            for _ in range(3):
+                time.sleep(0.5)
+                workers[0].kill()
+                time.sleep(1)
+                workers[0] = Worker(ports[0], "one")
+            stop.set()
+            for writer in writers:
+                writer.join()
+
+            assert len(seen) > 300
+            assert set(seen) == {201}
     finally:
         for worker in workers:
             worker.kill()

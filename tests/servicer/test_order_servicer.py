@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,110 +9,16 @@ from uuid import UUID
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
-from order_service.domain.payment import Provider
-from order_service.gigs import Gigs
-from order_service.servicer import OrderServicer
-from order_service.store import Store
-from order_service.timekeeper import Timekeeper
-from servicekit.clock import Clock
 from servicekit.database import Database
 from servicekit.ids import new_id
 from tests.support.identity import service_token, token, user_id
 from tests.support.orders import PATIENCE
-from tests.support.rpc import Answer, Rpc
-from tests.support.standins import GigStandIn, service_tokens, serving
+from tests.support.orderservice import ADMIN, BUYER, GIG, PACKAGE, SELLER, STRANGER, World
+from tests.support.rpc import Answer
+from tests.support.standins import GigStandIn, serving
 
-SERVICE = order_pb2.DESCRIPTOR.services_by_name["OrderService"]
-BUYER = token("happy_buyer", "buyer")
-SELLER = token("webdev_pro", "seller")
-ADMIN = token("root", "admin")
-STRANGER = token("somebody", "buyer", "seller")
-PACKAGE = "aa0e8400-e29b-41d4-a716-446655440000"
-GIG = "550e8400-e29b-41d4-a716-446655440000"
 WHOSE = {"buyer": BUYER, "seller": SELLER, "admin": ADMIN, "stranger": STRANGER}
-
-
-class World:
-    """OrderService, and what stands around it."""
-
-    def __init__(self, database: Database, gigs: GigStandIn, address: str, payments: Provider) -> None:
-        self.gigs = gigs
-        self.clock = Clock(database)
-        gateway = Gigs(address, service_tokens("order"))
-        store = Store(database)
-        servicer = OrderServicer(store, gateway, payments=payments, currency="USD", patience=PATIENCE)
-        self.rpc = Rpc(servicer, SERVICE)
-        self.timekeeper = Timekeeper(store, database, PATIENCE)
-
-    def offers(self, package_id: str = PACKAGE, **changed: Any) -> None:
-        """GigService offers the seed's basic website, changed like this."""
-        offer: dict[str, Any] = {
-            "package_id": package_id,
-            "package_title": "Basic Website",
-            "gig_id": GIG,
-            "gig_title": "Professional Website Development",
-            "seller_id": str(user_id("webdev_pro")),
-            "price": 500,
-            "delivery_days": 14,
-            "revisions": 1,
-        }
-        self.gigs.offers[package_id] = gig_pb2.GetOfferResponse(**{**offer, **changed})
-
-    def place(self, sent_token: str = BUYER, **changed: Any) -> Answer:
-        wish = {"package_id": PACKAGE, "requirements": "Need dark theme", "payment_method": "stripe"}
-        return self.rpc.call("PlaceOrder", order_pb2.PlaceOrderRequest(**{**wish, **changed}), sent_token)
-
-    def placed(self, sent_token: str = BUYER) -> str:
-        """The id of a new order."""
-        order_id: str = self.place(sent_token).response.order_id
-        return order_id
-
-    def act(self, action: str, order_id: str, sent_token: str, message: str = "") -> Answer:
-        name = f"{action.capitalize()}Order"
-        request = getattr(order_pb2, f"{name}Request")(order_id=order_id, message=message)
-        return self.rpc.call(name, request, sent_token)
-
-    def delivered(self) -> str:
-        """The id of an order whose work was handed over."""
-        order_id = self.placed()
-        self.act("accept", order_id, SELLER)
-        self.act("deliver", order_id, SELLER)
-        return order_id
-
-    def get(self, order_id: str, sent_token: str | None) -> Answer:
-        return self.rpc.call("GetOrder", order_pb2.GetOrderRequest(order_id=order_id), sent_token)
-
-    def actions(self, order_id: str, sent_token: str) -> list[str]:
-        return list(self.get(order_id, sent_token).response.order.actions)
-
-    def events(self, order_id: str, sent_token: str | None) -> Answer:
-        return self.rpc.call("ListOrderEvents", order_pb2.ListOrderEventsRequest(order_id=order_id), sent_token)
-
-    def page(self, sent_token: str, **filters: Any) -> Answer:
-        return self.rpc.call("ListOrders", order_pb2.ListOrdersRequest(**filters), sent_token)
-
-    def listed(self, sent_token: str, **filters: Any) -> list[str]:
-        return [order.order_id for order in self.page(sent_token, **filters).response.results]
-
-
-@pytest.fixture
-def gigs() -> GigStandIn:
-    return GigStandIn()
-
-
-@pytest.fixture
-def gig_address(gigs: GigStandIn) -> Iterator[str]:
-    with serving(gigs) as address:
-        yield address
-
-
-@pytest.fixture
-def world(order_database: Database, gigs: GigStandIn, gig_address: str) -> World:
-    world = World(order_database, gigs, gig_address, Provider.SANDBOX)
-    world.offers()
-    return world
 
 
 def test_placing_an_order_answers_what_the_seed_shows(world: World) -> None:
@@ -185,25 +90,12 @@ def test_the_sandbox_pays_where_the_deployment_runs_on_it(world: World) -> None:
     assert world.place(payment_method="sandbox").error == ""
 
 
-def test_the_sandbox_does_not_pay_where_real_money_moves(
-    order_database: Database, gigs: GigStandIn, gig_address: str
-) -> None:
-    world = World(order_database, gigs, gig_address, Provider.STRIPE)
-    world.offers()
-
-    answer = world.place(payment_method="sandbox")
-
-    assert answer.error == "INVALID_ARGUMENT"
-    assert [detail["field"] for detail in answer.body["details"]] == ["paymentMethod"]
-    assert gigs.asked == []
-    assert world.place(payment_method="stripe").error == ""
-
-
 def test_without_gig_service_placing_is_unavailable_and_makes_nothing(
-    order_database: Database, gigs: GigStandIn
+    order_database: Database, sandbox_database: Database
 ) -> None:
+    gigs = GigStandIn()
     with serving(gigs) as address:
-        world = World(order_database, gigs, address, Provider.SANDBOX)
+        world = World(order_database, sandbox_database, gigs, address)
 
     answer = world.place()
 
@@ -250,14 +142,14 @@ def test_an_orders_life_and_what_each_side_can_do_in_it(world: World) -> None:
 
     delivered = world.act("deliver", order_id, SELLER, "Here it is").response.order
     assert (delivered.status, list(delivered.actions)) == (order_pb2.Order.DELIVERED, [])
-    assert world.actions(order_id, BUYER) == ["revise", "complete"]
+    assert world.actions(order_id, BUYER) == ["revise", "complete", "dispute"]
 
     revised = world.act("revise", order_id, BUYER, "Bluer, please").response.order
     assert (revised.status, revised.revisions_left) == (order_pb2.Order.IN_PROGRESS, 0)
     assert list(revised.actions) == []
 
     world.act("deliver", order_id, SELLER)
-    assert world.actions(order_id, BUYER) == ["complete"]
+    assert world.actions(order_id, BUYER) == ["complete", "dispute"]
 
     completed = world.act("complete", order_id, BUYER).response.order
     assert (completed.status, list(completed.actions)) == (order_pb2.Order.COMPLETED, [])
@@ -304,7 +196,7 @@ def test_without_revisions_left_there_is_no_revising(world: World) -> None:
     answer = world.act("revise", order_id, BUYER, "Bluer, please")
 
     assert answer.error == "INVALID_TRANSITION"
-    assert "what you can do now: complete" in answer.body["error"]
+    assert "what you can do now: complete, dispute" in answer.body["error"]
 
 
 def test_a_revision_is_due_in_the_packages_delivery_days(world: World) -> None:

@@ -23,6 +23,9 @@ GOOD = {
     "ORDER_DATABASE_URL": "postgresql:///orders",
     "GIG_SERVICE_ADDRESSES": "127.0.0.1:3,127.0.0.1:4",
     "PAYMENTS": "sandbox",
+    "SANDBOX_DATABASE_URL": "postgresql:///sandbox",
+    "STRIPE_API_KEY": "sk_test_1",
+    "STRIPE_WEBHOOK_SECRET": "whsec_1",
 }
 
 
@@ -73,6 +76,32 @@ def test_with_unknown_payments_the_service_does_not_start(
 
     assert said.startswith("PAYMENTS: ")
     assert "'stripe' or 'sandbox'" in said
+
+
+@pytest.mark.parametrize(
+    ("provider", "names"),
+    [("sandbox", ["SANDBOX_DATABASE_URL"]), ("stripe", ["STRIPE_API_KEY"]), ("stripe", ["STRIPE_WEBHOOK_SECRET"])],
+)
+def test_a_provider_without_what_it_needs_is_named_and_no_secret_is_shown(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], provider: str, names: list[str]
+) -> None:
+    environment.setenv("PAYMENTS", provider)
+    for name in names:
+        environment.delenv(name)
+
+    said = refusal(capsys)
+
+    assert said == f"PAYMENTS={provider} needs {' and '.join(names)}\n"
+
+
+@pytest.mark.parametrize("value", ["-1", "100.01", "a tenth", "7.125"])
+def test_a_commission_that_makes_no_sense_is_refused(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    assert load(Settings).commission_percent == 10
+    environment.setenv("COMMISSION_PERCENT", value)
+
+    assert refusal(capsys).startswith("COMMISSION_PERCENT: ")
 
 
 @pytest.mark.parametrize("value", ["JPY", "KWD", "dollars"])

@@ -1,0 +1,462 @@
+"""What becomes of the money of orders: with a real OrderService database, and the sandbox's own beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+
+import pytest
+
+from order_service.payments.sandbox import Sandbox, tokens
+from servicekit.database import Database, Statement
+from servicekit.ids import new_id
+from tests.support.at_once import closing
+from tests.support.orders import PATIENCE
+from tests.support.orderservice import ADMIN, BUYER, SELLER, STRANGER, World
+from tests.support.rpc import Answer
+
+LEFT = Statement("""
+    SELECT (SELECT count(*) FROM orders) AS orders, (SELECT count(*) FROM attempts) AS attempts,
+        (SELECT count(*) FROM idempotency_keys) AS keys, (SELECT count(*) FROM outbox) AS outbox
+""")
+LEDGER = Statement("""
+    SELECT account.name, sum(entry.amount) AS amount FROM ledger_entries AS entry
+    JOIN ledger_accounts AS account ON account.id = entry.account_id GROUP BY account.name
+""")
+
+
+def left(world: World) -> dict[str, int]:
+    """How many rows there are."""
+    return dict(world.database.fetch_all(LEFT)[0])
+
+
+def ledger(world: World) -> dict[str, Decimal]:
+    """What the accounts hold, those that hold nothing left out."""
+    return {row["name"]: row["amount"] for row in world.database.fetch_all(LEDGER) if row["amount"]}
+
+
+def at_once(world: World, works: Sequence[Callable[[], Answer]]) -> list[Answer]:
+    """The answers of calls that are made in as many threads, each through a World of its own."""
+    with ThreadPoolExecutor(len(works)) as pool:
+        return [each.result(30) for each in [pool.submit(closing(world.database, work)) for work in works]]
+
+
+def another(world: World) -> World:
+    """Another worker."""
+    return world.twin()
+
+
+def test_placing_holds_the_price_on_the_card_and_moves_nothing(world: World) -> None:
+    order = world.placed()
+
+    assert world.payment(order) == ("AUTHORIZED", 0)
+    assert world.in_book(order).held == 500
+    assert (ledger(world), world.balance()) == ({}, (0, 0, 0))
+
+
+@pytest.mark.parametrize(("action", "who"), [("decline", SELLER), ("cancel", BUYER)])
+def test_what_is_called_off_while_pending_is_let_go_of(world: World, action: str, who: str) -> None:
+    order = world.placed()
+
+    world.act(action, order, who)
+    world.settle()
+
+    assert world.payment(order) == ("VOIDED", 0)
+    assert (world.in_book(order).held, world.in_book(order).captured) == (Decimal(0), Decimal(0))
+    assert ledger(world) == {}
+
+
+def test_what_nobody_answers_is_let_go_of(world: World) -> None:
+    order = world.placed()
+    world.clock.travel(PATIENCE.answer)
+
+    world.timekeeper.move_due()
+    world.settle()
+
+    assert world.payment(order) == ("VOIDED", 0)
+    assert world.in_book(order).held == 0
+
+
+def test_accepting_takes_the_money_into_escrow_and_completing_gives_it_to_the_seller_less_commission(
+    world: World,
+) -> None:
+    world.offers(price=19.99)
+    order = world.accepted()
+    assert world.payment(order) == ("CAPTURED", 0)
+    assert world.balance() == (17.99, 0, 0)
+    assert ledger(world) == {
+        "buyers": Decimal("-19.99"),
+        "escrow": Decimal("17.99"),
+        "escrow_commission": Decimal("2.00"),
+    }
+
+    world.act("deliver", order, SELLER)
+    world.act("complete", order, BUYER)
+
+    assert world.payment(order) == ("CAPTURED", 0)
+    assert world.balance() == (0, 17.99, 0)
+    assert ledger(world) == {
+        "buyers": Decimal("-19.99"),
+        "available": Decimal("17.99"),
+        "commission": Decimal("2.00"),
+    }
+    assert world.in_book(order).captured == Decimal("19.99")
+
+
+def test_time_completes_with_the_same_money(world: World) -> None:
+    order = world.accepted()
+    world.act("deliver", order, SELLER)
+    world.clock.travel(PATIENCE.approval)
+
+    world.timekeeper.move_due()
+
+    assert (world.status(order), world.balance()) == ("COMPLETED", (0, 450, 0))
+
+
+def test_cancelling_what_is_in_progress_gives_everything_back(world: World) -> None:
+    order = world.accepted()
+
+    world.act("cancel", order, SELLER)
+    assert world.payment(order) == ("CAPTURED", 0)
+    assert ledger(world) == {"buyers": Decimal(-500), "refunds_due": Decimal(500)}
+    world.settle()
+
+    assert world.payment(order) == ("REFUNDED", 500)
+    assert world.in_book(order).refunded == 500
+    assert (ledger(world), world.balance()) == ({}, (0, 0, 0))
+
+
+def test_a_dispute_holds_the_money_until_an_admin_has_decided(world: World) -> None:
+    order = world.accepted()
+    world.act("deliver", order, SELLER)
+
+    disputed = world.act("dispute", order, BUYER, "Not what was agreed on").response.order
+
+    assert (world.status(order), list(disputed.actions)) == ("DISPUTED", [])
+    assert world.actions(order, ADMIN) == ["resolve"]
+    assert world.balance() == (450, 0, 0)
+    assert world.act("complete", order, BUYER).error == "INVALID_TRANSITION"
+    assert world.resolve(order, "COMPLETED", sent_token=BUYER).error == "FORBIDDEN"
+    assert world.resolve(order, "COMPLETED", sent_token=STRANGER).error == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("refund", "payment", "available"),
+    [
+        (None, ("CAPTURED", 0), 450),
+        (0.0, ("CAPTURED", 0), 450),
+        (0.05, ("PARTIALLY_REFUNDED", 0.05), 449.95),
+        (120.5, ("PARTIALLY_REFUNDED", 120.5), 341.55),
+        (500.0, ("REFUNDED", 500), 0),
+    ],
+)
+def test_a_dispute_can_end_with_a_partial_refund(
+    world: World, refund: float | None, payment: tuple[str, float], available: float
+) -> None:
+    order = world.accepted()
+    world.act("deliver", order, SELLER)
+    world.act("dispute", order, BUYER, "Half of it is missing")
+
+    assert world.resolve(order, "COMPLETED", refund).error == ""
+    world.settle()
+
+    assert (world.status(order), world.payment(order), world.balance()) == ("COMPLETED", payment, (0, available, 0))
+    assert float(world.in_book(order).refunded) == (refund or 0)
+    assert world.actions_done(order)[-1] == ("admin", "resolve")
+
+
+def test_a_dispute_can_end_with_everything_given_back(world: World) -> None:
+    order = world.accepted()
+    world.act("deliver", order, SELLER)
+    world.act("dispute", order, BUYER, "Nothing of it works")
+
+    world.resolve(order, "CANCELLED")
+    world.settle()
+
+    assert (world.status(order), world.payment(order)) == ("CANCELLED", ("REFUNDED", 500))
+    assert ledger(world) == {}
+
+
+def test_a_refund_above_the_price_is_named_and_changes_nothing(world: World) -> None:
+    order = world.accepted()
+    world.act("deliver", order, SELLER)
+    world.act("dispute", order, BUYER, "Half of it is missing")
+
+    answer = world.resolve(order, "COMPLETED", 500.01)
+
+    assert (answer.http_status, [each["field"] for each in answer.body["details"]]) == (400, ["refundAmount"])
+    assert (world.status(order), world.balance()) == ("DISPUTED", (450, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("card", "error"),
+    [(tokens.DECLINED, "PAYMENT_DECLINED"), (tokens.CONFIRM, "PAYMENT_ACTION_REQUIRED")],
+)
+def test_a_card_that_says_no_leaves_nothing_and_the_key_free(world: World, card: str, error: str) -> None:
+    answer = world.place(key="k", payment_token=card)
+
+    assert (answer.http_status, answer.error) == (402, error)
+    assert left(world) == {"orders": 0, "attempts": 0, "keys": 0, "outbox": 0}
+    assert list(world.sandbox.payments()) == []
+    assert world.place(key="k").error == ""
+
+
+def test_an_unknown_card_of_the_sandbox_is_named(world: World) -> None:
+    answer = world.place(payment_token="sandbox_visa")
+
+    assert [each["field"] for each in answer.body["details"]] == ["paymentToken"]
+    assert left(world)["attempts"] == 0
+
+
+@pytest.mark.parametrize("card", [tokens.TIMEOUT_BEFORE, tokens.TIMEOUT_AFTER])
+def test_the_same_key_finishes_the_order_whose_payment_nobody_knew_about(world: World, card: str) -> None:
+    first = world.place(key="k", payment_token=card)
+    assert (first.http_status, first.headers["retry-after"]) == (503, "1")
+    assert left(world) == {"orders": 0, "attempts": 1, "keys": 1, "outbox": 0}
+
+    second, third = world.place(key="k", payment_token=card), world.place(key="k", payment_token=card)
+
+    assert second.response == third.response
+    assert world.listed(BUYER) == [second.response.order_id]
+    assert left(world) == {"orders": 1, "attempts": 0, "keys": 1, "outbox": 0}
+    (line,) = world.sandbox.payments()
+    assert (str(line.order_id), line.held) == (second.response.order_id, Decimal(500))
+
+
+@pytest.mark.parametrize("card", [tokens.TIMEOUT_BEFORE, tokens.TIMEOUT_AFTER])
+def test_a_worker_finishes_the_order_whose_payment_nobody_knew_about(world: World, card: str) -> None:
+    world.place(key="k", payment_token=card)
+
+    world.settle()
+
+    (order,) = world.listed(BUYER)
+    assert (world.status(order), world.payment(order)) == ("PENDING", ("AUTHORIZED", 0))
+    assert world.place(key="k", payment_token=card).response.order_id == order
+    assert left(world)["attempts"] == 0
+
+
+def test_a_worker_finishes_what_was_begun_without_a_key(world: World) -> None:
+    assert world.place(payment_token=tokens.TIMEOUT_AFTER).http_status == 503
+
+    world.settle()
+
+    (order,) = world.listed(BUYER)
+    assert world.payment(order) == ("AUTHORIZED", 0)
+
+
+def test_the_same_key_sent_by_fifty_clients_at_once_is_one_order_and_one_payment(world: World) -> None:
+    twins = [another(world) for _ in range(50)]
+    works = [partial(twin.place, key="k", payment_token=tokens.SLOW) for twin in twins]
+
+    answers = at_once(world, works)
+    told = {answer.http_status for answer in answers if answer.error}
+    again = [world.place(key="k", payment_token=tokens.SLOW) for _ in range(3)]
+
+    assert told <= {503}
+    orders = {answer.response.order_id for answer in [*answers, *again] if not answer.error}
+    assert [*orders] == world.listed(BUYER)
+    assert all(not answer.error for answer in again)
+    assert [line.held for line in world.sandbox.payments()] == [500]
+
+
+def test_a_capture_that_is_refused_for_good_cancels_the_order(world: World) -> None:
+    order = world.placed(card=tokens.CAPTURE_DECLINED)
+
+    answer = world.act("accept", order, SELLER)
+    world.settle()
+
+    assert (answer.http_status, answer.error) == (402, "PAYMENT_DECLINED")
+    assert (world.status(order), world.payment(order)) == ("CANCELLED", ("VOIDED", 0))
+    assert world.actions_done(order)[-1] == ("system", "capture_failed")
+    assert world.in_book(order).held == 0
+    assert ledger(world) == {}
+
+
+def test_the_sellers_next_try_finishes_a_capture_that_nobody_knew_about(world: World) -> None:
+    order = world.placed(card=tokens.CAPTURE_TIMEOUT)
+
+    first = world.act("accept", order, SELLER, "On it")
+    assert (first.http_status, first.headers["retry-after"]) == (503, "1")
+    assert (world.status(order), world.payment(order)) == ("PENDING", ("AUTHORIZED", 0))
+    assert world.actions(order, SELLER) == world.actions(order, BUYER) == []
+    assert "it is just being accepted" in world.act("cancel", order, BUYER).body["error"]
+    assert world.act("decline", order, SELLER).error == "INVALID_TRANSITION"
+    assert world.act("accept", order, BUYER).error == "FORBIDDEN"
+    second = world.act("accept", order, SELLER, "Again")
+
+    assert second.error == ""
+    assert world.actions_done(order) == [("buyer", "place"), ("seller", "accept")]
+    assert world.events(order, BUYER).response.events[-1].message == "On it"
+    assert world.balance() == (450, 0, 0)
+
+
+def test_a_worker_finishes_a_capture_that_nobody_knew_about_however_late(world: World) -> None:
+    order = world.placed(card=tokens.CAPTURE_TIMEOUT)
+    world.act("accept", order, SELLER)
+    world.clock.travel(timedelta(days=30))
+
+    world.timekeeper.move_due()
+    world.settle()
+
+    assert (world.status(order), world.payment(order)) == ("IN_PROGRESS", ("CAPTURED", 0))
+    assert world.act("accept", order, SELLER).error == "INVALID_TRANSITION"
+
+
+def test_while_the_capture_is_under_way_all_others_are_refused_and_told_why(world: World) -> None:
+    order = world.placed(card=tokens.SLOW)
+    others = another(world)
+
+    with ThreadPoolExecutor(1) as pool:
+        accepting = pool.submit(closing(world.database, partial(world.act, "accept", order, SELLER)))
+        deadline = time.monotonic() + 5
+        while others.actions(order, SELLER):
+            assert time.monotonic() < deadline
+        refused = [
+            others.act("accept", order, SELLER),
+            others.act("decline", order, SELLER),
+            others.act("cancel", order, BUYER),
+        ]
+        assert accepting.result(10).error == ""
+
+    assert [answer.error for answer in refused] == ["INVALID_TRANSITION"] * 3
+    assert all("there is nothing you can do now" in answer.body["error"] for answer in refused)
+    assert world.actions_done(order) == [("buyer", "place"), ("seller", "accept")]
+
+
+def test_of_ten_accepts_at_once_one_wins(world: World) -> None:
+    order = world.placed(card=tokens.SLOW)
+    twins = [another(world) for _ in range(10)]
+
+    answers = at_once(world, [partial(twin.act, "accept", order, SELLER) for twin in twins])
+
+    assert sorted(answer.error for answer in answers) == ["", *["INVALID_TRANSITION"] * 9]
+    assert world.balance() == (450, 0, 0)
+
+
+def test_a_provider_that_is_away_is_503_and_all_is_done_when_it_is_back(
+    order_database: Database, sandbox_database: Database, world: World
+) -> None:
+    cancelled, accepted = world.accepted(), world.placed()
+    provider = world.sandbox
+    away = Sandbox(Database("postgresql://nobody@127.0.0.1:1/nothing"))
+    world.exchange(away)
+
+    placing = world.place(key="k")
+    accepting = world.act("accept", accepted, SELLER)
+    cancelling = world.act("cancel", cancelled, SELLER)
+    assert [(each.http_status, each.headers["retry-after"]) for each in (placing, accepting)] == [(503, "1")] * 2
+    assert cancelling.error == ""
+    world.exchange(provider)
+    world.settle_in_time()
+
+    assert (world.status(accepted), world.payment(accepted)) == ("IN_PROGRESS", ("CAPTURED", 0))
+    assert world.payment(cancelled) == ("REFUNDED", 500)
+    assert world.place(key="k").response.order_id in world.listed(BUYER)
+    assert left(world) == {"orders": 3, "attempts": 0, "keys": 1, "outbox": 0}
+
+
+def test_an_order_from_before_there_were_payments_goes_its_way_without_money(world: World) -> None:
+    order = world.placed()
+    world.database.execute("UPDATE orders SET payment_status = NULL, payment_reference = '', capture_before = NULL")
+
+    for action, who in (("accept", SELLER), ("deliver", SELLER), ("complete", BUYER)):
+        assert world.act(action, order, who).error == ""
+
+    assert not world.get(order, BUYER).response.order.HasField("payment")
+    assert (ledger(world), left(world)["outbox"]) == ({}, 0)
+
+
+def test_a_chargeback_disputes_the_order_and_its_end_is_the_admins(world: World) -> None:
+    order = world.accepted(card=tokens.CHARGEBACK)
+    world.settle()
+    assert world.status(order) == "DISPUTED"
+    assert world.actions_done(order)[-1] == ("system", "chargeback")
+    assert ledger(world)["chargebacks"] == -500
+
+    world.resolve(order, "CANCELLED")
+    world.settle()
+
+    assert world.payment(order) == ("REFUNDED", 500)
+    assert world.in_book(order).refunded == 0
+    assert ledger(world) == {}
+
+
+def test_a_seller_who_is_right_gets_the_money_and_the_chargeback_is_the_platforms_loss(world: World) -> None:
+    order = world.accepted(card=tokens.CHARGEBACK)
+    world.settle()
+
+    world.resolve(order, "COMPLETED", 100)
+    world.settle()
+
+    assert world.balance() == (0, 360, 0)
+    assert world.payment(order) == ("PARTIALLY_REFUNDED", 100)
+    assert world.in_book(order).refunded == 0
+    assert ledger(world) == {"available": Decimal(360), "commission": Decimal(40), "chargebacks": Decimal(-400)}
+
+
+def test_a_chargeback_after_the_end_is_the_platforms_loss(world: World) -> None:
+    order = world.accepted()
+    world.act("deliver", order, SELLER)
+    world.act("complete", order, BUYER)
+
+    world.sandbox.report_chargeback(world.in_book(order).order_id)
+    world.settle()
+
+    assert (world.status(order), world.balance()) == ("COMPLETED", (0, 450, 0))
+    assert ledger(world)["chargebacks"] == -500
+
+
+def test_a_chargeback_that_is_won_leaves_nothing_of_it(world: World) -> None:
+    order = world.accepted()
+    paid = world.in_book(order).order_id
+    world.sandbox.report_chargeback(paid)
+    world.settle()
+    world.sandbox.report_won(paid)
+    world.settle()
+
+    world.resolve(order, "CANCELLED")
+    world.settle()
+
+    assert world.payment(order) == ("REFUNDED", 500)
+    assert world.in_book(order).refunded == 500
+    assert ledger(world) == {}
+
+
+def test_a_refund_that_the_bank_was_faster_with_is_settled_without_paying_twice(world: World) -> None:
+    order = world.accepted()
+    world.act("cancel", order, SELLER)
+    world.sandbox.report_chargeback(world.in_book(order).order_id)
+
+    world.settle()
+
+    assert world.payment(order) == ("REFUNDED", 500)
+    assert world.in_book(order).refunded == 0
+    assert ledger(world) == {}
+
+
+def test_a_report_that_comes_before_we_know_of_the_capture_comes_again(world: World) -> None:
+    order = world.placed(card=tokens.CHARGEBACK)
+    world.sandbox.capture(world.in_book(order).order_id, world.in_book(order).reference, Decimal(500))
+    world.database.execute("UPDATE orders SET payment_status = 'CAPTURING'")
+
+    world.service.take_reports()
+    assert len(world.sandbox.notices(10)) == 1
+    world.database.execute("UPDATE orders SET payment_status = 'AUTHORIZED'")
+    world.act("accept", order, SELLER)
+    world.service.take_reports()
+
+    assert world.status(order) == "DISPUTED"
+    assert world.sandbox.notices(10) == []
+
+
+def test_a_price_below_the_providers_minimum_is_refused_before_anything_is_asked(world: World) -> None:
+    world.offers(price=0.49)
+
+    answer = world.place(key=str(new_id()))
+
+    assert (answer.http_status, [each["field"] for each in answer.body["details"]]) == (400, ["packageId"])
+    assert left(world)["attempts"] == left(world)["keys"] == 0

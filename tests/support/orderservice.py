@@ -1,0 +1,203 @@
+"""OrderService without a network, around real databases, the real sandbox and a GigService over real gRPC."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from marketplace.gig.v1 import gig_pb2
+from marketplace.order.v1 import order_pb2
+from order_service.domain.payment import Provider
+from order_service.gigs import Gigs
+from order_service.payments.gateway import PaymentLine
+from order_service.payments.providers import Payments, refuse_event
+from order_service.payments.sandbox import Sandbox
+from order_service.service import Service
+from order_service.settings import Settings
+from servicekit.clock import Clock
+from servicekit.database import Database
+from servicekit.outbox import Relay
+from servicekit.outbox.relay import AWAY_SECONDS
+from tests.support.identity import token, user_id
+from tests.support.rpc import Answer, Rpc
+from tests.support.standins import GigStandIn, service_tokens
+
+SERVICE = order_pb2.DESCRIPTOR.services_by_name["OrderService"]
+BUYER = token("happy_buyer", "buyer")
+SELLER = token("webdev_pro", "seller")
+ADMIN = token("root", "admin")
+STRANGER = token("somebody", "buyer", "seller")
+PACKAGE = "aa0e8400-e29b-41d4-a716-446655440000"
+GIG = "550e8400-e29b-41d4-a716-446655440000"
+
+
+def the_settings(**changed: Any) -> Settings:
+    """A worker's settings; what no test looks at is made up."""
+    known: dict[str, Any] = {
+        "listen": "127.0.0.1:1",
+        "metrics_listen": "127.0.0.1:2",
+        "user_jwks": "user.json",
+        "user_jwt_issuer": "me",
+        "user_jwt_audience": "you",
+        "service_jwks": Path("service.json"),
+        "service_signing_key": Path("service.pem"),
+        "order_database_url": "postgresql:///orders",
+        "sandbox_database_url": "postgresql:///sandbox",
+        "stripe_api_key": "sk_test_1",
+        "stripe_webhook_secret": "whsec_1",
+        "gig_service_addresses": "127.0.0.1:3",
+        "payments": Provider.SANDBOX,
+    }
+    return Settings(**{**known, **changed})
+
+
+class Exchange:
+    """Payments by a sandbox that can be exchanged for another one."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        # Any: it is whatever the sandbox is.
+        gateway: Any = self
+        self.ways = Payments(
+            gateway,
+            refuse_event,
+            lambda limit: self.sandbox.notices(limit),
+            lambda event: self.sandbox.taken(event),
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sandbox, name)
+
+
+class World:
+    """OrderService, and what stands around it."""
+
+    def __init__(
+        self, database: Database, book: Database, gigs: GigStandIn, address: str, payments: Payments | None = None
+    ) -> None:
+        self.gigs = gigs
+        self.database = database
+        self._built_with = (database, book, gigs, address, payments)
+        self.clock = Clock(database)
+        self.sandbox = Sandbox(book)
+        self._exchange = Exchange(self.sandbox)
+        provider = Provider.SANDBOX if payments is None else Provider.STRIPE
+        asked = Gigs(address, service_tokens("order"))
+        self.service = Service(the_settings(payments=provider), database, asked, payments or self._exchange.ways)
+        self.store = self.service.store
+        self.timekeeper = self.service.timekeeper
+        self.rpc = Rpc(self.service.servicer, SERVICE, self.service.keys)
+        self._relay = Relay(database, self.service.topics)
+        self.offers()
+
+    def offers(self, package_id: str = PACKAGE, **changed: Any) -> None:
+        """GigService offers the seed's basic website, changed like this."""
+        offer: dict[str, Any] = {
+            "package_id": package_id,
+            "package_title": "Basic Website",
+            "gig_id": GIG,
+            "gig_title": "Professional Website Development",
+            "seller_id": str(user_id("webdev_pro")),
+            "price": 500,
+            "delivery_days": 14,
+            "revisions": 1,
+        }
+        self.gigs.offers[package_id] = gig_pb2.GetOfferResponse(**{**offer, **changed})
+
+    def place(self, sent_token: str = BUYER, key: str | None = None, **changed: Any) -> Answer:
+        wish = {"package_id": PACKAGE, "requirements": "Need dark theme", "payment_method": "stripe"}
+        request = order_pb2.PlaceOrderRequest(**{**wish, **changed})
+        if key is None:
+            return self.rpc.call("PlaceOrder", request, sent_token)
+        return self.rpc.call("PlaceOrder", request, sent_token, idempotency_key=key)
+
+    def placed(self, sent_token: str = BUYER, card: str = "") -> str:
+        """The id of a new order."""
+        order_id: str = self.place(sent_token, payment_token=card).response.order_id
+        return order_id
+
+    def accepted(self, card: str = "") -> str:
+        """The id of an order that is paid for and under way."""
+        order_id = self.placed(card=card)
+        self.act("accept", order_id, SELLER)
+        return order_id
+
+    def resolve(self, order_id: str, outcome: str, refund: float | None = None, sent_token: str = ADMIN) -> Answer:
+        number = order_pb2.ResolveOrderRequest.Outcome.Value(outcome)
+        request = order_pb2.ResolveOrderRequest(order_id=order_id, outcome=number, refund_amount=refund)
+        return self.rpc.call("ResolveOrder", request, sent_token)
+
+    def payment(self, order_id: str) -> tuple[str, float]:
+        """What became of the money: the payment's status, and how much was given back."""
+        payment = self.get(order_id, BUYER).response.order.payment
+        return order_pb2.Order.Payment.Status.Name(payment.status), payment.refunded
+
+    def status(self, order_id: str) -> str:
+        """Where an order stands."""
+        return order_pb2.Order.Status.Name(self.get(order_id, BUYER).response.order.status)
+
+    def actions_done(self, order_id: str) -> list[tuple[str, str]]:
+        """The history: who did what."""
+        return [(event.by, event.action) for event in self.events(order_id, BUYER).response.events]
+
+    def balance(self, sent_token: str = SELLER) -> tuple[float, float, float]:
+        """What a seller has: in escrow, available, paid out."""
+        found = self.rpc.call("GetBalance", order_pb2.GetBalanceRequest(), sent_token).response
+        return found.in_escrow, found.available, found.paid_out
+
+    def twin(self) -> World:
+        """Another worker of the same service."""
+        return World(*self._built_with)
+
+    def exchange(self, provider: Sandbox) -> None:
+        """Has the service ask this provider from now on."""
+        self._exchange.sandbox = provider
+
+    def settle_in_time(self) -> None:
+        """Settles what has to be tried again later, too."""
+        self.settle()
+        self.clock.travel(timedelta(minutes=1))
+        time.sleep(AWAY_SECONDS)
+        self.settle()
+
+    def settle(self) -> None:
+        """Does all that workers do beside the calls, until nothing is left to do now."""
+        for _ in range(3):
+            self.service.finisher.finish_due()
+            self.service.take_reports()
+            while self._relay.deliver_one():
+                pass
+
+    def in_book(self, order_id: str) -> PaymentLine:
+        """What the sandbox's own book says of an order's payment."""
+        (line,) = [line for line in self.sandbox.payments() if str(line.order_id) == order_id]
+        return line
+
+    def act(self, action: str, order_id: str, sent_token: str, message: str = "") -> Answer:
+        name = f"{action.capitalize()}Order"
+        request = getattr(order_pb2, f"{name}Request")(order_id=order_id, message=message)
+        return self.rpc.call(name, request, sent_token)
+
+    def delivered(self) -> str:
+        """The id of an order whose work was handed over."""
+        order_id = self.placed()
+        self.act("accept", order_id, SELLER)
+        self.act("deliver", order_id, SELLER)
+        return order_id
+
+    def get(self, order_id: str, sent_token: str | None) -> Answer:
+        return self.rpc.call("GetOrder", order_pb2.GetOrderRequest(order_id=order_id), sent_token)
+
+    def actions(self, order_id: str, sent_token: str) -> list[str]:
+        return list(self.get(order_id, sent_token).response.order.actions)
+
+    def events(self, order_id: str, sent_token: str | None) -> Answer:
+        return self.rpc.call("ListOrderEvents", order_pb2.ListOrderEventsRequest(order_id=order_id), sent_token)
+
+    def page(self, sent_token: str, **filters: Any) -> Answer:
+        return self.rpc.call("ListOrders", order_pb2.ListOrdersRequest(**filters), sent_token)
+
+    def listed(self, sent_token: str, **filters: Any) -> list[str]:
+        return [order.order_id for order in self.page(sent_token, **filters).response.results]
