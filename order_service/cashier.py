@@ -12,7 +12,6 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from servicekit.idempotency import Claim, Keys
 
 from order_service import convert
 from order_service.domain.lifecycle import Action, Deed, Patience, end_capture, move
@@ -23,6 +22,7 @@ from order_service.payments.gateway import ActionRequired, Declined, Gateway, Pu
 from order_service.store import Store
 from order_service.store.attempts import Attempt, Kind
 from servicekit.errors import InvalidArgument, Unavailable
+from servicekit.idempotency import Claim, Keys
 
 DRAFT = TypeAdapter(Draft)
 # Clear answers: nothing was authorised.
@@ -111,7 +111,7 @@ class Cashier:
             amount=draft.offer.price,
             currency=draft.currency,
             token=draft.wish.payment_token,
-            description=draft.offer.gig_title,
+            age=self._store.now() - attempt.created_at,
         )
         try:
             authorization = self._gateway.authorize(purchase)

@@ -59,6 +59,13 @@ class Settings(ServiceSettings):
         return self
 
     @property
+    def stripe_keys(self) -> tuple[str, str] | None:
+        """The API's key and the webhooks' secret; None where Stripe does not handle the payments."""
+        if self.payments is not Provider.STRIPE or not (self.stripe_api_key and self.stripe_webhook_secret):
+            return None
+        return self.stripe_api_key.get_secret_value(), self.stripe_webhook_secret.get_secret_value()
+
+    @property
     def patience(self) -> Patience:
         """How long orders wait for people."""
         return Patience(timedelta(hours=self.order_expire_hours), timedelta(hours=self.order_auto_complete_hours))

@@ -41,14 +41,17 @@ class PayoutRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """What is to be authorised. `amount` is in major units of `currency`; `token` is empty when none was given."""
+    """What is to be authorised. `amount` is in major units of `currency`; `token` is empty when none was given.
+
+    `age` is how long ago it was first asked for.
+    """
 
     order_id: UUID
     buyer_id: UUID
     amount: Decimal
     currency: str
     token: str
-    description: str
+    age: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from order_service.payments.gateway import Gateway, Notice
 from order_service.payments.sandbox import Sandbox
+from order_service.payments.stripe_gateway import StripeGateway
+from order_service.payments.stripe_gateway.events import reader
 from servicekit.database import Database
 from servicekit.errors import InvalidArgument, Violation
 
@@ -25,6 +27,12 @@ def sandboxed(book: Database) -> Payments:
     """The sandbox, with its own book in this database."""
     sandbox = Sandbox(book)
     return Payments(sandbox, refuse_event, sandbox.notices, sandbox.taken)
+
+
+def by_stripe(api_key: str, webhook_secret: str, currency: str, api_base: str | None) -> Payments:
+    """Stripe, with the deployment's keys."""
+    gateway = StripeGateway(api_key, currency, api_base)
+    return Payments(gateway, reader(webhook_secret), lambda limit: [], lambda event_id: None)
 
 
 def refuse_event(payload: bytes, signature: str) -> Notice | None:

@@ -1,0 +1,91 @@
+"""What is believed of what comes in Stripe's name."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from order_service.payments.gateway import DisputeState, Notice
+from order_service.payments.stripe_gateway.events import reader
+from servicekit.errors import InvalidArgument
+
+SECRET = "whsec_1"
+read = reader(SECRET)
+
+
+def an_event(kind: str = "charge.dispute.created", status: str = "needs_response", **changed: Any) -> dict[str, Any]:
+    dispute = {"id": "dp_1", "object": "dispute", "payment_intent": "pi_1", "amount": 1999, "status": status}
+    return {"id": "evt_1", "type": kind, "data": {"object": {**dispute, **changed}}}
+
+
+def signed(payload: bytes, secret: str = SECRET, at: float | None = None) -> str:
+    """Stripe's signature of these bytes."""
+    stamp = int(time.time() if at is None else at)
+    digest = hmac.new(secret.encode(), f"{stamp}.".encode() + payload, hashlib.sha256).hexdigest()
+    return f"t={stamp},v1={digest}"
+
+
+def told(event: dict[str, Any]) -> Notice | None:
+    payload = json.dumps(event).encode()
+    return read(payload, signed(payload))
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "state"),
+    [
+        ("charge.dispute.created", "needs_response", DisputeState.OPEN),
+        ("charge.dispute.funds_withdrawn", "under_review", DisputeState.OPEN),
+        ("charge.dispute.closed", "won", DisputeState.WON),
+        ("charge.dispute.funds_reinstated", "won", DisputeState.WON),
+        ("charge.dispute.closed", "lost", DisputeState.LOST),
+    ],
+)
+def test_a_dispute_is_told_by_its_type_and_status(kind: str, status: str, state: DisputeState) -> None:
+    assert told(an_event(kind, status)) == Notice("evt_1", "dp_1", "pi_1", Decimal("19.99"), state)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        an_event("payment_intent.succeeded"),
+        an_event("charge.dispute.updated"),
+        an_event("charge.dispute.created", "warning_needs_response"),
+        an_event("charge.dispute.closed", "warning_closed"),
+        an_event(payment_intent=None),
+        {"id": "evt_2", "type": "something.new", "data": {"object": {}}},
+    ],
+    ids=["another thing", "an update", "an inquiry", "an inquiry's end", "no payment of ours", "unknown"],
+)
+def test_what_says_nothing_to_us_is_taken_and_forgotten(event: dict[str, Any]) -> None:
+    assert told(event) is None
+
+
+def test_what_was_not_signed_by_stripe_for_these_bytes_and_lately_is_refused() -> None:
+    payload = json.dumps(an_event()).encode()
+    good = signed(payload)
+
+    for signature in (
+        "",
+        "nonsense",
+        signed(payload, "whsec_2"),
+        signed(payload + b" "),
+        signed(payload, at=time.time() - 301),
+    ):
+        with pytest.raises(InvalidArgument) as refusal:
+            read(payload, signature)
+        assert [violation.field for violation in refusal.value.violations] == ["stripe-signature"]
+    with pytest.raises(InvalidArgument):
+        read(payload + b" ", good)
+    assert read(payload, good) is not None
+
+
+@pytest.mark.parametrize("payload", [b"", b"[]", b"{}", b"no JSON", b'{"id": "x", "type": 5}', b"\xff"])
+def test_what_is_signed_and_no_event_is_refused(payload: bytes) -> None:
+    with pytest.raises(InvalidArgument):
+        read(payload, signed(payload))
