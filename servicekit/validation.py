@@ -10,6 +10,7 @@ import protovalidate
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from buf.validate.validate_pb2 import field as field_rules
 from marketplace.common.v1.options_pb2 import Normalize
 from marketplace.common.v1.options_pb2 import normalize as normalize_option
 from servicekit import text
@@ -83,7 +84,9 @@ def _steps(descriptor: Descriptor) -> tuple[_Step, ...]:
 
 
 def _text(field: FieldDescriptor) -> _Step:
-    lower = field.GetOptions().Extensions[normalize_option].lower_case
+    options = field.GetOptions()
+    # Ids are matched in any letter case, so in one from here on.
+    lower = options.Extensions[normalize_option].lower_case or options.Extensions[field_rules].string.uuid
 
     def step(message: Message, path: str) -> Iterator[Violation]:
         value = getattr(message, field.name)

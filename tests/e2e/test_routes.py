@@ -26,7 +26,8 @@ def public_methods() -> Iterator[MethodDescriptor]:
             yield from (m for m in service.methods if m.GetOptions().HasExtension(annotations_pb2.http))
 
 
-METHODS = {method.name: method for method in public_methods()}
+# ReceiveStripeEvent is Stripe's to call, where it handles the payments: see test_stripe.py.
+METHODS = {method.name: method for method in public_methods() if method.name != "ReceiveStripeEvent"}
 
 
 def create_gig(market: Market) -> httpx.Response:
@@ -140,6 +141,41 @@ def complete_order(market: Market) -> httpx.Response:
     return market.buyer.post(f"/api/orders/{market.delivered(market.gig())}/complete")
 
 
+def dispute_order(market: Market) -> httpx.Response:
+    order = market.delivered(market.gig())
+    return market.buyer.post(f"/api/orders/{order}/dispute", json={"message": "Not what was agreed on"})
+
+
+def resolve_order(market: Market) -> httpx.Response:
+    order = dispute_order(market).json()["orderId"]
+    return market.admin.post(f"/api/orders/{order}/resolve", json={"outcome": "COMPLETED", "refundAmount": 120.5})
+
+
+def get_balance(market: Market) -> httpx.Response:
+    return market.seller.get("/api/balance")
+
+
+def list_balance_entries(market: Market) -> httpx.Response:
+    return market.seller.get("/api/balance/entries", params={"pageSize": 5})
+
+
+def request_payout(market: Market) -> httpx.Response:
+    market.completed(market.gig())
+    return market.seller.post("/api/payouts", json={"amount": 100.5})
+
+
+def list_payouts(market: Market) -> httpx.Response:
+    return market.seller.get("/api/payouts")
+
+
+def get_payout(market: Market) -> httpx.Response:
+    return market.seller.get(f"/api/payouts/{request_payout(market).json()['payoutId']}")
+
+
+def set_payout_account(market: Market) -> httpx.Response:
+    return market.seller.put("/api/payout-account", json={"destination": "acct_1"})
+
+
 def submit_review(market: Market) -> httpx.Response:
     return market.buyer.post(f"/api/orders/{market.delivered(market.gig())}/review", json=SEED_REVIEW)
 
@@ -173,6 +209,14 @@ CALLS: dict[str, Call] = {
     "DeliverOrder": deliver_order,
     "ReviseOrder": revise_order,
     "CompleteOrder": complete_order,
+    "DisputeOrder": dispute_order,
+    "ResolveOrder": resolve_order,
+    "GetBalance": get_balance,
+    "ListBalanceEntries": list_balance_entries,
+    "RequestPayout": request_payout,
+    "ListPayouts": list_payouts,
+    "GetPayout": get_payout,
+    "SetPayoutAccount": set_payout_account,
     "SubmitReview": submit_review,
     "ListReviews": list_reviews,
 }

@@ -9,6 +9,7 @@ import tempfile
 import time
 from itertools import count
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg2
 from psycopg2 import sql
@@ -28,6 +29,12 @@ def migrations_of(service: str) -> Path:
     if service == "sandbox":
         return SANDBOX_MIGRATIONS
     return ROOT / f"{service}_service" / "migrations"
+
+
+def url_of(database: Database) -> str:
+    """The URL of a database that is connected to, for another process."""
+    info = database.peewee.connection().info
+    return f"postgresql://{info.user}@/{info.dbname}?host={quote(info.host, safe='')}&port={info.port}"
 
 
 class PostgresServer:

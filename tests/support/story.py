@@ -67,12 +67,14 @@ class Market:
     seller: httpx.Client
     buyer: httpx.Client
     anyone: httpx.Client
+    admin: httpx.Client
 
     @classmethod
     def of(cls, stack: Stack) -> Market:
         """Two new people."""
         seller = stack.client(a_name("seller"), "seller")
-        return cls(seller, stack.client(a_name("buyer"), "buyer"), stack.client())
+        admin = stack.client(a_name("admin"), "admin")
+        return cls(seller, stack.client(a_name("buyer"), "buyer"), stack.client(), admin)
 
     def gig(self, **changed: Any) -> dict[str, Any]:
         """A new gig as its page shows it."""
@@ -82,14 +84,24 @@ class Market:
 
     def order(self, gig: dict[str, Any]) -> str:
         """The id of a new order of a gig's first package."""
-        body = {"packageId": gig["packages"][0]["id"], "requirements": "Need dark theme", "paymentMethod": "stripe"}
-        return str(ok(self.buyer.post("/api/orders", json=body), 201)["orderId"])
+        return str(ok(self.buyer.post("/api/orders", json=self.wish(gig)), 201)["orderId"])
+
+    def wish(self, gig: dict[str, Any], card: str = "") -> dict[str, Any]:
+        """What a buyer sends to have a gig's first package."""
+        wish = {"packageId": gig["packages"][0]["id"], "requirements": "Need dark theme", "paymentMethod": "stripe"}
+        return {**wish, "paymentToken": card} if card else wish
 
     def delivered(self, gig: dict[str, Any]) -> str:
         """The id of a new order that is DELIVERED."""
         order = self.order(gig)
         ok(self.seller.post(f"/api/orders/{order}/accept"))
         ok(self.seller.post(f"/api/orders/{order}/deliver", json={"message": "Here it is"}))
+        return order
+
+    def completed(self, gig: dict[str, Any]) -> str:
+        """The id of a new order that is COMPLETED."""
+        order = self.delivered(gig)
+        ok(self.buyer.post(f"/api/orders/{order}/complete"))
         return order
 
     def review(self, order: str, rating: int = 5) -> dict[str, Any]:

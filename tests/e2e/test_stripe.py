@@ -1,0 +1,125 @@
+"""The whole stack on Stripe, against the double of it: cards, webhooks through the edge, payouts."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.stack import Stack
+from tests.support.story import Market, ok
+from tests.support.stripe_double import StripeDouble, serving_double
+
+SECRET = "whsec_e2e"
+CARD = "pm_card_visa"
+
+
+@pytest.fixture(scope="module")
+def double() -> Iterator[StripeDouble]:
+    with serving_double() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def on_stripe(double: StripeDouble) -> Iterator[Stack]:
+    running = Stack(
+        PAYMENTS="stripe",
+        STRIPE_API_KEY="sk_test_e2e",
+        STRIPE_WEBHOOK_SECRET=SECRET,
+        STRIPE_API_BASE=double.url,
+    )
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def shop(on_stripe: Stack) -> Market:
+    return Market.of(on_stripe)
+
+
+def place(shop: Market, card: str = CARD) -> httpx.Response:
+    return shop.buyer.post("/api/orders", json=shop.wish(shop.gig(), card))
+
+
+def accepted(shop: Market) -> str:
+    order = ok(place(shop), 201)["orderId"]
+    ok(shop.seller.post(f"/api/orders/{order}/accept"))
+    return str(order)
+
+
+def report(shop: Market, event: dict[str, Any], secret: str = SECRET) -> httpx.Response:
+    """Sends an event as Stripe does: pretty-printed, and signed byte by byte."""
+    payload = json.dumps(event, indent=2).encode()
+    stamp = int(time.time())
+    digest = hmac.new(secret.encode(), f"{stamp}.".encode() + payload, hashlib.sha256).hexdigest()
+    headers = {"content-type": "application/json; charset=utf-8", "stripe-signature": f"t={stamp},v1={digest}"}
+    return shop.anyone.post("/api/webhooks/stripe", content=payload, headers=headers)
+
+
+def eventually(shop: Market, order: str, status: str) -> None:
+    deadline = time.monotonic() + 5
+    while ok(shop.buyer.get(f"/api/orders/{order}"))["payment"]["status"] != status:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_an_order_is_paid_cancelled_and_refunded_within_two_seconds(shop: Market, double: StripeDouble) -> None:
+    order = accepted(shop)
+
+    began = time.monotonic()
+    ok(shop.seller.post(f"/api/orders/{order}/cancel"))
+    eventually(shop, order, "REFUNDED")
+
+    assert time.monotonic() - began < 2
+    assert double.refunds[-1]["amount"] == 50000
+
+
+def test_cards_are_asked_for_and_told_what_the_bank_said(shop: Market) -> None:
+    assert place(shop, "").json()["details"][0]["field"] == "paymentToken"
+    declined = place(shop, "pm_card_chargeDeclined")
+    assert (declined.status_code, declined.json()) == (
+        402,
+        {"error": "Your card was declined.", "code": "PAYMENT_DECLINED"},
+    )
+    assert place(shop, "pm_card_authenticationRequired").json()["code"] == "PAYMENT_ACTION_REQUIRED"
+
+
+def test_a_chargeback_comes_in_through_the_edge_by_its_signature_alone(shop: Market, double: StripeDouble) -> None:
+    order = accepted(shop)
+    (reference,) = [name for name, intent in double.intents.items() if intent["metadata"]["order_id"] == order]
+    event = {"id": f"evt_{order}", "type": "charge.dispute.created", "data": {"object": double.dispute(reference)}}
+
+    forged = report(shop, event, "whsec_other")
+    assert (forged.status_code, forged.json()["code"]) == (400, "INVALID_ARGUMENT")
+    assert ok(shop.buyer.get(f"/api/orders/{order}"))["status"] == "IN_PROGRESS"
+    assert [ok(report(shop, event)) for _ in range(3)] == [{}] * 3
+
+    told = ok(shop.buyer.get(f"/api/orders/{order}/events"))["events"]
+    assert [(each["by"], each["action"]) for each in told][2:] == [("system", "chargeback")]
+
+
+def test_a_payout_wants_an_account_and_is_paid_within_two_seconds(shop: Market, double: StripeDouble) -> None:
+    order = accepted(shop)
+    ok(shop.seller.post(f"/api/orders/{order}/deliver", json={"message": "Here it is"}))
+    ok(shop.buyer.post(f"/api/orders/{order}/complete"))
+
+    missing = shop.seller.post("/api/payouts", json={})
+    assert (missing.status_code, missing.json()["code"]) == (409, "PAYOUT_ACCOUNT_MISSING")
+    assert shop.seller.put("/api/payout-account", json={"destination": "acct_nobody"}).status_code == 400
+    ok(shop.seller.put("/api/payout-account", json={"destination": "acct_good"}))
+    payout = ok(shop.seller.post("/api/payouts", json={}), 201)
+
+    deadline = time.monotonic() + 2
+    while ok(shop.seller.get(f"/api/payouts/{payout['payoutId']}"))["status"] != "PAID":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert ok(shop.seller.get("/api/balance")) == {"currency": "USD", "inEscrow": 0, "available": 0, "paidOut": 450}
+    assert double.transfers[-1]["amount"] == 45000
