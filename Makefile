@@ -28,6 +28,10 @@ token: install ## Prints a token: ROLE=seller,buyer NAME=webdev_pro
 check-media: install ## Looks for images whose file is gone. The stack of DATA_DIR has to run.
 	@$(BIN)/python -m deploy.local check-media
 
+.PHONY: check-books
+check-books: install ## Holds orders, payments, ledger and payouts against each other. The stack of DATA_DIR has to run.
+	@$(BIN)/python -m deploy.local check-books
+
 .PHONY: outbox
 outbox: install ## Shows what services have yet to tell each other; RETRY=all or an id sends parked rows again.
 	@$(BIN)/python -m deploy.local outbox $(if $(RETRY),--retry '$(RETRY)')

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from order_service.gigs import Gigs
-from order_service.payments import sandbox
-from order_service.payments.providers import Payments, by_stripe, sandboxed
+from order_service.payments.providers import payments_of
 from order_service.service import Service
 from order_service.settings import Settings
 from servicekit.database import Database
@@ -12,14 +11,6 @@ from servicekit.server import Served, run, service_tokens
 from servicekit.settings import load
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-
-
-def payments_of(settings: Settings) -> tuple[Payments, list[tuple[Database, Path]]]:
-    """The payment provider that the settings name, and the database that it needs, with its migrations."""
-    if settings.stripe_keys is not None:
-        return by_stripe(*settings.stripe_keys, settings.currency, settings.stripe_api_base), []
-    book = Database(str(settings.sandbox_database_url))
-    return sandboxed(book), [(book, sandbox.MIGRATIONS)]
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from order_service.domain.currency import check_currency
 from order_service.domain.lifecycle import Patience
@@ -12,11 +13,12 @@ from order_service.domain.payment import Provider
 from servicekit.settings import Addresses, ServiceSettings
 
 
-class Settings(ServiceSettings):
-    """What OrderService has to know beside what every service does."""
+class PaymentSettings(BaseSettings):
+    """Where the money's books are: ours, and the payment provider's."""
+
+    model_config = SettingsConfigDict(extra="ignore")
 
     order_database_url: str = Field(description="OrderService's database: a libpq URL.")
-    gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port,host:port.")
     currency: Annotated[str, AfterValidator(check_currency)] = Field(
         "USD", description="The deployment's one currency: ISO 4217, with two decimals."
     )
@@ -30,23 +32,6 @@ class Settings(ServiceSettings):
         None, description="With PAYMENTS=stripe: what its webhooks are signed with."
     )
     stripe_api_base: str | None = Field(None, description="Another address for Stripe's API, for tests.")
-    commission_percent: Decimal = Field(
-        Decimal(10),
-        ge=0,
-        le=100,
-        decimal_places=2,
-        description="The marketplace's share of each sale, in percent; an order keeps the one of its placing.",
-    )
-    # At most six days: a card's authorisation lasts about seven.
-    order_expire_hours: int = Field(
-        48, ge=1, le=144, description="Hours after its placing at which an order that is still PENDING is CANCELLED."
-    )
-    order_auto_complete_hours: int = Field(
-        72,
-        ge=1,
-        le=8760,
-        description="Hours after the last delivery at which a DELIVERED order is COMPLETED by itself.",
-    )
 
     @model_validator(mode="after")
     def _a_provider_with_what_it_needs(self) -> Self:
@@ -64,6 +49,29 @@ class Settings(ServiceSettings):
         if self.payments is not Provider.STRIPE or not (self.stripe_api_key and self.stripe_webhook_secret):
             return None
         return self.stripe_api_key.get_secret_value(), self.stripe_webhook_secret.get_secret_value()
+
+
+class Settings(PaymentSettings, ServiceSettings):
+    """What OrderService has to know beside what every service does."""
+
+    gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port,host:port.")
+    commission_percent: Decimal = Field(
+        Decimal(10),
+        ge=0,
+        le=100,
+        decimal_places=2,
+        description="The marketplace's share of each sale, in percent; an order keeps the one of its placing.",
+    )
+    # At most six days: a card's authorisation lasts about seven.
+    order_expire_hours: int = Field(
+        48, ge=1, le=144, description="Hours after its placing at which an order that is still PENDING is CANCELLED."
+    )
+    order_auto_complete_hours: int = Field(
+        72,
+        ge=1,
+        le=8760,
+        description="Hours after the last delivery at which a DELIVERED order is COMPLETED by itself.",
+    )
 
     @property
     def patience(self) -> Patience:

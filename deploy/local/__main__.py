@@ -1,4 +1,4 @@
-"""`python -m deploy.local run|doctor|status|check-media|outbox`."""
+"""`python -m deploy.local run|doctor|status|check-media|check-books|outbox`."""
 
 import argparse
 import os
@@ -54,6 +54,12 @@ def check_media(settings: StackSettings) -> int:
     return subprocess.run([sys.executable, "-m", "gig_service.images.check"], env=environment, check=False).returncode
 
 
+def check_books(settings: StackSettings) -> int:
+    """Hold orders, payments, ledger and payouts against each other and the provider's book; 1 when one differs."""
+    environment = shared_environment(settings, Layout.of(settings.data_dir), os.environ)
+    return subprocess.run([sys.executable, "-m", "order_service.books"], env=environment, check=False).returncode
+
+
 def outbox(settings: StackSettings, retry: Retry | None = None) -> int:
     """Show what waits and what is parked in each service's outbox, after sending again what is to be.
 
@@ -66,7 +72,7 @@ def outbox(settings: StackSettings, retry: Retry | None = None) -> int:
 
 def main() -> int:
     """0 when all went well, 1 when the stack could not do it, 2 when it was asked wrongly."""
-    commands = {"run": run, "doctor": doctor, "status": status, "check-media": check_media}
+    commands = {"run": run, "doctor": doctor, "status": status, "check-media": check_media, "check-books": check_books}
     parser = argparse.ArgumentParser(
         prog="python -m deploy.local",
         description="The whole marketplace on one machine, for development. Settings come from the environment.",
@@ -75,7 +81,8 @@ def main() -> int:
         "command",
         choices=[*commands, "outbox"],
         help="run: start everything and stay; doctor: show what a start would look at; status: list the processes; "
-        "check-media: look for images whose file is gone; outbox: show what services have yet to tell each other",
+        "check-media: look for images whose file is gone; check-books: hold all books of the money against each other; "
+        "outbox: show what services have yet to tell each other",
     )
     parser.add_argument("--retry", metavar="ID|all", type=Retry.parse, help=f"with outbox: {RETRY_HELP}")
     arguments = parser.parse_args()

@@ -196,7 +196,7 @@ class Orders:
         `patience` is how long they have waited at least. Orders that somebody else is changing right now are left out.
         """
         with self._database.transaction():
-            readings = [_to_reading(row) for row in self._database.fetch_all(waiting.value, patience, limit)]
+            readings = [to_reading(row) for row in self._database.fetch_all(waiting.value, patience, limit)]
             changes = [decide(*reading) for reading in readings]
             for change, reading in zip(changes, readings, strict=True):
                 self._write(change, reading.now)
@@ -213,14 +213,14 @@ class Orders:
 
     def history(self, order_id: UUID) -> list[Event]:
         """What happened to the order, oldest first."""
-        return [_to_event(row) for row in self._database.fetch_all(HISTORY, order_id)]
+        return [to_event(row) for row in self._database.fetch_all(HISTORY, order_id)]
 
     def page(
         self, scope: Scope, user_id: UUID, *, statuses: Sequence[Status], after: PageKey, limit: int
     ) -> list[Reading]:
         """The newest `limit` orders of this scope that are older than `after` and in one of these states."""
         states = [str(status) for status in statuses]
-        return [_to_reading(row) for row in self._database.fetch_all(PAGES[scope], user_id, states, *after, limit)]
+        return [to_reading(row) for row in self._database.fetch_all(PAGES[scope], user_id, states, *after, limit)]
 
     def _write(self, change: Change, now: datetime) -> None:
         changed = asdict(change.order)
@@ -252,15 +252,17 @@ class Orders:
 def _found(row: Row | None) -> Reading:
     if row is None:
         raise NotFound("Order")
-    return _to_reading(row)
+    return to_reading(row)
 
 
-def _to_reading(row: Row) -> Reading:
+def to_reading(row: Row) -> Reading:
+    """A row of COLUMNS and `now`."""
     now = row.pop("now")
     payment = PaymentStatus(row["payment_status"]) if row["payment_status"] else None
     return Reading(Order(**{**row, "status": Status(row["status"]), "payment_status": payment}), now)
 
 
-def _to_event(row: Row) -> Event:
+def to_event(row: Row) -> Event:
+    """A row of the history."""
     came_from = Status(row["came_from"]) if row["came_from"] else None
     return Event(row["at"], Party(row["by"]), row["action"], came_from, Status(row["went_to"]), row["message"])

@@ -1,0 +1,187 @@
+"""All that the books are checked by, in one snapshot of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from order_service.domain.ledger import Account, Kind, Line
+from order_service.domain.order import Event, Order
+from order_service.domain.payout import Payout
+from order_service.domain.payout import Status as PayoutStatus
+from order_service.payments.gateway import DisputeState
+from order_service.store.orders import COLUMNS, to_event, to_reading
+from order_service.store.payouts import COLUMNS as PAYOUT_COLUMNS
+from order_service.store.reports import Chargeback
+from servicekit.database import Database, Row, Statement
+
+BATCH = 500
+LEAST_ID = UUID(int=0)
+
+ORDERS = Statement(f"SELECT {COLUMNS}, app_now() AS now FROM orders WHERE id > $1 ORDER BY id LIMIT {BATCH}")  # noqa: S608
+EVENTS = Statement("""
+    SELECT order_id, version, at, by, action, came_from, went_to, message FROM order_events
+    WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, version
+""")
+UNDER_WAY = Statement("""
+    SELECT key::uuid AS id FROM outbox WHERE topic IN ('payment', 'payout') AND key::uuid = ANY ($1::uuid[])
+    UNION ALL SELECT order_id FROM attempts WHERE order_id = ANY ($1::uuid[])
+""")
+CHARGEBACKS = Statement("SELECT id, order_id, amount, state FROM chargebacks WHERE order_id = ANY ($1::uuid[])")
+LINES = Statement("""
+    SELECT transaction.reference, transaction.order_id, transaction.payout_id,
+        account.name, account.owner, entry.amount, entry.kind
+    FROM ledger_transactions AS transaction
+    JOIN ledger_entries AS entry ON entry.transaction_id = transaction.id
+    JOIN ledger_accounts AS account ON account.id = entry.account_id
+    WHERE transaction.order_id = ANY ($1::uuid[]) OR transaction.payout_id = ANY ($1::uuid[])
+    ORDER BY entry.id
+""")
+PAYOUTS = Statement(f"SELECT {PAYOUT_COLUMNS} FROM payouts WHERE id > $1 ORDER BY id LIMIT {BATCH}")  # noqa: S608
+ATTEMPTS = Statement("SELECT order_id FROM attempts")
+STRAY = Statement("""
+    SELECT reference FROM ledger_transactions AS transaction
+    WHERE num_nonnulls(order_id, payout_id) <> 1
+    OR order_id IS NOT NULL AND NOT EXISTS (SELECT FROM orders WHERE id = transaction.order_id)
+    OR payout_id IS NOT NULL AND NOT EXISTS (SELECT FROM payouts WHERE id = transaction.payout_id)
+""")
+UNBALANCED = Statement("""
+    SELECT transaction.reference, coalesce(sum(entry.amount), 0) AS sum, count(entry.id) AS entries
+    FROM ledger_transactions AS transaction LEFT JOIN ledger_entries AS entry ON entry.transaction_id = transaction.id
+    GROUP BY transaction.reference HAVING coalesce(sum(entry.amount), 1) <> 0
+""")
+# Added up anew from the first entry on.
+WRONG_CHAINS = Statement("""
+    SELECT owner, name, number FROM (
+        SELECT account.owner, account.name, entry.number, entry.balance,
+            sum(entry.amount) OVER chain AS total, row_number() OVER chain AS place
+        FROM ledger_entries AS entry JOIN ledger_accounts AS account ON account.id = entry.account_id
+        WHERE account.owner IS NOT NULL
+        WINDOW chain AS (PARTITION BY entry.account_id ORDER BY entry.number)
+    ) AS entries
+    WHERE balance <> total OR number <> place OR balance < 0
+""")
+TOTALS = Statement("""
+    SELECT account.name, count(*) AS entries, sum(entry.amount) AS amount
+    FROM ledger_entries AS entry JOIN ledger_accounts AS account ON account.id = entry.account_id
+    GROUP BY account.name ORDER BY account.name
+""")
+TRANSACTIONS = Statement("SELECT count(*) AS number FROM ledger_transactions")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFile:
+    """All there is of an order. `postings` are the lines of its transactions by their references."""
+
+    order: Order
+    events: list[Event]
+    chargebacks: list[Chargeback]
+    postings: dict[str, list[Line]]
+    is_under_way: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutFile:
+    """All there is of a payout."""
+
+    payout: Payout
+    postings: dict[str, list[Line]]
+    is_under_way: bool
+
+
+class Audit:
+    """Reads; everything within one `snapshot` is as it was at one moment."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """One moment."""
+        with self._database.transaction():
+            self._database.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            # A large book takes its time.
+            self._database.execute("SET LOCAL statement_timeout = 0")
+            yield
+
+    def orders(self) -> Iterator[OrderFile]:
+        """Every order with all that belongs to it, a batch at a time."""
+        after = LEAST_ID
+        while rows := self._database.fetch_all(ORDERS, after):
+            orders = [to_reading(row).order for row in rows]
+            after = orders[-1].id
+            ids = [order.id for order in orders]
+            events = _by("order_id", self._database.fetch_all(EVENTS, ids))
+            chargebacks = _by("order_id", self._database.fetch_all(CHARGEBACKS, ids))
+            lines = _by("order_id", self._database.fetch_all(LINES, ids))
+            under_way = self._under_way(ids)
+            for order in orders:
+                yield OrderFile(
+                    order,
+                    [to_event(row) for row in events.get(order.id, [])],
+                    [
+                        Chargeback(**{**row, "state": DisputeState(row["state"])})
+                        for row in chargebacks.get(order.id, [])
+                    ],
+                    _postings(lines.get(order.id, [])),
+                    order.id in under_way,
+                )
+
+    def payouts(self) -> Iterator[PayoutFile]:
+        """Every payout with all that belongs to it."""
+        after = LEAST_ID
+        while rows := self._database.fetch_all(PAYOUTS, after):
+            payouts = [Payout(**{**row, "status": PayoutStatus(row["status"])}) for row in rows]
+            after = payouts[-1].id
+            ids = [payout.id for payout in payouts]
+            lines = _by("payout_id", self._database.fetch_all(LINES, ids))
+            under_way = self._under_way(ids)
+            for payout in payouts:
+                yield PayoutFile(payout, _postings(lines.get(payout.id, [])), payout.id in under_way)
+
+    def attempts(self) -> set[UUID]:
+        """The orders for which a call to the provider is under way."""
+        return {row["order_id"] for row in self._database.fetch_all(ATTEMPTS)}
+
+    def faults(self) -> Iterator[str]:
+        """What is wrong with the ledger in itself."""
+        for row in self._database.fetch_all(UNBALANCED):
+            yield f"ledger: {row['reference']} sums to {row['sum']} over {row['entries']} entries, not to zero"
+        for row in self._database.fetch_all(WRONG_CHAINS):
+            yield f"ledger: the balance of {row['name']} of {row['owner']} is wrong at its entry {row['number']}"
+        for row in self._database.fetch_all(STRAY):
+            yield f"ledger: {row['reference']} belongs to no order and no payout"
+
+    def totals(self) -> dict[str, Decimal]:
+        """What all accounts of each name hold together."""
+        return {row["name"]: row["amount"] for row in self._database.fetch_all(TOTALS)}
+
+    def transactions(self) -> int:
+        """How many the ledger has."""
+        return int(self._database.fetch_all(TRANSACTIONS)[0]["number"])
+
+    def _under_way(self, ids: list[UUID]) -> set[UUID]:
+        return {row["id"] for row in self._database.fetch_all(UNDER_WAY, ids)}
+
+
+def _to_chargeback(row: Row) -> Chargeback:
+    return Chargeback(**{**row, "state": DisputeState(row["state"])})
+
+
+def _by(name: str, rows: list[Row]) -> dict[UUID, list[Row]]:
+    found: dict[UUID, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row[name], []).append(row)
+    return found
+
+
+def _postings(rows: list[Row]) -> dict[str, list[Line]]:
+    found: dict[str, list[Line]] = {}
+    for row in rows:
+        kind = Kind(row["kind"]) if row["kind"] else None
+        line = Line(Account(row["name"]), row["amount"], row["owner"], kind)
+        found.setdefault(row["reference"], []).append(line)
+    return found

@@ -1,0 +1,164 @@
+"""The books are checked, and each thing that is wrong in them is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from marketplace.order.v1 import order_pb2
+from order_service import books
+from order_service.books import check, report
+from order_service.payments.sandbox import tokens
+from servicekit.database import Database
+from tests.support.orderservice import BUYER, SELLER, World
+
+LEDGER = ("ledger_transactions", "ledger_entries")
+
+
+@pytest.fixture
+def busy(world: World) -> World:
+    """A marketplace in which everything has happened."""
+    world.offers(price=19.99)
+    world.placed()
+    world.act("decline", world.placed(), SELLER)
+    world.accepted()
+    world.act("cancel", world.accepted(), SELLER)
+    world.act("accept", world.placed(card=tokens.CAPTURE_DECLINED), SELLER)
+    for refund in (None, 5.01, 19.99):
+        world.resolve(disputed(world), "COMPLETED", refund)
+    world.resolve(disputed(world), "CANCELLED")
+    charged_back = [world.accepted(card=tokens.CHARGEBACK) for _ in range(3)]
+    finished = world.delivered()
+    world.act("complete", finished, BUYER)
+    late = world.accepted()
+    world.act("cancel", late, SELLER)
+    for order in (finished, late):
+        world.sandbox.report_chargeback(world.in_book(order).order_id)
+    world.settle()
+    world.resolve(charged_back[0], "COMPLETED", 7)
+    world.resolve(charged_back[1], "CANCELLED")
+    world.sandbox.report_won(world.in_book(finished).order_id)
+    for amount, account in ((10, ""), (11, tokens.PAYOUT_REFUSED)):
+        if account:
+            world.rpc.call("SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination=account), SELLER)
+        world.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=amount), SELLER)
+    world.settle()
+    return world
+
+
+def disputed(world: World) -> str:
+    order = world.delivered()
+    world.act("dispute", order, BUYER, "Not what was agreed on")
+    return order
+
+
+def differences(world: World) -> list[str]:
+    return check(world.database, world.sandbox).differences
+
+
+@pytest.fixture
+def unlocked(busy: World) -> Iterator[Database]:
+    """The ledger without what keeps it from being changed."""
+    for table in LEDGER:
+        busy.database.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+    yield busy.database
+
+
+def test_what_happened_in_order_leaves_no_difference(busy: World) -> None:
+    found = check(busy.database, busy.sandbox)
+
+    assert found.differences == []
+    assert (found.orders, found.payouts, found.under_way) == (14, 2, 0)
+    assert sum(found.totals.values()) == 0
+    assert report(found).endswith("no differences")
+
+
+def test_what_is_under_way_is_no_difference(busy: World) -> None:
+    busy.act("cancel", busy.accepted(), SELLER)
+    busy.act("decline", busy.placed(), SELLER)
+    busy.act("accept", busy.placed(card=tokens.CAPTURE_TIMEOUT), SELLER)
+    busy.place(payment_token=tokens.TIMEOUT_AFTER)
+
+    found = check(busy.database, busy.sandbox)
+
+    assert (found.differences, found.under_way) == ([], 3)
+
+
+@pytest.mark.parametrize(
+    ("harm", "named"),
+    [
+        ("UPDATE orders SET status = 'DELIVERED' WHERE status = 'IN_PROGRESS'", "its history ends with IN_PROGRESS"),
+        ("UPDATE orders SET status = 'IN_PROGRESS' WHERE status = 'PENDING'", "and its payment AUTHORIZED"),
+        ("UPDATE order_events SET action = 'deliver' WHERE action = 'accept'", "no such row in the table"),
+        ("DELETE FROM order_events WHERE action = 'complete'", "and a history of 3 rows"),
+        ("DELETE FROM order_events WHERE action = 'place'", "does not begin with its placing"),
+        ("UPDATE orders SET price = price + 1, refund_due = refund_due", "other amounts for capture:"),
+        ("UPDATE orders SET commission_percent = 11 WHERE status = 'COMPLETED'", "other amounts for release:"),
+        ("UPDATE orders SET refund_due = 6 WHERE refund_due = 5.01", "refunded, and nobody is at it"),
+        ("UPDATE orders SET payment_status = 'CAPTURED' WHERE refunded > 0", "refunded, and its payment is CAPTURED"),
+        ("UPDATE orders SET payment_status = 'AUTHORIZED' WHERE payment_status = 'VOIDED'", "and nobody is at it"),
+        ("UPDATE orders SET payment_reference = payment_reference || 'x'", "name in our book"),
+        ("UPDATE payouts SET amount = amount + 1", "other amounts for payout:"),
+        ("UPDATE payouts SET status = 'PENDING' WHERE status = 'PAID'", "is PENDING, and nobody is at it"),
+        ("DELETE FROM payouts WHERE status = 'PAID'", "is not there, and the provider has paid it"),
+        ("DELETE FROM chargebacks", "which has not happened"),
+    ],
+)
+def test_what_was_changed_behind_the_services_back_is_named(busy: World, harm: str, named: str) -> None:
+    busy.database.execute(harm)
+
+    assert any(named in difference for difference in differences(busy)), differences(busy)
+
+
+@pytest.mark.parametrize(
+    ("harm", "named"),
+    [
+        ("UPDATE payments SET refunded = refunded - 0.01 WHERE refunded > 0", "refunded in our book"),
+        ("UPDATE payments SET state = 'VOIDED' WHERE state = 'HELD'", "held in our book"),
+        ("UPDATE payments SET charged_back = charged_back - 1 WHERE charged_back > 0", "charged back in our book"),
+        ("DELETE FROM payments WHERE state = 'HELD'", "is not in the provider's book"),
+        ("UPDATE payouts SET amount = amount + 1", "and the provider has paid 11.00"),
+        ("DELETE FROM payouts", "and the provider has paid nothing"),
+        (
+            """INSERT INTO payments (order_id, reference, token, amount, currency, state, held_until)
+            VALUES (gen_random_uuid(), 'x', '', 5, 'USD', 'HELD', now())""",
+            "is not there, and the provider has 5.00 of it",
+        ),
+    ],
+)
+def test_what_the_provider_sees_otherwise_is_named(
+    busy: World, sandbox_database: Database, harm: str, named: str
+) -> None:
+    sandbox_database.execute(harm)
+
+    assert any(named in difference for difference in differences(busy)), differences(busy)
+
+
+@pytest.mark.parametrize(
+    ("harm", "named"),
+    [
+        ("UPDATE ledger_entries SET amount = amount + 1 WHERE number IS NULL", "not to zero"),
+        ("DELETE FROM ledger_entries WHERE number IS NULL", "not to zero"),
+        ("UPDATE ledger_transactions SET order_id = NULL", "belongs to no order and no payout"),
+        (
+            "UPDATE ledger_transactions SET order_id = gen_random_uuid() WHERE order_id IS NOT NULL",
+            "is not in the ledger",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_ledger_is_named(busy: World, unlocked: Database, harm: str, named: str) -> None:
+    unlocked.execute(harm)
+
+    assert any(named in difference for difference in differences(busy)), differences(busy)
+
+
+def test_what_looks_wrong_only_for_a_moment_is_not_said(busy: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy.database.execute("UPDATE payouts SET status = 'PENDING' WHERE status = 'PAID'")
+
+    def meanwhile(seconds: float) -> None:
+        busy.database.execute("UPDATE payouts SET status = 'PAID' WHERE status = 'PENDING'")
+
+    monkeypatch.setattr(books, "sleep", meanwhile)
+
+    assert books.check_patiently(busy.database, busy.sandbox).differences == []
