@@ -182,7 +182,7 @@ class Orders:
         The order is locked meanwhile, so of two at once the second decides upon what the first has left. What `decide`
         raises goes through, and nothing is written. Raises NotFound("Order").
         """
-        with self._database.transaction():
+        with self._database.transaction("order"):
             found = _found(self._database.fetch_one(ONE_LOCKED, order_id))
             change = decide(*found)
             self._write(change, found.now)
@@ -195,7 +195,7 @@ class Orders:
 
         `patience` is how long they have waited at least. Orders that somebody else is changing right now are left out.
         """
-        with self._database.transaction():
+        with self._database.transaction("time"):
             readings = [to_reading(row) for row in self._database.fetch_all(waiting.value, patience, limit)]
             changes = [decide(*reading) for reading in readings]
             for change, reading in zip(changes, readings, strict=True):

@@ -149,7 +149,7 @@ class Relay:
         now = time.monotonic()
         topics = [topic for topic, until in self._away_until.items() if until <= now]
         rests = min((until - now for until in self._away_until.values() if until > now), default=POLL_SECONDS)
-        with self._database.transaction():
+        with self._database.transaction("outbox"):
             head = self._database.fetch_one(CLAIM, topics)
             if head is None:
                 return rests

@@ -49,6 +49,8 @@ def the_settings(**changed: Any) -> Settings:
         "stripe_webhook_secret": "whsec_1",
         "gig_service_addresses": "127.0.0.1:3",
         "payments": Provider.SANDBOX,
+        # Longer than any test's time travel.
+        "idempotency_key_hours": 8760,
     }
     return Settings(**{**known, **changed})
 

@@ -1,0 +1,61 @@
+"""`python -m tests.support.life ORDERS SANDBOX`: a marketplace in which everything happens that moves money.
+
+It can be lived again from the beginning, as clients do who do not know how far they got: by the same keys.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from marketplace.order.v1 import order_pb2
+from order_service.payments.sandbox import tokens
+from servicekit.database import Database
+from tests.support.orders import PATIENCE
+from tests.support.orderservice import BUYER, SELLER, World
+from tests.support.standins import GigStandIn, serving
+
+# Where each order has got to in the end, by the key that it was placed with.
+ENDS = {
+    "completed": ("COMPLETED", ("CAPTURED", 0.0)),
+    "declined": ("CANCELLED", ("VOIDED", 0.0)),
+    "refused": ("CANCELLED", ("VOIDED", 0.0)),
+    "cancelled": ("CANCELLED", ("REFUNDED", 500.0)),
+    "charged back": ("DISPUTED", ("CAPTURED", 0.0)),
+    "expired": ("CANCELLED", ("VOIDED", 0.0)),
+}
+CARDS = {"refused": tokens.CAPTURE_DECLINED, "charged back": tokens.CHARGEBACK}
+ACTIONS = {
+    "completed": (("accept", SELLER), ("deliver", SELLER), ("complete", BUYER)),
+    "declined": (("decline", SELLER),),
+    "refused": (("accept", SELLER),),
+    "cancelled": (("accept", SELLER), ("cancel", SELLER)),
+    "charged back": (("accept", SELLER),),
+    "expired": (),
+}
+
+
+def live(world: World) -> dict[str, str]:
+    """Lives it; the orders' ids by their keys."""
+    world.place(key="no card", payment_token=tokens.DECLINED)
+    orders = {}
+    for key, actions in ACTIONS.items():
+        orders[key] = world.place(key=key, payment_token=CARDS.get(key, "")).response.order_id
+        for action, who in actions:
+            world.act(action, orders[key], who)
+        world.settle()
+    world.rpc.call("SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination="acct_1"), SELLER)
+    world.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=100), SELLER, idempotency_key="payout")
+    world.clock.travel(PATIENCE.answer)
+    world.timekeeper.move_due()
+    world.settle()
+    return orders
+
+
+def main(orders: str, sandbox: str) -> None:
+    gigs = GigStandIn()
+    with serving(gigs) as address:
+        live(World(Database(orders), Database(sandbox), gigs, address))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
