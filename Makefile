@@ -10,7 +10,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/generated
 # Read by the stack and by `make token`; say `make run PORT=9090 DATA_DIR=/srv/marketplace`.
 export PORT DATA_DIR
 
-CODE := deploy edge gig_service order_service review_service servicekit protos tests
+CODE := benchmarks deploy edge gig_service order_service review_service servicekit protos tests
 
 .PHONY: help
 help: ## Lists the targets.

@@ -124,8 +124,8 @@ class Database:
         rows = self.fetch_all(statement, *params)
         return rows[0] if rows else None
 
-    def execute(self, sql: str, params: tuple[object, ...] | None = None) -> None:
-        """Runs SQL as it is, with psycopg2's `%s`: for migrations and maintenance."""
+    def execute(self, sql: str, params: tuple[object, ...] | dict[str, object] | None = None) -> None:
+        """Runs SQL as it is, with psycopg2's `%s` or `%(name)s`: for migrations and maintenance."""
         with self._translating():
             self.peewee.execute_sql(sql, params)
 

@@ -1,0 +1,184 @@
+"""What PostgreSQL itself sees to in the ledger."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from functools import partial
+from uuid import UUID
+
+import peewee
+import psycopg2
+import pytest
+
+from order_service.domain import ledger as postings
+from order_service.domain.ledger import Account, Kind, Line, Posting
+from order_service.store import Store
+from order_service.store.ledger import START, Balance
+from servicekit.database import Database, Statement
+from servicekit.ids import new_id
+from tests.support.at_once import closing
+
+REFUSALS = (peewee.IntegrityError, psycopg2.IntegrityError)
+ALL = Statement("""
+    SELECT entry.* FROM ledger_entries AS entry JOIN ledger_accounts AS account ON account.id = entry.account_id
+    WHERE account.owner IS NOT NULL ORDER BY account_id, number
+""")
+
+
+@pytest.fixture
+def store(order_database: Database) -> Store:
+    return Store(order_database)
+
+
+def post(store: Store, *made: Posting) -> None:
+    with store.transaction("test"):
+        for posting in made:
+            store.ledger.post(posting, store.now())
+
+
+def sale(seller: UUID, price: str = "100") -> tuple[Posting, Posting]:
+    """An order that was paid for and completed."""
+    order, amount, share = new_id(), Decimal(price), Decimal(price) / 10
+    nothing = Decimal(0)
+    return (
+        postings.captured(order, seller, amount, share),
+        postings.released(order, seller, amount, share, nothing, Decimal(10), nothing),
+    )
+
+
+def test_balances_are_what_the_entries_come_to(store: Store) -> None:
+    seller, other = new_id(), new_id()
+    post(store, *sale(seller), *sale(other), sale(seller, "50")[0])
+    payout = new_id()
+    post(store, postings.payout_requested(payout, seller, Decimal(30)))
+
+    assert store.ledger.balance(seller) == Balance(Decimal(45), Decimal(60), Decimal(0))
+    post(store, postings.payout_paid(payout, seller, Decimal(30)))
+    assert store.ledger.balance(seller) == Balance(Decimal(45), Decimal(60), Decimal(30))
+    assert store.ledger.balance(other) == Balance(Decimal(0), Decimal(90), Decimal(0))
+    assert store.ledger.balance(new_id()) == Balance(Decimal(0), Decimal(0), Decimal(0))
+
+
+def test_entries_are_told_newest_first_and_paged(store: Store) -> None:
+    seller = new_id()
+    for _ in range(3):
+        post(store, *sale(seller))
+
+    first = store.ledger.entries(seller, after=START, limit=4)
+    rest = store.ledger.entries(seller, after=first[-1].number, limit=4)
+
+    assert [entry.number for entry in [*first, *rest]] == [6, 5, 4, 3, 2, 1]
+    assert [(entry.kind, entry.amount) for entry in rest] == [
+        (Kind.COMMISSION, Decimal(-10)),
+        (Kind.SALE, Decimal(100)),
+    ]
+
+
+def test_a_posting_belongs_to_a_transaction(store: Store) -> None:
+    with pytest.raises(RuntimeError):
+        store.ledger.post(sale(new_id())[0], store.now())
+
+
+def test_nothing_is_posted_twice(store: Store) -> None:
+    taken, _ = sale(new_id())
+    post(store, taken)
+
+    with pytest.raises(REFUSALS):
+        post(store, taken)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (Line(Account.BUYERS, Decimal(-5)), Line(Account.COMMISSION, Decimal("4.99"))),
+        (Line(Account.COMMISSION, Decimal(5)),),
+        (),
+    ],
+    ids=["a cent is missing", "one side", "no side"],
+)
+def test_what_does_not_sum_to_zero_is_refused_at_the_commit(store: Store, lines: tuple[Line, ...]) -> None:
+    with pytest.raises(REFUSALS, match="does not sum to zero"):
+        post(store, Posting("wrong", lines, order_id=new_id()))
+
+
+def test_no_seller_has_less_than_nothing(store: Store) -> None:
+    seller = new_id()
+    post(store, *sale(seller))
+
+    with pytest.raises(REFUSALS):
+        post(store, postings.payout_requested(new_id(), seller, Decimal("90.01")))
+
+    assert store.ledger.balance(seller).available == 90
+
+
+@pytest.mark.parametrize("table", ["ledger_transactions", "ledger_entries"])
+@pytest.mark.parametrize(
+    "harm",
+    ["UPDATE {} SET id = DEFAULT", "DELETE FROM {}", "TRUNCATE {} CASCADE"],
+    ids=["update", "delete", "truncate"],
+)
+def test_the_ledger_can_only_grow(store: Store, order_database: Database, table: str, harm: str) -> None:
+    post(store, *sale(new_id()))
+
+    with pytest.raises(REFUSALS, match="the ledger is append-only"):
+        order_database.execute(harm.format(table))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "amount + 1, number + 1, balance, balance + amount",
+        "amount, number + 1, balance + 1, balance + 1 + amount",
+        "amount, number + 2, balance, balance + amount",
+        "amount, number, balance_before, balance",
+        "-balance - 1, number + 1, balance, -1",
+        "amount, 1, 5, 5 + amount",
+        "amount, NULL, NULL, NULL",
+        "amount, number + 1, NULL, NULL",
+    ],
+    ids=[
+        "not its sum", "not after the one before", "a gap", "a fork", "below zero", "a beginning from something",
+        "outside the chain", "half in the chain",
+    ],
+)  # fmt: skip
+def test_a_balance_that_is_not_the_sum_of_the_entries_cannot_be_stored(
+    store: Store, order_database: Database, changed: str
+) -> None:
+    post(store, *sale(new_id()))
+
+    with pytest.raises(REFUSALS), order_database.transaction():
+        order_database.execute(f"""
+            INSERT INTO ledger_entries (transaction_id, account_id, amount, number, balance_before, balance)
+            SELECT transaction_id, account_id, {changed} FROM ledger_entries
+            WHERE kind = 'COMMISSION' ORDER BY number DESC LIMIT 1
+        """)
+
+
+def test_twenty_workers_at_once_leave_one_unbroken_chain(store: Store, order_database: Database) -> None:
+    seller = new_id()
+
+    with ThreadPoolExecutor(20) as pool:
+        works = [pool.submit(closing(order_database, partial(post, store, *sale(seller)))) for _ in range(60)]
+        for work in works:
+            work.result(30)
+
+    assert store.ledger.balance(seller) == Balance(Decimal(0), Decimal(90 * 60), Decimal(0))
+    totals: dict[int, Decimal] = {}
+    numbers: dict[int, list[int]] = {}
+    for row in order_database.fetch_all(ALL):
+        totals[row["account_id"]] = totals.get(row["account_id"], Decimal(0)) + row["amount"]
+        numbers.setdefault(row["account_id"], []).append(row["number"])
+        assert row["balance"] == totals[row["account_id"]]
+    assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
+
+
+def test_a_seller_whose_money_moves_holds_nobody_else_up(store: Store, order_database: Database) -> None:
+    seller, other = new_id(), new_id()
+    post(store, *sale(seller), *sale(other))
+
+    with ThreadPoolExecutor(1) as pool, store.transaction("test"):
+        store.ledger.post(sale(seller)[0], store.now())
+        pool.submit(closing(order_database, partial(post, store, *sale(other)))).result(5)
+
+    assert store.ledger.balance(other).available == 180

@@ -1,0 +1,152 @@
+"""What a marketplace has to do with orders and money, as the public contract says it: a model in memory.
+
+It is written from the contract alone and shares nothing with the services. Time is in hours since the beginning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
+
+CENT = Decimal("0.01")
+COMMISSION = Decimal("0.10")
+ANSWER_HOURS, APPROVAL_HOURS, KEY_HOURS = 48, 72, 48
+
+# (status, action): who can do it. What else must hold is in `Order.can`.
+WHO = {
+    ("PENDING", "accept"): ("seller",),
+    ("PENDING", "decline"): ("seller",),
+    ("PENDING", "cancel"): ("buyer",),
+    ("IN_PROGRESS", "deliver"): ("seller",),
+    ("IN_PROGRESS", "cancel"): ("seller", "buyer"),
+    ("IN_PROGRESS", "dispute"): ("buyer",),
+    ("DELIVERED", "revise"): ("buyer",),
+    ("DELIVERED", "complete"): ("buyer",),
+    ("DELIVERED", "dispute"): ("buyer",),
+    ("DISPUTED", "resolve"): ("admin",),
+}
+ACTIONS = ("accept", "decline", "cancel", "deliver", "revise", "complete", "dispute", "resolve")
+
+
+def commission(amount: Decimal) -> Decimal:
+    """The marketplace's share."""
+    return (amount * COMMISSION).quantize(CENT, rounding=ROUND_HALF_EVEN)
+
+
+@dataclass
+class Seller:
+    """What a seller has, and every movement of what is available, oldest first."""
+
+    escrow: Decimal = Decimal(0)
+    paid_out: Decimal = Decimal(0)
+    entries: list[tuple[str, Decimal]] = field(default_factory=list)
+
+    @property
+    def available(self) -> Decimal:
+        return sum((amount for _, amount in self.entries), Decimal(0))
+
+    def move(self, kind: str, amount: Decimal) -> None:
+        if amount:
+            self.entries.append((kind, amount))
+
+
+@dataclass
+class Order:
+    """An order, by what the contract says of it. `owner` is the seller's name, `card` what it was paid with."""
+
+    seller: Seller
+    owner: str
+    card: str
+    price: Decimal
+    days: int
+    revisions: int
+    placed_at: int
+    status: str = "PENDING"
+    payment: str = "AUTHORIZED"
+    refunded: Decimal = Decimal(0)
+    due_at: int = 0
+    delivered_at: int | None = None
+    history: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.due_at = self.placed_at + 24 * self.days
+        self.history.append(("buyer", "place", "PENDING"))
+
+    def can(self, action: str, who: str, now: int) -> bool:
+        """Whether this one can do this now."""
+        if who not in WHO.get((self.status, action), ()):
+            return False
+        overdue, delivered = now > self.due_at, self.delivered_at is not None
+        if (self.status, action, who) == ("IN_PROGRESS", "cancel", "buyer"):
+            return overdue and not delivered
+        if (self.status, action) == ("IN_PROGRESS", "dispute"):
+            return overdue and delivered
+        return action != "revise" or self.revisions > 0
+
+    def open(self, who: str, now: int) -> set[str]:
+        """What this one can do now."""
+        return {action for action in ACTIONS if self.can(action, who, now)}
+
+    def refusal(self, action: str, who: str) -> int:
+        """The HTTP status of what this one cannot do."""
+        if who == "stranger":
+            return 404
+        known = WHO.get((self.status, action))
+        if who == "admin" and action != "resolve":
+            return 403
+        return 403 if known and who not in known else 409
+
+    def do(self, action: str, who: str, now: int, outcome: str = "", refund: Decimal = Decimal(0)) -> None:
+        """This one does it, and can."""
+        match self.status, action:
+            case "PENDING", "accept":
+                self.payment = "CAPTURED"
+                self.seller.escrow += self.price - commission(self.price)
+                self._to("IN_PROGRESS", who, action)
+            case "PENDING", _:
+                self.payment = "VOIDED"
+                self._to("CANCELLED", who, action)
+            case "IN_PROGRESS", "deliver":
+                self.delivered_at = now
+                self._to("DELIVERED", who, action)
+            case "IN_PROGRESS", "cancel":
+                self._give_back(who, action)
+            case "DELIVERED", "revise":
+                self.revisions -= 1
+                self.due_at = now + 24 * self.days
+                self._to("IN_PROGRESS", who, action)
+            case "DELIVERED", ("complete" | "auto_complete"):
+                self._release(who, action, Decimal(0))
+            case _, ("dispute" | "chargeback"):
+                self._to("DISPUTED", who, action)
+            case "DISPUTED", "resolve":
+                if outcome == "CANCELLED":
+                    self._give_back(who, action)
+                else:
+                    self._release(who, action, refund)
+
+    def pass_time(self, now: int) -> None:
+        """What nobody does in time, the system does."""
+        if self.status == "PENDING" and now >= self.placed_at + ANSWER_HOURS:
+            self.do("expire", "system", now)
+        elif self.status == "DELIVERED" and self.delivered_at is not None and now >= self.delivered_at + APPROVAL_HOURS:
+            self.do("auto_complete", "system", now)
+
+    def _give_back(self, who: str, action: str) -> None:
+        self.seller.escrow -= self.price - commission(self.price)
+        self.refunded, self.payment = self.price, "REFUNDED"
+        self._to("CANCELLED", who, action)
+
+    def _release(self, who: str, action: str, refund: Decimal) -> None:
+        self.seller.escrow -= self.price - commission(self.price)
+        self.seller.move("SALE", self.price)
+        self.seller.move("REFUND", -refund)
+        self.seller.move("COMMISSION", -commission(self.price - refund))
+        self.refunded = refund
+        if refund:
+            self.payment = "REFUNDED" if refund == self.price else "PARTIALLY_REFUNDED"
+        self._to("COMPLETED", who, action)
+
+    def _to(self, status: str, who: str, action: str) -> None:
+        self.status = status
+        self.history.append((who, action, status))
