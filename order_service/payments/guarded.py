@@ -1,7 +1,7 @@
 """Around every call to a payment provider: its crash points, its time in the metrics, its line in the log, its limit.
 
 Calls made for somebody who waits for an answer may hold at most half of a worker's threads: when the provider is slow,
-everything else goes on.
+everything else goes on. One more call waits for a moment, no longer, since it waits on a thread, too.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from servicekit.crash import crash_point
 from servicekit.errors import Unavailable
 
 T = TypeVar("T")
+
+PATIENCE_SECONDS = 0.05
 
 SECONDS = Histogram(
     "marketplace_payment_call_seconds", "Calls to the payment provider, by what came of them", ["operation", "outcome"]
@@ -81,7 +83,7 @@ class Guarded:
     def _call(self, operation: str, about: UUID | None, call: Callable[[], T]) -> T:
         """Makes a call between its crash points, `payments.<operation>:before` and `:after`."""
         is_waited_for = current_call.get() is not None
-        if is_waited_for and not self._places.acquire(blocking=False):
+        if is_waited_for and not self._places.acquire(timeout=PATIENCE_SECONDS):
             raise Unavailable
         began = time.perf_counter()
         outcome = "ok"
