@@ -44,6 +44,14 @@ doctor: install ## Checks whether this machine can run the marketplace, and says
 test: install-dev ## Runs all tests, with a PostgreSQL, services and an Envoy of their own. ARGS='-k words'
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: torture
+torture: install-dev ## Kills parts of a loaded marketplace for three minutes, then reads all its books. ARGS='--seconds 60'
+	@$(BIN)/python -m tests.torture $(ARGS)
+
+.PHONY: benchmark
+benchmark: install-dev ## What a balance costs with 1,000 and with 1,000,000 entries in the ledger; takes two minutes.
+	@$(BIN)/python -m benchmarks.balance $(ARGS)
+
 .PHONY: lint
 lint: install-dev ## Checks style, types, imports and protos.
 	$(BIN)/ruff check $(CODE)

@@ -1,0 +1,21 @@
+"""A short torture; `make torture` is the long one."""
+
+from __future__ import annotations
+
+from tests.support.stack import Stack
+from tests.torture.__main__ import torture
+from tests.torture.patience import Counts
+
+
+def test_nothing_acknowledged_is_lost_or_stands_twice_whatever_is_killed() -> None:
+    counts = Counts()
+    stack = Stack()
+    try:
+        found = torture(stack.start(), seconds=20, clients=6, seed=7, counts=counts)
+    finally:
+        stack.stop()
+
+    assert found == []
+    assert counts.numbers["orders placed"] > 30
+    assert counts.numbers["actions acknowledged"] > 30
+    assert sum(number for name, number in counts.numbers.items() if name.startswith("killed")) >= 15

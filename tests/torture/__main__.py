@@ -1,0 +1,99 @@
+"""`python -m tests.torture`: kills parts of a marketplace under load for a while, and then reads all its books."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.support.stack import Stack
+from tests.torture.killer import Killer
+from tests.torture.patience import Counts
+from tests.torture.reading import differences
+from tests.torture.trader import Trader
+
+PROGRESS_SECONDS = 10.0
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Counts) -> list[str]:
+    """Everything that was not as it should be in the end. The stack runs, and still does afterwards."""
+    traders = [Trader(stack, seed * 1000 + number, counts) for number in range(clients)]
+    end = time.monotonic() + seconds
+
+    def run(trader: Trader) -> None:
+        trader.open()
+        while time.monotonic() < end:
+            trader.trade()
+
+    killer = Killer(stack, seed, counts)
+    killer.start()
+    over = threading.Event()
+    progress = threading.Thread(target=_tell, args=(counts, over), daemon=True)
+    progress.start()
+    with ThreadPoolExecutor(clients) as pool:
+        running = [pool.submit(run, trader) for trader in traders]
+        time.sleep(max(0.0, end - time.monotonic()))
+        killer.stop()
+        broken = [f"a client gave up: {error!r}" for each in running if (error := each.exception())]
+    over.set()
+    progress.join()
+    say("Everybody has finished; waiting until nothing is under way, then reading …")
+    found = broken + list(differences(stack, traders, counts))
+    for trader in traders:
+        trader.close()
+    return found
+
+
+def _tell(counts: Counts, over: threading.Event) -> None:
+    began = time.monotonic()
+    while not over.wait(PROGRESS_SECONDS):
+        numbers = counts.numbers
+        killed = sum(number for name, number in numbers.items() if name.startswith("killed"))
+        say(
+            f"{time.monotonic() - began:5.0f} s  {numbers['orders placed']:6,} orders  "
+            f"{numbers['actions acknowledged']:6,} actions  {numbers['payouts']:5,} payouts  {killed:4,} kills"
+        )
+
+
+def main() -> int:
+    """0 when there is no difference."""
+    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__.split(": ", 1)[1])
+    parser.add_argument("--seconds", type=float, default=180, help="how long there are load and kills (default 180)")
+    parser.add_argument("--clients", type=int, default=8, help="buyers and sellers at once (default 8)")
+    parser.add_argument("--seed", type=int, help="decides what is done and killed; a random one by default")
+    arguments = parser.parse_args()
+    seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed
+    folder = Path(tempfile.mkdtemp(prefix="torture-"))
+    # Passable for the uid that PostgreSQL gets under root.
+    folder.chmod(0o711)
+    counts = Counts()
+    say(f"Starting a marketplace in {folder}; {arguments.clients} clients, a kill a second, seed {seed}")
+    stack = Stack(folder / "data").start()
+    try:
+        found = torture(stack, seconds=arguments.seconds, clients=arguments.clients, seed=seed, counts=counts)
+    finally:
+        stack.stop()
+    for name, number in sorted(counts.numbers.items()):
+        say(f"  {name:<32} {number:>8,}")
+    for difference in found:
+        say(f"DIFFERENCE {difference}")
+    if found:
+        say(f"{len(found)} differences; everything is left in {folder}")
+        return 1
+    say("no differences")
+    shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""Kills parts of a stack, as `kill -9` does, and nothing that is not below it."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+
+import psutil
+
+from tests.support.stack import Stack
+from tests.torture.patience import Counts
+
+EVERY_SECONDS = 1.0
+KINDS = ("gig", "order", "order", "review", "postgres", "backend", "envoy")
+
+
+class Killer:
+    """Every second a random part, until it is told to stop."""
+
+    def __init__(self, stack: Stack, seed: int, counts: Counts) -> None:
+        self._stack = stack
+        self._random = random.Random(seed)  # no secret
+        self._counts = counts
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="killer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(EVERY_SECONDS):
+            kind = self._random.choice(KINDS)
+            parts = [part for name, part in self._stack.processes().items() if _kind(name) == kind]
+            if parts:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    self._random.choice(parts).kill()
+                    self._counts.add(f"killed {kind}")
+
+
+def _kind(name: str) -> str:
+    """`order-0` is an order, `backend of orders` a backend, `postmaster` postgres."""
+    return {"postmaster": "postgres"}.get(name, name.replace(" ", "-").split("-")[0])

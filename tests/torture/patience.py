@@ -1,0 +1,81 @@
+"""A client who does not give up: it asks again when it is told to, and when nobody answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+# What says that it may be asked again.
+AGAIN = frozenset((503, 504))
+GIVE_UP_SECONDS = 120.0
+
+
+class GivenUpError(Exception):
+    """No clear answer in two minutes."""
+
+
+@dataclass
+class Counts:
+    """What has been done, by name. Shared by all clients."""
+
+    numbers: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, name: str, number: int = 1) -> None:
+        with self._lock:
+            self.numbers[name] += number
+
+
+class Patient:
+    """One person's client."""
+
+    def __init__(self, client: httpx.Client, counts: Counts) -> None:
+        self._client = client
+        self._counts = counts
+
+    def once(self, method: str, path: str, **options: Any) -> httpx.Response | None:
+        """A clear answer, or None when nobody knows what became of it."""
+        self._counts.add("requests")
+        try:
+            answer = self._client.request(method, path, **options)
+        except httpx.TransportError:
+            self._counts.add("answers that were lost")
+            return None
+        if answer.status_code in AGAIN:
+            self._counts.add(f"answers {answer.status_code}")
+            return None
+        return answer
+
+    def until_clear(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """The clear answer to what may be asked again: a read, or a call with a key."""
+        deadline = time.monotonic() + GIVE_UP_SECONDS
+        while (answer := self.once(method, path, **options)) is None:
+            if time.monotonic() > deadline:
+                raise GivenUpError(f"{method} {path}")
+            time.sleep(0.25)
+        return answer
+
+    def get(self, path: str, **params: Any) -> Any:
+        """The JSON of a read."""
+        answer = self.until_clear("GET", path, params=params)
+        if answer.status_code != 200:
+            raise GivenUpError(f"GET {path}: {answer.status_code} {answer.text}")
+        return answer.json()
+
+    def all(self, path: str, **params: Any) -> list[Any]:
+        """All pages of a list."""
+        found: list[Any] = []
+        while True:
+            page = self.get(path, pageSize=100, **params)
+            found += page["results"]
+            if "nextPageToken" not in page:
+                return found
+            params["pageToken"] = page["nextPageToken"]
+
+    def close(self) -> None:
+        self._client.close()

@@ -1,0 +1,117 @@
+"""What everything came to: what was acknowledged against what is there, and the books against each other."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+
+from deploy.local.postgres import database_url
+from order_service.books import Findings, check_patiently
+from order_service.payments.sandbox import Sandbox
+from servicekit.database import Database, Statement
+from servicekit.errors import MarketplaceError
+from tests.support.stack import Stack
+from tests.torture.patience import Counts
+from tests.torture.trader import Trader, commission
+
+QUIET_SECONDS = 120.0
+WAITING = Statement("SELECT (SELECT count(*) FROM outbox) AS waiting")
+IN_THE_MIDDLE = Statement("""
+    SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM attempts) AS waiting
+""")
+
+
+def wait_until_quiet(stack: Stack) -> bool:
+    """Whether, in two minutes, nothing is left that a worker has yet to do."""
+    databases = [Database(database_url(stack.layout, name)) for name in ("orders", "reviews", "gigs")]
+    sandbox = Sandbox(Database(database_url(stack.layout, "sandbox")))
+    deadline = time.monotonic() + QUIET_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            left = [database.fetch_all(WAITING)[0]["waiting"] for database in databases[1:]]
+            left += [databases[0].fetch_all(IN_THE_MIDDLE)[0]["waiting"], len(sandbox.notices(1))]
+            if not any(left):
+                return True
+        except MarketplaceError:
+            pass
+        time.sleep(0.5)
+    return False
+
+
+def differences(stack: Stack, traders: list[Trader], counts: Counts) -> Iterator[str]:
+    """Everything that is not as it should be."""
+    if not wait_until_quiet(stack):
+        yield f"something is still under way after {QUIET_SECONDS:.0f} s"
+    for trader in traders:
+        yield from trader.differences
+        yield from _orders(trader, counts)
+        yield from _money(trader)
+        yield from _ratings(trader)
+    found = read_books(stack)
+    counts.add("transactions in the ledger", found.transactions)
+    yield from found.differences
+    placed = sum(len(trader.lives) for trader in traders)
+    if found.orders != placed:
+        yield f"{placed} orders were acknowledged, and {found.orders} are there"
+    if sum(found.totals.values()):
+        yield f"the ledger sums to {sum(found.totals.values())}"
+
+
+def read_books(stack: Stack) -> Findings:
+    """`make check-books`, the sandbox's book included."""
+    orders, book = (Database(database_url(stack.layout, name)) for name in ("orders", "sandbox"))
+    return check_patiently(orders, Sandbox(book))
+
+
+def _orders(trader: Trader, counts: Counts) -> Iterator[str]:
+    """No acknowledged order or action is missing, none stands twice, and nothing is there that nobody asked for."""
+    listed = Counter(order["orderId"] for order in trader.people["buyer"].all("/api/orders"))
+    asked = Counter(life.order for life in trader.lives)
+    if listed != asked:
+        yield f"acknowledged, and not there: {asked - listed}; there, and not acknowledged: {listed - asked}"
+    for life in trader.lives:
+        events = trader.people["buyer"].get(f"/api/orders/{life.order}/events")["events"]
+        done = [(event["by"], event["action"]) for event in events if event["by"] != "system"]
+        counts.add("histories compared")
+        if done != [("buyer", "place"), *life.done]:
+            yield f"order {life.order}: acknowledged were {life.done}, its history has {done}"
+        status = trader.people["buyer"].get(f"/api/orders/{life.order}")["status"]
+        counts.add(f"orders {status}")
+
+
+def _money(trader: Trader) -> Iterator[str]:
+    """A seller has what the acknowledged orders and payouts come to, to the cent."""
+    escrow = available = paid_out = Decimal(0)
+    for life in trader.lives:
+        status = trader.people["buyer"].get(f"/api/orders/{life.order}")["status"]
+        if status in ("IN_PROGRESS", "DELIVERED", "DISPUTED"):
+            escrow += life.price - commission(life.price)
+        elif status == "COMPLETED":
+            available += life.price - life.refund - commission(life.price - life.refund)
+    payouts = {payout["payoutId"]: payout for payout in trader.people["seller"].all("/api/payouts")}
+    if payouts.keys() != trader.payouts.keys():
+        yield f"payouts acknowledged: {sorted(trader.payouts)}, there: {sorted(payouts)}"
+    for payout in payouts.values():
+        amount = Decimal(str(payout["amount"]))
+        if payout["status"] == "PENDING":
+            yield f"payout {payout['payoutId']} is still PENDING"
+        if payout["status"] == "PAID":
+            available -= amount
+            paid_out += amount
+    balance = trader.people["seller"].get("/api/balance")
+    found = tuple(Decimal(str(balance[name])) for name in ("inEscrow", "available", "paidOut"))
+    if found != (escrow, available, paid_out):
+        yield f"a seller has {found}, and what was acknowledged comes to {(escrow, available, paid_out)}"
+    entries = trader.people["seller"].all("/api/balance/entries")
+    if sum(Decimal(str(entry["amount"])) for entry in entries) != found[1]:
+        yield f"a seller's entries do not come to the {found[1]} that are available"
+
+
+def _ratings(trader: Trader) -> Iterator[str]:
+    """Each review counts once."""
+    counted = sum(trader.people["buyer"].get(f"/api/gigs/{gig}")["reviewCount"] for gig in trader.gigs)
+    written = sum(life.is_reviewed for life in trader.lives)
+    if counted != written:
+        yield f"{written} reviews were acknowledged, and {counted} are counted"

@@ -1,0 +1,176 @@
+"""A buyer and a seller who do business with each other, at random, and remember everything that was acknowledged."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+from uuid import uuid4
+
+from order_service.payments.sandbox import tokens
+from tests.support.stack import Stack
+from tests.support.story import SEED_REVIEW, a_gig, a_name
+from tests.torture.patience import Counts, GivenUpError, Patient
+
+CARDS = ["", "", "", "", *(card for card in tokens.CARDS if card != tokens.SLOW)]
+REFUSED = {tokens.DECLINED: "PAYMENT_DECLINED", tokens.CONFIRM: "PAYMENT_ACTION_REQUIRED"}
+LONGEST_LIFE = 12
+CENT = Decimal("0.01")
+
+
+def commission(amount: Decimal) -> Decimal:
+    """A tenth, as the contract rounds it."""
+    return (amount / 10).quantize(CENT, rounding=ROUND_HALF_EVEN)
+
+
+@dataclass
+class Life:
+    """An order that was acknowledged: all that people did to it, and what its resolving gave back."""
+
+    order: str
+    price: Decimal
+    done: list[tuple[str, str]] = field(default_factory=list)
+    refund: Decimal = Decimal(0)
+    is_reviewed: bool = False
+
+
+class Trader:
+    """One client of the load. What is wrong is added to `differences`."""
+
+    def __init__(self, stack: Stack, seed: int, counts: Counts) -> None:
+        self._random = random.Random(seed)  # no secret
+        self._counts = counts
+        self.differences: list[str] = []
+        self.lives: list[Life] = []
+        self.payouts: dict[str, Decimal] = {}
+        self.gigs: list[str] = []
+        self.people = {name: Patient(stack.client(a_name(name), name), counts) for name in ("buyer", "seller", "admin")}
+        self._packages: list[tuple[str, Decimal]] = []
+
+    def open(self) -> None:
+        """Three gigs to trade with."""
+        for price in ("0.65", "19.99", "500"):
+            made = self._make("seller", "/api/gigs", a_gig(price=float(price), revisions=2))
+            assert made is not None
+            self.gigs.append(made["id"])
+            package = self.people["seller"].get(f"/api/gigs/{made['id']}")["packages"][0]["id"]
+            self._packages.append((package, Decimal(price)))
+
+    def trade(self) -> None:
+        """One order and what becomes of it, and now and then a payout."""
+        life = self._place()
+        if life is not None:
+            self._live(life)
+        if self._random.random() < 0.4:
+            self._pay_out()
+
+    def close(self) -> None:
+        for person in self.people.values():
+            person.close()
+
+    def _make(self, who: str, path: str, body: dict[str, Any], *refusals: str) -> Any:
+        """Makes something, once, by a key; None when it is refused with one of these codes."""
+        headers = {"idempotency-key": str(uuid4())}
+        answer = self.people[who].until_clear("POST", path, json=body, headers=headers)
+        if answer.status_code == 201:
+            # A client who is not sure that it has read the answer asks again.
+            if self._random.random() < 0.1:
+                again = self.people[who].until_clear("POST", path, json=body, headers=headers)
+                if (again.status_code, again.json()) != (201, answer.json()):
+                    self.differences.append(f"POST {path}: first {answer.json()}, with the same key {again.text}")
+            return answer.json()
+        if answer.json().get("code") not in refusals:
+            self.differences.append(f"POST {path}: {answer.status_code} {answer.text}")
+        return None
+
+    def _place(self) -> Life | None:
+        package, price = self._random.choice(self._packages)
+        card = self._random.choice(CARDS)
+        body = {"packageId": package, "paymentMethod": "sandbox", "paymentToken": card}
+        expected = REFUSED.get(card)
+        made = self._make("buyer", "/api/orders", body, *([expected] if expected else []))
+        if made is None:
+            self._counts.add("orders refused by the card")
+            return None
+        if expected:
+            self.differences.append(f"order {made['orderId']}: there although the card was refused")
+        self._counts.add("orders placed")
+        self.lives.append(Life(made["orderId"], price))
+        return self.lives[-1]
+
+    def _live(self, life: Life) -> None:
+        """Does what can be done, at random, for a while or to the end."""
+        for _ in range(self._random.randrange(1, LONGEST_LIFE)):
+            path = f"/api/orders/{life.order}"
+            choices = []
+            for who, person in self.people.items():
+                shown = person.get(path)
+                choices += [(who, action) for action in shown["actions"]]
+                status = shown["status"]
+            if status == "DELIVERED" and not life.is_reviewed and self._random.random() < 0.5:
+                self._review(life)
+            if not choices:
+                if status in ("COMPLETED", "CANCELLED"):
+                    return
+                time.sleep(0.1)
+                continue
+            self._act(life, *self._random.choice(choices))
+
+    def _act(self, life: Life, who: str, action: str) -> None:
+        body: dict[str, Any] = {"message": "Please"}
+        refund = Decimal(0)
+        if action == "resolve":
+            body["outcome"] = self._random.choice(["COMPLETED", "COMPLETED", "CANCELLED"])
+            if body["outcome"] == "COMPLETED":
+                refund = Decimal(self._random.randrange(int(life.price * 100) + 1)) / 100
+                body["refundAmount"] = float(refund)
+        known = len(self._done(life))
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            answer = self.people[who].once("POST", f"/api/orders/{life.order}/{action}", json=body)
+            if answer is not None and answer.status_code == 200:
+                break
+            # Nobody knows whether it was done; or it was, and is refused the second time. The history knows.
+            if (who, action) in self._done(life)[known:]:
+                self._counts.add("actions found in the history")
+                break
+            # An accept that was lost on the way is finished by a worker; until then nobody can do anything.
+            if answer is not None and "just being accepted" not in answer.text:
+                self._refused(life, action, answer.status_code, answer.text)
+                return
+            time.sleep(0.2)
+        else:
+            raise GivenUpError(f"{action} of {life.order}")
+        self._counts.add("actions acknowledged")
+        life.done.append((who, action))
+        if action == "resolve":
+            life.refund = refund
+
+    def _refused(self, life: Life, action: str, status: int, text: str) -> None:
+        """A bank may have been faster, or a worker that finishes an accept; and a capture may be refused for good."""
+        self._counts.add("actions refused")
+        is_fine = status == 409 or (status, action) == (402, "accept")
+        if not is_fine:
+            self.differences.append(f"order {life.order}: {action} got {status} {text}")
+
+    def _done(self, life: Life) -> list[tuple[str, str]]:
+        """What people did, as the history has it."""
+        events = self.people["admin"].get(f"/api/orders/{life.order}/events")["events"]
+        return [(event["by"], event["action"]) for event in events if event["by"] != "system"]
+
+    def _review(self, life: Life) -> None:
+        made = self._make("buyer", f"/api/orders/{life.order}/review", SEED_REVIEW, "ORDER_NOT_DELIVERED")
+        if made is not None:
+            life.is_reviewed = True
+            self._counts.add("reviews")
+
+    def _pay_out(self) -> None:
+        amount = Decimal(self._random.randrange(1, 30_000)) / 100
+        account = self._random.choice(["acct_1", "acct_1", *tokens.ACCOUNTS])
+        self.people["seller"].until_clear("PUT", "/api/payout-account", json={"destination": account})
+        made = self._make("seller", "/api/payouts", {"amount": float(amount)}, "INSUFFICIENT_BALANCE")
+        if made is not None:
+            self.payouts[made["payoutId"]] = amount
+            self._counts.add("payouts")
