@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 
+from marketplace.order.v1 import order_pb2
 from order_service.payments.sandbox import Sandbox, tokens
 from servicekit.database import Database, Statement
 from servicekit.ids import new_id
@@ -138,6 +139,8 @@ def test_a_dispute_holds_the_money_until_an_admin_has_decided(world: World) -> N
 
     assert (world.status(order), list(disputed.actions)) == ("DISPUTED", [])
     assert world.actions(order, ADMIN) == ["resolve"]
+    world.placed()
+    assert world.listed(ADMIN, role="admin", status=order_pb2.Order.DISPUTED) == [order]
     assert world.balance() == (450, 0, 0)
     assert world.act("complete", order, BUYER).error == "INVALID_TRANSITION"
     assert world.resolve(order, "COMPLETED", sent_token=BUYER).error == "FORBIDDEN"

@@ -88,8 +88,29 @@ def test_the_embedded_database_runs_until_every_service_has_one_of_its_own(monke
     assert StackSettings().embedded_postgres
 
     monkeypatch.setenv("REVIEW_DATABASE_URL", "postgresql://db.example/x")
+    # The sandbox's book is one of the databases, where payments are the sandbox's.
+    assert StackSettings().embedded_postgres
+    monkeypatch.setenv("SANDBOX_DATABASE_URL", "postgresql://db.example/x")
+    assert not StackSettings().embedded_postgres
+
+    monkeypatch.delenv("SANDBOX_DATABASE_URL")
+    for name in ("STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("PAYMENTS", "stripe")
 
     assert not StackSettings().embedded_postgres
+
+
+@pytest.mark.parametrize("missing", ["STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET"])
+def test_stripe_without_its_keys_is_named_and_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.setenv("PAYMENTS", "stripe")
+    for name in {"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET"} - {missing}:
+        monkeypatch.setenv(name, "sk_secret")
+
+    with pytest.raises(ValidationError) as refusal:
+        StackSettings()
+
+    assert explain(refusal.value) == ["PAYMENTS=stripe needs STRIPE_API_KEY and STRIPE_WEBHOOK_SECRET"]
 
 
 @pytest.mark.parametrize(

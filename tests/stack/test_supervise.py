@@ -85,7 +85,7 @@ def test_each_worker_knows_its_name_and_its_own_ports(layout: Layout, monkeypatc
 def test_a_database_of_ones_own_takes_the_place_of_the_embedded_one(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for service in ("GIG", "ORDER", "REVIEW"):
+    for service in ("GIG", "ORDER", "REVIEW", "SANDBOX"):
         monkeypatch.setenv(f"{service}_DATABASE_URL", f"postgresql://db.example/{service}")
     settings = StackSettings()
 
