@@ -21,8 +21,9 @@ from order_service.domain.settlement import begin_capture
 from order_service.payments.gateway import ActionRequired, Declined, Gateway, Purchase
 from order_service.store import Store
 from order_service.store.attempts import Attempt, Kind
+from servicekit.call import Claim
 from servicekit.errors import InvalidArgument, Unavailable
-from servicekit.idempotency import Claim, Keys
+from servicekit.idempotency import Keys
 
 DRAFT = TypeAdapter(Draft)
 # Clear answers: nothing was authorised.

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
-
-if TYPE_CHECKING:
-    from servicekit.idempotency import Claim
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,20 @@ class Caller:
 
 
 ANYONE = Caller()
+
+
+class Claim(NamedTuple):
+    """An idempotency key with whose it is and what it stands for.
+
+    `scope` is the RPC with what stands in its path, `digest` the request's, `attempt` the unfinished work that the key
+    is bound to, if any.
+    """
+
+    caller: UUID
+    scope: str
+    key: str
+    digest: bytes
+    attempt: UUID | None = None
 
 
 @dataclass

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from google.protobuf.message import Message
 
-from servicekit.call import Call
+from servicekit.call import Call, Claim
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import InvalidArgument, MarketplaceError, Unavailable, Violation
 from servicekit.methods import Method
@@ -88,16 +88,6 @@ def attempts(handler: H) -> H:
 def binds_its_key(handler: Callable[..., Any]) -> bool:
     """Whether the handler is marked with `attempts`."""
     return getattr(handler, "binds_its_key", False)
-
-
-class Claim(NamedTuple):
-    """A key with whose it is and what it stands for. `attempt` is the unfinished work that it is bound to, if any."""
-
-    caller: UUID
-    scope: str
-    key: str
-    digest: bytes
-    attempt: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

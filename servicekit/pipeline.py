@@ -18,9 +18,9 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
 from servicekit import metrics, status, validation
-from servicekit.call import Call, current_call
+from servicekit.call import Call, Claim, current_call
 from servicekit.errors import MarketplaceError
-from servicekit.idempotency import Claim, Keys, binds_its_key
+from servicekit.idempotency import Keys, binds_its_key
 from servicekit.identity import Verifier
 from servicekit.ids import new_id
 from servicekit.methods import Method

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from marketplace.gig.v1 import gig_pb2
-from servicekit import crash, idempotency
+from servicekit import crash
+from servicekit.call import Claim
 from servicekit.clock import Clock
 from servicekit.database import Database, Statement
 from servicekit.idempotency import Keys
@@ -199,7 +200,7 @@ def test_a_key_counts_for_two_days(gigs: Gigs, gig_database: Database) -> None:
 
 def test_work_that_nobody_has_finished_never_expires(gig_database: Database) -> None:
     keys = Keys(gig_database, timedelta(hours=48))
-    claim = idempotency.Claim(user_id("webdev_pro"), "scope", "k", b"digest")
+    claim = Claim(user_id("webdev_pro"), "scope", "k", b"digest")
     attempt = new_id()
     with gig_database.transaction():
         keys.begin(claim, attempt)
