@@ -30,8 +30,9 @@ _SERVICE_STOP_SECONDS = 5
 _DATABASE_STOP_SECONDS = 6
 _DATABASE_PRIORITY, _SERVICE_PRIORITY, _EDGE_PRIORITY = 10, 20, 30
 
-# What each worker may hold of PostgreSQL's connections: its threads and its background work.
-_CONNECTIONS_PER_WORKER = 8
+# What each worker may hold of PostgreSQL's connections: one for each of its threads and its background work, and as
+# many for the sandbox's book where it has one.
+_CONNECTIONS_PER_WORKER = 16
 _SPARE_CONNECTIONS = 20
 
 _UNQUOTED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.-:=@+")

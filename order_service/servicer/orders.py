@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from servicekit.idempotency import attempts
-
 from marketplace.order.v1 import order_pb2
 from order_service import convert
 from order_service.cashier import Cashier
@@ -18,6 +16,7 @@ from order_service.store import Store
 from order_service.store.orders import START, PageKey
 from servicekit import paging
 from servicekit.call import Call
+from servicekit.idempotency import attempts
 from servicekit.ids import new_id
 
 # The requests of all actions but `resolve`, which takes more.

@@ -1,0 +1,131 @@
+"""Money through the real edge: what clients see of it, and of what they get wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.stack import ROOT, Stack
+from tests.support.story import Market, ok
+
+
+def eventually(look: Callable[[], Any], expected: Any) -> float:
+    """Seconds until it is so; within five."""
+    began = time.monotonic()
+    while look() != expected:
+        assert time.monotonic() < began + 5
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def payment(market: Market, order: str) -> dict[str, Any]:
+    found: dict[str, Any] = ok(market.buyer.get(f"/api/orders/{order}"))["payment"]
+    return found
+
+
+def test_every_answer_about_an_order_has_its_payment(market: Market) -> None:
+    gig = market.gig(price=19.99)
+    order = market.order(gig)
+    held = {"status": "AUTHORIZED", "amount": 19.99, "refunded": 0}
+    assert payment(market, order) == held
+    assert ok(market.seller.get("/api/orders"))["results"][0]["payment"] == held
+
+    accepted = ok(market.seller.post(f"/api/orders/{order}/accept"))
+
+    assert accepted["payment"] == {**held, "status": "CAPTURED"}
+    assert ok(market.seller.get("/api/balance")) == {
+        "currency": "USD",
+        "inEscrow": 17.99,
+        "available": 0,
+        "paidOut": 0,
+    }
+
+
+def test_voids_refunds_and_payouts_are_seen_within_two_seconds(market: Market) -> None:
+    gig = market.gig()
+    declined, cancelled = market.order(gig), market.delivered(market.gig(revisions=1))
+    ok(market.buyer.post(f"/api/orders/{cancelled}/revise", json={"message": "Bluer"}))
+
+    ok(market.seller.post(f"/api/orders/{declined}/decline"))
+    assert eventually(lambda: payment(market, declined)["status"], "VOIDED") < 2
+    ok(market.seller.post(f"/api/orders/{cancelled}/cancel"))
+    assert eventually(lambda: payment(market, cancelled), {"status": "REFUNDED", "amount": 500, "refunded": 500}) < 2
+    market.completed(gig)
+    payout = ok(market.seller.post("/api/payouts", json={"amount": 100.5}), 201)
+    shown = f"/api/payouts/{payout['payoutId']}"
+    assert eventually(lambda: ok(market.seller.get(shown))["status"], "PAID") < 2
+    assert ok(market.admin.get(shown)) == ok(market.seller.get(shown))
+
+
+def test_the_entries_of_a_partial_refund_are_told_as_the_contract_has_them(market: Market) -> None:
+    order = market.delivered(market.gig())
+    ok(market.buyer.post(f"/api/orders/{order}/dispute", json={"message": "Half of it is missing"}))
+    disputes = ok(market.admin.get("/api/orders", params={"role": "admin", "status": "DISPUTED", "pageSize": 100}))
+    assert order in [each["orderId"] for each in disputes["results"]]
+
+    body = {"outcome": "COMPLETED", "refundAmount": 120.5, "message": "Both have a point"}
+    resolved = ok(market.admin.post(f"/api/orders/{order}/resolve", json=body))
+
+    assert (resolved["status"], resolved["actions"]) == ("COMPLETED", [])
+    told = ok(market.seller.get("/api/balance/entries"))["results"]
+    assert [{key: value for key, value in entry.items() if key != "at"} for entry in told] == [
+        {"kind": "COMMISSION", "amount": -37.95, "orderId": order},
+        {"kind": "REFUND", "amount": -120.5, "orderId": order},
+        {"kind": "SALE", "amount": 500, "orderId": order},
+    ]
+    expected = {"status": "PARTIALLY_REFUNDED", "amount": 500, "refunded": 120.5}
+    assert eventually(lambda: payment(market, order), expected) < 2
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "field"),
+    [
+        ("dispute", {}, "message"),
+        ("dispute", {"message": " "}, "message"),
+        ("dispute", {"message": 5}, "message"),
+        ("resolve", {}, "outcome"),
+        ("resolve", {"outcome": "DELIVERED"}, "outcome"),
+        ("resolve", {"outcome": "COMPLETED", "refundAmount": -1}, "refundAmount"),
+        ("resolve", {"outcome": "COMPLETED", "refundAmount": 1.005}, "refundAmount"),
+        ("resolve", {"outcome": "COMPLETED", "refundAmount": "all"}, "refundAmount"),
+        ("resolve", {"outcome": "COMPLETED", "refundAmount": 500.01}, "refundAmount"),
+        ("resolve", {"outcome": "CANCELLED", "refundAmount": 5}, "refundAmount"),
+    ],
+)
+def test_an_action_with_a_wrong_body_is_named_and_changes_nothing(
+    market: Market, action: str, body: dict[str, Any], field: str
+) -> None:
+    order = market.delivered(market.gig())
+    client = market.buyer
+    if action == "resolve":
+        ok(market.buyer.post(f"/api/orders/{order}/dispute", json={"message": "No"}))
+        client = market.admin
+    before = ok(market.buyer.get(f"/api/orders/{order}"))
+
+    answer = client.post(f"/api/orders/{order}/{action}", json=body)
+
+    assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, field), answer.text
+    assert ok(market.buyer.get(f"/api/orders/{order}")) == before
+
+
+def test_the_books_can_be_checked_beside_a_running_stack(stack: Stack, market: Market) -> None:
+    market.completed(market.gig())
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}",
+        "PORT": str(stack.ports.edge),
+        "DATA_DIR": str(stack.data_dir),
+    }
+
+    command = [sys.executable, "-m", "deploy.local", "check-books"]
+    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert told.stdout.endswith("no differences\n")
+    assert "escrow" in told.stdout
