@@ -45,12 +45,20 @@ class Service:
         self.timekeeper = Timekeeper(self.store, settings.patience)
         self._database = database
         self._payments = payments
+        self._notices = Notices(self.store)
+        cashier = Cashier(self.store, self.gateway, self.keys, settings.patience)
+        self.finisher = Finisher(self.store, cashier)
         terms = Terms(settings.currency, settings.commission_percent, self.gateway.minimum)
-        ways = Ways(settings.payments, self.gateway.needs_token, terms)
         self.servicer = OrderServicer(
-            self.store, gigs, self.gateway, self.keys, ways, settings.patience, payments.read_event
+            self.store,
+            gigs=gigs,
+            gateway=self.gateway,
+            cashier=cashier,
+            notices=self._notices,
+            ways=Ways(settings.payments, self.gateway.needs_token, terms),
+            patience=settings.patience,
+            reader=payments.read_event,
         )
-        self.finisher = Finisher(self.store, Cashier(self.store, self.gateway, self.keys, settings.patience))
 
     @property
     def topics(self) -> Mapping[str, Topic]:
@@ -62,11 +70,10 @@ class Service:
 
     def take_reports(self) -> None:
         """Takes what the payment provider has to report, where it waits to be asked."""
-        notices = Notices(self.store)
         for notice in self._payments.notices(REPORTS):
             # One that has come too early comes again.
             with contextlib.suppress(Unavailable):
-                notices.take(notice)
+                self._notices.take(notice)
                 self._payments.taken(notice.event_id)
 
     def served(self) -> Served:

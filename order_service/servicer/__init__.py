@@ -9,7 +9,6 @@ from order_service.servicer.money import MoneyHandlers
 from order_service.servicer.orders import OrderHandlers, Ways
 from order_service.servicer.reports import Reader, ReportHandlers
 from order_service.store import Store
-from servicekit.idempotency import Keys
 
 
 class OrderServicer(OrderHandlers, MoneyHandlers, ReportHandlers):
@@ -18,13 +17,15 @@ class OrderServicer(OrderHandlers, MoneyHandlers, ReportHandlers):
     def __init__(
         self,
         store: Store,
+        *,
         gigs: Gigs,
         gateway: Gateway,
-        keys: Keys,
+        cashier: Cashier,
+        notices: Notices,
         ways: Ways,
         patience: Patience,
         reader: Reader,
     ) -> None:
-        OrderHandlers.__init__(self, store, gigs, Cashier(store, gateway, keys, patience), ways, patience)
+        OrderHandlers.__init__(self, store, gigs, cashier, ways, patience)
         MoneyHandlers.__init__(self, store, gateway, ways.terms.currency)
-        ReportHandlers.__init__(self, Notices(store), reader)
+        ReportHandlers.__init__(self, notices, reader)
