@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class Call:
     caller: Caller = ANYONE
     metadata: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
-    # Seconds left when the call came in; None without a deadline.
+    # When it has to be answered, by time.monotonic(); None without a deadline.
     deadline: float | None = None
     log: Any = field(default_factory=structlog.get_logger)
     etag: str | None = None
@@ -78,3 +79,14 @@ class Call:
 
 # The call under way in this thread, for what is handed on to other services.
 current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
+
+# What is kept back of a deadline, to answer in time what became of what was waited for.
+RESERVE_SECONDS = 0.1
+
+
+def seconds_left(most: float) -> float:
+    """How long the call under way may wait for another part: `most`, or what is left of its deadline. Above zero."""
+    call = current_call.get()
+    if call is None or call.deadline is None:
+        return most
+    return max(0.001, min(most, call.deadline - time.monotonic() - RESERVE_SECONDS))

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import grpc
 
 from servicekit import status
-from servicekit.call import current_call
+from servicekit.call import current_call, seconds_left
 from servicekit.identity import ServiceTokens
 from servicekit.ids import new_id
 
 R = TypeVar("R")
 
 MAX_SECONDS = 3.0
-# What is kept back of the caller's deadline, to answer in time what becomes of the call.
-RESERVE_SECONDS = 0.1
 HANDED_ON = ("x-request-id", "traceparent", "tracestate")
 
 # Every call between the services may be repeated: they read, or they say what is rather than what changes.
@@ -66,7 +63,7 @@ class Client:
     def call(self, rpc: Callable[..., R], request: Any) -> R:
         """Calls a stub's method for the call under way: with its id, its trace and what time it has left."""
         try:
-            return rpc(request, timeout=_seconds_left(), metadata=self._metadata())
+            return rpc(request, timeout=seconds_left(MAX_SECONDS), metadata=self._metadata())
         except grpc.RpcError as error:
             raise status.to_error(error) from error
 
@@ -76,10 +73,3 @@ class Client:
         known = {**call.metadata, "x-request-id": call.request_id} if call else {"x-request-id": str(new_id())}
         metadata += [(key, known[key]) for key in HANDED_ON if key in known]
         return tuple(metadata)
-
-
-def _seconds_left() -> float:
-    call = current_call.get()
-    if call is None or call.deadline is None:
-        return MAX_SECONDS
-    return max(0.001, min(MAX_SECONDS, call.deadline - time.monotonic() - RESERVE_SECONDS))

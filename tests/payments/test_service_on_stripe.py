@@ -13,6 +13,7 @@ import pytest
 from google.api.httpbody_pb2 import HttpBody
 
 from marketplace.order.v1 import order_pb2
+from order_service.books import check
 from order_service.payments.providers import by_stripe
 from servicekit.database import Database
 from tests.support.orderservice import BUYER, SELLER, World
@@ -140,6 +141,20 @@ def test_a_chargeback_whose_end_is_reported_first_changes_nothing(stripe_world: 
     report(stripe_world, an_event("evt_1", "charge.dispute.created", dispute))
 
     assert stripe_world.status(order) == "IN_PROGRESS"
+
+
+@pytest.mark.parametrize("end", ["won", "lost"])
+def test_the_books_agree_with_stripes_when_a_chargeback_has_ended(
+    stripe_world: World, double: StripeDouble, order_database: Database, end: str
+) -> None:
+    dispute = disputed(stripe_world, double, stripe_world.accepted(card=CARD))
+    report(stripe_world, an_event("evt_1", "charge.dispute.created", dispute))
+    assert check(order_database, stripe_world.service.gateway).differences == []
+
+    dispute["status"] = end
+    report(stripe_world, an_event("evt_2", "charge.dispute.closed", dispute, end))
+
+    assert check(order_database, stripe_world.service.gateway).differences == []
 
 
 def test_what_stripe_did_not_sign_is_400_and_changes_nothing(stripe_world: World, double: StripeDouble) -> None:

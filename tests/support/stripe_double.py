@@ -1,10 +1,11 @@
 """A small double of Stripe's API, for what `localstripe` lacks: transfers, accounts, idempotency keys, search.
 
 It keeps a book in memory and answers over HTTP as the public documentation says, as far as OrderService asks:
-PaymentIntents that are captured by hand, refunds, transfers, accounts. It honours idempotency keys: the same key with
-the same parameters gets the same answer, with others `idempotency_error`, and while the first is under way 409. It
-refuses what the documentation says is refused: too small an amount, an unknown card, capturing or cancelling what is
-in another state, refunding more than is left or what is disputed, paying out what is not there or to whom it cannot be.
+PaymentIntents that are captured by hand, refunds, disputes, transfers, accounts. It honours idempotency keys: the same
+key with the same parameters gets the same answer, also when that was a fault of Stripe's own; with others it is
+`idempotency_error`, and while the first is under way 409. It refuses what the documentation says is refused: too small
+or too large an amount, an unknown card, capturing or cancelling what is in another state, refunding more than is left
+or what is disputed, paying out what is not there or to whom it cannot be.
 It knows no webhooks, no currencies but the one asked for, and no time: nothing lapses by itself.
 """
 
@@ -24,7 +25,17 @@ from urllib.parse import parse_qsl, urlsplit
 
 Object = dict[str, Any]
 HOLD_SECONDS = 7 * 24 * 3600
-SMALLEST = 50
+SMALLEST, LARGEST = 50, 99_999_999
+# What a payment by one of these cards is at first. That of `pm_card_expires` is answered as held, and is not any more.
+STATUSES = {
+    "pm_card_visa": "requires_capture",
+    "tok_visa": "requires_capture",
+    "pm_card_authenticationRequired": "requires_action",
+    "pm_card_processing": "processing",
+    "pm_card_expires": "requires_capture",
+}
+# A dispute of one of these statuses has the money.
+HAS_THE_MONEY = ("needs_response", "under_review", "lost")
 
 
 class Refusal(Exception):
@@ -40,18 +51,39 @@ def invalid(code: str, param: str = "", status: int = 400) -> Refusal:
     return Refusal(status, "invalid_request_error", code, param=param)
 
 
+@dataclass(frozen=True)
+class Failure:
+    """How a call whose path matches `path` goes wrong: before its work was done or `after` it.
+
+    What `is_kept` is Stripe's own fault, which it repeats for the idempotency key; else it is one of the way there.
+    """
+
+    path: str
+    status: int
+    kind: str = "api_error"
+    after: bool = False
+    is_kept: bool = False
+
+    @property
+    def answer(self) -> tuple[int, Object]:
+        return self.status, Refusal(self.status, self.kind, "").body
+
+
 @dataclass
 class StripeDouble:
-    """The book. `fail` makes the next calls of a path fail: before the work, or (`after`) once it is done."""
+    """The book, and what `fail` has said is to go wrong next."""
 
     intents: dict[str, Object] = field(default_factory=dict)
     refunds: list[Object] = field(default_factory=list)
+    disputes: list[Object] = field(default_factory=list)
     transfers: list[Object] = field(default_factory=list)
     accounts: dict[str, Object] = field(default_factory=dict)
     balance: int = 1_000_000
-    failures: list[tuple[str, int, bool]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     calls: list[tuple[str, str, Object, str]] = field(default_factory=list)
     url: str = ""
+    # Seconds that each answer takes.
+    slowness: float = 0.0
 
     def __post_init__(self) -> None:
         self._numbers = count(1)
@@ -60,47 +92,51 @@ class StripeDouble:
         for account, transfers in (("acct_good", "active"), ("acct_new", "pending")):
             self.accounts[account] = {"id": account, "object": "account", "capabilities": {"transfers": transfers}}
 
-    def fail(self, path: str, status: int, times: int = 1, *, after: bool = False) -> None:
-        """Has the next calls of this path (a regular expression) fail with this status."""
-        self.failures += [(path, status, after)] * times
+    def fail(self, path: str, status: int, **how: Any) -> None:
+        """Has the next call of this path (a regular expression) fail with this status. `how`: see Failure."""
+        self.failures.append(Failure(path, status, **how))
 
-    def dispute(self, reference: str) -> Object:
+    def dispute(self, reference: str, status: str = "needs_response") -> Object:
         """The bank takes a captured payment back; the object that events about it carry."""
         charge = self.intents[reference]["latest_charge"]
+        # As documented: whether it has ever been, so it stays when the dispute is won.
         charge["disputed"] = True
-        return {
+        dispute = {
             "id": f"dp_{reference}",
             "object": "dispute",
             "payment_intent": reference,
             "amount": charge["amount"] - charge["amount_refunded"],
-            "status": "needs_response",
+            "status": status,
         }
+        self.disputes.append(dispute)
+        return dispute
 
     def forget_keys(self) -> None:
         """A day has passed."""
         self._answers.clear()
 
-    def answer(self, method: str, path: str, params: Object, key: str) -> tuple[int, Object]:
-        """One call."""
+    def answer(self, method: str, path: str, params: Object, key: str) -> tuple[int, Object, bool]:
+        """One call: its status, its body, and whether this is a repetition of what was answered to the same key."""
         self.calls.append((method, path, params, key))
+        time.sleep(self.slowness)
         if method != "POST" or not key:
-            return self._attempt(method, path, params)
+            return *self._attempt(method, path, params), False
         told = json.dumps([path, params], sort_keys=True)
         with self._lock:
             if key in self._answers:
                 known = self._answers[key]
                 if known is None:
-                    return 409, Refusal(409, "idempotency_error", "idempotency_key_in_use").body
+                    return 409, Refusal(409, "idempotency_error", "idempotency_key_in_use").body, False
                 if known[0] != told:
-                    return 400, Refusal(400, "idempotency_error", "").body
-                return known[1], known[2]
+                    return 400, Refusal(400, "idempotency_error", "").body, False
+                return known[1], known[2], True
             self._answers[key] = None
         status, body = self._attempt(method, path, params, lambda done: self._remember(key, told, done))
         with self._lock:
             # Stripe keeps an answer once the work has begun; what failed before may be tried again.
             if self._answers.get(key) is None:
                 self._answers.pop(key, None)
-        return status, body
+        return status, body, False
 
     def _remember(self, key: str, told: str, done: tuple[int, Object]) -> None:
         with self._lock:
@@ -109,21 +145,22 @@ class StripeDouble:
     def _attempt(
         self, method: str, path: str, params: Object, remember: Callable[[tuple[int, Object]], None] | None = None
     ) -> tuple[int, Object]:
-        failure = next((each for each in self.failures if re.search(each[0], path)), None)
+        failure = next((each for each in self.failures if re.search(each.path, path)), None)
         if failure:
             self.failures.remove(failure)
-        broken = 500 if failure is None else failure[1], Refusal(500, "api_error", "").body
-        if failure and not failure[2]:
-            return broken
+        if failure and failure.is_kept and remember:
+            remember(failure.answer)
+        if failure and not failure.after:
+            return failure.answer
         try:
             done = 200, self._work(method, path, params)
         except Refusal as refused:
             done = refused.status, refused.body
         # A deep copy: what was answered does not change with the book.
         done = done[0], json.loads(json.dumps(done[1]))
-        if remember:
+        if remember and not (failure and failure.is_kept):
             remember(done)
-        return broken if failure else done
+        return failure.answer if failure else done
 
     def _work(self, method: str, path: str, params: Object) -> Object:
         with self._lock:
@@ -148,6 +185,9 @@ class StripeDouble:
                 case "GET", ["refunds"]:
                     found = [each for each in self.refunds if each["payment_intent"] == params["payment_intent"]]
                     return self._list("refunds", found, params)
+                case "GET", ["disputes"]:
+                    found = [each for each in self.disputes if each["payment_intent"] == params["payment_intent"]]
+                    return self._list("disputes", found, params)
                 case "POST", ["transfers"]:
                     return self._transfer(params)
                 case "GET", ["transfers"]:
@@ -178,9 +218,11 @@ class StripeDouble:
         card = params.get("payment_method") or params["payment_method_data"]["card"]["token"]
         if int(params["amount"]) < SMALLEST:
             raise invalid("amount_too_small", "amount")
+        if int(params["amount"]) > LARGEST:
+            raise invalid("amount_too_large", "amount")
         if card in ("pm_card_chargeDeclined", "tok_chargeDeclined"):
             raise Refusal(402, "card_error", "card_declined", "Your card was declined.")
-        if card not in ("pm_card_visa", "tok_visa", "pm_card_authenticationRequired", "pm_card_expires"):
+        if card not in STATUSES:
             raise invalid("resource_missing", "payment_method")
         number, now = next(self._numbers), int(time.time())
         needs_action = card == "pm_card_authenticationRequired"
@@ -198,7 +240,7 @@ class StripeDouble:
             "object": "payment_intent",
             "amount": int(params["amount"]),
             "currency": params["currency"],
-            "status": "requires_action" if needs_action else "requires_capture",
+            "status": STATUSES[card],
             "metadata": params.get("metadata", {}),
             "latest_charge": None if needs_action else charge,
         }
@@ -228,10 +270,12 @@ class StripeDouble:
         charge = intent["latest_charge"]
         if intent["status"] != "succeeded":
             raise invalid("payment_intent_unexpected_state")
-        if charge["disputed"]:
+        if any(each["payment_intent"] == intent["id"] and each["status"] in HAS_THE_MONEY for each in self.disputes):
             raise invalid("charge_disputed")
+        if charge["amount_refunded"] == charge["amount"]:
+            raise invalid("charge_already_refunded")
         if charge["amount_refunded"] + amount > charge["amount"]:
-            raise invalid("charge_already_refunded" if charge["amount_refunded"] else "amount_too_large")
+            raise invalid("amount_too_large", "amount")
         charge["amount_refunded"] += amount
         made = {
             "id": f"re_{next(self._numbers)}",
@@ -290,10 +334,13 @@ def serving_double() -> Iterator[StripeDouble]:
             length = int(self.headers.get("content-length") or 0)
             body = self.rfile.read(length).decode()
             params = nested(parse_qsl(body if self.command == "POST" else split.query, keep_blank_values=True))
-            status, answer = double.answer(self.command, split.path, params, self.headers.get("idempotency-key", ""))
+            key = self.headers.get("idempotency-key", "")
+            status, answer, is_repeated = double.answer(self.command, split.path, params, key)
             data = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")
+            if is_repeated:
+                self.send_header("idempotent-replayed", "true")
             self.send_header("content-length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

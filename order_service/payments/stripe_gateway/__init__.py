@@ -2,12 +2,12 @@
 
 Our own ids are handed on as idempotency keys, which Stripe keeps for a day. What is made again later than that is
 looked for first: a payment by the order's id in its metadata, a refund among its payment's, a transfer by its group.
-Amounts go over as cents.
+For as long it repeats a fault of its own to the same key: docs/adr/0011-stripe.md. Amounts go over as cents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -28,9 +28,11 @@ from order_service.payments.gateway import (
     Purchase,
     Transfer,
 )
+from order_service.payments.stripe_gateway import book
+from order_service.payments.stripe_gateway.book import ORDER, PAYOUT, cents, metadata
+from order_service.payments.stripe_gateway.transport import TimelyClient
 from servicekit.errors import InvalidArgument, Unavailable, Violation
 
-CONNECT_SECONDS, READ_SECONDS = 2.0, 5.0
 # Stripe may forget a key after 24 hours; some time before, its search has caught up with what was made.
 KEYS_LAST = timedelta(hours=20)
 # How long a card's hold lasts where Stripe does not say, less than the seven days that it documents for most cards.
@@ -45,10 +47,10 @@ MINIMUMS = {
     "USD": "0.50",
 }  # fmt: skip
 
-ORDER, PAYOUT = "order_id", "payout_id"
-CENT = Decimal("0.01")
 # What says nothing about the request: it may or may not have been done.
 UNKNOWN = (stripe.APIConnectionError, stripe.RateLimitError, stripe.IdempotencyError, stripe.APIError)
+# What Stripe says no with: nothing was done.
+REFUSALS = (stripe.InvalidRequestError, stripe.CardError)
 # What says that the deployment's key is wrong. Nothing is done, and nobody but its operator can help.
 MISCONFIGURED = (stripe.AuthenticationError, stripe.PermissionError)
 
@@ -65,7 +67,7 @@ class StripeGateway:
         client = stripe.StripeClient(
             api_key,
             base_addresses={"api": api_base} if api_base else None,
-            http_client=stripe.RequestsClient(timeout=(CONNECT_SECONDS, READ_SECONDS)),
+            http_client=TimelyClient(),
             # Ours to do, with time in between.
             max_network_retries=0,
         )
@@ -77,6 +79,11 @@ class StripeGateway:
         with self._asking():
             intent = self._find(purchase.order_id) if purchase.age > KEYS_LAST else None
             intent = intent or self._create(purchase)
+            # What the same key was answered then is repeated to it: how it stands now has to be asked for.
+            if intent.status == "processing":
+                intent = self._api.payment_intents.retrieve(intent.id, {"expand": ["latest_charge"]})
+        if intent.status == "processing":
+            raise Unavailable
         if intent.status == "requires_action":
             self.void(purchase.order_id, intent.id)
             raise ActionRequired
@@ -86,43 +93,39 @@ class StripeGateway:
 
     def capture(self, order_id: UUID, reference: str, amount: Decimal) -> None:
         """See Gateway."""
-        options = {"idempotency_key": f"{order_id}:capture"}
+        told = {"amount_to_capture": cents(amount)}
         with self._asking():
-            try:
-                self._api.payment_intents.capture(reference, {"amount_to_capture": _cents(amount)}, options)
-            except (stripe.InvalidRequestError, stripe.CardError):
-                if self._api.payment_intents.retrieve(reference).status != "succeeded":
-                    raise Declined from None
+            if not self._move(self._api.payment_intents.capture, reference, told, f"{order_id}:capture", "succeeded"):
+                raise Declined
 
     def void(self, order_id: UUID, reference: str) -> None:
         """See Gateway."""
         with self._asking():
-            try:
-                self._api.payment_intents.cancel(reference, {}, {"idempotency_key": f"{order_id}:void"})
-            except stripe.InvalidRequestError:
-                if self._api.payment_intents.retrieve(reference).status != "canceled":
-                    raise
+            if not self._move(self._api.payment_intents.cancel, reference, {}, f"{order_id}:void", "canceled"):
+                raise ValueError(f"payment {reference} of order {order_id} cannot be let go of")
 
     def refund(self, order_id: UUID, reference: str, amount: Decimal) -> None:
         """See Gateway."""
-        told = {"payment_intent": reference, "amount": _cents(amount), "metadata": {ORDER: str(order_id)}}
+        told = {"payment_intent": reference, "amount": cents(amount), "metadata": {ORDER: str(order_id)}}
         with self._asking():
             # We give back once an order; what the merchant does by hand in Stripe's dashboard is none of ours.
-            made = self._api.refunds.list({"payment_intent": reference}).data
-            if any(_metadata(refund, ORDER) == str(order_id) for refund in made):
+            made = self._api.refunds.list({"payment_intent": reference, "limit": 100})
+            if any(metadata(refund, ORDER) == str(order_id) for refund in made.auto_paging_iter()):
                 return
             try:
                 self._api.refunds.create(told, {"idempotency_key": f"{order_id}:refund"})
             except stripe.InvalidRequestError as error:
                 if error.code == "charge_disputed":
                     raise ChargedBackError from error
-                raise
+                # All of it was given back by hand: what the buyer was to get, they have.
+                if error.code != "charge_already_refunded":
+                    raise
 
     def pay_out(self, transfer: Transfer) -> str:
         """See Gateway."""
         group = str(transfer.payout_id)
         told = {
-            "amount": _cents(transfer.amount),
+            "amount": cents(transfer.amount),
             "currency": transfer.currency.lower(),
             "destination": transfer.destination,
             "transfer_group": group,
@@ -153,21 +156,16 @@ class StripeGateway:
     def payments(self) -> Iterator[PaymentLine]:
         """See Gateway."""
         with self._asking():
-            page = self._api.payment_intents.list({"limit": 100, "expand": ["data.latest_charge"]})
-            for intent in page.auto_paging_iter():
-                if order_id := _metadata(intent, ORDER):
-                    yield _to_line(UUID(order_id), intent)
+            yield from book.payments(self._api)
 
     def payouts(self) -> Iterator[PayoutLine]:
         """See Gateway."""
         with self._asking():
-            for made in self._api.transfers.list({"limit": 100}).auto_paging_iter():
-                if payout_id := _metadata(made, PAYOUT):
-                    yield PayoutLine(UUID(payout_id), _amount(made.amount))
+            yield from book.payouts(self._api)
 
     def _create(self, purchase: Purchase) -> Any:
         told = {
-            "amount": _cents(purchase.amount),
+            "amount": cents(purchase.amount),
             "currency": self._currency,
             "capture_method": "manual",
             "confirm": True,
@@ -179,6 +177,11 @@ class StripeGateway:
         }
         try:
             return self._api.payment_intents.create(told, {"idempotency_key": f"{purchase.order_id}:authorize"})
+        except stripe.APIError as error:
+            made = self._find(purchase.order_id) if _is_repeated(error) else None
+            if made is None:
+                raise
+            return made
         except stripe.CardError as error:
             if error.code == "authentication_required":
                 raise ActionRequired from error
@@ -186,10 +189,35 @@ class StripeGateway:
         except stripe.InvalidRequestError as error:
             if error.code == "amount_too_small":
                 raise _invalid("packageId", "costs less than a payment must have") from error
+            if error.code == "amount_too_large":
+                raise _invalid("packageId", "costs more than one payment can have") from error
             # An unknown card is the one thing in the request that is the client's.
             if error.http_status == 404 or "payment_method" in (error.param or ""):
                 raise _invalid("paymentToken", "is not a card that Stripe knows") from error
-            raise
+            # Ours to mend, and never by asking the same again: there would be no end to it.
+            self._log.error("stripe makes no sense of a payment", order=str(purchase.order_id), error=str(error))
+            raise Declined from error
+
+    def _move(self, act: Callable[..., object], reference: str, told: Mapping[str, object], key: str, to: str) -> bool:
+        """Whether a payment is captured, or cancelled, now; False when Stripe says no.
+
+        It can be so but once, and its state tells. So a fault that Stripe repeats to the key is got past without one.
+        """
+
+        def is_there() -> bool:
+            return bool(self._api.payment_intents.retrieve(reference).status == to)
+
+        try:
+            act(reference, told, {"idempotency_key": key} if key else {})
+        except REFUSALS:
+            return is_there()
+        except stripe.APIError as error:
+            if is_there():
+                return True
+            if not (key and _is_repeated(error)):
+                raise
+            return self._move(act, reference, told, "", to)
+        return True
 
     def _find(self, order_id: UUID) -> Any:
         query = f"metadata['{ORDER}']:'{order_id}'"
@@ -215,39 +243,16 @@ def _card(token: str) -> dict[str, object]:
     return {"payment_method": token}
 
 
+def _is_repeated(error: stripe.StripeError) -> bool:
+    """Whether this was the answer to the same key before, so that what it was about has come to its end."""
+    return (error.headers or {}).get("idempotent-replayed") == "true"
+
+
 def _hold_of(intent: Any) -> timedelta:
     charge = getattr(intent, "latest_charge", None)
     card = getattr(getattr(charge, "payment_method_details", None), "card", None)
     until = getattr(card, "capture_before", None)
     return USUAL_HOLD if until is None or charge is None else timedelta(seconds=until - charge.created)
-
-
-def _to_line(order_id: UUID, intent: Any) -> PaymentLine:
-    nothing = Decimal(0)
-    charge = intent.latest_charge
-    is_captured = intent.status == "succeeded"
-    disputed = getattr(charge, "disputed", False)
-    refunded = _amount(getattr(charge, "amount_refunded", 0) or 0) if is_captured else nothing
-    return PaymentLine(
-        order_id=order_id,
-        reference=intent.id,
-        held=_amount(intent.amount) if intent.status == "requires_capture" else nothing,
-        captured=_amount(intent.amount) if is_captured else nothing,
-        refunded=refunded,
-        charged_back=_amount(intent.amount) - refunded if is_captured and disputed else nothing,
-    )
-
-
-def _metadata(thing: Any, name: str) -> str:
-    return str(getattr(getattr(thing, "metadata", None), name, None) or "")
-
-
-def _cents(amount: Decimal) -> int:
-    return int(amount / CENT)
-
-
-def _amount(cents: int) -> Decimal:
-    return cents * CENT
 
 
 def _invalid(field: str, message: str) -> InvalidArgument:

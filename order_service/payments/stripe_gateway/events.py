@@ -23,6 +23,11 @@ ENDED = frozenset(("charge.dispute.closed", "charge.dispute.funds_reinstated"))
 INQUIRIES = ("warning_needs_response", "warning_under_review", "warning_closed")
 
 
+def takes_money(status: str) -> bool:
+    """Whether the bank has the money while a dispute stands so: it is not won, and more than an inquiry."""
+    return status not in (*INQUIRIES, "won")
+
+
 def reader(secret: str) -> Callable[[bytes, str], Notice | None]:
     """Reads events that are signed with this secret; None for one that says nothing to us.
 
