@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 
 from deploy.local.layout import Layout
-from deploy.local.postgres import create_databases, database_url
+from deploy.local.postgres import SUPERUSER, create_databases, database_url
 
 SECONDS = 10
 
@@ -90,6 +90,22 @@ def test_what_was_written_is_there_after_a_restart(server: Server) -> None:
 
     server.start()
 
+    assert server.ask("table t") == [(1,)]
+
+
+def test_a_cluster_of_an_earlier_version_gets_the_database_that_it_lacks(server: Server) -> None:
+    server.start()
+    server.ask("create table t as select 1 as one")
+    superuser = psycopg2.connect(database_url(server.layout, "postgres", SUPERUSER))
+    superuser.autocommit = True
+    with superuser.cursor() as cursor:
+        cursor.execute("drop database sandbox")
+        cursor.execute("drop role sandbox")
+    superuser.close()
+
+    create_databases(server.layout)
+
+    assert server.ask("select current_user::text", database="sandbox") == [("sandbox",)]
     assert server.ask("table t") == [(1,)]
 
 
