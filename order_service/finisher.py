@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from order_service.cashier import REFUSALS, Cashier
 from order_service.store import Store
-from order_service.store.attempts import Attempt
+from order_service.store.attempts import Attempt, Kind
 from servicekit.database import DatabaseAway
 from servicekit.errors import MarketplaceError
 
@@ -21,6 +21,9 @@ BATCH = 20
 FIRST_REST_SECONDS = 0.5
 LONGEST_REST_SECONDS = 30.0
 
+WAITING = Gauge(
+    "marketplace_payment_attempts", "Calls to the payment provider whose outcome is not known yet", ["kind"]
+)
 FINISHED = Counter("marketplace_payment_attempts_finished_total", "Attempts that a worker finished", ["kind"])
 
 
@@ -36,6 +39,9 @@ class Finisher:
         """Tries each attempt that is due once."""
         for attempt in self._store.attempts.due(BATCH):
             self._finish(attempt)
+        waiting = self._store.attempts.waiting()
+        for kind in Kind:
+            WAITING.labels(kind).set(waiting.get(kind, 0))
 
     def _finish(self, attempt: Attempt) -> None:
         log = self._log.bind(kind=attempt.kind, order=str(attempt.order_id))

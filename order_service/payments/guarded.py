@@ -84,6 +84,7 @@ class Guarded:
         """Makes a call between its crash points, `payments.<operation>:before` and `:after`."""
         is_waited_for = current_call.get() is not None
         if is_waited_for and not self._places.acquire(timeout=PATIENCE_SECONDS):
+            SECONDS.labels(operation, "busy").observe(PATIENCE_SECONDS)
             raise Unavailable
         began = time.perf_counter()
         outcome = "ok"

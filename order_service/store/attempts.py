@@ -19,6 +19,7 @@ DUE = Statement("""
     SELECT order_id, kind, data, created_at, tries FROM attempts
     WHERE next_try_at <= app_now() ORDER BY next_try_at, order_id LIMIT $1
 """)
+WAITING = Statement("SELECT kind, count(*) AS number FROM attempts GROUP BY kind")
 END = Statement("DELETE FROM attempts WHERE order_id = $1 RETURNING order_id")
 PUT_OFF = Statement("""
     UPDATE attempts SET tries = tries + 1, next_try_at = app_now() + $2::interval WHERE order_id = $1
@@ -61,6 +62,10 @@ class Attempts:
     def due(self, limit: int) -> list[Attempt]:
         """Those that it is time to look after, the longest overdue first."""
         return [Attempt(**{**row, "kind": Kind(row["kind"])}) for row in self._database.fetch_all(DUE, limit)]
+
+    def waiting(self) -> dict[Kind, int]:
+        """How many of each kind there are."""
+        return {Kind(row["kind"]): row["number"] for row in self._database.fetch_all(WAITING)}
 
     def end(self, order_id: UUID) -> bool:
         """Forgets a call, in the transaction of its outcome. Whether nobody had done so before."""

@@ -13,6 +13,7 @@ import pytest
 
 from marketplace.order.v1 import order_pb2
 from order_service.payments.sandbox import Sandbox, tokens
+from order_service.store.attempts import Kind
 from servicekit.database import Database, Statement
 from servicekit.ids import new_id
 from tests.support.at_once import closing
@@ -234,8 +235,10 @@ def test_the_same_key_finishes_the_order_whose_payment_nobody_knew_about(world: 
 def test_a_worker_finishes_the_order_whose_payment_nobody_knew_about(world: World, card: str) -> None:
     world.place(key="k", payment_token=card)
 
+    assert world.store.attempts.waiting() == {Kind.AUTHORIZE: 1}
     world.settle()
 
+    assert world.store.attempts.waiting() == {}
     (order,) = world.listed(BUYER)
     assert (world.status(order), world.payment(order)) == ("PENDING", ("AUTHORIZED", 0))
     assert world.place(key="k", payment_token=card).response.order_id == order

@@ -96,6 +96,8 @@ class Sandbox:
         """See Gateway."""
         with self._database.transaction():
             payment = self._payment(order_id)
+            if payment["amount"] != amount:
+                raise ValueError(f"order {order_id} holds {payment['amount']}, not {amount}")
             if payment["state"] == "HELD" and payment["is_held"] and payment["token"] != tokens.CAPTURE_DECLINED:
                 is_taken_back = payment["token"] == tokens.CHARGEBACK
                 self._database.fetch_all(SET, order_id, "CAPTURED", 0, amount if is_taken_back else 0)
