@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from order_service import convert
+from order_service.convert import orders as convert
 from order_service.domain.lifecycle import Action, Deed, Patience, end_capture, move
 from order_service.domain.order import Change, Draft, Order, Party, Status, place
 from order_service.domain.payment import Hold

@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from marketplace.order.v1 import order_pb2
-from order_service import convert_money as convert
+from order_service.convert import money as convert
 from order_service.domain.ledger import payout_requested
 from order_service.domain.payout import Payout, Status, amount_of, check_account
 from order_service.payments.gateway import Gateway

@@ -5,8 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from marketplace.order.v1 import order_pb2
-from order_service import convert
 from order_service.cashier import Cashier
+from order_service.convert import orders as convert
 from order_service.domain.lifecycle import Action, Deed, Patience, move, open_actions
 from order_service.domain.listing import scope_of
 from order_service.domain.order import Order, Party, Terms, Wish, draft
