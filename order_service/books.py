@@ -19,9 +19,10 @@ from order_service.domain import ledger
 from order_service.domain.commission import commission
 from order_service.domain.ledger import Account, Line, Posting
 from order_service.domain.lifecycle import TRANSITIONS
-from order_service.domain.order import Order, Status
+from order_service.domain.order import Status
 from order_service.domain.payment import PaymentStatus
 from order_service.domain.payout import Status as PayoutStatus
+from order_service.domain.settlement import refund_status
 from order_service.payments.gateway import DisputeState, Gateway, PaymentLine
 from order_service.payments.providers import payments_of
 from order_service.settings import PaymentSettings
@@ -131,7 +132,7 @@ def _payment(file: OrderFile) -> Iterator[str]:
     }[order.status]
     if status not in allowed:
         yield f"is {order.status}, and its payment {status}"
-    if status in TAKEN and status is not _called(order):
+    if status in TAKEN and status is not refund_status(order.price, order.refunded):
         yield f"has {order.refunded} of {order.price} refunded, and its payment is {status}"
     if order.status is Status.CANCELLED and status in TAKEN and order.refund_due != order.price:
         yield f"is CANCELLED, and only {order.refund_due} of {order.price} are to go back"
@@ -139,12 +140,6 @@ def _payment(file: OrderFile) -> Iterator[str]:
     is_owed = is_owed or (order.status is Status.CANCELLED and status is PaymentStatus.AUTHORIZED)
     if is_owed and not file.is_under_way:
         yield f"waits with its payment {status}, {order.refunded} of {order.refund_due} refunded, and nobody is at it"
-
-
-def _called(order: Order) -> PaymentStatus:
-    if not order.refunded:
-        return PaymentStatus.CAPTURED
-    return PaymentStatus.REFUNDED if order.refunded == order.price else PaymentStatus.PARTIALLY_REFUNDED
 
 
 def _expected(file: OrderFile) -> Iterator[Posting]:

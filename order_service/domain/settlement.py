@@ -63,7 +63,7 @@ def refunded(order: Order, amount: Decimal, *, by_bank: bool) -> Change:
     """The buyer has got this much back: from the payment provider, or from their bank before it."""
     total = order.refunded + amount
     posting = ledger.refund_met_by_bank(order.id, amount) if by_bank else ledger.refunded(order.id, amount)
-    settled = replace(order, refunded=total, payment_status=_status_of(order.price, total))
+    settled = replace(order, refunded=total, payment_status=refund_status(order.price, total))
     return Change(settled, postings=(posting,))
 
 
@@ -87,12 +87,12 @@ def _share(order: Order) -> Decimal:
 
 def _giving_back(order: Order, refund: Decimal, by_bank: Decimal, posting: ledger.Posting) -> Change:
     """The order with a refund decided, of which the buyer's bank has seen to `by_bank` already."""
-    status = _status_of(order.price, by_bank)
+    status = refund_status(order.price, by_bank)
     decided = replace(order, refund_due=refund, refunded=by_bank, payment_status=status)
     return Change(decided, postings=(posting,), task=Task.REFUND if refund > by_bank else None)
 
 
-def _status_of(price: Decimal, refunded: Decimal) -> PaymentStatus:
+def refund_status(price: Decimal, refunded: Decimal) -> PaymentStatus:
     """What a captured payment is called of which so much was given back."""
     if not refunded:
         return PaymentStatus.CAPTURED
