@@ -229,3 +229,19 @@ def test_what_expired_is_swept_while_callers_go_on(gigs: Gigs, gig_database: Dat
 
     assert counted(gig_database)[1] == number + 1
     assert create(gigs, key="young").response == young.response
+
+
+def test_a_sweep_waits_for_nobody_and_takes_what_was_locked_the_next_time(gigs: Gigs, gig_database: Database) -> None:
+    create(gigs, key="held")
+    create(gigs, key="free")
+    Clock(gig_database).travel(timedelta(hours=48))
+    keys = Keys(gig_database, timedelta(hours=48))
+
+    with ThreadPoolExecutor(1) as pool, gig_database.transaction():
+        gig_database.fetch_all(Statement("SELECT key FROM idempotency_keys WHERE key = 'held' FOR UPDATE"))
+        # It would come to an end with an error, not with a result, if it waited: this transaction outlasts it.
+        pool.submit(closing(gig_database, keys.sweep)).result(30)
+        assert counted(gig_database) == (2, 1)
+
+    keys.sweep()
+    assert counted(gig_database) == (2, 0)
