@@ -12,10 +12,9 @@ from order_service.domain.ledger import Account, Kind, Line
 from order_service.domain.order import Event, Order
 from order_service.domain.payout import Payout
 from order_service.domain.payout import Status as PayoutStatus
-from order_service.payments.gateway import DisputeState
 from order_service.store.orders import COLUMNS, to_event, to_reading
 from order_service.store.payouts import COLUMNS as PAYOUT_COLUMNS
-from order_service.store.reports import Chargeback
+from order_service.store.reports import Chargeback, to_chargeback
 from servicekit.database import Database, Row, Statement
 
 BATCH = 500
@@ -122,10 +121,7 @@ class Audit:
                 yield OrderFile(
                     order,
                     [to_event(row) for row in events.get(order.id, [])],
-                    [
-                        Chargeback(**{**row, "state": DisputeState(row["state"])})
-                        for row in chargebacks.get(order.id, [])
-                    ],
+                    [to_chargeback(row) for row in chargebacks.get(order.id, [])],
                     _postings(lines.get(order.id, [])),
                     order.id in under_way,
                 )
@@ -165,10 +161,6 @@ class Audit:
 
     def _under_way(self, ids: list[UUID]) -> set[UUID]:
         return {row["id"] for row in self._database.fetch_all(UNDER_WAY, ids)}
-
-
-def _to_chargeback(row: Row) -> Chargeback:
-    return Chargeback(**{**row, "state": DisputeState(row["state"])})
 
 
 def _by(name: str, rows: list[Row]) -> dict[UUID, list[Row]]:

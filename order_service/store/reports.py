@@ -5,7 +5,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from order_service.payments.gateway import DisputeState
-from servicekit.database import Database, Statement
+from servicekit.database import Database, Row, Statement
 
 TAKE = Statement("""
     INSERT INTO provider_events (id, taken_at) VALUES ($1, app_now()) ON CONFLICT DO NOTHING RETURNING id
@@ -40,8 +40,13 @@ class Reports:
     def chargeback(self, dispute_id: str) -> Chargeback | None:
         """The chargeback with this name, if it is known; locked."""
         row = self._database.fetch_one(FIND, dispute_id)
-        return Chargeback(**{**row, "state": DisputeState(row["state"])}) if row else None
+        return to_chargeback(row) if row else None
 
     def remember(self, chargeback: Chargeback) -> None:
         """Stores a chargeback, or where a known one stands now."""
         self._database.fetch_all(SET, chargeback.id, chargeback.order_id, chargeback.amount, chargeback.state)
+
+
+def to_chargeback(row: Row) -> Chargeback:
+    """A row of `chargebacks`, without when it was reported."""
+    return Chargeback(**{**row, "state": DisputeState(row["state"])})
