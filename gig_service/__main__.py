@@ -9,8 +9,8 @@ from gig_service.settings import Settings
 from gig_service.store import Store
 from marketplace.gig.v1 import gig_pb2, gig_pb2_grpc
 from servicekit.database import Database
-from servicekit.idempotency import Keys
-from servicekit.server import Served, run
+from servicekit.idempotency import IdempotencyKeys
+from servicekit.server import ServiceSpec, run
 from servicekit.settings import load
 
 
@@ -18,17 +18,17 @@ def main() -> None:
     """Serves until it is told to stop."""
     settings = load(Settings)
 
-    def build(database: Database) -> Served:
+    def build(database: Database) -> ServiceSpec:
         descriptor = gig_pb2.DESCRIPTOR.services_by_name["GigService"]
         store = Store(database)
         servicer = GigServicer(store, settings.media_url)
         relay = removal(database, storage_from(settings))
-        return Served(
+        return ServiceSpec(
             servicer,
             descriptor,
             gig_pb2_grpc.add_GigServiceServicer_to_server,
             background=[relay],
-            keys=Keys(database, settings.key_lifetime),
+            keys=IdempotencyKeys(database, settings.key_lifetime),
         )
 
     run(settings, settings.gig_database_url, Path(__file__).parent / "migrations", build)

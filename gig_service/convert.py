@@ -158,9 +158,9 @@ def to_category(category: Category) -> gig_pb2.Category:
     return gig_pb2.Category(id=str(category.id), slug=category.slug, name=category.name, parent_id=parent_id)
 
 
-def to_offer(offer: Offer) -> gig_pb2.GetOfferResponse:
+def to_offer(offer: Offer) -> gig_pb2.GetPackageTermsResponse:
     """All that an order copies."""
-    return gig_pb2.GetOfferResponse(
+    return gig_pb2.GetPackageTermsResponse(
         package_id=str(offer.package_id),
         package_title=offer.package_title,
         gig_id=str(offer.gig_id),

@@ -148,7 +148,7 @@ class GigServicer:
         categories = self._store.categories.all()
         return gig_pb2.ListCategoriesResponse(categories=[convert.to_category(category) for category in categories])
 
-    def GetOffer(self, request: gig_pb2.GetOfferRequest, call: Call) -> gig_pb2.GetOfferResponse:
+    def GetPackageTerms(self, request: gig_pb2.GetPackageTermsRequest, call: Call) -> gig_pb2.GetPackageTermsResponse:
         return convert.to_offer(self._store.packages.offer(UUID(request.package_id)))
 
     def DescribeGig(self, request: gig_pb2.DescribeGigRequest, call: Call) -> gig_pb2.DescribeGigResponse:

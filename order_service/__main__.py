@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from order_service.gigs import Gigs
-from order_service.payments.providers import payments_of
+from order_service.payments.providers import payments_from
 from order_service.service import Service
 from order_service.settings import Settings
 from servicekit.database import Database
-from servicekit.server import Served, run, service_tokens
+from servicekit.server import ServiceSpec, run, service_tokens
 from servicekit.settings import load
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -16,9 +16,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 def main() -> None:
     """Serves until it is told to stop."""
     settings = load(Settings)
-    payments, others = payments_of(settings)
+    payments, others = payments_from(settings)
 
-    def build(database: Database) -> Served:
+    def build(database: Database) -> ServiceSpec:
         gigs = Gigs(settings.gig_service_addresses, service_tokens(settings, "order"))
         return Service(settings, database, gigs, payments).served()
 

@@ -23,8 +23,8 @@ from order_service.domain.order import Status
 from order_service.domain.payment import PaymentStatus
 from order_service.domain.payout import Status as PayoutStatus
 from order_service.domain.settlement import refund_status
-from order_service.payments.gateway import DisputeState, Gateway, PaymentLine
-from order_service.payments.providers import payments_of
+from order_service.payments.gateway import ChargebackState, Gateway, ProviderPayment
+from order_service.payments.providers import payments_from
 from order_service.settings import PaymentSettings
 from order_service.store.audit import Audit, OrderFile, PayoutFile
 from servicekit.database import Database
@@ -92,7 +92,7 @@ def check_patiently(database: Database, gateway: Gateway) -> Findings:
     return found
 
 
-def _order(file: OrderFile, line: PaymentLine | None) -> Iterator[str]:
+def _order(file: OrderFile, line: ProviderPayment | None) -> Iterator[str]:
     yield from _history(file)
     if file.order.payment_status is None:
         if file.postings:
@@ -146,10 +146,10 @@ def _expected(file: OrderFile) -> Iterator[Posting]:
     """What the ledger has to have of an order."""
     order = file.order
     for chargeback in file.chargebacks:
-        was_taken = f"chargeback:{chargeback.id}" in file.postings or chargeback.state is not DisputeState.WON
+        was_taken = f"chargeback:{chargeback.id}" in file.postings or chargeback.state is not ChargebackState.WON
         if was_taken:
             yield ledger.charged_back(chargeback.id, order.id, chargeback.amount)
-            if chargeback.state is DisputeState.WON:
+            if chargeback.state is ChargebackState.WON:
                 yield ledger.chargeback_won(chargeback.id, order.id, chargeback.amount)
     if order.payment_status not in TAKEN:
         return
@@ -186,13 +186,13 @@ def _ledger(actual: dict[str, list[Line]], expected: Iterator[Posting]) -> Itera
             yield f"is in the ledger with other amounts for {reference} than it comes to"
 
 
-def _provider(file: OrderFile, line: PaymentLine | None) -> Iterator[str]:
+def _provider(file: OrderFile, line: ProviderPayment | None) -> Iterator[str]:
     order = file.order
     if line is None:
         yield "is not in the provider's book"
         return
     refund = file.postings.get(f"refund:{order.id}", [])
-    taken_back = sum((each.amount for each in file.chargebacks if each.state is not DisputeState.WON), NOTHING)
+    taken_back = sum((each.amount for each in file.chargebacks if each.state is not ChargebackState.WON), NOTHING)
     comparisons = (
         ("name", order.payment_reference, line.reference),
         ("held", order.price if order.payment_status is PaymentStatus.AUTHORIZED else NOTHING, line.held),
@@ -237,7 +237,7 @@ def report(found: Findings) -> str:
 def main() -> int:
     """Checks the books that the environment names."""
     settings = load(PaymentSettings)
-    payments, _ = payments_of(settings)
+    payments, _ = payments_from(settings)
     try:
         found = check_patiently(Database(settings.order_database_url), payments.gateway)
     except MarketplaceError as error:

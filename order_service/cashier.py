@@ -14,16 +14,16 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from order_service.convert import orders as convert
-from order_service.domain.lifecycle import Action, Deed, Patience, end_capture, move
+from order_service.domain.lifecycle import Action, Command, Timeouts, end_capture, move
 from order_service.domain.order import Change, Draft, Order, Party, Status, place
 from order_service.domain.payment import Hold
 from order_service.domain.settlement import begin_capture
 from order_service.payments.gateway import ActionRequired, Declined, Gateway, Purchase
 from order_service.store import Store
 from order_service.store.attempts import Attempt, Kind
-from servicekit.call import Claim
+from servicekit.call import IdempotencyClaim
 from servicekit.errors import InvalidArgument, Unavailable
-from servicekit.idempotency import Keys
+from servicekit.idempotency import IdempotencyKeys
 
 DRAFT = TypeAdapter(Draft)
 # Clear answers: nothing was authorised.
@@ -33,13 +33,13 @@ REFUSALS = (Declined, ActionRequired, InvalidArgument)
 class Cashier:
     """Places and accepts orders."""
 
-    def __init__(self, store: Store, gateway: Gateway, keys: Keys, patience: Patience) -> None:
+    def __init__(self, store: Store, gateway: Gateway, keys: IdempotencyKeys, timeouts: Timeouts) -> None:
         self._store = store
         self._gateway = gateway
         self._keys = keys
-        self._patience = patience
+        self._timeouts = timeouts
 
-    def place(self, draft: Draft, claim: Claim | None) -> Order:
+    def place(self, draft: Draft, claim: IdempotencyClaim | None) -> Order:
         """The order, once its payment is authorised.
 
         Raises what the gateway refuses it with, and then there is nothing; or Unavailable, and then the order will be
@@ -68,13 +68,13 @@ class Cashier:
         order is CANCELLED; Unavailable when nobody knows: then the order is being accepted, and the seller's next try,
         or a worker, finishes that.
         """
-        deed = Deed(Action.ACCEPT, message)
+        command = Command(Action.ACCEPT, message)
         with self._store.hold(order_id) as held:
 
             def begin(order: Order, now: datetime) -> Change:
                 if held and order.is_being_captured and Party.SELLER in parties(order):
                     return Change(order)
-                accepted = move(order, deed, parties(order), now=now, patience=self._patience)
+                accepted = move(order, command, parties(order), now=now, timeouts=self._timeouts)
                 return accepted if order.payment_status is None else Change(begin_capture(order))
 
             with self._store.transaction("accepting"):
@@ -108,10 +108,10 @@ class Cashier:
         draft: Draft = DRAFT.validate_python(attempt.data)
         purchase = Purchase(
             order_id=draft.order_id,
-            buyer_id=draft.wish.buyer_id,
-            amount=draft.offer.price,
+            buyer_id=draft.request.buyer_id,
+            amount=draft.terms.price,
             currency=draft.currency,
-            token=draft.wish.payment_token,
+            token=draft.request.payment_token,
             age=self._store.now() - attempt.created_at,
         )
         try:
@@ -133,10 +133,10 @@ class Cashier:
         try:
             self._gateway.capture(order.id, order.payment_reference, order.price)
         except Declined:
-            deed = Deed(Action.CAPTURE_FAILED)
+            command = Command(Action.CAPTURE_FAILED)
         else:
-            deed = Deed(Action.ACCEPT, attempt.data["message"])
+            command = Command(Action.ACCEPT, attempt.data["message"])
         with self._store.transaction("accepted"):
             if not self._store.attempts.end(order.id):
                 return self._store.orders.get(order.id).order
-            return self._store.orders.change(order.id, lambda found, now: end_capture(found, deed, now))
+            return self._store.orders.change(order.id, lambda found, now: end_capture(found, command, now))

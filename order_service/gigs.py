@@ -4,7 +4,7 @@ from uuid import UUID
 
 from marketplace.gig.v1 import gig_pb2
 from marketplace.gig.v1.gig_pb2_grpc import GigServiceStub
-from order_service.domain.order import Offer
+from order_service.domain.order import PackageTerms
 from servicekit.clients import Client, channel
 from servicekit.identity import ServiceTokens
 from servicekit.money import to_decimal
@@ -17,10 +17,12 @@ class Gigs:
         self._client = Client(tokens)
         self._stub = GigServiceStub(channel(addresses))
 
-    def offer(self, package_id: UUID) -> Offer:
-        """The package at the terms that stand now. Raises NotFound unless its gig is ACTIVE."""
-        found = self._client.call(self._stub.GetOffer, gig_pb2.GetOfferRequest(package_id=str(package_id)))
-        return Offer(
+    def offer(self, package_id: UUID) -> PackageTerms:
+        """The package at its terms of this moment. Raises NotFound unless its gig is ACTIVE."""
+        found = self._client.call(
+            self._stub.GetPackageTerms, gig_pb2.GetPackageTermsRequest(package_id=str(package_id))
+        )
+        return PackageTerms(
             package_id=UUID(found.package_id),
             package_title=found.package_title,
             gig_id=UUID(found.gig_id),

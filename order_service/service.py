@@ -7,26 +7,26 @@ from collections.abc import Mapping
 
 from marketplace.order.v1 import order_pb2, order_pb2_grpc
 from order_service.cashier import Cashier
-from order_service.domain.order import Terms
+from order_service.domain.order import OrderPolicy
 from order_service.effects import Effects
 from order_service.finisher import Finisher
 from order_service.gigs import Gigs
 from order_service.notices import Notices
-from order_service.payments.guarded import Guarded
+from order_service.payments.instrumented import InstrumentedGateway
 from order_service.payments.providers import Payments
 from order_service.payouts import PayoutDelivery
 from order_service.servicer import OrderServicer
-from order_service.servicer.orders import Ways
+from order_service.servicer.orders import PaymentPolicy
 from order_service.settings import Settings
 from order_service.store import PAYOUTS, Store
 from order_service.store.orders import PAYMENTS
 from order_service.timekeeper import Timekeeper
 from servicekit.database import Database
 from servicekit.errors import Unavailable
-from servicekit.idempotency import Keys
+from servicekit.idempotency import IdempotencyKeys
 from servicekit.outbox import Relay, Topic
-from servicekit.rounds import Rounds
-from servicekit.server import Background, Served
+from servicekit.periodic import PeriodicTask
+from servicekit.server import Background, ServiceSpec
 
 TIME_SECONDS = 1.0
 ATTEMPT_SECONDS = 0.5
@@ -40,23 +40,23 @@ class Service:
 
     def __init__(self, settings: Settings, database: Database, gigs: Gigs, payments: Payments) -> None:
         self.store = Store(database)
-        self.keys = Keys(database, settings.key_lifetime)
-        self.gateway = Guarded(payments.gateway, settings.rpc_threads)
-        self.timekeeper = Timekeeper(self.store, settings.patience)
+        self.keys = IdempotencyKeys(database, settings.key_lifetime)
+        self.gateway = InstrumentedGateway(payments.gateway, settings.rpc_threads)
+        self.timekeeper = Timekeeper(self.store, settings.timeouts)
         self._database = database
         self._payments = payments
-        self._notices = Notices(self.store)
-        cashier = Cashier(self.store, self.gateway, self.keys, settings.patience)
+        self._provider_events = Notices(self.store)
+        cashier = Cashier(self.store, self.gateway, self.keys, settings.timeouts)
         self.finisher = Finisher(self.store, cashier)
-        terms = Terms(settings.currency, settings.commission_percent, self.gateway.minimum)
+        policy = OrderPolicy(settings.currency, settings.commission_percent, self.gateway.minimum)
         self.servicer = OrderServicer(
             self.store,
             gigs=gigs,
             gateway=self.gateway,
             cashier=cashier,
-            notices=self._notices,
-            ways=Ways(settings.payments, self.gateway.needs_token, terms),
-            patience=settings.patience,
+            provider_events=self._provider_events,
+            policy=PaymentPolicy(settings.payments, self.gateway.needs_token, policy),
+            timeouts=settings.timeouts,
             reader=payments.read_event,
         )
 
@@ -70,22 +70,22 @@ class Service:
 
     def take_reports(self) -> None:
         """Takes what the payment provider has to report, where it waits to be asked."""
-        for notice in self._payments.notices(REPORTS):
+        for event in self._payments.provider_events(REPORTS):
             # One that has come too early comes again.
             with contextlib.suppress(Unavailable):
-                self._notices.take(notice)
-                self._payments.taken(notice.event_id)
+                self._provider_events.take(event)
+                self._payments.taken(event.event_id)
 
-    def served(self) -> Served:
+    def served(self) -> ServiceSpec:
         """What the worker serves, and what it does beside."""
         background: list[Background] = [
             Relay(self._database, self.topics),
-            Rounds("orders' time", self.timekeeper.move_due, TIME_SECONDS, self._database),
-            Rounds("payment attempts", self.finisher.finish_due, ATTEMPT_SECONDS, self._database),
-            Rounds("payment reports", self.take_reports, REPORT_SECONDS, self._database),
+            PeriodicTask("orders' time", self.timekeeper.move_due, TIME_SECONDS, self._database),
+            PeriodicTask("payment attempts", self.finisher.finish_due, ATTEMPT_SECONDS, self._database),
+            PeriodicTask("payment reports", self.take_reports, REPORT_SECONDS, self._database),
         ]
         descriptor = order_pb2.DESCRIPTOR.services_by_name["OrderService"]
-        return Served(
+        return ServiceSpec(
             self.servicer,
             descriptor,
             order_pb2_grpc.add_OrderServiceServicer_to_server,

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from order_service.domain.currency import check_currency
-from order_service.domain.lifecycle import Patience
+from order_service.domain.lifecycle import Timeouts
 from order_service.domain.payment import Provider
 from servicekit.settings import Addresses, ServiceSettings
 
@@ -74,6 +74,6 @@ class Settings(PaymentSettings, ServiceSettings):
     )
 
     @property
-    def patience(self) -> Patience:
+    def timeouts(self) -> Timeouts:
         """How long orders wait for people."""
-        return Patience(timedelta(hours=self.order_expire_hours), timedelta(hours=self.order_auto_complete_hours))
+        return Timeouts(timedelta(hours=self.order_expire_hours), timedelta(hours=self.order_auto_complete_hours))

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 from prometheus_client import Counter
 
-from order_service.domain.lifecycle import LAST_MOMENT, Action, Deed, Patience, move
+from order_service.domain.lifecycle import LAST_MOMENT, Action, Command, Timeouts, move
 from order_service.domain.order import Change, Order, Party
 from order_service.store import Store
 from order_service.store.orders import Waiting
@@ -28,29 +28,29 @@ MOVED = Counter(
 class Timekeeper:
     """Moves the orders that waited for people in vain."""
 
-    def __init__(self, store: Store, patience: Patience) -> None:
+    def __init__(self, store: Store, timeouts: Timeouts) -> None:
         self._store = store
-        self._patience = patience
+        self._timeouts = timeouts
         self._waits: tuple[tuple[Waiting, timedelta, Action], ...] = (
-            (Waiting.UNANSWERED, patience.answer, Action.EXPIRE),
+            (Waiting.UNANSWERED, timeouts.answer, Action.EXPIRE),
             (Waiting.LAPSING, -LAST_MOMENT, Action.EXPIRE),
-            (Waiting.UNAPPROVED, patience.approval, Action.AUTO_COMPLETE),
+            (Waiting.UNAPPROVED, timeouts.approval, Action.AUTO_COMPLETE),
         )
         self._log = structlog.get_logger()
 
     def move_due(self) -> int:
         """Moves all that is due now and that no other worker is about to move; how many orders that were."""
         total = 0
-        for waiting, patience, action in self._waits:
-            while moved := self._move_batch(waiting, patience, action):
+        for waiting, timeouts, action in self._waits:
+            while moved := self._move_batch(waiting, timeouts, action):
                 total += moved
         return total
 
-    def _move_batch(self, waiting: Waiting, patience: timedelta, action: Action) -> int:
+    def _move_batch(self, waiting: Waiting, timeouts: timedelta, action: Action) -> int:
         def decide(order: Order, now: datetime) -> Change:
-            return move(order, Deed(action), SYSTEM, now=now, patience=self._patience)
+            return move(order, Command(action), SYSTEM, now=now, timeouts=self._timeouts)
 
-        moved = self._store.orders.change_waiting(waiting, patience, decide, limit=BATCH)
+        moved = self._store.orders.change_waiting(waiting, timeouts, decide, limit=BATCH)
         if moved:
             MOVED.labels(action).inc(len(moved))
             self._log.info("orders moved by time", action=action, orders=[str(order.id) for order in moved])

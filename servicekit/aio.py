@@ -29,11 +29,11 @@ from servicekit.database import Database
 from servicekit.errors import DeadlineExceeded, MarketplaceError
 from servicekit.identity import Verifier
 from servicekit.methods import Method
-from servicekit.pipeline import Watch, call_of, failure_of, trailers, wrapped
+from servicekit.pipeline import CallObserver, call_of, failure_of, trailers, wrapped
 from servicekit.server import (
     HEALTH_INTERVAL_SECONDS,
     OPTIONS,
-    Served,
+    ServiceSpec,
     add_tools,
     fail_to_listen,
     prepare,
@@ -75,7 +75,7 @@ class AioPipeline:
 
     def _wrap(self, method: Method, handler: Handler, names: Mapping[str, str], request: type[Message]) -> Any:
         async def serve(requests: AsyncIterator[Message], context: Any) -> Message:
-            watch = Watch(method, call_of(context, names))
+            watch = CallObserver(method, call_of(context, names))
             # A call is a task, and each task has its own.
             current_call.set(watch.call)
             messages = self._messages(requests, watch.call)
@@ -137,7 +137,7 @@ async def _with(first: Message, others: AsyncIterator[Message]) -> AsyncIterator
 
 
 def run_aio(
-    settings: ServiceSettings, database_url: str, migrations: Path, build: Callable[[Database], Served]
+    settings: ServiceSettings, database_url: str, migrations: Path, build: Callable[[Database], ServiceSpec]
 ) -> None:
     """As `servicekit.server.run`, for a servicer of coroutines."""
     stop = threading.Event()
@@ -146,7 +146,7 @@ def run_aio(
         asyncio.run(_run(settings, build(database), stop))
 
 
-async def _run(settings: ServiceSettings, served: Served, asked_before: threading.Event) -> None:
+async def _run(settings: ServiceSettings, served: ServiceSpec, asked_before: threading.Event) -> None:
     loop = asyncio.get_running_loop()
     # As many database connections, too: a thread has one.
     loop.set_default_executor(ThreadPoolExecutor(settings.rpc_threads, thread_name_prefix="blocking"))

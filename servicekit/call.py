@@ -32,7 +32,7 @@ class Caller:
 ANYONE = Caller()
 
 
-class Claim(NamedTuple):
+class IdempotencyClaim(NamedTuple):
     """An idempotency key with whose it is and what it stands for.
 
     `scope` is the RPC with what stands in its path, `digest` the request's, `attempt` the unfinished work that the key
@@ -58,7 +58,7 @@ class Call:
     log: Any = field(default_factory=structlog.get_logger)
     etag: str | None = None
     # What the call's idempotency key claims, for handlers that bind it themselves (servicekit.idempotency.attempts).
-    claim: Claim | None = None
+    claim: IdempotencyClaim | None = None
 
     @property
     def user_id(self) -> UUID:

@@ -18,11 +18,11 @@ from uuid import UUID
 
 from google.protobuf.message import Message
 
-from servicekit.call import Call, Claim
+from servicekit.call import Call, IdempotencyClaim
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import InvalidArgument, MarketplaceError, Unavailable, Violation
 from servicekit.methods import Method
-from servicekit.rounds import Rounds
+from servicekit.periodic import PeriodicTask
 
 # For a service's migration, which must always do the same: never changed, only followed by another.
 SCHEMA_1 = """
@@ -98,14 +98,14 @@ class Answer:
     etag: str
 
 
-class Keys:
+class IdempotencyKeys:
     """The keys of one service. Answered ones count for `lifetime`; unfinished ones until they are finished."""
 
     def __init__(self, database: Database, lifetime: timedelta) -> None:
         self._database = database
         self._lifetime = lifetime
 
-    def claim(self, method: Method, request: Message, call: Call) -> Claim | None:
+    def claim(self, method: Method, request: Message, call: Call) -> IdempotencyClaim | None:
         """What a checked request claims; None without a key, or where none is taken. Raises InvalidArgument."""
         key = call.metadata.get(HEADER)
         if key is None or not method.takes_key:
@@ -114,9 +114,9 @@ class Keys:
             raise InvalidArgument([Violation("Idempotency-Key", f"must be 1 to {LONGEST} printable ASCII characters")])
         path = [str(getattr(request, field)).lower() for field in sorted(method.path_fields)]
         digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
-        return Claim(call.user_id, "/".join([method.full_name, *path]), key, digest)
+        return IdempotencyClaim(call.user_id, "/".join([method.full_name, *path]), key, digest)
 
-    def answered(self, claim: Claim, response: type[Message]) -> Answer | Claim:
+    def answered(self, claim: IdempotencyClaim, response: type[Message]) -> Answer | IdempotencyClaim:
         """The answer that the key has; or the claim, with the attempt that it is bound to.
 
         Raises MarketplaceError (IDEMPOTENCY_KEY_REUSED) when it came with another body before.
@@ -124,7 +124,7 @@ class Keys:
         row = self._database.fetch_one(FIND, claim.caller, claim.scope, claim.key, self._lifetime)
         return claim if row is None else _told(claim, row, response)
 
-    def once(self, claim: Claim, call: Call, response: type[Message], work: Callable[[], Message]) -> Answer:
+    def once(self, claim: IdempotencyClaim, call: Call, response: type[Message], work: Callable[[], Message]) -> Answer:
         """What `work` answers, with all that it writes and the key in one transaction; or the answer that there is.
 
         Of several at once the others wait for the first. What `work` raises binds nothing.
@@ -136,11 +136,11 @@ class Keys:
                 self._database.fetch_all(ANSWER, claim.caller, claim.scope, claim.key, serialized, answer.etag)
                 return answer
             found = self.answered(claim, response)
-        if isinstance(found, Claim):
+        if isinstance(found, IdempotencyClaim):
             raise Unavailable
         return found
 
-    def begin(self, claim: Claim, attempt: UUID) -> None:
+    def begin(self, claim: IdempotencyClaim, attempt: UUID) -> None:
         """Binds the key to work that is about to begin, in the transaction that commits to it.
 
         Raises Unavailable when somebody else has bound it this moment.
@@ -161,15 +161,15 @@ class Keys:
         while len(self._database.fetch_all(SWEEP, self._lifetime, SWEEP_BATCH)) == SWEEP_BATCH:
             time.sleep(SWEEP_PAUSE_SECONDS)
 
-    def sweeper(self) -> Rounds:
+    def sweeper(self) -> PeriodicTask:
         """Work beside the calls, for every worker."""
-        return Rounds("idempotency keys", self.sweep, SWEEP_SECONDS, self._database)
+        return PeriodicTask("idempotency keys", self.sweep, SWEEP_SECONDS, self._database)
 
-    def _bind(self, claim: Claim) -> bool:
+    def _bind(self, claim: IdempotencyClaim) -> bool:
         return bool(self._database.fetch_all(BIND, *claim, self._lifetime))
 
 
-def _told(claim: Claim, row: Row, response: type[Message]) -> Answer | Claim:
+def _told(claim: IdempotencyClaim, row: Row, response: type[Message]) -> Answer | IdempotencyClaim:
     if bytes(row["digest"]) != claim.digest:
         raise MarketplaceError("IDEMPOTENCY_KEY_REUSED")
     if row["answer"] is None:

@@ -31,7 +31,7 @@ SERVICE_TOKEN_SECONDS = 300
 REMEMBERED_TOKENS = 10_000
 
 
-class Keys(Protocol):
+class Jwks(Protocol):
     """Where public keys come from."""
 
     def find(self, kid: str | None) -> jwt.PyJWK | None:
@@ -39,7 +39,7 @@ class Keys(Protocol):
         ...
 
 
-class FileKeys:
+class FileJwks:
     """The keys of a JWKS file. It is read again when it has changed."""
 
     def __init__(self, path: Path) -> None:
@@ -58,7 +58,7 @@ class FileKeys:
         return self._keys.get(kid)
 
 
-class UrlKeys:
+class UrlJwks:
     """The keys of a JWKS that an identity provider publishes; fetched when needed, kept for five minutes."""
 
     def __init__(self, url: str) -> None:
@@ -77,9 +77,9 @@ class UrlKeys:
             return None
 
 
-def keys_from(source: str) -> Keys:
+def jwks_from(source: str) -> Jwks:
     """The keys of a JWKS given as an http(s) URL or as a file's path."""
-    return UrlKeys(source) if source.startswith(("https://", "http://")) else FileKeys(Path(source))
+    return UrlJwks(source) if source.startswith(("https://", "http://")) else FileJwks(Path(source))
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Issuer:
 
     name: str
     audience: str
-    keys: Keys
+    keys: Jwks
     roles: frozenset[str]
 
 

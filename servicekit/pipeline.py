@@ -18,9 +18,9 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
 from servicekit import metrics, status, validation
-from servicekit.call import Call, Claim, current_call
+from servicekit.call import Call, IdempotencyClaim, current_call
 from servicekit.errors import MarketplaceError
-from servicekit.idempotency import Keys, binds_its_key
+from servicekit.idempotency import IdempotencyKeys, binds_its_key
 from servicekit.identity import Verifier
 from servicekit.ids import new_id
 from servicekit.methods import Method
@@ -32,7 +32,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 NO_DEADLINE_SECONDS = 1_000_000
 
 
-class Watch:
+class CallObserver:
     """Times one call, and tells what became of it: in a log line and in the metrics."""
 
     def __init__(self, method: Method, call: Call) -> None:
@@ -60,7 +60,7 @@ def wrapped(servicer: object, service: ServiceDescriptor, wrap: Callable[[Method
             raise ValueError(f"{type(servicer).__name__} has no handler for {descriptor.full_name}")
         names = {"method": descriptor.name, "service": service.full_name}
         methods[descriptor.name] = staticmethod(wrap(Method.of(descriptor), handler, names))
-    return type(f"Served{type(servicer).__name__}", (), methods)()
+    return type(f"Wrapped{type(servicer).__name__}", (), methods)()
 
 
 def failure_of(error: Exception, log: Any) -> MarketplaceError:
@@ -90,7 +90,7 @@ def trailers(method: Method, call: Call, response: Message) -> tuple[tuple[str, 
 class Pipeline:
     """Wraps servicers. One serves a whole process. Without `keys` idempotency keys say nothing."""
 
-    def __init__(self, verifier: Verifier, keys: Keys | None = None) -> None:
+    def __init__(self, verifier: Verifier, keys: IdempotencyKeys | None = None) -> None:
         self._verifier = verifier
         self._keys = keys
 
@@ -102,7 +102,7 @@ class Pipeline:
         self, method: Method, handler: Handler, names: Mapping[str, str]
     ) -> Callable[[Message, grpc.ServicerContext], Any]:
         def serve(request: Message, context: grpc.ServicerContext) -> Message:
-            watch = Watch(method, call_of(context, names))
+            watch = CallObserver(method, call_of(context, names))
             token = current_call.set(watch.call)
             try:
                 response, failure = self._handle(method, handler, request, watch.call)
@@ -137,7 +137,7 @@ class Pipeline:
         if claim is None or self._keys is None:
             return handler(request, call)
         answer = self._keys.answered(claim, method.response)
-        if isinstance(answer, Claim):
+        if isinstance(answer, IdempotencyClaim):
             if binds_its_key(handler):
                 call.claim = answer
                 return handler(request, call)

@@ -20,17 +20,17 @@ from grpc_reflection.v1alpha import reflection
 
 from servicekit import logs, metrics
 from servicekit.database import Database
-from servicekit.idempotency import Keys
+from servicekit.idempotency import IdempotencyKeys
 from servicekit.identity import (
     SERVICE_AUDIENCE,
     SERVICE_ISSUER,
     SERVICE_ROLES,
     USER_ROLES,
-    FileKeys,
+    FileJwks,
     Issuer,
     ServiceTokens,
     Verifier,
-    keys_from,
+    jwks_from,
 )
 from servicekit.methods import Method
 from servicekit.migrations import migrate_when_reachable
@@ -68,7 +68,7 @@ class Background(Protocol):
 
 
 @dataclass(frozen=True)
-class Served:
+class ServiceSpec:
     """A service's own part of its process."""
 
     servicer: object
@@ -77,13 +77,13 @@ class Served:
     register: Callable[[Any, Any], None]
     background: Sequence[Background] = field(default=())
     # Of a service with RPCs that take idempotency keys.
-    keys: Keys | None = None
+    keys: IdempotencyKeys | None = None
 
 
 def verifier_for(settings: ServiceSettings) -> Verifier:
     """Believes people's tokens and the services' own, as the settings say."""
-    people = Issuer(settings.user_jwt_issuer, settings.user_jwt_audience, keys_from(settings.user_jwks), USER_ROLES)
-    services = Issuer(SERVICE_ISSUER, SERVICE_AUDIENCE, FileKeys(settings.service_jwks), SERVICE_ROLES)
+    people = Issuer(settings.user_jwt_issuer, settings.user_jwt_audience, jwks_from(settings.user_jwks), USER_ROLES)
+    services = Issuer(SERVICE_ISSUER, SERVICE_AUDIENCE, FileJwks(settings.service_jwks), SERVICE_ROLES)
     return Verifier([people, services])
 
 
@@ -114,7 +114,7 @@ def run(
     settings: ServiceSettings,
     database_url: str,
     migrations: Path,
-    build: Callable[[Database], Served],
+    build: Callable[[Database], ServiceSpec],
     others: Sequence[tuple[Database, Path]] = (),
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains. Ends the process with status 1 when it cannot serve.
@@ -156,7 +156,7 @@ class _Server:
         self._server.stop(self._grace).wait()
 
 
-def _serve(settings: ServiceSettings, served: Served) -> _Server | None:
+def _serve(settings: ServiceSettings, served: ServiceSpec) -> _Server | None:
     """Starts to serve; None when the address is taken."""
     server = grpc.server(
         ThreadPoolExecutor(settings.rpc_threads, thread_name_prefix="rpc"),
@@ -181,7 +181,7 @@ def _serve(settings: ServiceSettings, served: Served) -> _Server | None:
     return _Server(server, settings.shutdown_grace_seconds, health_of_all)
 
 
-def add_tools(served: Served, server: Any) -> None:
+def add_tools(served: ServiceSpec, server: Any) -> None:
     """Reflection and channelz, for people who look into a server of grpc or grpc.aio."""
     names = (served.descriptor.full_name, health.SERVICE_NAME, CHANNELZ_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)

@@ -19,7 +19,7 @@ from gig_service.store import Store
 from marketplace.gig.v1 import image_pb2, image_pb2_grpc
 from servicekit.aio import run_aio
 from servicekit.database import Database
-from servicekit.server import Served
+from servicekit.server import ServiceSpec
 from servicekit.settings import load
 
 POLITENESS = 5
@@ -50,7 +50,7 @@ def emptied(folder: Path) -> Path:
 def serve(settings: ImageSettings, spool: Path) -> None:
     """Serves with this folder for what comes in."""
 
-    def build(database: Database) -> Served:
+    def build(database: Database) -> ServiceSpec:
         store, storage = Store(database), storage_from(settings)
         workshop = Workshop(
             decoders=settings.image_decoders,
@@ -59,7 +59,7 @@ def serve(settings: ImageSettings, spool: Path) -> None:
             max_pixels=settings.image_max_pixels,
         )
         keeper = Keeper(store, storage, settings.image_max_count)
-        return Served(
+        return ServiceSpec(
             ImageServicer(keeper, workshop, spool, settings.image_max_bytes, settings.media_url),
             image_pb2.DESCRIPTOR.services_by_name["ImageService"],
             image_pb2_grpc.add_ImageServiceServicer_to_server,

@@ -54,7 +54,7 @@ class Search:
         self._database = database
 
     def page(self, filters: Filters, words: str, sort: Sort, *, after: Key | None, limit: int) -> list[Hit]:
-        """The first `limit` gigs behind the key `after`, or of all. Keys have the columns of ORDERS."""
+        """The first `limit` gigs behind the key `after`, or of all. IdempotencyKeys have the columns of ORDERS."""
         order = ORDERS[sort]
         columns = [_column(name, words) for name in order.columns]
         query = (

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from marketplace.order.v1 import order_pb2
-from order_service.domain.lifecycle import Action, Deed
+from order_service.domain.lifecycle import Action, Command
 from order_service.domain.order import Event, Order, Status
 from order_service.domain.payment import PaymentStatus
 from servicekit.money import to_decimal
@@ -18,10 +18,10 @@ def to_statuses(number: order_pb2.Order.Status.ValueType) -> tuple[Status, ...]:
     return tuple(status for status in Status if status == name)
 
 
-def to_resolution(request: order_pb2.ResolveOrderRequest) -> Deed:
+def to_resolution(request: order_pb2.ResolveOrderRequest) -> Command:
     """How an admin ends a dispute."""
     outcome = Status(order_pb2.ResolveOrderRequest.Outcome.Name(request.outcome))
-    return Deed(Action.RESOLVE, request.message, outcome, to_decimal(request.refund_amount))
+    return Command(Action.RESOLVE, request.message, outcome, to_decimal(request.refund_amount))
 
 
 def to_payment(order: Order) -> order_pb2.Order.Payment | None:

@@ -131,17 +131,17 @@ def refund_met_by_bank(order_id: UUID, amount: Decimal) -> Posting:
     )
 
 
-def charged_back(dispute_id: str, order_id: UUID, amount: Decimal) -> Posting:
+def charged_back(chargeback_id: str, order_id: UUID, amount: Decimal) -> Posting:
     """A buyer's bank took money back."""
     return _of_order(
-        f"chargeback:{dispute_id}", order_id, Line(Account.CHARGEBACKS, -amount), Line(Account.BUYERS, amount)
+        f"chargeback:{chargeback_id}", order_id, Line(Account.CHARGEBACKS, -amount), Line(Account.BUYERS, amount)
     )
 
 
-def chargeback_won(dispute_id: str, order_id: UUID, amount: Decimal) -> Posting:
+def chargeback_won(chargeback_id: str, order_id: UUID, amount: Decimal) -> Posting:
     """A buyer's bank gave back what it had taken."""
     return _of_order(
-        f"chargeback-won:{dispute_id}", order_id, Line(Account.BUYERS, -amount), Line(Account.CHARGEBACKS, amount)
+        f"chargeback-won:{chargeback_id}", order_id, Line(Account.BUYERS, -amount), Line(Account.CHARGEBACKS, amount)
     )
 
 

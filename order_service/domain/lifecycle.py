@@ -38,7 +38,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long an order waits for people: the seller's answer to a placing, the buyer's to the last delivery."""
 
     answer: timedelta
@@ -46,7 +46,7 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class Command:
     """An action with what was said to it. A `resolve` also says where it leads, and what of the price goes back."""
 
     action: Action
@@ -66,7 +66,7 @@ class When(Enum):
     UNAPPROVED_TOO_LONG = auto()
     THE_PROVIDER_SAYS_SO = auto()
 
-    def holds(self, order: Order, now: datetime, patience: Patience) -> bool:
+    def holds(self, order: Order, now: datetime, timeouts: Timeouts) -> bool:
         """Whether it holds for this order at this moment."""
         match self:
             case When.ALWAYS:
@@ -79,9 +79,9 @@ class When(Enum):
                 return order.revisions_left > 0
             case When.UNANSWERED_TOO_LONG:
                 lapses = order.capture_before is not None and now >= order.capture_before - LAST_MOMENT
-                return lapses or now >= order.created_at + patience.answer
+                return lapses or now >= order.created_at + timeouts.answer
             case When.UNAPPROVED_TOO_LONG:
-                return order.last_delivered_at is not None and now >= order.last_delivered_at + patience.approval
+                return order.last_delivered_at is not None and now >= order.last_delivered_at + timeouts.approval
             case When.THE_PROVIDER_SAYS_SO:
                 # Not a matter of the order or the time: `end_capture` and `charge_back` are called when it does.
                 return False
@@ -156,71 +156,73 @@ TRANSITIONS = (
 TIMED = tuple(row for row in TRANSITIONS if row.when in (When.UNANSWERED_TOO_LONG, When.UNAPPROVED_TOO_LONG))
 
 
-def open_actions(order: Order, parties: frozenset[Party], now: datetime, patience: Patience) -> list[Action]:
+def open_actions(order: Order, parties: frozenset[Party], now: datetime, timeouts: Timeouts) -> list[Action]:
     """What these parties may do with the order at this moment, in the table's order."""
     rows = (row for row in TRANSITIONS if row.came_from is order.status and row.by in parties)
-    return list(dict.fromkeys(row.action for row in rows if _is_open(row, order, now, patience)))
+    return list(dict.fromkeys(row.action for row in rows if _is_open(row, order, now, timeouts)))
 
 
-def is_over(order: Order, now: datetime, patience: Patience) -> bool:
+def is_over(order: Order, now: datetime, timeouts: Timeouts) -> bool:
     """Whether the order has waited for people long enough, so that it is the system's turn."""
-    return any(row.came_from is order.status and row.when.holds(order, now, patience) for row in TIMED)
+    return any(row.came_from is order.status and row.when.holds(order, now, timeouts) for row in TIMED)
 
 
-def move(order: Order, deed: Deed, parties: frozenset[Party], *, now: datetime, patience: Patience) -> Change:
+def move(order: Order, command: Command, parties: frozenset[Party], *, now: datetime, timeouts: Timeouts) -> Change:
     """The order after `parties` did this, with all that goes with it.
 
     A payment that has to be captured has been by now. Raises Forbidden when this is another's to do, Conflict
     (INVALID_TRANSITION) when nobody can do it in this state, or they cannot yet or no more, which names what they can
     do now, and InvalidArgument for a refund that does not go with the price or the outcome.
     """
-    row = _row_for(order, deed, parties, now, patience)
-    _check_refund(order, deed)
-    return _along(row, order, deed, now)
+    row = _row_for(order, command, parties, now, timeouts)
+    _check_refund(order, command)
+    return _along(row, order, command, now)
 
 
-def end_capture(order: Order, deed: Deed, now: datetime) -> Change:
-    """The order after the payment provider has answered: `deed` is the seller's accept, or that the capture failed.
+def end_capture(order: Order, command: Command, now: datetime) -> Change:
+    """The order after the payment provider has answered: `command` is the seller's accept, or that the capture failed.
 
     Whatever time has passed meanwhile: the seller was in time.
     """
-    rows = (row for row in TRANSITIONS if row.came_from is order.status and row.action is deed.action)
-    return _along(next(rows), order, deed, now)
+    rows = (row for row in TRANSITIONS if row.came_from is order.status and row.action is command.action)
+    return _along(next(rows), order, command, now)
 
 
-def charge_back(order: Order, dispute_id: str, amount: Decimal, now: datetime) -> Change:
+def charge_back(order: Order, chargeback_id: str, amount: Decimal, now: datetime) -> Change:
     """The order after the buyer's bank has taken this much back: disputed, unless it is already or nothing follows."""
-    change = settlement.charge_back(order, dispute_id, amount)
+    change = settlement.charge_back(order, chargeback_id, amount)
     row = next((row for row in TRANSITIONS if row.came_from is order.status and row.action is Action.CHARGEBACK), None)
     if row is not None:
-        return replace(_along(row, change.order, Deed(Action.CHARGEBACK), now), postings=change.postings)
+        return replace(_along(row, change.order, Command(Action.CHARGEBACK), now), postings=change.postings)
     return change
 
 
-def _along(row: Transition, order: Order, deed: Deed, now: datetime) -> Change:
-    change = row.effect.on(order, now, deed.refund)
+def _along(row: Transition, order: Order, command: Command, now: datetime) -> Change:
+    change = row.effect.on(order, now, command.refund)
     moved = replace(change.order, status=row.to, version=order.version + 1, updated_at=now)
-    return replace(change, order=moved, event=Event(now, row.by, row.action, order.status, row.to, deed.message))
+    return replace(change, order=moved, event=Event(now, row.by, row.action, order.status, row.to, command.message))
 
 
-def _is_open(row: Transition, order: Order, now: datetime, patience: Patience) -> bool:
+def _is_open(row: Transition, order: Order, now: datetime, timeouts: Timeouts) -> bool:
     """Whether the row can be used at this moment by whom it is for."""
     if order.is_being_captured:
         return False
-    return row.when.holds(order, now, patience) and (row.by is Party.SYSTEM or not is_over(order, now, patience))
+    return row.when.holds(order, now, timeouts) and (row.by is Party.SYSTEM or not is_over(order, now, timeouts))
 
 
-def _row_for(order: Order, deed: Deed, parties: frozenset[Party], now: datetime, patience: Patience) -> Transition:
-    action = deed.action
+def _row_for(
+    order: Order, command: Command, parties: frozenset[Party], now: datetime, timeouts: Timeouts
+) -> Transition:
+    action = command.action
     here = [row for row in TRANSITIONS if row.came_from is order.status and row.action is action]
     theirs = [row for row in here if row.by in parties]
     for row in theirs:
-        if _is_open(row, order, now, patience) and deed.outcome in (None, row.to):
+        if _is_open(row, order, now, timeouts) and command.outcome in (None, row.to):
             return row
     if not theirs and (here or not _may_ever(action, parties)):
         raise Forbidden(f"You don't have permission to {action} this order")
-    possible = open_actions(order, parties, now, patience)
-    refusal = _refusal(order, action, possible, over=is_over(order, now, patience))
+    possible = open_actions(order, parties, now, timeouts)
+    refusal = _refusal(order, action, possible, over=is_over(order, now, timeouts))
     raise Conflict(refusal, code="INVALID_TRANSITION")
 
 
@@ -231,10 +233,10 @@ def _may_ever(action: Action, parties: frozenset[Party]) -> bool:
     return any(row.by in parties for row in TRANSITIONS if row.action is action)
 
 
-def _check_refund(order: Order, deed: Deed) -> None:
-    if deed.refund > order.price:
+def _check_refund(order: Order, command: Command) -> None:
+    if command.refund > order.price:
         told = f"must be at most the price, {order.price}"
-    elif deed.refund and deed.outcome is Status.CANCELLED and deed.refund != order.price:
+    elif command.refund and command.outcome is Status.CANCELLED and command.refund != order.price:
         told = "goes with the outcome COMPLETED; CANCELLED gives everything back"
     else:
         return

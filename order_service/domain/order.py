@@ -32,7 +32,7 @@ class Party(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class PackageTerms:
     """A package as GigService offers it now: all that an order copies.
 
     `price` is in major units, `delivery_days` counts from the placing, `revisions` is how often a buyer may ask for
@@ -50,7 +50,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class OrderPolicy:
     """What a deployment has decided for all orders that are placed now.
 
     `minimum` is the smallest price that the payment provider takes, in major units of `currency`.
@@ -165,7 +165,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class OrderRequest:
     """What a buyer brings to an order beside the package: who they are, what they want and how they pay."""
 
     buyer_id: UUID
@@ -179,45 +179,45 @@ class Draft:
     """An order that has everything but its payment. `commission_percent` is what counts for it from here on."""
 
     order_id: UUID
-    offer: Offer
-    wish: Wish
+    terms: PackageTerms
+    request: OrderRequest
     currency: str
     commission_percent: Decimal
 
 
-def draft(order_id: UUID, offer: Offer, wish: Wish, terms: Terms) -> Draft:
-    """An order at the offer's terms, to be paid for.
+def draft(order_id: UUID, terms: PackageTerms, request: OrderRequest, policy: OrderPolicy) -> Draft:
+    """An order at the package's terms, to be paid for.
 
     Raises Forbidden when the buyer is the seller, and InvalidArgument when the payment provider takes no such price.
     """
-    if wish.buyer_id == offer.seller_id:
+    if request.buyer_id == terms.seller_id:
         raise Forbidden("You can't order your own gig")
-    if offer.price < terms.minimum:
-        told = f"costs less than the {terms.minimum} {terms.currency} that a payment must have"
+    if terms.price < policy.minimum:
+        told = f"costs less than the {policy.minimum} {policy.currency} that a payment must have"
         raise InvalidArgument([Violation("packageId", told)])
-    return Draft(order_id, offer, wish, terms.currency, terms.commission_percent)
+    return Draft(order_id, terms, request, policy.currency, policy.commission_percent)
 
 
 def place(draft: Draft, hold: Hold, now: datetime) -> Change:
     """The new PENDING order, due the package's delivery days after `now`."""
-    offer, wish = draft.offer, draft.wish
+    terms, request = draft.terms, draft.request
     order = Order(
         id=draft.order_id,
         version=1,
         status=Status.PENDING,
-        buyer_id=wish.buyer_id,
-        seller_id=offer.seller_id,
-        gig_id=offer.gig_id,
-        gig_title=offer.gig_title,
-        package_id=offer.package_id,
-        package_title=offer.package_title,
-        price=offer.price,
+        buyer_id=request.buyer_id,
+        seller_id=terms.seller_id,
+        gig_id=terms.gig_id,
+        gig_title=terms.gig_title,
+        package_id=terms.package_id,
+        package_title=terms.package_title,
+        price=terms.price,
         currency=draft.currency,
-        delivery_days=offer.delivery_days,
-        revisions_left=offer.revisions,
-        requirements=wish.requirements,
-        payment_method=wish.payment_method,
-        due_at=now + timedelta(days=offer.delivery_days),
+        delivery_days=terms.delivery_days,
+        revisions_left=terms.revisions,
+        requirements=request.requirements,
+        payment_method=request.payment_method,
+        due_at=now + timedelta(days=terms.delivery_days),
         first_delivered_at=None,
         last_delivered_at=None,
         created_at=now,

@@ -67,16 +67,16 @@ def refunded(order: Order, amount: Decimal, *, by_bank: bool) -> Change:
     return Change(settled, postings=(posting,))
 
 
-def charge_back(order: Order, dispute_id: str, amount: Decimal) -> Change:
+def charge_back(order: Order, chargeback_id: str, amount: Decimal) -> Change:
     """The buyer's bank has taken this much back from us."""
     taken = replace(order, charged_back=min(order.price, order.charged_back + amount))
-    return Change(taken, postings=(ledger.charged_back(dispute_id, order.id, amount),))
+    return Change(taken, postings=(ledger.charged_back(chargeback_id, order.id, amount),))
 
 
-def win_back(order: Order, dispute_id: str, amount: Decimal) -> Change:
+def win_back(order: Order, chargeback_id: str, amount: Decimal) -> Change:
     """The bank has given this much back to us. What was settled with its help stays as it was."""
     left = order.charged_back if order.is_final else max(NOTHING, order.charged_back - amount)
-    posting = ledger.chargeback_won(dispute_id, order.id, amount)
+    posting = ledger.chargeback_won(chargeback_id, order.id, amount)
     return Change(replace(order, charged_back=left), postings=(posting,))
 
 

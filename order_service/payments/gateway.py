@@ -72,7 +72,7 @@ class Transfer:
     destination: str
 
 
-class DisputeState(StrEnum):
+class ChargebackState(StrEnum):
     """Where a chargeback stands: the bank has taken the money back, or has given it back to us, or keeps it."""
 
     OPEN = "OPEN"
@@ -81,21 +81,21 @@ class DisputeState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class ProviderEvent:
     """What a provider reports by itself, of a chargeback. It may come twice, and later than what came after it.
 
-    `event_id` is the report's, `dispute_id` the chargeback's, `reference` that of the payment.
+    `event_id` is the report's, `chargeback_id` the chargeback's, `reference` that of the payment.
     """
 
     event_id: str
-    dispute_id: str
+    chargeback_id: str
     reference: str
     amount: Decimal
-    state: DisputeState
+    state: ChargebackState
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentLine:
+class ProviderPayment:
     """What the provider's own book says of a payment, in major units. `held` is authorised and not captured."""
 
     order_id: UUID
@@ -107,7 +107,7 @@ class PaymentLine:
 
 
 @dataclass(frozen=True, slots=True)
-class PayoutLine:
+class ProviderPayout:
     """What the provider's own book says of a payout that was paid."""
 
     payout_id: UUID
@@ -150,10 +150,10 @@ class Gateway(Protocol):
         """Raises InvalidArgument (destination) when nobody can be paid there, Unavailable."""
         ...
 
-    def payments(self) -> Iterator[PaymentLine]:
+    def payments(self) -> Iterator[ProviderPayment]:
         """The provider's own book, for comparison with ours. Raises Unavailable."""
         ...
 
-    def payouts(self) -> Iterator[PayoutLine]:
+    def payouts(self) -> Iterator[ProviderPayout]:
         """The payouts in the provider's own book. Raises Unavailable."""
         ...

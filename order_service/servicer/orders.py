@@ -7,9 +7,9 @@ from uuid import UUID
 from marketplace.order.v1 import order_pb2
 from order_service.cashier import Cashier
 from order_service.convert import orders as convert
-from order_service.domain.lifecycle import Action, Deed, Patience, move, open_actions
+from order_service.domain.lifecycle import Action, Command, Timeouts, move, open_actions
 from order_service.domain.listing import scope_of
-from order_service.domain.order import Order, Party, Terms, Wish, draft
+from order_service.domain.order import Order, OrderPolicy, OrderRequest, Party, draft
 from order_service.domain.payment import Provider, check_method, check_token
 from order_service.gigs import Gigs
 from order_service.store import Store
@@ -32,33 +32,33 @@ ActionRequest = (
 
 
 @dataclass(frozen=True)
-class Ways:
+class PaymentPolicy:
     """How the deployment takes payments: by whom, whether cards are real, and at which terms."""
 
     provider: Provider
     needs_token: bool
-    terms: Terms
+    policy: OrderPolicy
 
 
 class OrderHandlers:
     """What people do with orders."""
 
-    def __init__(self, store: Store, gigs: Gigs, cashier: Cashier, ways: Ways, patience: Patience) -> None:
+    def __init__(self, store: Store, gigs: Gigs, cashier: Cashier, policy: PaymentPolicy, timeouts: Timeouts) -> None:
         self._store = store
         self._gigs = gigs
         self._cashier = cashier
-        self._ways = ways
-        self._patience = patience
+        self._policy = policy
+        self._timeouts = timeouts
 
     @attempts
     def PlaceOrder(self, request: order_pb2.PlaceOrderRequest, call: Call) -> order_pb2.PlaceOrderResponse:
         if call.claim is not None and call.claim.attempt is not None:
             return convert.to_placed(self._cashier.go_on_placing(call.claim.attempt))
-        check_method(request.payment_method, self._ways.provider)
-        check_token(request.payment_token, is_needed=self._ways.needs_token)
-        offer = self._gigs.offer(UUID(request.package_id))
-        wish = Wish(call.user_id, request.requirements, request.payment_method, request.payment_token)
-        order = self._cashier.place(draft(new_id(), offer, wish, self._ways.terms), call.claim)
+        check_method(request.payment_method, self._policy.provider)
+        check_token(request.payment_token, is_needed=self._policy.needs_token)
+        terms = self._gigs.offer(UUID(request.package_id))
+        order_request = OrderRequest(call.user_id, request.requirements, request.payment_method, request.payment_token)
+        order = self._cashier.place(draft(new_id(), terms, order_request, self._policy.policy), call.claim)
         return convert.to_placed(order)
 
     def GetOrder(self, request: order_pb2.GetOrderRequest, call: Call) -> order_pb2.GetOrderResponse:
@@ -108,25 +108,25 @@ class OrderHandlers:
         return order_pb2.DisputeOrderResponse(order=self._move(Action.DISPUTE, request, call))
 
     def ResolveOrder(self, request: order_pb2.ResolveOrderRequest, call: Call) -> order_pb2.ResolveOrderResponse:
-        deed = convert.to_resolution(request)
-        return order_pb2.ResolveOrderResponse(order=self._do(deed, UUID(request.order_id), call))
+        command = convert.to_resolution(request)
+        return order_pb2.ResolveOrderResponse(order=self._do(command, UUID(request.order_id), call))
 
     def DescribeOrder(self, request: order_pb2.DescribeOrderRequest, call: Call) -> order_pb2.DescribeOrderResponse:
         return convert.to_description(self._store.orders.get(UUID(request.order_id)).order)
 
     def _move(self, action: Action, request: ActionRequest, call: Call) -> order_pb2.Order:
-        return self._do(Deed(action, request.message), UUID(request.order_id), call)
+        return self._do(Command(action, request.message), UUID(request.order_id), call)
 
-    def _do(self, deed: Deed, order_id: UUID, call: Call) -> order_pb2.Order:
+    def _do(self, command: Command, order_id: UUID, call: Call) -> order_pb2.Order:
         """Every action that asks nobody else is this: lock, decide by the table, store with all that goes with it."""
         order = self._store.orders.change(
-            order_id, lambda order, now: move(order, deed, _parties(order, call), now=now, patience=self._patience)
+            order_id, lambda order, now: move(order, command, _parties(order, call), now=now, timeouts=self._timeouts)
         )
         return self._seen(order, order.updated_at, call)
 
     def _seen(self, order: Order, now: datetime, call: Call) -> order_pb2.Order:
         """The order as this caller sees it at this moment."""
-        return convert.to_order(order, open_actions(order, _parties(order, call), now, self._patience))
+        return convert.to_order(order, open_actions(order, _parties(order, call), now, self._timeouts))
 
 
 def _parties(order: Order, call: Call) -> frozenset[Party]:

@@ -9,9 +9,9 @@ from order_service.store.ledger import Ledger
 from order_service.store.orders import Orders
 from order_service.store.payouts import Payouts
 from order_service.store.reports import Reports
+from servicekit.advisory_lock import advisory_lock
 from servicekit.clock import Clock
 from servicekit.database import Database
-from servicekit.holding import hold
 from servicekit.outbox import Outbox
 
 # The outbox's topic for payouts that are to be made; its key is the payout's id, its payload empty.
@@ -41,4 +41,4 @@ class Store:
 
     def hold(self, order_id: UUID) -> AbstractContextManager[bool]:
         """Whether nobody else is finishing what was begun for this order; if so, nobody else will be meanwhile."""
-        return hold(self._database, f"attempt:{order_id}")
+        return advisory_lock(self._database, f"attempt:{order_id}")

@@ -189,14 +189,14 @@ class Orders:
         return change.order
 
     def change_waiting(
-        self, waiting: Waiting, patience: timedelta, decide: Callable[[Order, datetime], Change], *, limit: int
+        self, waiting: Waiting, timeouts: timedelta, decide: Callable[[Order, datetime], Change], *, limit: int
     ) -> list[Order]:
         """Does to the `limit` orders that have waited longest what `change` does to one, all of them or none.
 
-        `patience` is how long they have waited at least. Orders that somebody else is changing right now are left out.
+        `timeouts` is how long they have waited at least. Orders that somebody else is changing right now are left out.
         """
         with self._database.transaction("time"):
-            readings = [to_reading(row) for row in self._database.fetch_all(waiting.value, patience, limit)]
+            readings = [to_reading(row) for row in self._database.fetch_all(waiting.value, timeouts, limit)]
             changes = [decide(*reading) for reading in readings]
             for change, reading in zip(changes, readings, strict=True):
                 self._write(change, reading.now)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from order_service.payments.gateway import DisputeState
+from order_service.payments.gateway import ChargebackState
 from servicekit.database import Database, Row, Statement
 
 TAKE = Statement("""
@@ -24,7 +24,7 @@ class Chargeback:
     id: str
     order_id: UUID
     amount: Decimal
-    state: DisputeState
+    state: ChargebackState
 
 
 class Reports:
@@ -37,9 +37,9 @@ class Reports:
         """In the transaction of what follows from it: whether this report is a new one."""
         return bool(self._database.fetch_all(TAKE, event_id))
 
-    def chargeback(self, dispute_id: str) -> Chargeback | None:
+    def chargeback(self, chargeback_id: str) -> Chargeback | None:
         """The chargeback with this name, if it is known; locked."""
-        row = self._database.fetch_one(FIND, dispute_id)
+        row = self._database.fetch_one(FIND, chargeback_id)
         return to_chargeback(row) if row else None
 
     def remember(self, chargeback: Chargeback) -> None:
@@ -49,4 +49,4 @@ class Reports:
 
 def to_chargeback(row: Row) -> Chargeback:
     """A row of `chargebacks`, without when it was reported."""
-    return Chargeback(**{**row, "state": DisputeState(row["state"])})
+    return Chargeback(**{**row, "state": ChargebackState(row["state"])})

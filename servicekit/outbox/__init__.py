@@ -11,6 +11,6 @@ somebody sends it again. `python -m servicekit.outbox` shows what waits and what
 
 from servicekit.outbox.relay import Message, Relay, Topic
 from servicekit.outbox.schema import SCHEMA_1, SCHEMA_2
-from servicekit.outbox.writing import Outbox
+from servicekit.outbox.writer import Outbox
 
 __all__ = ["SCHEMA_1", "SCHEMA_2", "Message", "Outbox", "Relay", "Topic"]

@@ -15,7 +15,7 @@ from prometheus_client import Counter, Gauge
 
 from servicekit.database import Database, DatabaseAway, Row, Statement
 from servicekit.errors import MarketplaceError
-from servicekit.outbox.doorbell import Doorbell
+from servicekit.outbox.listener import NotifyListener
 
 # The first row that is to be sent, due or not. Only the oldest row of a key is ever claimed, and none behind one that
 # is parked. While a worker has a row the others skip it, and so all of its key.
@@ -104,7 +104,7 @@ class Relay:
         self._stopping = False
         self._measured_at = 0.0
         self._log = structlog.get_logger()
-        self._doorbell = Doorbell(database)
+        self._doorbell = NotifyListener(database)
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
 
     def start(self) -> None:

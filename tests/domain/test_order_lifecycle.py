@@ -14,7 +14,7 @@ from order_service.domain.lifecycle import (
     TIMED,
     TRANSITIONS,
     Action,
-    Deed,
+    Command,
     When,
     charge_back,
     end_capture,
@@ -25,7 +25,7 @@ from order_service.domain.order import Change, Event, Order, Party, Status, Task
 from order_service.domain.payment import PaymentStatus
 from order_service.domain.settlement import begin_capture
 from servicekit.errors import Conflict, Forbidden, InvalidArgument, MarketplaceError, NotFound
-from tests.support.orders import BUYER, NOON, PATIENCE, SELLER, STRANGER, an_order
+from tests.support.orders import BUYER, NOON, SELLER, STRANGER, TIMEOUTS, an_order
 
 # The rows of the contract but for what the payment provider does: (from, action, by): (to, only when).
 CONTRACT = {
@@ -132,7 +132,7 @@ def told(change: Change) -> Event:
 def outcome(order: Order, action: Action, parties: frozenset[Party]) -> str:
     try:
         end = Status.COMPLETED if action is Action.RESOLVE else None
-        return str(move(order, Deed(action, outcome=end), parties, now=NOON, patience=PATIENCE).order.status)
+        return str(move(order, Command(action, outcome=end), parties, now=NOON, timeouts=TIMEOUTS).order.status)
     except MarketplaceError as refused:
         return refused.code
 
@@ -157,7 +157,7 @@ def test_the_actions_that_are_open_are_exactly_those_that_succeed(parties: set[s
 
         succeed = {action for action in Action if outcome(order, action, who) in set(Status)}
 
-        assert set(open_actions(order, who, NOON, PATIENCE)) == succeed
+        assert set(open_actions(order, who, NOON, TIMEOUTS)) == succeed
 
 
 def test_the_table_names_each_case_once_and_never_leads_back_from_an_end() -> None:
@@ -183,10 +183,10 @@ def test_an_order_waits_for_the_seller_from_its_placing_on() -> None:
     order = an_order()
     end = order.created_at + timedelta(hours=48)
 
-    assert open_actions(order, frozenset({Party.SELLER}), end - MOMENT, PATIENCE) == [Action.ACCEPT, Action.DECLINE]
-    assert open_actions(order, SYSTEM, end - MOMENT, PATIENCE) == []
-    assert open_actions(order, frozenset({Party.SELLER, Party.BUYER}), end, PATIENCE) == []
-    assert open_actions(order, SYSTEM, end, PATIENCE) == [Action.EXPIRE]
+    assert open_actions(order, frozenset({Party.SELLER}), end - MOMENT, TIMEOUTS) == [Action.ACCEPT, Action.DECLINE]
+    assert open_actions(order, SYSTEM, end - MOMENT, TIMEOUTS) == []
+    assert open_actions(order, frozenset({Party.SELLER, Party.BUYER}), end, TIMEOUTS) == []
+    assert open_actions(order, SYSTEM, end, TIMEOUTS) == [Action.EXPIRE]
 
 
 def test_an_order_waits_for_the_buyer_from_its_last_delivery_on() -> None:
@@ -194,14 +194,14 @@ def test_an_order_waits_for_the_buyer_from_its_last_delivery_on() -> None:
     steps = ((Action.DELIVER, Party.SELLER), (Action.REVISE, Party.BUYER), (Action.DELIVER, Party.SELLER))
     for hours, (action, party) in enumerate(steps):
         now = NOON + timedelta(hours=50 * hours)
-        order = move(order, Deed(action), frozenset({party}), now=now, patience=PATIENCE).order
+        order = move(order, Command(action), frozenset({party}), now=now, timeouts=TIMEOUTS).order
     end = NOON + timedelta(hours=100 + 72)
 
-    assert open_actions(order, SYSTEM, end - MOMENT, PATIENCE) == []
-    assert open_actions(order, frozenset({Party.BUYER}), end - MOMENT, PATIENCE) == DELIVERED_TO_BUYER
-    completed = move(order, Deed(Action.AUTO_COMPLETE), SYSTEM, now=end, patience=PATIENCE)
+    assert open_actions(order, SYSTEM, end - MOMENT, TIMEOUTS) == []
+    assert open_actions(order, frozenset({Party.BUYER}), end - MOMENT, TIMEOUTS) == DELIVERED_TO_BUYER
+    completed = move(order, Command(Action.AUTO_COMPLETE), SYSTEM, now=end, timeouts=TIMEOUTS)
     assert (completed.order.status, told(completed).by) == (Status.COMPLETED, Party.SYSTEM)
-    assert open_actions(order, frozenset({Party.BUYER}), end, PATIENCE) == []
+    assert open_actions(order, frozenset({Party.BUYER}), end, TIMEOUTS) == []
 
 
 def test_who_comes_too_late_is_told_so_and_the_wrong_person_that_it_is_not_theirs() -> None:
@@ -209,9 +209,9 @@ def test_who_comes_too_late_is_told_so_and_the_wrong_person_that_it_is_not_their
     late = NOON + timedelta(days=3)
 
     with pytest.raises(Conflict) as refusal:
-        move(order, Deed(Action.ACCEPT), frozenset({Party.SELLER}), now=late, patience=PATIENCE)
+        move(order, Command(Action.ACCEPT), frozenset({Party.SELLER}), now=late, timeouts=TIMEOUTS)
     with pytest.raises(Forbidden):
-        move(order, Deed(Action.ACCEPT), frozenset({Party.BUYER}), now=late, patience=PATIENCE)
+        move(order, Command(Action.ACCEPT), frozenset({Party.BUYER}), now=late, timeouts=TIMEOUTS)
 
     assert refusal.value.code == "INVALID_TRANSITION"
     assert refusal.value.message == (
@@ -236,7 +236,7 @@ def test_a_refusal_names_the_state_and_what_is_open_now() -> None:
     order = an_order(status=Status.DELIVERED)
 
     with pytest.raises(Conflict) as refusal:
-        move(order, Deed(Action.CANCEL), frozenset({Party.BUYER}), now=NOON, patience=PATIENCE)
+        move(order, Command(Action.CANCEL), frozenset({Party.BUYER}), now=NOON, timeouts=TIMEOUTS)
 
     assert refusal.value.code == "INVALID_TRANSITION"
     assert refusal.value.message == (
@@ -248,23 +248,23 @@ def test_a_refusal_says_when_nothing_is_open() -> None:
     with pytest.raises(Conflict, match="it is COMPLETED; there is nothing you can do now"):
         move(
             an_order(status=Status.COMPLETED),
-            Deed(Action.COMPLETE),
+            Command(Action.COMPLETE),
             frozenset({Party.BUYER}),
             now=NOON,
-            patience=PATIENCE,
+            timeouts=TIMEOUTS,
         )
 
 
 def test_the_wrong_person_is_told_so() -> None:
     with pytest.raises(Forbidden, match="You don't have permission to accept this order"):
-        move(an_order(), Deed(Action.ACCEPT), frozenset({Party.BUYER}), now=NOON, patience=PATIENCE)
+        move(an_order(), Command(Action.ACCEPT), frozenset({Party.BUYER}), now=NOON, timeouts=TIMEOUTS)
 
 
 def test_a_move_changes_state_version_and_time_and_nothing_else() -> None:
     order = an_order(status=Status.DELIVERED, last_delivered_at=NOON)
     later = NOON + timedelta(hours=1)
 
-    moved = move(order, Deed(Action.DISPUTE, "Not it"), frozenset({Party.BUYER}), now=later, patience=PATIENCE).order
+    moved = move(order, Command(Action.DISPUTE, "Not it"), frozenset({Party.BUYER}), now=later, timeouts=TIMEOUTS).order
 
     assert moved == replace(order, status=Status.DISPUTED, version=2, updated_at=later)
 
@@ -272,8 +272,8 @@ def test_a_move_changes_state_version_and_time_and_nothing_else() -> None:
 def test_the_history_says_who_did_what_when_and_where_it_led() -> None:
     later = NOON + timedelta(hours=1)
 
-    deed = Deed(Action.DECLINE, "Too busy")
-    event = told(move(an_order(), deed, frozenset({Party.SELLER}), now=later, patience=PATIENCE))
+    command = Command(Action.DECLINE, "Too busy")
+    event = told(move(an_order(), command, frozenset({Party.SELLER}), now=later, timeouts=TIMEOUTS))
 
     assert (event.at, event.by, event.action) == (later, "seller", "decline")
     assert (event.came_from, event.to, event.message) == ("PENDING", "CANCELLED", "Too busy")
@@ -282,14 +282,14 @@ def test_the_history_says_who_did_what_when_and_where_it_led() -> None:
 def test_an_admin_who_is_the_buyer_acts_as_the_buyer() -> None:
     who = frozenset({Party.BUYER, Party.ADMIN})
 
-    assert told(move(an_order(), Deed(Action.CANCEL), who, now=NOON, patience=PATIENCE)).by is Party.BUYER
+    assert told(move(an_order(), Command(Action.CANCEL), who, now=NOON, timeouts=TIMEOUTS)).by is Party.BUYER
 
 
 def test_a_revision_is_used_up_and_the_work_is_due_again_in_the_packages_delivery_days() -> None:
     order = an_order(status=Status.DELIVERED, revisions_left=2, delivery_days=3, first_delivered_at=NOON)
     later = NOON + timedelta(days=30)
 
-    revised = move(order, Deed(Action.REVISE, "Bluer"), frozenset({Party.BUYER}), now=later, patience=PATIENCE).order
+    revised = move(order, Command(Action.REVISE, "Bluer"), frozenset({Party.BUYER}), now=later, timeouts=TIMEOUTS).order
 
     assert revised.revisions_left == 1
     assert revised.due_at == later + timedelta(days=3)
@@ -300,26 +300,26 @@ def test_a_buyer_may_cancel_an_order_in_progress_only_when_it_is_overdue() -> No
     order = an_order(status=Status.IN_PROGRESS)
     buyer = frozenset({Party.BUYER})
 
-    assert open_actions(order, buyer, order.due_at, PATIENCE) == []
-    assert open_actions(order, buyer, order.due_at + timedelta(microseconds=1), PATIENCE) == [Action.CANCEL]
+    assert open_actions(order, buyer, order.due_at, TIMEOUTS) == []
+    assert open_actions(order, buyer, order.due_at + timedelta(microseconds=1), TIMEOUTS) == [Action.CANCEL]
 
 
 def test_a_buyer_disputes_what_was_delivered_once_and_whose_revision_is_overdue_and_cannot_cancel_it() -> None:
     now = NOON
     order = an_order(status=Status.IN_PROGRESS, revisions_left=1)
     for action, party in ((Action.DELIVER, Party.SELLER), (Action.REVISE, Party.BUYER)):
-        order = move(order, Deed(action), frozenset({party}), now=now, patience=PATIENCE).order
+        order = move(order, Command(action), frozenset({party}), now=now, timeouts=TIMEOUTS).order
     much_later = order.due_at + timedelta(days=100)
 
-    assert open_actions(order, frozenset({Party.BUYER}), order.due_at, PATIENCE) == []
-    assert open_actions(order, frozenset({Party.BUYER}), much_later, PATIENCE) == [Action.DISPUTE]
+    assert open_actions(order, frozenset({Party.BUYER}), order.due_at, TIMEOUTS) == []
+    assert open_actions(order, frozenset({Party.BUYER}), much_later, TIMEOUTS) == [Action.DISPUTE]
 
 
 def test_only_the_first_delivery_is_remembered_as_the_first() -> None:
     order = an_order(status=Status.IN_PROGRESS, first_delivered_at=NOON)
 
     again = move(
-        order, Deed(Action.DELIVER), frozenset({Party.SELLER}), now=NOON + timedelta(days=2), patience=PATIENCE
+        order, Command(Action.DELIVER), frozenset({Party.SELLER}), now=NOON + timedelta(days=2), timeouts=TIMEOUTS
     ).order
 
     assert again.first_delivered_at == NOON
@@ -330,8 +330,8 @@ def test_an_admin_says_where_a_dispute_leads_and_what_of_the_price_goes_back() -
     admin = frozenset({Party.ADMIN})
 
     def resolved(outcome: Status, refund: str = "0") -> Order:
-        deed = Deed(Action.RESOLVE, "", outcome, Decimal(refund))
-        return move(order, deed, admin, now=NOON, patience=PATIENCE).order
+        command = Command(Action.RESOLVE, "", outcome, Decimal(refund))
+        return move(order, command, admin, now=NOON, timeouts=TIMEOUTS).order
 
     assert (resolved(Status.COMPLETED).status, resolved(Status.COMPLETED).refund_due) == (Status.COMPLETED, Decimal(0))
     assert resolved(Status.COMPLETED, "120.50").refund_due == Decimal("120.50")
@@ -348,10 +348,10 @@ def test_an_admin_says_where_a_dispute_leads_and_what_of_the_price_goes_back() -
 )
 def test_a_refund_that_does_not_go_with_the_price_or_the_outcome_is_named(outcome: Status, refund: str) -> None:
     order = an_order(status=Status.DISPUTED, price=Decimal("500.00"))
-    deed = Deed(Action.RESOLVE, "", outcome, Decimal(refund))
+    command = Command(Action.RESOLVE, "", outcome, Decimal(refund))
 
     with pytest.raises(InvalidArgument) as refusal:
-        move(order, deed, frozenset({Party.ADMIN}), now=NOON, patience=PATIENCE)
+        move(order, command, frozenset({Party.ADMIN}), now=NOON, timeouts=TIMEOUTS)
 
     assert [violation.field for violation in refusal.value.violations] == ["refundAmount"]
 
@@ -362,15 +362,15 @@ def test_while_the_payment_is_being_captured_nothing_is_open_to_anybody(parties:
     who = frozenset(Party(party) for party in parties)
     long_after = NOON + timedelta(days=9)
 
-    assert open_actions(order, who, NOON, PATIENCE) == open_actions(order, who, long_after, PATIENCE) == []
+    assert open_actions(order, who, NOON, TIMEOUTS) == open_actions(order, who, long_after, TIMEOUTS) == []
     assert {outcome(order, action, who) for action in Action} <= {"INVALID_TRANSITION", "FORBIDDEN"}
 
 
 def test_what_the_provider_says_to_a_capture_counts_whatever_time_has_passed() -> None:
     order, later = begin_capture(an_order()), NOON + timedelta(days=9)
 
-    taken = end_capture(order, Deed(Action.ACCEPT, "On it"), later)
-    refused = end_capture(order, Deed(Action.CAPTURE_FAILED), later)
+    taken = end_capture(order, Command(Action.ACCEPT, "On it"), later)
+    refused = end_capture(order, Command(Action.CAPTURE_FAILED), later)
 
     assert (taken.order.status, taken.order.payment_status) == (Status.IN_PROGRESS, PaymentStatus.CAPTURED)
     assert taken.event == Event(later, Party.SELLER, "accept", Status.PENDING, Status.IN_PROGRESS, "On it")

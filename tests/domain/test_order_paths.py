@@ -8,11 +8,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from order_service.domain.lifecycle import TRANSITIONS, Action, Deed, charge_back, move, open_actions
+from order_service.domain.lifecycle import TRANSITIONS, Action, Command, charge_back, move, open_actions
 from order_service.domain.order import Change, Event, Order, Party, Status
 from order_service.domain.payment import PaymentStatus
 from servicekit.errors import Conflict, Forbidden
-from tests.support.orders import NOON, PATIENCE, a_placing
+from tests.support.orders import NOON, TIMEOUTS, a_placing
 
 PARTIES = st.sampled_from(Party)
 # Mostly as soon as people act, so that not every order ends by waiting.
@@ -40,10 +40,10 @@ class Life(RuleBasedStateMachine):
 
     @rule(action=st.sampled_from(Action), party=PARTIES, end=st.sampled_from(OUTCOMES))
     def somebody_tries(self, action: Action, party: Party, end: Status) -> None:
-        deed = Deed(action, outcome=end if action is Action.RESOLVE else None)
-        was_open = action in open_actions(self.order, frozenset({party}), self.now, PATIENCE)
+        command = Command(action, outcome=end if action is Action.RESOLVE else None)
+        was_open = action in open_actions(self.order, frozenset({party}), self.now, TIMEOUTS)
         try:
-            change = move(self.order, deed, frozenset({party}), now=self.now, patience=PATIENCE)
+            change = move(self.order, command, frozenset({party}), now=self.now, timeouts=TIMEOUTS)
         except (Conflict, Forbidden):
             assert not was_open
             return
@@ -87,22 +87,22 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def only_an_end_leaves_nothing_to_do(self) -> None:
-        all_open = open_actions(self.order, frozenset(Party), self.now, PATIENCE)
+        all_open = open_actions(self.order, frozenset(Party), self.now, TIMEOUTS)
         assert bool(all_open) == (self.order.status not in OUTCOMES)
 
     @invariant()
     def it_is_the_turn_of_people_or_of_the_system_and_never_of_both(self) -> None:
-        people = open_actions(self.order, frozenset({Party.BUYER, Party.SELLER}), self.now, PATIENCE)
-        assert not (people and open_actions(self.order, frozenset({Party.SYSTEM}), self.now, PATIENCE))
+        people = open_actions(self.order, frozenset({Party.BUYER, Party.SELLER}), self.now, TIMEOUTS)
+        assert not (people and open_actions(self.order, frozenset({Party.SYSTEM}), self.now, TIMEOUTS))
 
     @invariant()
     def nobody_acted_on_what_had_waited_too_long(self) -> None:
         for before, event in zip(self.history, self.history[1:], strict=False):
             waited = event.at - before.at
             if before.to in (Status.PENDING, Status.DELIVERED):
-                patience = PATIENCE.answer if before.to is Status.PENDING else PATIENCE.approval
+                timeouts = TIMEOUTS.answer if before.to is Status.PENDING else TIMEOUTS.approval
                 if event.action != Action.CHARGEBACK:
-                    assert (event.by is Party.SYSTEM) == (waited >= patience)
+                    assert (event.by is Party.SYSTEM) == (waited >= timeouts)
 
 
 TestLife = Life.TestCase

@@ -1,4 +1,4 @@
-"""What an order takes over from the offer, how it may be paid, which currencies there are, what a list is made of."""
+"""What an order takes over from the terms, how it may be paid, which currencies there are, what a list is made of."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from order_service.domain.currency import check_currency
 from order_service.domain.listing import Scope, scope_of
-from order_service.domain.order import Status, Terms, draft, place
+from order_service.domain.order import OrderPolicy, Status, draft, place
 from order_service.domain.payment import Hold, PaymentStatus, Provider, check_method, check_token
 from servicekit.errors import Forbidden, InvalidArgument
 from servicekit.ids import new_id
@@ -17,18 +17,18 @@ from tests.support.orders import BUYER, NOON, SELLER, TERMS, a_placing, a_wish, 
 
 
 def test_a_new_order_keeps_the_terms_of_the_offer_and_of_the_day() -> None:
-    offer = an_offer(price=Decimal("19.99"), delivery_days=3, revisions=5)
+    terms = an_offer(price=Decimal("19.99"), delivery_days=3, revisions=5)
     order_id = new_id()
-    terms = Terms(currency="EUR", commission_percent=Decimal("7.5"), minimum=Decimal("0.50"))
+    policy = OrderPolicy(currency="EUR", commission_percent=Decimal("7.5"), minimum=Decimal("0.50"))
     hold = Hold("payment-1", NOON + timedelta(days=7))
 
-    paid = draft(order_id, offer, a_wish(requirements="Dark", payment_method="stripe"), terms)
+    paid = draft(order_id, terms, a_wish(requirements="Dark", payment_method="stripe"), policy)
     order = place(paid, hold, NOON).order
 
     assert (order.id, order.version, order.status) == (order_id, 1, Status.PENDING)
     assert (order.buyer_id, order.seller_id) == (BUYER, SELLER)
-    assert (order.gig_id, order.gig_title) == (offer.gig_id, offer.gig_title)
-    assert (order.package_id, order.package_title) == (offer.package_id, offer.package_title)
+    assert (order.gig_id, order.gig_title) == (terms.gig_id, terms.gig_title)
+    assert (order.package_id, order.package_title) == (terms.package_id, terms.package_title)
     assert (order.price, order.currency, order.commission_percent) == (Decimal("19.99"), "EUR", Decimal("7.5"))
     assert (order.delivery_days, order.revisions_left) == (3, 5)
     assert (order.requirements, order.payment_method) == ("Dark", "stripe")

@@ -14,7 +14,7 @@ import psycopg2.extensions
 import pytest
 
 from deploy.local.postgres import SUPERUSER, database_url
-from order_service.payments.sandbox import tokens
+from order_service.payments.sandbox import scenarios
 from servicekit.errors import CODES, spec_of
 from tests.support.stack import Stack
 from tests.support.story import SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig, a_name
@@ -153,11 +153,11 @@ def deadline_exceeded(stack: Stack, market: Market) -> Answered:
 
 
 def payment_declined(stack: Stack, market: Market) -> Answered:
-    return told(market.buyer.post("/api/orders", json=market.wish(market.gig(), tokens.DECLINED)))
+    return told(market.buyer.post("/api/orders", json=market.order_request(market.gig(), scenarios.DECLINED)))
 
 
 def payment_action_required(stack: Stack, market: Market) -> Answered:
-    return told(market.buyer.post("/api/orders", json=market.wish(market.gig(), tokens.CONFIRM)))
+    return told(market.buyer.post("/api/orders", json=market.order_request(market.gig(), scenarios.CONFIRM)))
 
 
 def insufficient_balance(stack: Stack, market: Market) -> Answered:

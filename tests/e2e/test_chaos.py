@@ -105,8 +105,8 @@ def test_thirty_rounds_at_once_leave_every_order_and_rating_exactly_right(fragil
         package = patiently(mine.anyone, "GET", f"/api/gigs/{own}", 200)["packages"][0]["id"]
         orders = []
         for seller, bought in ((market.seller, shared["packages"][0]["id"]), (mine.seller, package)):
-            wish = {"packageId": bought, "paymentMethod": "stripe"}
-            order = patiently(mine.buyer, "POST", "/api/orders", 201, json=wish)["orderId"]
+            order_request = {"packageId": bought, "paymentMethod": "stripe"}
+            order = patiently(mine.buyer, "POST", "/api/orders", 201, json=order_request)["orderId"]
             for action in ("accept", "deliver"):
                 patiently(seller, "POST", f"/api/orders/{order}/{action}", 200)
             orders.append(order)
@@ -166,8 +166,8 @@ def test_a_restart_under_load_gives_nothing_worse_than_503_with_retry_after(frag
                 if number % 2:
                     answer = client.get(f"/api/gigs/{gig['id']}")
                 else:
-                    wish = {"packageId": gig["packages"][0]["id"], "paymentMethod": "stripe"}
-                    answer = client.post("/api/orders", json=wish)
+                    order_request = {"packageId": gig["packages"][0]["id"], "paymentMethod": "stripe"}
+                    answer = client.post("/api/orders", json=order_request)
                 kind = str(answer.status_code)
                 if kind == "503" and "retry-after" not in answer.headers:
                     kind = "503 without Retry-After"

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from order_service.payments.sandbox import tokens
+from order_service.payments.sandbox import scenarios
 from tests.support.stack import Stack
 from tests.support.story import SEED_PACKAGE, SEED_REVIEW, Market, a_gig, a_name, ok
 
@@ -30,7 +30,7 @@ def test_every_post_that_makes_something_makes_it_once(market: Market) -> None:
     calls: list[tuple[httpx.Client, str, dict[str, Any]]] = [
         (market.seller, "/api/gigs", a_gig()),
         (market.seller, f"/api/gigs/{gig['id']}/packages", SEED_PACKAGE),
-        (market.buyer, "/api/orders", market.wish(gig)),
+        (market.buyer, "/api/orders", market.order_request(gig)),
         (market.buyer, f"/api/orders/{order}/review", SEED_REVIEW),
         (market.seller, "/api/payouts", {"amount": 1}),
     ]
@@ -47,23 +47,23 @@ def test_every_post_that_makes_something_makes_it_once(market: Market) -> None:
 def test_a_repeat_after_the_gig_was_deleted_gets_the_first_answer(market: Market) -> None:
     gig = market.gig()
     made = market.seller.post("/api/gigs", json=a_gig(), headers=KEY)
-    placed = market.buyer.post("/api/orders", json=market.wish(gig), headers=KEY)
+    placed = market.buyer.post("/api/orders", json=market.order_request(gig), headers=KEY)
     for each in (gig["id"], made.json()["id"]):
         ok(market.seller.delete(f"/api/gigs/{each}"), 204)
 
     same(made, market.seller.post("/api/gigs", json=a_gig(), headers=KEY))
-    same(placed, market.buyer.post("/api/orders", json=market.wish(gig), headers=KEY))
-    assert market.buyer.post("/api/orders", json=market.wish(gig)).status_code == 404
+    same(placed, market.buyer.post("/api/orders", json=market.order_request(gig), headers=KEY))
+    assert market.buyer.post("/api/orders", json=market.order_request(gig)).status_code == 404
 
 
 def test_fifty_clients_at_once_place_one_order(stack: Stack, market: Market) -> None:
-    wish = market.wish(market.gig(), tokens.SLOW)
+    request = market.order_request(market.gig(), scenarios.SLOW)
     name = a_name("buyer")
 
     def place(_: int) -> str:
         with stack.client(name, "buyer") as client:
             while True:
-                answer = client.post("/api/orders", json=wish, headers=KEY)
+                answer = client.post("/api/orders", json=request, headers=KEY)
                 if answer.status_code != 503:
                     return str(ok(answer, 201)["orderId"])
                 assert answer.headers["retry-after"]

@@ -46,7 +46,7 @@ def test_a_path_that_is_not_known_is_404(market: Market, path: str) -> None:
     assert ok(answer, 404)["code"] == "NOT_FOUND"
 
 
-@pytest.mark.parametrize("method", ["ApplyRating", "GetOffer", "DescribeGig"])
+@pytest.mark.parametrize("method", ["ApplyRating", "GetPackageTerms", "DescribeGig"])
 def test_rpcs_without_a_route_cannot_be_reached_from_outside(stack: Stack, method: str) -> None:
     with httpx.Client(base_url=stack.url, http1=False, http2=True) as client:
         headers = {"content-type": "application/grpc", "te": "trailers"}

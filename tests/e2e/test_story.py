@@ -88,9 +88,13 @@ def test_add_a_package_as_the_seed_does(market: Market) -> None:
 
 def test_place_an_order_as_the_seed_does(market: Market) -> None:
     gig = market.gig()
-    wish = {"packageId": gig["packages"][0]["id"], "requirements": "Need dark theme", "paymentMethod": "stripe"}
+    order_request = {
+        "packageId": gig["packages"][0]["id"],
+        "requirements": "Need dark theme",
+        "paymentMethod": "stripe",
+    }
 
-    answer = market.buyer.post("/api/orders", json=wish)
+    answer = market.buyer.post("/api/orders", json=order_request)
 
     body = ok(answer, 201)
     assert answer.headers["location"] == f"/api/orders/{body['orderId']}"

@@ -46,7 +46,7 @@ def shop(on_stripe: Stack) -> Market:
 
 
 def place(shop: Market, card: str = CARD) -> httpx.Response:
-    return shop.buyer.post("/api/orders", json=shop.wish(shop.gig(), card))
+    return shop.buyer.post("/api/orders", json=shop.order_request(shop.gig(), card))
 
 
 def accepted(shop: Market) -> str:

@@ -12,10 +12,11 @@ from uuid import UUID
 import httpx
 import pytest
 
-from order_service.payments.gateway import ActionRequired, Declined, Gateway, PaymentLine, Purchase
-from order_service.payments.guarded import Guarded
-from order_service.payments.sandbox import Sandbox, tokens
-from order_service.payments.stripe_gateway import StripeGateway
+from order_service.payments.gateway import ActionRequired, Declined, Gateway, ProviderPayment, Purchase
+from order_service.payments.instrumented import InstrumentedGateway
+from order_service.payments.sandbox import scenarios
+from order_service.payments.sandbox.gateway import Sandbox
+from order_service.payments.stripe.gateway import StripeGateway
 from servicekit.database import Database
 from servicekit.errors import InvalidArgument
 from servicekit.ids import new_id
@@ -38,7 +39,7 @@ class Provider:
         made = Purchase(new_id(), new_id(), Decimal("19.99"), "USD", self.good if card is None else card)
         return replace(made, **changed)
 
-    def line(self, order_id: UUID) -> PaymentLine:
+    def line(self, order_id: UUID) -> ProviderPayment:
         (found,) = [line for line in self.gateway.payments() if line.order_id == order_id]
         return found
 
@@ -68,13 +69,13 @@ def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
     match request.param:
         case "sandbox":
             database: Database = request.getfixturevalue("sandbox_database")
-            made = Provider(Sandbox(database), "", tokens.DECLINED, tokens.CONFIRM, "sandbox_nobody")
+            made = Provider(Sandbox(database), "", scenarios.DECLINED, scenarios.CONFIRM, "sandbox_nobody")
         case "localstripe":
             made = of_localstripe(request.getfixturevalue("localstripe"))
         case _:
             made = of_double(request.getfixturevalue("double"))
     # As OrderService has it.
-    yield replace(made, gateway=Guarded(made.gateway, threads=4))
+    yield replace(made, gateway=InstrumentedGateway(made.gateway, threads=4))
 
 
 def test_what_is_authorised_is_held_and_not_taken(provider: Provider) -> None:

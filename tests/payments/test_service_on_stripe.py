@@ -14,7 +14,7 @@ from google.api.httpbody_pb2 import HttpBody
 
 from marketplace.order.v1 import order_pb2
 from order_service.books import check
-from order_service.payments.providers import by_stripe
+from order_service.payments.providers import stripe_payments
 from servicekit.database import Database
 from tests.support.orderservice import BUYER, SELLER, World
 from tests.support.rpc import Answer
@@ -29,7 +29,7 @@ SECRET = "whsec_1"
 def stripe_world(order_database: Database, sandbox_database: Database, double: StripeDouble) -> Iterator[World]:
     gigs = GigStandIn()
     with serving(gigs) as address:
-        payments = by_stripe("sk_test_1", SECRET, "USD", double.url)
+        payments = stripe_payments("sk_test_1", SECRET, "USD", double.url)
         yield World(order_database, sandbox_database, gigs, address, payments)
 
 

@@ -16,7 +16,7 @@ import pytest
 from stripe import InvalidRequestError
 
 from order_service.payments.gateway import ChargedBackError, Declined, PayoutRefusedError, Purchase, Transfer
-from order_service.payments.stripe_gateway import StripeGateway
+from order_service.payments.stripe.gateway import StripeGateway
 from servicekit.call import Call, current_call
 from servicekit.errors import InvalidArgument, Unavailable
 from servicekit.ids import new_id

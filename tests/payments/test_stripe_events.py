@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from order_service.payments.gateway import DisputeState, Notice
-from order_service.payments.stripe_gateway.events import reader
+from order_service.payments.gateway import ChargebackState, ProviderEvent
+from order_service.payments.stripe.events import reader
 from servicekit.errors import InvalidArgument
 
 SECRET = "whsec_1"
@@ -31,7 +31,7 @@ def signed(payload: bytes, secret: str = SECRET, at: float | None = None) -> str
     return f"t={stamp},v1={digest}"
 
 
-def told(event: dict[str, Any]) -> Notice | None:
+def told(event: dict[str, Any]) -> ProviderEvent | None:
     payload = json.dumps(event).encode()
     return read(payload, signed(payload))
 
@@ -39,15 +39,15 @@ def told(event: dict[str, Any]) -> Notice | None:
 @pytest.mark.parametrize(
     ("kind", "status", "state"),
     [
-        ("charge.dispute.created", "needs_response", DisputeState.OPEN),
-        ("charge.dispute.funds_withdrawn", "under_review", DisputeState.OPEN),
-        ("charge.dispute.closed", "won", DisputeState.WON),
-        ("charge.dispute.funds_reinstated", "won", DisputeState.WON),
-        ("charge.dispute.closed", "lost", DisputeState.LOST),
+        ("charge.dispute.created", "needs_response", ChargebackState.OPEN),
+        ("charge.dispute.funds_withdrawn", "under_review", ChargebackState.OPEN),
+        ("charge.dispute.closed", "won", ChargebackState.WON),
+        ("charge.dispute.funds_reinstated", "won", ChargebackState.WON),
+        ("charge.dispute.closed", "lost", ChargebackState.LOST),
     ],
 )
-def test_a_dispute_is_told_by_its_type_and_status(kind: str, status: str, state: DisputeState) -> None:
-    assert told(an_event(kind, status)) == Notice("evt_1", "dp_1", "pi_1", Decimal("19.99"), state)
+def test_a_dispute_is_told_by_its_type_and_status(kind: str, status: str, state: ChargebackState) -> None:
+    assert told(an_event(kind, status)) == ProviderEvent("evt_1", "dp_1", "pi_1", Decimal("19.99"), state)
 
 
 @pytest.mark.parametrize(

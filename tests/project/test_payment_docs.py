@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from order_service.payments.sandbox.tokens import ACCOUNTS, CARDS
+from order_service.payments.sandbox.scenarios import ACCOUNTS, CARDS
 from tests.support.stack import ROOT
 
 PAGE = (ROOT / "docs" / "payments.md").read_text()

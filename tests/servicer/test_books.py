@@ -9,7 +9,7 @@ import pytest
 from marketplace.order.v1 import order_pb2
 from order_service import books
 from order_service.books import check, report
-from order_service.payments.sandbox import tokens
+from order_service.payments.sandbox import scenarios
 from servicekit.database import Database
 from tests.support.orderservice import BUYER, SELLER, World
 
@@ -24,11 +24,11 @@ def busy(world: World) -> World:
     world.act("decline", world.placed(), SELLER)
     world.accepted()
     world.act("cancel", world.accepted(), SELLER)
-    world.act("accept", world.placed(card=tokens.CAPTURE_DECLINED), SELLER)
+    world.act("accept", world.placed(card=scenarios.CAPTURE_DECLINED), SELLER)
     for refund in (None, 5.01, 19.99):
         world.resolve(disputed(world), "COMPLETED", refund)
     world.resolve(disputed(world), "CANCELLED")
-    charged_back = [world.accepted(card=tokens.CHARGEBACK) for _ in range(3)]
+    charged_back = [world.accepted(card=scenarios.CHARGEBACK) for _ in range(3)]
     finished = world.delivered()
     world.act("complete", finished, BUYER)
     late = world.accepted()
@@ -39,7 +39,7 @@ def busy(world: World) -> World:
     world.resolve(charged_back[0], "COMPLETED", 7)
     world.resolve(charged_back[1], "CANCELLED")
     world.sandbox.report_won(world.in_book(finished).order_id)
-    for amount, account in ((10, ""), (11, tokens.PAYOUT_REFUSED)):
+    for amount, account in ((10, ""), (11, scenarios.PAYOUT_REFUSED)):
         if account:
             world.rpc.call("SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination=account), SELLER)
         world.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=amount), SELLER)
@@ -77,8 +77,8 @@ def test_what_happened_in_order_leaves_no_difference(busy: World) -> None:
 def test_what_is_under_way_is_no_difference(busy: World) -> None:
     busy.act("cancel", busy.accepted(), SELLER)
     busy.act("decline", busy.placed(), SELLER)
-    busy.act("accept", busy.placed(card=tokens.CAPTURE_TIMEOUT), SELLER)
-    busy.place(payment_token=tokens.TIMEOUT_AFTER)
+    busy.act("accept", busy.placed(card=scenarios.CAPTURE_TIMEOUT), SELLER)
+    busy.place(payment_token=scenarios.TIMEOUT_AFTER)
 
     found = check(busy.database, busy.sandbox)
 

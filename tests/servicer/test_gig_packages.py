@@ -133,7 +133,7 @@ def test_an_offer_is_all_that_an_order_copies(gigs: Gigs) -> None:
     gig_id = gigs.create(packages=[a_package(price=19.99, revisions=2)])
     package = listed(gigs, gig_id)[0]
 
-    offer = gigs.internal(gig_pb2.GetOfferRequest(package_id=package.id)).response
+    offer = gigs.internal(gig_pb2.GetPackageTermsRequest(package_id=package.id)).response
 
     assert (offer.package_id, offer.package_title) == (package.id, "Basic Website")
     assert (offer.gig_id, offer.gig_title) == (gig_id, "Professional Website Development")
@@ -146,6 +146,6 @@ def test_there_is_no_offer_of_what_is_gone(gigs: Gigs) -> None:
     gigs.call(taking_away(gig_id, first.id))
 
     for package_id in (first.id, str(new_id())):
-        assert gigs.internal(gig_pb2.GetOfferRequest(package_id=package_id)).message == "Package not found"
+        assert gigs.internal(gig_pb2.GetPackageTermsRequest(package_id=package_id)).message == "Package not found"
     gigs.call(gig_pb2.DeleteGigRequest(gig_id=gig_id))
-    assert gigs.internal(gig_pb2.GetOfferRequest(package_id=second.id)).message == "Package not found"
+    assert gigs.internal(gig_pb2.GetPackageTermsRequest(package_id=second.id)).message == "Package not found"

@@ -47,7 +47,7 @@ def test_a_gig_that_is_not_active_its_packages_and_its_offers_are_gone_for_other
     for caller in (None, "someone"):
         assert gigs.get(gig_id, caller).error == "NOT_FOUND"
         assert gigs.call(gig_pb2.ListPackagesRequest(gig_id=gig_id), caller).error == "NOT_FOUND"
-    assert gigs.internal(gig_pb2.GetOfferRequest(package_id=package_id)).message == "Package not found"
+    assert gigs.internal(gig_pb2.GetPackageTermsRequest(package_id=package_id)).message == "Package not found"
     for insider in (("webdev_pro", "seller"), ADMIN):
         assert not gigs.get(gig_id, *insider).error
         assert not gigs.call(gig_pb2.ListPackagesRequest(gig_id=gig_id), *insider).error
@@ -110,7 +110,7 @@ def test_other_services_learn_who_owns_a_gig_and_who_may_see_it(gigs: Gigs) -> N
 
 @pytest.mark.parametrize(
     "request_",
-    [gig_pb2.DescribeGigRequest(), gig_pb2.GetOfferRequest(), gig_pb2.ApplyRatingRequest()],
+    [gig_pb2.DescribeGigRequest(), gig_pb2.GetPackageTermsRequest(), gig_pb2.ApplyRatingRequest()],
     ids=lambda request: type(request).__name__,
 )
 def test_people_may_not_call_what_is_for_services(gigs: Gigs, request_: Any) -> None:

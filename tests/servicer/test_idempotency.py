@@ -14,10 +14,10 @@ import pytest
 
 from marketplace.gig.v1 import gig_pb2
 from servicekit import crash
-from servicekit.call import Claim
+from servicekit.call import IdempotencyClaim
 from servicekit.clock import Clock
 from servicekit.database import Database, Statement
-from servicekit.idempotency import Keys
+from servicekit.idempotency import IdempotencyKeys
 from servicekit.ids import new_id
 from tests.support.at_once import closing
 from tests.support.gigs import Gigs, a_gig, a_package
@@ -198,8 +198,8 @@ def test_a_key_counts_for_two_days(gigs: Gigs, gig_database: Database) -> None:
 
 
 def test_work_that_nobody_has_finished_never_expires(gig_database: Database) -> None:
-    keys = Keys(gig_database, timedelta(hours=48))
-    claim = Claim(user_id("webdev_pro"), "scope", "k", b"digest")
+    keys = IdempotencyKeys(gig_database, timedelta(hours=48))
+    claim = IdempotencyClaim(user_id("webdev_pro"), "scope", "k", b"digest")
     attempt = new_id()
     with gig_database.transaction():
         keys.begin(claim, attempt)
@@ -216,7 +216,7 @@ def test_work_that_nobody_has_finished_never_expires(gig_database: Database) -> 
 
 def test_what_expired_is_swept_while_callers_go_on(gigs: Gigs, gig_database: Database) -> None:
     gig_database.execute(FILL)
-    keys = Keys(gig_database, timedelta(hours=48))
+    keys = IdempotencyKeys(gig_database, timedelta(hours=48))
     young = create(gigs, key="young")
 
     with ThreadPoolExecutor(1) as pool:
@@ -235,7 +235,7 @@ def test_a_sweep_waits_for_nobody_and_takes_what_was_locked_the_next_time(gigs: 
     create(gigs, key="held")
     create(gigs, key="free")
     Clock(gig_database).travel(timedelta(hours=48))
-    keys = Keys(gig_database, timedelta(hours=48))
+    keys = IdempotencyKeys(gig_database, timedelta(hours=48))
 
     with ThreadPoolExecutor(1) as pool, gig_database.transaction():
         gig_database.fetch_all(Statement("SELECT key FROM idempotency_keys WHERE key = 'held' FOR UPDATE"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from marketplace.order.v1 import order_pb2
-from order_service.payments.sandbox import tokens
+from order_service.payments.sandbox import scenarios
 from servicekit.ids import new_id
 from tests.support.at_once import closing
 from tests.support.identity import token
@@ -131,7 +131,7 @@ def test_an_amount_that_makes_no_sense_is_named(world: World, amount: float) -> 
 
 def test_a_payout_that_the_provider_refuses_gives_the_money_back(world: World) -> None:
     completed(world)
-    assert say_account(world, tokens.PAYOUT_REFUSED).error == ""
+    assert say_account(world, scenarios.PAYOUT_REFUSED).error == ""
 
     payout = pay_out(world, 100).response.payout_id
     world.settle()
@@ -145,7 +145,7 @@ def test_a_payout_that_the_provider_refuses_gives_the_money_back(world: World) -
 
 def test_a_payout_that_nobody_knows_about_is_paid_once(world: World) -> None:
     completed(world)
-    say_account(world, tokens.PAYOUT_TIMEOUT)
+    say_account(world, scenarios.PAYOUT_TIMEOUT)
 
     payout = pay_out(world, 100).response.payout_id
     world.settle_in_time()

@@ -15,7 +15,7 @@ from order_service.books import check
 from order_service.payments.gateway import Gateway
 from servicekit import crash
 from servicekit.database import Database
-from tests.payments.test_guarded import WITHOUT_CRASH_POINTS
+from tests.payments.test_instrumented import WITHOUT_CRASH_POINTS
 from tests.support.life import ENDS, live
 from tests.support.orderservice import BUYER, World
 from tests.support.postgres import url_of
@@ -61,7 +61,7 @@ def test_every_commit_has_a_crash_point() -> None:
     unnamed = {(file, function) for file, function, name in transactions() if not name}
 
     assert unnamed <= UNNAMED
-    assert {"placing", "placed", "accepting", "accepted", "notice", "payout", "outbox", "idempotency"} <= set(NAMES)
+    assert {"placing", "placed", "accepting", "accepted", "provider event", "payout", "outbox", "idempotency"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -12,12 +12,13 @@ from functools import partial
 import pytest
 
 from marketplace.order.v1 import order_pb2
-from order_service.payments.sandbox import Sandbox, tokens
+from order_service.payments.sandbox import scenarios
+from order_service.payments.sandbox.gateway import Sandbox
 from order_service.store.attempts import Kind
 from servicekit.database import Database, Statement
 from servicekit.ids import new_id
 from tests.support.at_once import closing
-from tests.support.orders import PATIENCE
+from tests.support.orders import TIMEOUTS
 from tests.support.orderservice import ADMIN, BUYER, SELLER, STRANGER, World
 from tests.support.rpc import Answer
 
@@ -74,7 +75,7 @@ def test_what_is_called_off_while_pending_is_let_go_of(world: World, action: str
 
 def test_what_nobody_answers_is_let_go_of(world: World) -> None:
     order = world.placed()
-    world.clock.travel(PATIENCE.answer)
+    world.clock.travel(TIMEOUTS.answer)
 
     world.timekeeper.move_due()
     world.settle()
@@ -112,7 +113,7 @@ def test_accepting_takes_the_money_into_escrow_and_completing_gives_it_to_the_se
 def test_time_completes_with_the_same_money(world: World) -> None:
     order = world.accepted()
     world.act("deliver", order, SELLER)
-    world.clock.travel(PATIENCE.approval)
+    world.clock.travel(TIMEOUTS.approval)
 
     world.timekeeper.move_due()
 
@@ -198,7 +199,7 @@ def test_a_refund_above_the_price_is_named_and_changes_nothing(world: World) -> 
 
 @pytest.mark.parametrize(
     ("card", "error"),
-    [(tokens.DECLINED, "PAYMENT_DECLINED"), (tokens.CONFIRM, "PAYMENT_ACTION_REQUIRED")],
+    [(scenarios.DECLINED, "PAYMENT_DECLINED"), (scenarios.CONFIRM, "PAYMENT_ACTION_REQUIRED")],
 )
 def test_a_card_that_says_no_leaves_nothing_and_the_key_free(world: World, card: str, error: str) -> None:
     answer = world.place(key="k", payment_token=card)
@@ -216,7 +217,7 @@ def test_an_unknown_card_of_the_sandbox_is_named(world: World) -> None:
     assert left(world)["attempts"] == 0
 
 
-@pytest.mark.parametrize("card", [tokens.TIMEOUT_BEFORE, tokens.TIMEOUT_AFTER])
+@pytest.mark.parametrize("card", [scenarios.TIMEOUT_BEFORE, scenarios.TIMEOUT_AFTER])
 def test_the_same_key_finishes_the_order_whose_payment_nobody_knew_about(world: World, card: str) -> None:
     first = world.place(key="k", payment_token=card)
     assert (first.http_status, first.headers["retry-after"]) == (503, "1")
@@ -231,7 +232,7 @@ def test_the_same_key_finishes_the_order_whose_payment_nobody_knew_about(world: 
     assert (str(line.order_id), line.held) == (second.response.order_id, Decimal(500))
 
 
-@pytest.mark.parametrize("card", [tokens.TIMEOUT_BEFORE, tokens.TIMEOUT_AFTER])
+@pytest.mark.parametrize("card", [scenarios.TIMEOUT_BEFORE, scenarios.TIMEOUT_AFTER])
 def test_a_worker_finishes_the_order_whose_payment_nobody_knew_about(world: World, card: str) -> None:
     world.place(key="k", payment_token=card)
 
@@ -246,7 +247,7 @@ def test_a_worker_finishes_the_order_whose_payment_nobody_knew_about(world: Worl
 
 
 def test_a_worker_finishes_what_was_begun_without_a_key(world: World) -> None:
-    assert world.place(payment_token=tokens.TIMEOUT_AFTER).http_status == 503
+    assert world.place(payment_token=scenarios.TIMEOUT_AFTER).http_status == 503
 
     world.settle()
 
@@ -256,11 +257,11 @@ def test_a_worker_finishes_what_was_begun_without_a_key(world: World) -> None:
 
 def test_the_same_key_sent_by_fifty_clients_at_once_is_one_order_and_one_payment(world: World) -> None:
     twins = [another(world) for _ in range(50)]
-    works = [partial(twin.place, key="k", payment_token=tokens.SLOW) for twin in twins]
+    works = [partial(twin.place, key="k", payment_token=scenarios.SLOW) for twin in twins]
 
     answers = at_once(world, works)
     told = {answer.http_status for answer in answers if answer.error}
-    again = [world.place(key="k", payment_token=tokens.SLOW) for _ in range(3)]
+    again = [world.place(key="k", payment_token=scenarios.SLOW) for _ in range(3)]
 
     assert told <= {503}
     orders = {answer.response.order_id for answer in [*answers, *again] if not answer.error}
@@ -270,7 +271,7 @@ def test_the_same_key_sent_by_fifty_clients_at_once_is_one_order_and_one_payment
 
 
 def test_a_capture_that_is_refused_for_good_cancels_the_order(world: World) -> None:
-    order = world.placed(card=tokens.CAPTURE_DECLINED)
+    order = world.placed(card=scenarios.CAPTURE_DECLINED)
 
     answer = world.act("accept", order, SELLER)
     world.settle()
@@ -283,7 +284,7 @@ def test_a_capture_that_is_refused_for_good_cancels_the_order(world: World) -> N
 
 
 def test_the_sellers_next_try_finishes_a_capture_that_nobody_knew_about(world: World) -> None:
-    order = world.placed(card=tokens.CAPTURE_TIMEOUT)
+    order = world.placed(card=scenarios.CAPTURE_TIMEOUT)
 
     first = world.act("accept", order, SELLER, "On it")
     assert (first.http_status, first.headers["retry-after"]) == (503, "1")
@@ -301,7 +302,7 @@ def test_the_sellers_next_try_finishes_a_capture_that_nobody_knew_about(world: W
 
 
 def test_a_worker_finishes_a_capture_that_nobody_knew_about_however_late(world: World) -> None:
-    order = world.placed(card=tokens.CAPTURE_TIMEOUT)
+    order = world.placed(card=scenarios.CAPTURE_TIMEOUT)
     world.act("accept", order, SELLER)
     world.clock.travel(timedelta(days=30))
 
@@ -313,7 +314,7 @@ def test_a_worker_finishes_a_capture_that_nobody_knew_about_however_late(world: 
 
 
 def test_while_the_capture_is_under_way_all_others_are_refused_and_told_why(world: World) -> None:
-    order = world.placed(card=tokens.SLOW)
+    order = world.placed(card=scenarios.SLOW)
     others = another(world)
 
     with ThreadPoolExecutor(1) as pool:
@@ -334,7 +335,7 @@ def test_while_the_capture_is_under_way_all_others_are_refused_and_told_why(worl
 
 
 def test_of_ten_accepts_at_once_one_wins(world: World) -> None:
-    order = world.placed(card=tokens.SLOW)
+    order = world.placed(card=scenarios.SLOW)
     twins = [another(world) for _ in range(10)]
 
     answers = at_once(world, [partial(twin.act, "accept", order, SELLER) for twin in twins])
@@ -377,7 +378,7 @@ def test_an_order_from_before_there_were_payments_goes_its_way_without_money(wor
 
 
 def test_a_chargeback_disputes_the_order_and_its_end_is_the_admins(world: World) -> None:
-    order = world.accepted(card=tokens.CHARGEBACK)
+    order = world.accepted(card=scenarios.CHARGEBACK)
     world.settle()
     assert world.status(order) == "DISPUTED"
     assert world.actions_done(order)[-1] == ("system", "chargeback")
@@ -392,7 +393,7 @@ def test_a_chargeback_disputes_the_order_and_its_end_is_the_admins(world: World)
 
 
 def test_a_seller_who_is_right_gets_the_money_and_the_chargeback_is_the_platforms_loss(world: World) -> None:
-    order = world.accepted(card=tokens.CHARGEBACK)
+    order = world.accepted(card=scenarios.CHARGEBACK)
     world.settle()
 
     world.resolve(order, "COMPLETED", 100)
@@ -445,18 +446,18 @@ def test_a_refund_that_the_bank_was_faster_with_is_settled_without_paying_twice(
 
 
 def test_a_report_that_comes_before_we_know_of_the_capture_comes_again(world: World) -> None:
-    order = world.placed(card=tokens.CHARGEBACK)
+    order = world.placed(card=scenarios.CHARGEBACK)
     world.sandbox.capture(world.in_book(order).order_id, world.in_book(order).reference, Decimal(500))
     world.database.execute("UPDATE orders SET payment_status = 'CAPTURING'")
 
     world.service.take_reports()
-    assert len(world.sandbox.notices(10)) == 1
+    assert len(world.sandbox.provider_events(10)) == 1
     world.database.execute("UPDATE orders SET payment_status = 'AUTHORIZED'")
     world.act("accept", order, SELLER)
     world.service.take_reports()
 
     assert world.status(order) == "DISPUTED"
-    assert world.sandbox.notices(10) == []
+    assert world.sandbox.provider_events(10) == []
 
 
 def test_a_price_below_the_providers_minimum_is_refused_before_anything_is_asked(world: World) -> None:

@@ -13,7 +13,7 @@ from marketplace.order.v1 import order_pb2
 from servicekit.database import Database
 from servicekit.ids import new_id
 from tests.support.identity import service_token, token, user_id
-from tests.support.orders import PATIENCE
+from tests.support.orders import TIMEOUTS
 from tests.support.orderservice import ADMIN, BUYER, GIG, PACKAGE, SELLER, STRANGER, World
 from tests.support.rpc import Answer
 from tests.support.standins import GigStandIn, serving
@@ -246,7 +246,7 @@ def test_the_history_of_an_order_is_seen_by_its_sides_and_admins_oldest_first(wo
 
 def test_the_system_is_told_apart_in_the_history(world: World) -> None:
     order_id = world.placed()
-    world.clock.travel(PATIENCE.answer)
+    world.clock.travel(TIMEOUTS.answer)
 
     world.timekeeper.move_due()
 
@@ -256,7 +256,7 @@ def test_the_system_is_told_apart_in_the_history(world: World) -> None:
 
 def test_what_nobody_answered_in_time_is_closed_to_all_before_the_system_gets_to_it(world: World) -> None:
     order_id = world.placed()
-    world.clock.travel(PATIENCE.answer)
+    world.clock.travel(TIMEOUTS.answer)
 
     for action, side in (("accept", SELLER), ("decline", SELLER), ("cancel", BUYER)):
         answer = world.act(action, order_id, side)
@@ -272,7 +272,7 @@ def test_what_nobody_answered_in_time_is_closed_to_all_before_the_system_gets_to
 
 def test_what_nobody_objected_to_in_time_is_closed_to_all_before_the_system_gets_to_it(world: World) -> None:
     order_id = world.delivered()
-    world.clock.travel(PATIENCE.approval)
+    world.clock.travel(TIMEOUTS.approval)
 
     assert world.act("revise", order_id, BUYER, "Bluer").error == "INVALID_TRANSITION"
     assert world.act("complete", order_id, BUYER).error == "INVALID_TRANSITION"

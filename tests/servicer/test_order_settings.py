@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from order_service.domain.lifecycle import Patience
+from order_service.domain.lifecycle import Timeouts
 from order_service.domain.payment import Provider
 from order_service.settings import Settings
 from servicekit.settings import load
-from tests.support.orders import PATIENCE
+from tests.support.orders import TIMEOUTS
 
 GOOD = {
     "LISTEN": "127.0.0.1:1",
@@ -114,10 +114,10 @@ def test_a_currency_with_other_than_two_decimals_is_refused(
 
 
 def test_orders_wait_as_long_as_the_contract_says_unless_set(environment: pytest.MonkeyPatch) -> None:
-    assert load(Settings).patience == PATIENCE
+    assert load(Settings).timeouts == TIMEOUTS
     environment.setenv("ORDER_EXPIRE_HOURS", "24")
     environment.setenv("ORDER_AUTO_COMPLETE_HOURS", "240")
-    assert load(Settings).patience == Patience(answer=timedelta(days=1), approval=timedelta(days=10))
+    assert load(Settings).timeouts == Timeouts(answer=timedelta(days=1), approval=timedelta(days=10))
 
 
 @pytest.mark.parametrize("name", ["ORDER_EXPIRE_HOURS", "ORDER_AUTO_COMPLETE_HOURS"])

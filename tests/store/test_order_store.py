@@ -13,7 +13,7 @@ from uuid import UUID
 import peewee
 import pytest
 
-from order_service.domain.lifecycle import Action, Deed, move
+from order_service.domain.lifecycle import Action, Command, move
 from order_service.domain.listing import Scope
 from order_service.domain.order import Change, Event, Order, Party, Status
 from order_service.store import Store
@@ -23,7 +23,7 @@ from servicekit.database import Database, Row, Statement
 from servicekit.errors import Conflict, NotFound
 from servicekit.ids import new_id
 from tests.support.at_once import at_once, closing
-from tests.support.orders import BUYER, PATIENCE, SELLER, STRANGER, a_placing, a_wish
+from tests.support.orders import BUYER, SELLER, STRANGER, TIMEOUTS, a_placing, a_wish
 
 HISTORY = Statement("SELECT * FROM order_events WHERE order_id = $1 ORDER BY version")
 EVERYTHING = list(Status)
@@ -39,15 +39,15 @@ def clock(order_database: Database) -> Clock:
     return Clock(order_database)
 
 
-def placed(store: Store, buyer: UUID = BUYER, **offer: Any) -> Order:
-    """A new order; keyword arguments change the offer."""
-    return store.orders.place(lambda now: a_placing(now, a_wish(buyer_id=buyer), **offer))
+def placed(store: Store, buyer: UUID = BUYER, **terms: Any) -> Order:
+    """A new order; keyword arguments change the terms."""
+    return store.orders.place(lambda now: a_placing(now, a_wish(buyer_id=buyer), **terms))
 
 
 def act(store: Store, order: Order, action: Action, party: Party, message: str = "") -> Order:
     return store.orders.change(
         order.id,
-        lambda found, now: move(found, Deed(action, message), frozenset({party}), now=now, patience=PATIENCE),
+        lambda found, now: move(found, Command(action, message), frozenset({party}), now=now, timeouts=TIMEOUTS),
     )
 
 
@@ -131,7 +131,7 @@ def test_time_is_read_once_the_order_is_ones_own(store: Store, order_database: D
     def holding(found: Order, now: datetime) -> Change:
         inside.set()
         assert go_on.wait(5)
-        return move(found, Deed(Action.ACCEPT), frozenset({Party.SELLER}), now=now, patience=PATIENCE)
+        return move(found, Command(Action.ACCEPT), frozenset({Party.SELLER}), now=now, timeouts=TIMEOUTS)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(closing(order_database, lambda: store.orders.change(order.id, holding)))
@@ -213,11 +213,11 @@ def test_a_second_action_decides_upon_what_the_first_has_left(store: Store, orde
     def slowly(found: Order, now: Any) -> Any:
         inside.set()
         assert go_on.wait(5)
-        return move(found, Deed(Action.ACCEPT), frozenset({Party.SELLER}), now=now, patience=PATIENCE)
+        return move(found, Command(Action.ACCEPT), frozenset({Party.SELLER}), now=now, timeouts=TIMEOUTS)
 
     def watching(found: Order, now: Any) -> Any:
         seen.append(found.status)
-        return move(found, Deed(Action.DELIVER), frozenset({Party.SELLER}), now=now, patience=PATIENCE)
+        return move(found, Command(Action.DELIVER), frozenset({Party.SELLER}), now=now, timeouts=TIMEOUTS)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(closing(order_database, lambda: store.orders.change(order.id, slowly)))

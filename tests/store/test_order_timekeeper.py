@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from order_service.domain.lifecycle import Action, Deed, move
+from order_service.domain.lifecycle import Action, Command, move
 from order_service.domain.order import Change, Order, Party, Status
 from order_service.domain.settlement import begin_capture
 from order_service.store import Store
@@ -17,7 +17,7 @@ from order_service.timekeeper import Timekeeper
 from servicekit.clock import Clock
 from servicekit.database import Database, Statement
 from servicekit.errors import Conflict
-from tests.support.orders import PATIENCE, a_placing
+from tests.support.orders import TIMEOUTS, a_placing
 
 TOLD = Statement("SELECT order_id, action, by FROM order_events WHERE by = 'system'")
 
@@ -29,7 +29,7 @@ def store(order_database: Database) -> Store:
 
 @pytest.fixture
 def keeper(store: Store, order_database: Database) -> Timekeeper:
-    return Timekeeper(store, PATIENCE)
+    return Timekeeper(store, TIMEOUTS)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def placed(store: Store) -> Order:
 
 def act(store: Store, order: Order, action: Action, party: Party) -> Order:
     def decide(found: Order, now: datetime) -> Change:
-        return move(found, Deed(action, "so"), frozenset({party}), now=now, patience=PATIENCE)
+        return move(found, Command(action, "so"), frozenset({party}), now=now, timeouts=TIMEOUTS)
 
     return store.orders.change(order.id, decide)
 
@@ -96,10 +96,10 @@ def test_ten_workers_at_once_move_each_of_three_hundred_orders_once(
     store: Store, order_database: Database, clock: Clock
 ) -> None:
     orders = [placed(store) for _ in range(300)]
-    clock.travel(PATIENCE.answer)
+    clock.travel(TIMEOUTS.answer)
 
     def work() -> int:
-        moved = Timekeeper(store, PATIENCE).move_due()
+        moved = Timekeeper(store, TIMEOUTS).move_due()
         order_database.close()
         return moved
 
@@ -107,7 +107,7 @@ def test_ten_workers_at_once_move_each_of_three_hundred_orders_once(
         moved = [pool.submit(work) for _ in range(10)]
         total = sum(each.result(30) for each in moved)
     # What a worker had locked when the others looked is left to that one, so that together they have all.
-    total += Timekeeper(store, PATIENCE).move_due()
+    total += Timekeeper(store, TIMEOUTS).move_due()
 
     told = order_database.fetch_all(TOLD)
     assert total == 300
@@ -119,7 +119,7 @@ def test_an_order_that_somebody_holds_is_left_for_the_next_round(
     store: Store, keeper: Timekeeper, clock: Clock, order_database: Database
 ) -> None:
     order = placed(store)
-    clock.travel(PATIENCE.answer)
+    clock.travel(TIMEOUTS.answer)
 
     def meanwhile() -> int:
         moved = keeper.move_due()

@@ -13,7 +13,7 @@ from gig_service.servicer import GigServicer
 from gig_service.store import Store
 from marketplace.gig.v1 import gig_pb2
 from servicekit.database import Database
-from servicekit.idempotency import Keys
+from servicekit.idempotency import IdempotencyKeys
 from servicekit.ids import new_id
 from tests.support.identity import service_token, token, user_id
 from tests.support.rpc import Answer, Rpc
@@ -70,7 +70,7 @@ class Gigs:
 
     def __init__(self, database: Database) -> None:
         self.store = Store(database)
-        self.rpc = Rpc(GigServicer(self.store, MEDIA_URL), SERVICE, Keys(database, timedelta(hours=48)))
+        self.rpc = Rpc(GigServicer(self.store, MEDIA_URL), SERVICE, IdempotencyKeys(database, timedelta(hours=48)))
         self._versions: dict[str, int] = {}
 
     def call(self, request: Any, name: str | None = "webdev_pro", *roles: str, **metadata: Any) -> Answer:

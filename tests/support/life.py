@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 
 from marketplace.order.v1 import order_pb2
-from order_service.payments.sandbox import tokens
+from order_service.payments.sandbox import scenarios
 from servicekit.database import Database
-from tests.support.orders import PATIENCE
+from tests.support.orders import TIMEOUTS
 from tests.support.orderservice import BUYER, SELLER, World
 from tests.support.standins import GigStandIn, serving
 
@@ -23,7 +23,7 @@ ENDS = {
     "charged back": ("DISPUTED", ("CAPTURED", 0.0)),
     "expired": ("CANCELLED", ("VOIDED", 0.0)),
 }
-CARDS = {"refused": tokens.CAPTURE_DECLINED, "charged back": tokens.CHARGEBACK}
+CARDS = {"refused": scenarios.CAPTURE_DECLINED, "charged back": scenarios.CHARGEBACK}
 ACTIONS = {
     "completed": (("accept", SELLER), ("deliver", SELLER), ("complete", BUYER)),
     "declined": (("decline", SELLER),),
@@ -36,7 +36,7 @@ ACTIONS = {
 
 def live(world: World) -> dict[str, str]:
     """Lives it; the orders' ids by their keys."""
-    world.place(key="no card", payment_token=tokens.DECLINED)
+    world.place(key="no card", payment_token=scenarios.DECLINED)
     orders = {}
     for key, actions in ACTIONS.items():
         orders[key] = world.place(key=key, payment_token=CARDS.get(key, "")).response.order_id
@@ -45,7 +45,7 @@ def live(world: World) -> dict[str, str]:
         world.settle()
     world.rpc.call("SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination="acct_1"), SELLER)
     world.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=100), SELLER, idempotency_key="payout")
-    world.clock.travel(PATIENCE.answer)
+    world.clock.travel(TIMEOUTS.answer)
     world.timekeeper.move_due()
     world.settle()
     return orders

@@ -8,8 +8,18 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from order_service.domain.lifecycle import Patience
-from order_service.domain.order import Change, Draft, Offer, Order, Status, Terms, Wish, draft, place
+from order_service.domain.lifecycle import Timeouts
+from order_service.domain.order import (
+    Change,
+    Draft,
+    Order,
+    OrderPolicy,
+    OrderRequest,
+    PackageTerms,
+    Status,
+    draft,
+    place,
+)
 from order_service.domain.payment import Hold, PaymentStatus
 from servicekit.ids import new_id
 
@@ -18,16 +28,16 @@ SELLER = UUID("018f0000-0000-7000-8000-00000000000c")
 STRANGER = UUID("018f0000-0000-7000-8000-00000000000d")
 NOON = datetime(2023, 8, 20, 12, tzinfo=UTC)
 # As the public contract has it.
-PATIENCE = Patience(answer=timedelta(hours=48), approval=timedelta(hours=72))
+TIMEOUTS = Timeouts(answer=timedelta(hours=48), approval=timedelta(hours=72))
 
 
 # The contract's commission, and the sandbox's smallest price.
-TERMS = Terms(currency="USD", commission_percent=Decimal(10), minimum=Decimal("0.50"))
+TERMS = OrderPolicy(currency="USD", commission_percent=Decimal(10), minimum=Decimal("0.50"))
 
 
-def an_offer(**changes: Any) -> Offer:
+def an_offer(**changes: Any) -> PackageTerms:
     """The seed's basic website, fourteen days, two revisions."""
-    offer = Offer(
+    terms = PackageTerms(
         package_id=new_id(),
         package_title="Basic Website",
         gig_id=new_id(),
@@ -37,22 +47,22 @@ def an_offer(**changes: Any) -> Offer:
         delivery_days=14,
         revisions=2,
     )
-    return replace(offer, **changes)
+    return replace(terms, **changes)
 
 
-def a_wish(**changes: Any) -> Wish:
+def a_wish(**changes: Any) -> OrderRequest:
     """The seed's buyer."""
-    return replace(Wish(BUYER, "Need dark theme", "stripe"), **changes)
+    return replace(OrderRequest(BUYER, "Need dark theme", "stripe"), **changes)
 
 
-def a_draft(wish: Wish | None = None, **offer: Any) -> Draft:
-    """An order that has yet to be paid for; keyword arguments change the offer."""
-    return draft(new_id(), an_offer(**offer), wish or a_wish(), TERMS)
+def a_draft(request: OrderRequest | None = None, **terms: Any) -> Draft:
+    """An order that has yet to be paid for; keyword arguments change the terms."""
+    return draft(new_id(), an_offer(**terms), request or a_wish(), TERMS)
 
 
-def a_placing(now: datetime, wish: Wish | None = None, **offer: Any) -> Change:
+def a_placing(now: datetime, request: OrderRequest | None = None, **terms: Any) -> Change:
     """An order whose payment was authorised right now, for a week."""
-    paid = a_draft(wish, **offer)
+    paid = a_draft(request, **terms)
     return place(paid, Hold(f"payment-{paid.order_id}", now + timedelta(days=7)), now)
 
 

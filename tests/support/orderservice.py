@@ -11,9 +11,9 @@ from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
 from order_service.domain.payment import Provider
 from order_service.gigs import Gigs
-from order_service.payments.gateway import PaymentLine
+from order_service.payments.gateway import ProviderPayment
 from order_service.payments.providers import Payments, refuse_event
-from order_service.payments.sandbox import Sandbox
+from order_service.payments.sandbox.gateway import Sandbox
 from order_service.service import Service
 from order_service.settings import Settings
 from servicekit.clock import Clock
@@ -62,10 +62,10 @@ class Exchange:
         self.sandbox = sandbox
         # Any: it is whatever the sandbox is.
         gateway: Any = self
-        self.ways = Payments(
+        self.policy = Payments(
             gateway,
             refuse_event,
-            lambda limit: self.sandbox.notices(limit),
+            lambda limit: self.sandbox.provider_events(limit),
             lambda event: self.sandbox.taken(event),
         )
 
@@ -87,7 +87,7 @@ class World:
         self._exchange = Exchange(self.sandbox)
         provider = Provider.SANDBOX if payments is None else Provider.STRIPE
         asked = Gigs(address, service_tokens("order"))
-        self.service = Service(the_settings(payments=provider), database, asked, payments or self._exchange.ways)
+        self.service = Service(the_settings(payments=provider), database, asked, payments or self._exchange.policy)
         self.store = self.service.store
         self.timekeeper = self.service.timekeeper
         self.rpc = Rpc(self.service.servicer, SERVICE, self.service.keys)
@@ -96,7 +96,7 @@ class World:
 
     def offers(self, package_id: str = PACKAGE, **changed: Any) -> None:
         """GigService offers the seed's basic website, changed like this."""
-        offer: dict[str, Any] = {
+        terms: dict[str, Any] = {
             "package_id": package_id,
             "package_title": "Basic Website",
             "gig_id": GIG,
@@ -106,11 +106,11 @@ class World:
             "delivery_days": 14,
             "revisions": 1,
         }
-        self.gigs.offers[package_id] = gig_pb2.GetOfferResponse(**{**offer, **changed})
+        self.gigs.offers[package_id] = gig_pb2.GetPackageTermsResponse(**{**terms, **changed})
 
     def place(self, sent_token: str = BUYER, key: str | None = None, **changed: Any) -> Answer:
-        wish = {"package_id": PACKAGE, "requirements": "Need dark theme", "payment_method": "stripe"}
-        request = order_pb2.PlaceOrderRequest(**{**wish, **changed})
+        fields = {"package_id": PACKAGE, "requirements": "Need dark theme", "payment_method": "stripe"}
+        request = order_pb2.PlaceOrderRequest(**{**fields, **changed})
         if key is None:
             return self.rpc.call("PlaceOrder", request, sent_token)
         return self.rpc.call("PlaceOrder", request, sent_token, idempotency_key=key)
@@ -172,7 +172,7 @@ class World:
             while self._relay.deliver_one():
                 pass
 
-    def in_book(self, order_id: str) -> PaymentLine:
+    def in_book(self, order_id: str) -> ProviderPayment:
         """What the sandbox's own book says of an order's payment."""
         (line,) = [line for line in self.sandbox.payments() if str(line.order_id) == order_id]
         return line

@@ -16,7 +16,7 @@ from psycopg2 import sql
 
 from deploy.local.layout import Layout
 from deploy.local.postgres import DATABASES, SUPERUSER, create_databases, database_url
-from order_service.payments.sandbox import MIGRATIONS as SANDBOX_MIGRATIONS
+from order_service.payments.sandbox.gateway import MIGRATIONS as SANDBOX_MIGRATIONS
 from servicekit.database import Database
 from servicekit.migrations import migrate
 

@@ -12,7 +12,7 @@ import grpc_testing
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
-from servicekit.idempotency import Keys
+from servicekit.idempotency import IdempotencyKeys
 from servicekit.pipeline import Pipeline
 from servicekit.status import EDGE_BODY_KEY, EDGE_STATUS_KEY
 from tests.support.identity import verifier
@@ -61,7 +61,7 @@ class _Recording:
 class Rpc:
     """Calls a servicer's methods as gRPC would, pipeline included."""
 
-    def __init__(self, servicer: object, service: ServiceDescriptor, keys: Keys | None = None) -> None:
+    def __init__(self, servicer: object, service: ServiceDescriptor, keys: IdempotencyKeys | None = None) -> None:
         served = Pipeline(verifier(), keys).around(servicer, service)
         self._service = service
         self._context: _Recording | None = None

@@ -41,12 +41,12 @@ class _StandIn:
 class GigStandIn(_StandIn):
     """A GigService that knows these offers and gigs, and remembers the ratings that it was told."""
 
-    offers: dict[str, gig_pb2.GetOfferResponse] = field(default_factory=dict)
+    offers: dict[str, gig_pb2.GetPackageTermsResponse] = field(default_factory=dict)
     gigs: dict[str, gig_pb2.DescribeGigResponse] = field(default_factory=dict)
     ratings: list[gig_pb2.ApplyRatingRequest] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
-    def GetOffer(self, request: gig_pb2.GetOfferRequest, call: Call) -> gig_pb2.GetOfferResponse:
+    def GetPackageTerms(self, request: gig_pb2.GetPackageTermsRequest, call: Call) -> gig_pb2.GetPackageTermsResponse:
         self.asked.append(request.package_id)
         if request.package_id not in self.offers:
             raise NotFound("Package")

@@ -84,12 +84,16 @@ class Market:
 
     def order(self, gig: dict[str, Any]) -> str:
         """The id of a new order of a gig's first package."""
-        return str(ok(self.buyer.post("/api/orders", json=self.wish(gig)), 201)["orderId"])
+        return str(ok(self.buyer.post("/api/orders", json=self.order_request(gig)), 201)["orderId"])
 
-    def wish(self, gig: dict[str, Any], card: str = "") -> dict[str, Any]:
+    def order_request(self, gig: dict[str, Any], card: str = "") -> dict[str, Any]:
         """What a buyer sends to have a gig's first package."""
-        wish = {"packageId": gig["packages"][0]["id"], "requirements": "Need dark theme", "paymentMethod": "stripe"}
-        return {**wish, "paymentToken": card} if card else wish
+        order_request = {
+            "packageId": gig["packages"][0]["id"],
+            "requirements": "Need dark theme",
+            "paymentMethod": "stripe",
+        }
+        return {**order_request, "paymentToken": card} if card else order_request
 
     def delivered(self, gig: dict[str, Any]) -> str:
         """The id of a new order that is DELIVERED."""

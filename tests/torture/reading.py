@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from deploy.local.postgres import database_url
 from order_service.books import Findings, check_patiently
-from order_service.payments.sandbox import Sandbox
+from order_service.payments.sandbox.gateway import Sandbox
 from servicekit.database import Database, Statement
 from servicekit.errors import MarketplaceError
 from tests.support.stack import Stack
@@ -31,7 +31,7 @@ def wait_until_quiet(stack: Stack) -> bool:
     while time.monotonic() < deadline:
         try:
             left = [database.fetch_all(WAITING)[0]["waiting"] for database in databases[1:]]
-            left += [databases[0].fetch_all(IN_THE_MIDDLE)[0]["waiting"], len(sandbox.notices(1))]
+            left += [databases[0].fetch_all(IN_THE_MIDDLE)[0]["waiting"], len(sandbox.provider_events(1))]
             if not any(left):
                 return True
         except MarketplaceError:

@@ -9,13 +9,13 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 from uuid import uuid4
 
-from order_service.payments.sandbox import tokens
+from order_service.payments.sandbox import scenarios
 from tests.support.stack import Stack
 from tests.support.story import SEED_REVIEW, a_gig, a_name
 from tests.torture.patience import Counts, GivenUpError, Patient
 
-CARDS = ["", "", "", "", *(card for card in tokens.CARDS if card != tokens.SLOW)]
-REFUSED = {tokens.DECLINED: "PAYMENT_DECLINED", tokens.CONFIRM: "PAYMENT_ACTION_REQUIRED"}
+CARDS = ["", "", "", "", *(card for card in scenarios.CARDS if card != scenarios.SLOW)]
+REFUSED = {scenarios.DECLINED: "PAYMENT_DECLINED", scenarios.CONFIRM: "PAYMENT_ACTION_REQUIRED"}
 LONGEST_LIFE = 12
 CENT = Decimal("0.01")
 
@@ -168,7 +168,7 @@ class Trader:
 
     def _pay_out(self) -> None:
         amount = Decimal(self._random.randrange(1, 30_000)) / 100
-        account = self._random.choice(["acct_1", "acct_1", *tokens.ACCOUNTS])
+        account = self._random.choice(["acct_1", "acct_1", *scenarios.ACCOUNTS])
         self.people["seller"].until_clear("PUT", "/api/payout-account", json={"destination": account})
         made = self._make("seller", "/api/payouts", {"amount": float(amount)}, "INSUFFICIENT_BALANCE")
         if made is not None:

@@ -1159,8 +1159,8 @@ class ListCategoriesResponse(_message.Message):
 Global___ListCategoriesResponse: _TypeAlias = ListCategoriesResponse  # noqa: Y015
 
 @_typing.final
-class GetOfferRequest(_message.Message):
-    """What GetOffer takes."""
+class GetPackageTermsRequest(_message.Message):
+    """What GetPackageTerms takes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1178,11 +1178,11 @@ class GetOfferRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___GetOfferRequest: _TypeAlias = GetOfferRequest  # noqa: Y015
+Global___GetPackageTermsRequest: _TypeAlias = GetPackageTermsRequest  # noqa: Y015
 
 @_typing.final
-class GetOfferResponse(_message.Message):
-    """What GetOffer answers: all that an order copies."""
+class GetPackageTermsResponse(_message.Message):
+    """What GetPackageTerms answers: all that an order copies."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1228,7 +1228,7 @@ class GetOfferResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___GetOfferResponse: _TypeAlias = GetOfferResponse  # noqa: Y015
+Global___GetPackageTermsResponse: _TypeAlias = GetPackageTermsResponse  # noqa: Y015
 
 @_typing.final
 class DescribeGigRequest(_message.Message):

@@ -100,10 +100,10 @@ class GigServiceStub:
                 request_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ListCategoriesRequest.SerializeToString,
                 response_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ListCategoriesResponse.FromString,
                 _registered_method=True)
-        self.GetOffer = channel.unary_unary(
-                '/marketplace.gig.v1.GigService/GetOffer',
-                request_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.GetOfferRequest.SerializeToString,
-                response_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.GetOfferResponse.FromString,
+        self.GetPackageTerms = channel.unary_unary(
+                '/marketplace.gig.v1.GigService/GetPackageTerms',
+                request_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.GetPackageTermsRequest.SerializeToString,
+                response_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.GetPackageTermsResponse.FromString,
                 _registered_method=True)
         self.DescribeGig = channel.unary_unary(
                 '/marketplace.gig.v1.GigService/DescribeGig',
@@ -212,7 +212,7 @@ class GigServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetOffer(self, request, context):
+    def GetPackageTerms(self, request, context):
         """What is to be bought by a package's id, for OrderService. NOT_FOUND unless the package's gig is ACTIVE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -302,10 +302,10 @@ def add_GigServiceServicer_to_server(servicer, server):
                     request_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ListCategoriesRequest.FromString,
                     response_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ListCategoriesResponse.SerializeToString,
             ),
-            'GetOffer': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetOffer,
-                    request_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.GetOfferRequest.FromString,
-                    response_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.GetOfferResponse.SerializeToString,
+            'GetPackageTerms': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPackageTerms,
+                    request_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.GetPackageTermsRequest.FromString,
+                    response_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.GetPackageTermsResponse.SerializeToString,
             ),
             'DescribeGig': grpc.unary_unary_rpc_method_handler(
                     servicer.DescribeGig,
@@ -681,7 +681,7 @@ class GigService:
             _registered_method=True)
 
     @staticmethod
-    def GetOffer(request,
+    def GetPackageTerms(request,
             target,
             options=(),
             channel_credentials=None,
@@ -694,9 +694,9 @@ class GigService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/marketplace.gig.v1.GigService/GetOffer',
-            marketplace_dot_gig_dot_v1_dot_gig__pb2.GetOfferRequest.SerializeToString,
-            marketplace_dot_gig_dot_v1_dot_gig__pb2.GetOfferResponse.FromString,
+            '/marketplace.gig.v1.GigService/GetPackageTerms',
+            marketplace_dot_gig_dot_v1_dot_gig__pb2.GetPackageTermsRequest.SerializeToString,
+            marketplace_dot_gig_dot_v1_dot_gig__pb2.GetPackageTermsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,7 +59,7 @@ class GigServiceStub:
     """Takes an image away; its files follow. If it was the primary one, the oldest other one is primary now."""
     ListCategories: _grpc.UnaryUnaryMultiCallable[_gig_pb2.ListCategoriesRequest, _gig_pb2.ListCategoriesResponse]
     """The tree of categories, parents before their children."""
-    GetOffer: _grpc.UnaryUnaryMultiCallable[_gig_pb2.GetOfferRequest, _gig_pb2.GetOfferResponse]
+    GetPackageTerms: _grpc.UnaryUnaryMultiCallable[_gig_pb2.GetPackageTermsRequest, _gig_pb2.GetPackageTermsResponse]
     """What is to be bought by a package's id, for OrderService. NOT_FOUND unless the package's gig is ACTIVE."""
     DescribeGig: _grpc.UnaryUnaryMultiCallable[_gig_pb2.DescribeGigRequest, _gig_pb2.DescribeGigResponse]
     """Who owns a gig and who may see it, for ReviewService. A deleted gig is NOT_FOUND."""
@@ -99,7 +99,7 @@ class GigServiceAsyncStub(GigServiceStub):
     """Takes an image away; its files follow. If it was the primary one, the oldest other one is primary now."""
     ListCategories: _aio.UnaryUnaryMultiCallable[_gig_pb2.ListCategoriesRequest, _gig_pb2.ListCategoriesResponse]  # type: ignore[assignment]
     """The tree of categories, parents before their children."""
-    GetOffer: _aio.UnaryUnaryMultiCallable[_gig_pb2.GetOfferRequest, _gig_pb2.GetOfferResponse]  # type: ignore[assignment]
+    GetPackageTerms: _aio.UnaryUnaryMultiCallable[_gig_pb2.GetPackageTermsRequest, _gig_pb2.GetPackageTermsResponse]  # type: ignore[assignment]
     """What is to be bought by a package's id, for OrderService. NOT_FOUND unless the package's gig is ACTIVE."""
     DescribeGig: _aio.UnaryUnaryMultiCallable[_gig_pb2.DescribeGigRequest, _gig_pb2.DescribeGigResponse]  # type: ignore[assignment]
     """Who owns a gig and who may see it, for ReviewService. A deleted gig is NOT_FOUND."""
@@ -216,11 +216,11 @@ class GigServiceServicer(metaclass=_abc_1.ABCMeta):
         """The tree of categories, parents before their children."""
 
     @_abc_1.abstractmethod
-    def GetOffer(
+    def GetPackageTerms(
         self,
-        request: _gig_pb2.GetOfferRequest,
+        request: _gig_pb2.GetPackageTermsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_gig_pb2.GetOfferResponse, _abc.Awaitable[_gig_pb2.GetOfferResponse]]:
+    ) -> _typing.Union[_gig_pb2.GetPackageTermsResponse, _abc.Awaitable[_gig_pb2.GetPackageTermsResponse]]:
         """What is to be bought by a package's id, for OrderService. NOT_FOUND unless the package's gig is ACTIVE."""
 
     @_abc_1.abstractmethod

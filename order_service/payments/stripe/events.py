@@ -9,7 +9,7 @@ from typing import Any
 
 import stripe
 
-from order_service.payments.gateway import DisputeState, Notice
+from order_service.payments.gateway import ChargebackState, ProviderEvent
 from servicekit.errors import InvalidArgument, Violation
 
 # Seconds that a report may be old, so that nobody who has overheard one can send it again later.
@@ -28,18 +28,18 @@ def takes_money(status: str) -> bool:
     return status not in (*INQUIRIES, "won")
 
 
-def reader(secret: str) -> Callable[[bytes, str], Notice | None]:
+def reader(secret: str) -> Callable[[bytes, str], ProviderEvent | None]:
     """Reads events that are signed with this secret; None for one that says nothing to us.
 
     Raises InvalidArgument for one that is not signed by Stripe, was signed long ago, or cannot be read.
     """
 
-    def read(payload: bytes, signature: str) -> Notice | None:
+    def read(payload: bytes, signature: str) -> ProviderEvent | None:
         try:
             text = payload.decode()
             stripe.WebhookSignature.verify_header(text, signature, secret, TOLERANCE)
             event = json.loads(text)
-            return _to_notice(event["id"], event["type"], event["data"]["object"])
+            return _to_event(event["id"], event["type"], event["data"]["object"])
         except stripe.SignatureVerificationError as error:
             raise InvalidArgument([Violation("stripe-signature", "is not Stripe's, or too old")]) from error
         except (ValueError, LookupError, TypeError) as error:
@@ -48,17 +48,17 @@ def reader(secret: str) -> Callable[[bytes, str], Notice | None]:
     return read
 
 
-def _to_notice(event_id: str, kind: str, dispute: dict[str, Any]) -> Notice | None:
+def _to_event(event_id: str, kind: str, dispute: dict[str, Any]) -> ProviderEvent | None:
     state = _state_of(kind, dispute)
     if state is None or not dispute.get("payment_intent"):
         return None
     amount = int(dispute["amount"]) * CENT
-    return Notice(event_id, dispute["id"], str(dispute["payment_intent"]), amount, state)
+    return ProviderEvent(event_id, dispute["id"], str(dispute["payment_intent"]), amount, state)
 
 
-def _state_of(kind: str, dispute: dict[str, Any]) -> DisputeState | None:
+def _state_of(kind: str, dispute: dict[str, Any]) -> ChargebackState | None:
     if kind in OPENED:
-        return None if dispute.get("status") in INQUIRIES else DisputeState.OPEN
+        return None if dispute.get("status") in INQUIRIES else ChargebackState.OPEN
     if kind in ENDED:
-        return {"won": DisputeState.WON, "lost": DisputeState.LOST}.get(dispute.get("status", ""))
+        return {"won": ChargebackState.WON, "lost": ChargebackState.LOST}.get(dispute.get("status", ""))
     return None

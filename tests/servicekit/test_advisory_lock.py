@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from servicekit.advisory_lock import advisory_lock
 from servicekit.database import Database
-from servicekit.holding import hold
 from tests.support.at_once import closing
 
 
@@ -13,7 +13,7 @@ def is_free(database: Database, name: str) -> bool:
     """Whether another worker could hold it now."""
 
     def look() -> bool:
-        with hold(database, name) as held:
+        with advisory_lock(database, name) as held:
             return held
 
     with ThreadPoolExecutor(1) as pool:
@@ -21,7 +21,7 @@ def is_free(database: Database, name: str) -> bool:
 
 
 def test_a_name_is_held_by_one_at_a_time_and_free_afterwards(order_database: Database) -> None:
-    with hold(order_database, "first") as held:
+    with advisory_lock(order_database, "first") as held:
         assert held
         assert not is_free(order_database, "first")
         assert is_free(order_database, "second")
@@ -31,7 +31,7 @@ def test_a_name_is_held_by_one_at_a_time_and_free_afterwards(order_database: Dat
 
 def test_a_name_is_held_over_transactions_and_through_what_is_raised(order_database: Database) -> None:
     try:
-        with hold(order_database, "first"):
+        with advisory_lock(order_database, "first"):
             with order_database.transaction():
                 assert not is_free(order_database, "first")
             assert not is_free(order_database, "first")
@@ -43,7 +43,7 @@ def test_a_name_is_held_over_transactions_and_through_what_is_raised(order_datab
 
 
 def test_a_holder_that_dies_has_let_go(order_database: Database) -> None:
-    with hold(order_database, "first"):
+    with advisory_lock(order_database, "first"):
         order_database.close()
 
         assert is_free(order_database, "first")

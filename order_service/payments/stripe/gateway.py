@@ -22,15 +22,15 @@ from order_service.payments.gateway import (
     Authorization,
     ChargedBackError,
     Declined,
-    PaymentLine,
-    PayoutLine,
     PayoutRefusedError,
+    ProviderPayment,
+    ProviderPayout,
     Purchase,
     Transfer,
 )
-from order_service.payments.stripe_gateway import book
-from order_service.payments.stripe_gateway.book import ORDER, PAYOUT, cents, metadata
-from order_service.payments.stripe_gateway.transport import TimelyClient
+from order_service.payments.stripe import records
+from order_service.payments.stripe.http_client import DeadlineHttpClient
+from order_service.payments.stripe.records import ORDER, PAYOUT, cents, metadata
 from servicekit.errors import InvalidArgument, Unavailable, Violation
 
 # Stripe may forget a key after 24 hours; some time before, its search has caught up with what was made.
@@ -67,7 +67,7 @@ class StripeGateway:
         client = stripe.StripeClient(
             api_key,
             base_addresses={"api": api_base} if api_base else None,
-            http_client=TimelyClient(),
+            http_client=DeadlineHttpClient(),
             # Ours to do, with time in between.
             max_network_retries=0,
         )
@@ -153,15 +153,15 @@ class StripeGateway:
         if getattr(getattr(account, "capabilities", None), "transfers", None) != "active":
             raise _invalid("destination", "cannot receive money yet: its owner has not finished Stripe's onboarding")
 
-    def payments(self) -> Iterator[PaymentLine]:
+    def payments(self) -> Iterator[ProviderPayment]:
         """See Gateway."""
         with self._asking():
-            yield from book.payments(self._api)
+            yield from records.payments(self._api)
 
-    def payouts(self) -> Iterator[PayoutLine]:
+    def payouts(self) -> Iterator[ProviderPayout]:
         """See Gateway."""
         with self._asking():
-            yield from book.payouts(self._api)
+            yield from records.payouts(self._api)
 
     def _create(self, purchase: Purchase) -> Any:
         told = {

@@ -12,7 +12,7 @@ from servicekit.database import Database, DatabaseAway
 STOP_SECONDS = 1.0
 
 
-class Rounds:
+class PeriodicTask:
     """Calls `work` every `seconds`, in a thread called `name`. It waits out a database that is away.
 
     What the work raises is logged, and the next round comes.

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from servicekit.database import Database
 from servicekit.errors import Unavailable
 from servicekit.outbox import Outbox, Relay, Topic
-from servicekit.outbox.doorbell import Doorbell
+from servicekit.outbox.listener import NotifyListener
 from tests.support.outbox import Receiver, end_all_connections, eventually, relays, rows, write
 from tests.support.postgres import PostgresServer
 
@@ -110,7 +110,7 @@ def test_what_is_committed_while_a_relay_delivers_is_delivered_next(database: Da
 
 
 def test_nobody_sleeps_on_a_connection_that_does_not_listen(database: Database) -> None:
-    bell = Doorbell(database)
+    bell = NotifyListener(database)
     bell.listen()
     # As a transaction does whose connection was found dead at its start.
     database.close()
@@ -124,7 +124,7 @@ def test_nobody_sleeps_on_a_connection_that_does_not_listen(database: Database) 
 
 
 def test_nobody_sleeps_over_what_came_with_the_answer_of_a_statement(url: str, database: Database) -> None:
-    bell = Doorbell(database)
+    bell = NotifyListener(database)
     bell.listen()
     subprocess.run([sys.executable, "-c", WRITER, url, "a"], check=True, timeout=20)
     database.execute("SELECT 1")
@@ -137,7 +137,7 @@ def test_nobody_sleeps_over_what_came_with_the_answer_of_a_statement(url: str, d
 
 
 def test_what_was_rolled_back_wakes_nobody(database: Database) -> None:
-    bell = Doorbell(database)
+    bell = NotifyListener(database)
     bell.listen()
     other = psycopg2.connect(database.peewee.connection().dsn)
     with other.cursor() as cursor:

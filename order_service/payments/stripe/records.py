@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from order_service.payments.gateway import PaymentLine, PayoutLine
-from order_service.payments.stripe_gateway.events import takes_money
+from order_service.payments.gateway import ProviderPayment, ProviderPayout
+from order_service.payments.stripe.events import takes_money
 
 ORDER, PAYOUT = "order_id", "payout_id"
 CENT = Decimal("0.01")
@@ -17,7 +17,7 @@ NOTHING = Decimal(0)
 PAGE = 100
 
 
-def payments(api: Any) -> Iterator[PaymentLine]:
+def payments(api: Any) -> Iterator[ProviderPayment]:
     """Every payment of an order. Raises what the library does."""
     page = api.payment_intents.list({"limit": PAGE, "expand": ["data.latest_charge"]})
     for intent in page.auto_paging_iter():
@@ -25,11 +25,11 @@ def payments(api: Any) -> Iterator[PaymentLine]:
             yield _to_line(api, UUID(order_id), intent)
 
 
-def payouts(api: Any) -> Iterator[PayoutLine]:
+def payouts(api: Any) -> Iterator[ProviderPayout]:
     """Every payout. Raises what the library does."""
     for made in api.transfers.list({"limit": PAGE}).auto_paging_iter():
         if payout_id := metadata(made, PAYOUT):
-            yield PayoutLine(UUID(payout_id), amount(made.amount))
+            yield ProviderPayout(UUID(payout_id), amount(made.amount))
 
 
 def metadata(thing: Any, name: str) -> str:
@@ -47,10 +47,10 @@ def amount(minor: int) -> Decimal:
     return minor * CENT
 
 
-def _to_line(api: Any, order_id: UUID, intent: Any) -> PaymentLine:
+def _to_line(api: Any, order_id: UUID, intent: Any) -> ProviderPayment:
     is_captured = intent.status == "succeeded"
     refunded = getattr(intent.latest_charge, "amount_refunded", None) or 0
-    return PaymentLine(
+    return ProviderPayment(
         order_id=order_id,
         reference=intent.id,
         held=amount(intent.amount) if intent.status == "requires_capture" else NOTHING,

@@ -13,7 +13,7 @@ from servicekit.outbox.schema import CHANNEL
 LISTEN = f"LISTEN {CHANNEL}"
 
 
-class Doorbell:
+class NotifyListener:
     """Wakes one thread, by NOTIFY on the connection that the thread has anyway, or by `ring` from another thread.
 
     A notification that is lost with its connection is no harm: whoever has waited looks for rows after every wait.

@@ -11,9 +11,9 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from order_service.payments import guarded
+from order_service.payments import instrumented
 from order_service.payments.gateway import Gateway
-from order_service.payments.guarded import Guarded
+from order_service.payments.instrumented import InstrumentedGateway
 from servicekit.call import Call, current_call
 from servicekit.errors import Unavailable
 from servicekit.ids import new_id
@@ -27,7 +27,7 @@ OPERATIONS = sorted({name for name in vars(Gateway) if not name.startswith("_")}
 def passed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The crash points that are passed."""
     names: list[str] = []
-    monkeypatch.setattr(guarded, "crash_point", names.append)
+    monkeypatch.setattr(instrumented, "crash_point", names.append)
     return names
 
 
@@ -38,7 +38,7 @@ def test_every_call_to_a_provider_stands_between_crash_points(passed: list[str],
     for argument in arguments:
         argument.order_id = argument.payout_id = new_id()
 
-    getattr(Guarded(inner, threads=4), operation)(*arguments)
+    getattr(InstrumentedGateway(inner, threads=4), operation)(*arguments)
 
     getattr(inner, operation).assert_called_once_with(*arguments)
     assert passed == [f"payments.{operation}:before", f"payments.{operation}:after"]
@@ -53,7 +53,7 @@ def test_calls_that_somebody_waits_for_hold_at_most_half_of_the_threads() -> Non
         assert go_on.wait(5)
 
     inner.void.side_effect = slowly
-    limited = Guarded(inner, threads=4)
+    limited = InstrumentedGateway(inner, threads=4)
 
     def in_a_call() -> None:
         current_call.set(Call())

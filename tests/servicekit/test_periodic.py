@@ -6,7 +6,7 @@ import threading
 import time
 
 from servicekit.database import Database, DatabaseAway
-from servicekit.rounds import Rounds
+from servicekit.periodic import PeriodicTask
 
 
 class Work:
@@ -27,7 +27,7 @@ class Work:
 
 def test_rounds_go_on_after_a_failure_and_after_a_database_that_was_away(order_database: Database) -> None:
     work = Work(ValueError("broken"), DatabaseAway())
-    rounds = Rounds("work", work, 0.01, order_database)
+    rounds = PeriodicTask("work", work, 0.01, order_database)
 
     rounds.start()
 
@@ -37,7 +37,7 @@ def test_rounds_go_on_after_a_failure_and_after_a_database_that_was_away(order_d
 
 def test_no_round_begins_after_the_stop(order_database: Database) -> None:
     work = Work()
-    rounds = Rounds("work", work, 0.01, order_database)
+    rounds = PeriodicTask("work", work, 0.01, order_database)
     rounds.start()
     assert work.third.wait(5)
 
@@ -52,7 +52,7 @@ def test_no_round_begins_after_the_stop(order_database: Database) -> None:
 
 def test_a_stop_does_not_wait_for_a_round_that_hangs(order_database: Database) -> None:
     go_on = threading.Event()
-    rounds = Rounds("work", lambda: go_on.wait(30), 0.01, order_database)
+    rounds = PeriodicTask("work", lambda: go_on.wait(30), 0.01, order_database)
     rounds.start()
     began = time.monotonic()
 

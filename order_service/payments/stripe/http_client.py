@@ -11,7 +11,7 @@ from servicekit.call import seconds_left
 CONNECT_SECONDS, READ_SECONDS = 2.0, 5.0
 
 
-class TimelyClient(stripe.RequestsClient):
+class DeadlineHttpClient(stripe.RequestsClient):
     """The library's own HTTP client, whose requests last no longer than the call that they are made for."""
 
     # Any: the library has a number here, or a pair of them for `requests`: to connect, and to wait for an answer.

@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import Histogram
 
-from order_service.payments.gateway import Authorization, Gateway, PaymentLine, PayoutLine, Purchase, Transfer
+from order_service.payments.gateway import Authorization, Gateway, ProviderPayment, ProviderPayout, Purchase, Transfer
 from servicekit.call import current_call
 from servicekit.crash import crash_point
 from servicekit.errors import Unavailable
@@ -30,7 +30,7 @@ SECONDS = Histogram(
 )
 
 
-class Guarded:
+class InstrumentedGateway:
     """A Gateway around another. `threads` is how many calls a worker answers at once."""
 
     def __init__(self, gateway: Gateway, threads: int) -> None:
@@ -72,11 +72,11 @@ class Guarded:
         """See Gateway."""
         self._call("check_destination", None, lambda: self._gateway.check_destination(destination))
 
-    def payments(self) -> Iterator[PaymentLine]:
+    def payments(self) -> Iterator[ProviderPayment]:
         """See Gateway."""
         return self._gateway.payments()
 
-    def payouts(self) -> Iterator[PayoutLine]:
+    def payouts(self) -> Iterator[ProviderPayout]:
         """See Gateway."""
         return self._gateway.payouts()
 
