@@ -4,8 +4,8 @@ from pathlib import Path
 
 from order_service.gigs import Gigs
 from order_service.payments.providers import payments_from
-from order_service.service import Service
 from order_service.settings import Settings
+from order_service.worker import Worker
 from servicekit.database import Database
 from servicekit.server import ServiceSpec, run, service_tokens
 from servicekit.settings import load
@@ -14,15 +14,15 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def main() -> None:
-    """Serves until it is told to stop."""
+    """Serve until a signal to stop."""
     settings = load(Settings)
-    payments, others = payments_from(settings)
+    payments, provider_databases = payments_from(settings)
 
     def build(database: Database) -> ServiceSpec:
         gigs = Gigs(settings.gig_service_addresses, service_tokens(settings, "order"))
-        return Service(settings, database, gigs, payments).served()
+        return Worker(settings, database, gigs, payments).spec()
 
-    run(settings, settings.order_database_url, MIGRATIONS, build, others)
+    run(settings, settings.order_database_url, MIGRATIONS, build, provider_databases)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from servicekit.settings import Addresses, ServiceSettings
 
 
 class PaymentSettings(BaseSettings):
-    """Where the money's books are: ours, and the payment provider's."""
+    """The settings of orders and payments: OrderService's database, and the payment provider."""
 
     model_config = SettingsConfigDict(extra="ignore")
 
@@ -22,7 +22,7 @@ class PaymentSettings(BaseSettings):
     currency: Annotated[str, AfterValidator(check_currency)] = Field(
         "USD", description="The deployment's one currency: ISO 4217, with two decimals."
     )
-    # Without a default, so that a lost setting never gives work away.
+    # Without a default, so that a missing setting never makes orders free.
     payments: Provider = Field(description="Who handles payments: `stripe`, or `sandbox`, which moves no money.")
     sandbox_database_url: str | None = Field(
         None, description="With PAYMENTS=sandbox: where the sandbox keeps its own book, a libpq URL."
@@ -45,14 +45,14 @@ class PaymentSettings(BaseSettings):
 
     @property
     def stripe_keys(self) -> tuple[str, str] | None:
-        """The API's key and the webhooks' secret; None where Stripe does not handle the payments."""
+        """The API key and the secret of the webhooks; None where Stripe is not the provider."""
         if self.payments is not Provider.STRIPE or not (self.stripe_api_key and self.stripe_webhook_secret):
             return None
         return self.stripe_api_key.get_secret_value(), self.stripe_webhook_secret.get_secret_value()
 
 
 class Settings(PaymentSettings, ServiceSettings):
-    """What OrderService has to know beside what every service does."""
+    """The settings of an OrderService worker."""
 
     gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port,host:port.")
     commission_percent: Decimal = Field(
@@ -62,7 +62,7 @@ class Settings(PaymentSettings, ServiceSettings):
         decimal_places=2,
         description="The marketplace's share of each sale, in percent; an order keeps the one of its placing.",
     )
-    # At most six days: a card's authorisation lasts about seven.
+    # At most six days: a card authorization lasts about seven.
     order_expire_hours: int = Field(
         48, ge=1, le=144, description="Hours after its placing at which an order that is still PENDING is CANCELLED."
     )
@@ -75,5 +75,5 @@ class Settings(PaymentSettings, ServiceSettings):
 
     @property
     def timeouts(self) -> Timeouts:
-        """How long orders wait for people."""
+        """The timeouts of orders."""
         return Timeouts(timedelta(hours=self.order_expire_hours), timedelta(hours=self.order_auto_complete_hours))

@@ -55,9 +55,9 @@ def check_media(settings: StackSettings) -> int:
 
 
 def check_books(settings: StackSettings) -> int:
-    """Hold orders, payments, ledger and payouts against each other and the provider's book; 1 when one differs."""
+    """Authorization orders, payments, ledger and payouts against each other and the provider's book; 1 when one differs."""
     environment = shared_environment(settings, Layout.of(settings.data_dir), os.environ)
-    return subprocess.run([sys.executable, "-m", "order_service.books"], env=environment, check=False).returncode
+    return subprocess.run([sys.executable, "-m", "order_service.reconciliation"], env=environment, check=False).returncode
 
 
 def outbox(settings: StackSettings, retry: Retry | None = None) -> int:

@@ -1,1 +1,1 @@
-"""From domain to proto, and back where a request says more than its fields."""
+"""Conversions between the domain and the protos."""

@@ -1,13 +1,13 @@
-"""Balances and payouts on their way out: domain to proto."""
+"""Balances and payouts: domain to proto."""
 
 from marketplace.order.v1 import order_pb2
+from order_service.domain.balance import Balance, Entry
 from order_service.domain.payout import Payout
-from order_service.store.ledger import Balance, Entry
 from servicekit.times import to_timestamp
 
 
 def to_balance(balance: Balance, currency: str) -> order_pb2.GetBalanceResponse:
-    """What a seller has."""
+    """Convert a seller's balance."""
     return order_pb2.GetBalanceResponse(
         currency=currency,
         in_escrow=float(balance.in_escrow),
@@ -17,7 +17,7 @@ def to_balance(balance: Balance, currency: str) -> order_pb2.GetBalanceResponse:
 
 
 def to_entry(entry: Entry) -> order_pb2.BalanceEntry:
-    """A movement of what a seller has available."""
+    """Convert an entry of a seller's available balance."""
     return order_pb2.BalanceEntry(
         at=to_timestamp(entry.at),
         kind=order_pb2.BalanceEntry.Kind.Value(entry.kind),
@@ -28,7 +28,7 @@ def to_entry(entry: Entry) -> order_pb2.BalanceEntry:
 
 
 def to_payout(payout: Payout) -> order_pb2.Payout:
-    """A payout as it is now."""
+    """Convert a payout."""
     return order_pb2.Payout(
         payout_id=str(payout.id),
         amount=float(payout.amount),
@@ -40,7 +40,7 @@ def to_payout(payout: Payout) -> order_pb2.Payout:
 
 
 def to_requested(payout: Payout) -> order_pb2.RequestPayoutResponse:
-    """What the request for a payout answers."""
+    """Convert a payout to the response of RequestPayout."""
     return order_pb2.RequestPayoutResponse(
         payout_id=str(payout.id),
         amount=float(payout.amount),

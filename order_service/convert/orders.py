@@ -1,4 +1,4 @@
-"""Orders on their way out: domain to proto."""
+"""Orders between the domain and the protos."""
 
 from collections.abc import Iterable
 
@@ -11,32 +11,32 @@ from servicekit.times import to_timestamp
 
 
 def to_statuses(number: order_pb2.Order.Status.ValueType) -> tuple[Status, ...]:
-    """The states that a filter lets through: all of them when it is not given, none for one that no order is in."""
+    """Return the statuses that a filter accepts: all of them without a filter."""
     if number == order_pb2.Order.STATUS_UNSPECIFIED:
         return tuple(Status)
     name = order_pb2.Order.Status.Name(number)
     return tuple(status for status in Status if status == name)
 
 
-def to_resolution(request: order_pb2.ResolveOrderRequest) -> Command:
-    """How an admin ends a dispute."""
+def from_resolution(request: order_pb2.ResolveOrderRequest) -> Command:
+    """Return the command of a request to resolve a dispute."""
     outcome = Status(order_pb2.ResolveOrderRequest.Outcome.Name(request.outcome))
     return Command(Action.RESOLVE, request.message, outcome, to_decimal(request.refund_amount))
 
 
 def to_payment(order: Order) -> order_pb2.Order.Payment | None:
-    """What became of the money; None for an order from before there were payments."""
+    """Convert the payment of an order; None for an order from before there were payments."""
     if order.payment_status is None:
         return None
-    # That it is being taken is our own affair: until it has been, it is on the card.
-    told = PaymentStatus.AUTHORIZED if order.is_being_captured else order.payment_status
+    # CAPTURING is internal: until it is captured, the money is authorized.
+    status = PaymentStatus.AUTHORIZED if order.is_being_captured else order.payment_status
     return order_pb2.Order.Payment(
-        status=order_pb2.Order.Payment.Status.Value(told), amount=float(order.price), refunded=float(order.refunded)
+        status=order_pb2.Order.Payment.Status.Value(status), amount=float(order.price), refunded=float(order.refunded)
     )
 
 
 def to_order(order: Order, actions: Iterable[Action]) -> order_pb2.Order:
-    """The whole order, with what the caller may do."""
+    """Convert an order, with the actions that are open to the caller."""
     return order_pb2.Order(
         order_id=str(order.id),
         gig_id=str(order.gig_id),
@@ -59,22 +59,22 @@ def to_order(order: Order, actions: Iterable[Action]) -> order_pb2.Order:
 
 
 def to_event(event: Event) -> order_pb2.OrderEvent:
-    """A row of the history."""
-    told = order_pb2.OrderEvent(
+    """Convert an event of the history."""
+    converted = order_pb2.OrderEvent(
         at=to_timestamp(event.at),
         by=event.by,
         action=event.action,
-        to=order_pb2.Order.Status.Value(event.to),
+        to=order_pb2.Order.Status.Value(event.to_status),
         message=event.message,
     )
-    if event.came_from is not None:
-        # `from` is a word of Python's own.
-        setattr(told, "from", order_pb2.Order.Status.Value(event.came_from))
-    return told
+    if event.from_status is not None:
+        # `from` is a keyword of Python.
+        setattr(converted, "from", order_pb2.Order.Status.Value(event.from_status))
+    return converted
 
 
 def to_placed(order: Order) -> order_pb2.PlaceOrderResponse:
-    """What the placing answers."""
+    """Convert a new order to the response of PlaceOrder."""
     return order_pb2.PlaceOrderResponse(
         order_id=str(order.id),
         gig_id=str(order.gig_id),
@@ -87,7 +87,7 @@ def to_placed(order: Order) -> order_pb2.PlaceOrderResponse:
 
 
 def to_description(order: Order) -> order_pb2.DescribeOrderResponse:
-    """What other services may know."""
+    """Convert the part of an order that other services see."""
     return order_pb2.DescribeOrderResponse(
         order_id=str(order.id),
         gig_id=str(order.gig_id),

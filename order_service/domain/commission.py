@@ -1,4 +1,4 @@
-"""The marketplace's share of a sale."""
+"""The commission: the marketplace's share of a sale."""
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -6,5 +6,5 @@ CENT = Decimal("0.01")
 
 
 def commission(price: Decimal, percent: Decimal) -> Decimal:
-    """`percent` of a price, rounded half even to the cent; the seller's part is what is left. All in major units."""
+    """Return `percent` of a price, rounded half even to the cent. The seller gets the rest. All in major units."""
     return (price * percent / 100).quantize(CENT, rounding=ROUND_HALF_EVEN)

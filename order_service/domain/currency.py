@@ -1,4 +1,4 @@
-"""Which currencies a deployment can run on: those of ISO 4217 whose minor unit is a hundredth."""
+"""The currencies that a deployment can use: those of ISO 4217 whose minor unit is a hundredth."""
 
 # Source: ISO 4217, list one, active currencies with two decimals. Funds, metals and test codes are left out.
 TWO_DECIMALS = frozenset(
@@ -13,7 +13,7 @@ TWO_DECIMALS = frozenset(
 
 
 def check_currency(code: str) -> str:
-    """The code itself. Raises ValueError for one that is unknown or whose amounts do not have two decimals."""
+    """Return the code. Raises ValueError for an unknown code, or a currency whose amounts do not have two decimals."""
     if code not in TWO_DECIMALS:
         raise ValueError(f"{code!r} is not an ISO 4217 currency with two decimals, such as USD or EUR")
     return code

@@ -1,9 +1,9 @@
-"""What moves money, as double entry: pure functions from an event to the posting that stands for it.
+"""Double-entry bookkeeping: one function for each event that moves money, which returns its posting.
 
-An account says where money is. A posting moves it from some to others, so its amounts sum to zero; so do all accounts
-together. Sellers' accounts never go below zero; `BUYERS` does, by what buyers have paid in, and so does `CHARGEBACKS`,
-by the platform's loss. What lies at the payment provider is what neither buyers nor sellers hold. All amounts are in
-major units of the deployment's currency.
+An account says where money is. A posting moves money between accounts, so its amounts sum to zero; so do all accounts
+together. Sellers' accounts never go below zero. `BUYERS` is below zero by the payments that buyers have made, and
+`CHARGEBACKS` by the platform's loss. The payment provider holds what is in no account of buyers or of PAID_OUT. All
+amounts are in major units of the deployment's currency.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
-from order_service.domain.commission import commission as share_of
+from order_service.domain.commission import commission as commission_on
 
 
 class Account(StrEnum):
-    """Where money can be. Those of SELLERS there are once a seller, the others once."""
+    """A place where money can be. Each seller has the accounts of SELLERS; of the others there is one each."""
 
-    # Of each seller: in escrow, less commission; theirs to ask for; on its way to them; at their own bank.
+    # Of each seller: in escrow, less commission; available for a payout; in a payout that is pending; paid out.
     ESCROW = "escrow"
     AVAILABLE = "available"
     PAYING_OUT = "paying_out"
     PAID_OUT = "paid_out"
     # At the buyers' own banks.
     BUYERS = "buyers"
-    # The commission of what is in escrow, and what has been earned.
+    # The commission on the money in escrow, and the commission that was earned.
     ESCROW_COMMISSION = "escrow_commission"
     COMMISSION = "commission"
-    # Decided to go back to buyers, and not there yet.
+    # Refunds that are decided and not made yet.
     REFUNDS_DUE = "refunds_due"
-    # What buyers' banks took back, and nobody has made up for.
+    # Money that buyers' banks took back.
     CHARGEBACKS = "chargebacks"
 
 
@@ -39,7 +39,7 @@ SELLERS = frozenset((Account.ESCROW, Account.AVAILABLE, Account.PAYING_OUT, Acco
 
 
 class Kind(StrEnum):
-    """What a movement of a seller's AVAILABLE is told as."""
+    """The kind of a movement of a seller's AVAILABLE account, as the API shows it."""
 
     SALE = "SALE"
     REFUND = "REFUND"
@@ -50,7 +50,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One entry: what `account` (of `owner`, where it is a seller's) gains, or loses when below zero."""
+    """One entry: the amount that `account` gains, or loses when it is below zero. `owner` is a seller."""
 
     account: Account
     amount: Decimal
@@ -60,7 +60,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """A transaction of the ledger. `reference` is its event's, which is posted once."""
+    """A transaction of the ledger. `reference` names the event that it stands for, which is posted once."""
 
     reference: str
     lines: tuple[Line, ...]
@@ -69,7 +69,7 @@ class Posting:
 
 
 def captured(order_id: UUID, seller_id: UUID, price: Decimal, commission: Decimal) -> Posting:
-    """A buyer's card was charged: into escrow, the commission apart."""
+    """Return the posting of a capture: into escrow, the commission apart."""
     return _of_order(
         f"capture:{order_id}",
         order_id,
@@ -88,11 +88,11 @@ def released(
     percent: Decimal,
     by_bank: Decimal,
 ) -> Posting:
-    """An order was completed: the seller's, less `refund` and the commission on what is left.
+    """Return the posting of a completed order: escrow to the seller, less `refund` and the commission on the rest.
 
-    `commission` is what was set aside for the whole price. Of the refund the buyer's bank has seen to `by_bank`.
+    `commission` was set aside for the whole price. The buyer's bank has returned `by_bank` of the refund already.
     """
-    earned = share_of(price - refund, percent)
+    earned = commission_on(price - refund, percent)
     return _of_order(
         f"release:{order_id}",
         order_id,
@@ -108,7 +108,7 @@ def released(
 
 
 def cancelled(order_id: UUID, seller_id: UUID, price: Decimal, commission: Decimal, by_bank: Decimal) -> Posting:
-    """An order whose payment was captured was called off: all of it back, `by_bank` of it by the buyer's bank."""
+    """Return the posting of an order cancelled after its capture: refunded in full, `by_bank` of it by the bank."""
     return _of_order(
         f"cancel:{order_id}",
         order_id,
@@ -120,33 +120,33 @@ def cancelled(order_id: UUID, seller_id: UUID, price: Decimal, commission: Decim
 
 
 def refunded(order_id: UUID, amount: Decimal) -> Posting:
-    """The payment provider gave the buyer back what was due."""
+    """Return the posting of a refund that the payment provider has made."""
     return _of_order(f"refund:{order_id}", order_id, Line(Account.REFUNDS_DUE, -amount), Line(Account.BUYERS, amount))
 
 
-def refund_met_by_bank(order_id: UUID, amount: Decimal) -> Posting:
-    """The buyer's bank had taken the money back before the provider could give it back."""
+def refunded_by_bank(order_id: UUID, amount: Decimal) -> Posting:
+    """Return the posting of a refund that the buyer's bank made before the payment provider could."""
     return _of_order(
         f"refund:{order_id}", order_id, Line(Account.REFUNDS_DUE, -amount), Line(Account.CHARGEBACKS, amount)
     )
 
 
 def charged_back(chargeback_id: str, order_id: UUID, amount: Decimal) -> Posting:
-    """A buyer's bank took money back."""
+    """Return the posting of a chargeback."""
     return _of_order(
         f"chargeback:{chargeback_id}", order_id, Line(Account.CHARGEBACKS, -amount), Line(Account.BUYERS, amount)
     )
 
 
 def chargeback_won(chargeback_id: str, order_id: UUID, amount: Decimal) -> Posting:
-    """A buyer's bank gave back what it had taken."""
+    """Return the posting of a chargeback that was won: the bank returns the amount."""
     return _of_order(
         f"chargeback-won:{chargeback_id}", order_id, Line(Account.BUYERS, -amount), Line(Account.CHARGEBACKS, amount)
     )
 
 
 def payout_requested(payout_id: UUID, seller_id: UUID, amount: Decimal) -> Posting:
-    """A seller asked for money that is theirs."""
+    """Return the posting of a requested payout."""
     return _of_payout(
         f"payout:{payout_id}",
         payout_id,
@@ -156,7 +156,7 @@ def payout_requested(payout_id: UUID, seller_id: UUID, amount: Decimal) -> Posti
 
 
 def payout_paid(payout_id: UUID, seller_id: UUID, amount: Decimal) -> Posting:
-    """The payment provider paid the seller."""
+    """Return the posting of a payout that was paid."""
     return _of_payout(
         f"payout-paid:{payout_id}",
         payout_id,
@@ -166,7 +166,7 @@ def payout_paid(payout_id: UUID, seller_id: UUID, amount: Decimal) -> Posting:
 
 
 def payout_failed(payout_id: UUID, seller_id: UUID, amount: Decimal) -> Posting:
-    """The payment provider refused to pay the seller: theirs to ask for again."""
+    """Return the posting of a payout that failed: the amount is available again."""
     return _of_payout(
         f"payout-failed:{payout_id}",
         payout_id,

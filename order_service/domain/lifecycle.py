@@ -1,10 +1,10 @@
-"""Who may move an order where: one table, and what is read from it.
+"""Who may move an order where: one table, and the functions that read it.
 
-The check of an action, the answer to "what may I do now", the worker that acts when time has passed, the picture in
-docs/order-lifecycle.md and the tests all read TRANSITIONS.
+The check of an action, the `actions` of a response, the worker for order timeouts, the page docs/order-lifecycle.md and
+the tests all read TRANSITIONS.
 
-Time has the last word: from the moment at which the system's row for it holds, people have nothing more to do with the
-order, whether a worker has got to it yet or not. So it never depends on a worker's haste what somebody may do.
+A timeout closes an order to people: from the moment at which the system's transition is due, no other transition from
+that state is open. Whether a worker has run yet does not change who may do what.
 """
 
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ from order_service.domain import settlement
 from order_service.domain.order import Change, Event, Order, Party, Status
 from servicekit.errors import Conflict, Forbidden, InvalidArgument, Violation
 
-# So long before a card's hold ends, an order that nobody has accepted is called off: no hold is left to lapse.
-LAST_MOMENT = timedelta(hours=1)
+# An order that nobody has accepted expires this long before its card authorization does.
+AUTHORIZATION_MARGIN = timedelta(hours=1)
 
 
 class Action(StrEnum):
@@ -39,7 +39,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long an order waits for people: the seller's answer to a placing, the buyer's to the last delivery."""
+    """How long an order waits: for the seller's answer after placing, for the buyer's approval after a delivery."""
 
     answer: timedelta
     approval: timedelta
@@ -47,7 +47,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """An action with what was said to it. A `resolve` also says where it leads, and what of the price goes back."""
+    """An action and its message. A `resolve` also names the resulting status and the refund, in major units."""
 
     action: Action
     message: str = ""
@@ -55,55 +55,72 @@ class Command:
     refund: Decimal = Decimal(0)
 
 
-class When(Enum):
-    """What must hold beside the state for a transition to be open."""
+class Condition(Enum):
+    """What must hold, beside the status, for a transition to be open."""
 
     ALWAYS = auto()
-    OVERDUE_NEVER_DELIVERED = auto()
-    OVERDUE_AFTER_A_REVISION = auto()
+    OVERDUE_BEFORE_DELIVERY = auto()
+    OVERDUE_AFTER_REVISION = auto()
     REVISIONS_LEFT = auto()
-    UNANSWERED_TOO_LONG = auto()
-    UNAPPROVED_TOO_LONG = auto()
-    THE_PROVIDER_SAYS_SO = auto()
+    ANSWER_OVERDUE = auto()
+    APPROVAL_OVERDUE = auto()
+    REPORTED_BY_PROVIDER = auto()
 
     def holds(self, order: Order, now: datetime, timeouts: Timeouts) -> bool:
-        """Whether it holds for this order at this moment."""
+        """Return whether the condition holds for this order at this moment."""
         match self:
-            case When.ALWAYS:
+            case Condition.ALWAYS:
                 return True
-            case When.OVERDUE_NEVER_DELIVERED:
+            case Condition.OVERDUE_BEFORE_DELIVERY:
                 return order.is_overdue(now) and order.first_delivered_at is None
-            case When.OVERDUE_AFTER_A_REVISION:
+            case Condition.OVERDUE_AFTER_REVISION:
                 return order.is_overdue(now) and order.first_delivered_at is not None
-            case When.REVISIONS_LEFT:
+            case Condition.REVISIONS_LEFT:
                 return order.revisions_left > 0
-            case When.UNANSWERED_TOO_LONG:
-                lapses = order.capture_before is not None and now >= order.capture_before - LAST_MOMENT
-                return lapses or now >= order.created_at + timeouts.answer
-            case When.UNAPPROVED_TOO_LONG:
+            case Condition.ANSWER_OVERDUE:
+                expires_at = order.capture_before and order.capture_before - AUTHORIZATION_MARGIN
+                return now >= order.created_at + timeouts.answer or (expires_at is not None and now >= expires_at)
+            case Condition.APPROVAL_OVERDUE:
                 return order.last_delivered_at is not None and now >= order.last_delivered_at + timeouts.approval
-            case When.THE_PROVIDER_SAYS_SO:
-                # Not a matter of the order or the time: `end_capture` and `charge_back` are called when it does.
+            case Condition.REPORTED_BY_PROVIDER:
+                # No state of the order opens these: `end_capture` and `record_chargeback` are called on a report.
                 return False
+
+    def explanation(self, order: Order) -> str:
+        """Return why the condition does not hold yet, and until when; empty where the status says it all."""
+        due = order.due_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        match self:
+            case Condition.OVERDUE_BEFORE_DELIVERY if order.first_delivered_at is None:
+                return f"you can once it is overdue, after {due}"
+            case Condition.OVERDUE_BEFORE_DELIVERY:
+                return "its work was delivered before"
+            case Condition.OVERDUE_AFTER_REVISION if order.first_delivered_at is not None:
+                return f"you can once it is overdue, after {due}"
+            case Condition.OVERDUE_AFTER_REVISION:
+                return "its work was never delivered"
+            case Condition.REVISIONS_LEFT:
+                return "no revisions are left"
+            case _:
+                return ""
 
 
 class Effect(Enum):
-    """What a transition does beside changing the state: to the work, or to the money."""
+    """What a transition does beside changing the status: to the work, or to the money."""
 
     NOTHING = auto()
-    HAND_OVER = auto()
+    RECORD_DELIVERY = auto()
     USE_REVISION = auto()
     CAPTURE = auto()
     VOID = auto()
     REFUND = auto()
     RELEASE = auto()
 
-    def on(self, order: Order, now: datetime, refund: Decimal) -> Change:
-        """What comes of it. `refund` is what a RELEASE gives back of the price, in major units."""
+    def apply(self, order: Order, now: datetime, refund: Decimal) -> Change:
+        """Return the order with the effect. `refund` is the part of the price that RELEASE refunds, in major units."""
         match self:
             case Effect.NOTHING:
                 return Change(order)
-            case Effect.HAND_OVER:
+            case Effect.RECORD_DELIVERY:
                 return Change(replace(order, first_delivered_at=order.first_delivered_at or now, last_delivered_at=now))
             case Effect.USE_REVISION:
                 due_at = now + timedelta(days=order.delivery_days)
@@ -113,121 +130,121 @@ class Effect(Enum):
             case Effect.VOID:
                 return settlement.void(order)
             case Effect.REFUND:
-                return settlement.give_back(order)
+                return settlement.refund_in_full(order)
             case Effect.RELEASE:
                 return settlement.release(order, refund)
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One row of the table: in `came_from`, `by` can do `action`, which leads to `to`, when `when` holds."""
+    """One row of the table: `by` moves an order by `action` from one status to the next, when the condition holds."""
 
-    came_from: Status
+    from_status: Status
     action: Action
     by: Party
-    to: Status
-    when: When = When.ALWAYS
+    to_status: Status
+    condition: Condition = Condition.ALWAYS
     effect: Effect = Effect.NOTHING
 
 
-S, A, P = Status, Action, Party
+S, A, P, C, E = Status, Action, Party, Condition, Effect
 
 TRANSITIONS = (
-    Transition(S.PENDING,     A.ACCEPT,         P.SELLER, S.IN_PROGRESS, When.ALWAYS, Effect.CAPTURE),
-    Transition(S.PENDING,     A.DECLINE,        P.SELLER, S.CANCELLED,   When.ALWAYS, Effect.VOID),
-    Transition(S.PENDING,     A.CANCEL,         P.BUYER,  S.CANCELLED,   When.ALWAYS, Effect.VOID),
-    Transition(S.PENDING,     A.EXPIRE,         P.SYSTEM, S.CANCELLED,   When.UNANSWERED_TOO_LONG, Effect.VOID),
-    Transition(S.PENDING,     A.CAPTURE_FAILED, P.SYSTEM, S.CANCELLED,   When.THE_PROVIDER_SAYS_SO, Effect.VOID),
-    Transition(S.IN_PROGRESS, A.DELIVER,        P.SELLER, S.DELIVERED,   When.ALWAYS, Effect.HAND_OVER),
-    Transition(S.IN_PROGRESS, A.CANCEL,         P.SELLER, S.CANCELLED,   When.ALWAYS, Effect.REFUND),
-    Transition(S.IN_PROGRESS, A.CANCEL,         P.BUYER,  S.CANCELLED,   When.OVERDUE_NEVER_DELIVERED, Effect.REFUND),
-    Transition(S.IN_PROGRESS, A.DISPUTE,        P.BUYER,  S.DISPUTED,    When.OVERDUE_AFTER_A_REVISION),
-    Transition(S.IN_PROGRESS, A.CHARGEBACK,     P.SYSTEM, S.DISPUTED,    When.THE_PROVIDER_SAYS_SO),
-    Transition(S.DELIVERED,   A.REVISE,         P.BUYER,  S.IN_PROGRESS, When.REVISIONS_LEFT, Effect.USE_REVISION),
-    Transition(S.DELIVERED,   A.COMPLETE,       P.BUYER,  S.COMPLETED,   When.ALWAYS, Effect.RELEASE),
-    Transition(S.DELIVERED,   A.AUTO_COMPLETE,  P.SYSTEM, S.COMPLETED,   When.UNAPPROVED_TOO_LONG, Effect.RELEASE),
+    Transition(S.PENDING,     A.ACCEPT,         P.SELLER, S.IN_PROGRESS, C.ALWAYS, E.CAPTURE),
+    Transition(S.PENDING,     A.DECLINE,        P.SELLER, S.CANCELLED,   C.ALWAYS, E.VOID),
+    Transition(S.PENDING,     A.CANCEL,         P.BUYER,  S.CANCELLED,   C.ALWAYS, E.VOID),
+    Transition(S.PENDING,     A.EXPIRE,         P.SYSTEM, S.CANCELLED,   C.ANSWER_OVERDUE, E.VOID),
+    Transition(S.PENDING,     A.CAPTURE_FAILED, P.SYSTEM, S.CANCELLED,   C.REPORTED_BY_PROVIDER, E.VOID),
+    Transition(S.IN_PROGRESS, A.DELIVER,        P.SELLER, S.DELIVERED,   C.ALWAYS, E.RECORD_DELIVERY),
+    Transition(S.IN_PROGRESS, A.CANCEL,         P.SELLER, S.CANCELLED,   C.ALWAYS, E.REFUND),
+    Transition(S.IN_PROGRESS, A.CANCEL,         P.BUYER,  S.CANCELLED,   C.OVERDUE_BEFORE_DELIVERY, E.REFUND),
+    Transition(S.IN_PROGRESS, A.DISPUTE,        P.BUYER,  S.DISPUTED,    C.OVERDUE_AFTER_REVISION),
+    Transition(S.IN_PROGRESS, A.CHARGEBACK,     P.SYSTEM, S.DISPUTED,    C.REPORTED_BY_PROVIDER),
+    Transition(S.DELIVERED,   A.REVISE,         P.BUYER,  S.IN_PROGRESS, C.REVISIONS_LEFT, E.USE_REVISION),
+    Transition(S.DELIVERED,   A.COMPLETE,       P.BUYER,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
+    Transition(S.DELIVERED,   A.AUTO_COMPLETE,  P.SYSTEM, S.COMPLETED,   C.APPROVAL_OVERDUE, E.RELEASE),
     Transition(S.DELIVERED,   A.DISPUTE,        P.BUYER,  S.DISPUTED),
-    Transition(S.DELIVERED,   A.CHARGEBACK,     P.SYSTEM, S.DISPUTED,    When.THE_PROVIDER_SAYS_SO),
-    Transition(S.DISPUTED,    A.RESOLVE,        P.ADMIN,  S.COMPLETED,   When.ALWAYS, Effect.RELEASE),
-    Transition(S.DISPUTED,    A.RESOLVE,        P.ADMIN,  S.CANCELLED,   When.ALWAYS, Effect.REFUND),
+    Transition(S.DELIVERED,   A.CHARGEBACK,     P.SYSTEM, S.DISPUTED,    C.REPORTED_BY_PROVIDER),
+    Transition(S.DISPUTED,    A.RESOLVE,        P.ADMIN,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
+    Transition(S.DISPUTED,    A.RESOLVE,        P.ADMIN,  S.CANCELLED,   C.ALWAYS, E.REFUND),
 )  # fmt: skip
 
-# What passing time does, and nobody else.
-TIMED = tuple(row for row in TRANSITIONS if row.when in (When.UNANSWERED_TOO_LONG, When.UNAPPROVED_TOO_LONG))
+# The transitions of passing time.
+TIMED = tuple(row for row in TRANSITIONS if row.condition in (C.ANSWER_OVERDUE, C.APPROVAL_OVERDUE))
 
 
 def open_actions(order: Order, parties: frozenset[Party], now: datetime, timeouts: Timeouts) -> list[Action]:
-    """What these parties may do with the order at this moment, in the table's order."""
-    rows = (row for row in TRANSITIONS if row.came_from is order.status and row.by in parties)
+    """Return the actions that these parties may take at this moment, in the table's order."""
+    rows = (row for row in TRANSITIONS if row.from_status is order.status and row.by in parties)
     return list(dict.fromkeys(row.action for row in rows if _is_open(row, order, now, timeouts)))
 
 
-def is_over(order: Order, now: datetime, timeouts: Timeouts) -> bool:
-    """Whether the order has waited for people long enough, so that it is the system's turn."""
-    return any(row.came_from is order.status and row.when.holds(order, now, timeouts) for row in TIMED)
+def is_timed_out(order: Order, now: datetime, timeouts: Timeouts) -> bool:
+    """Return whether a transition of passing time is due, which closes the order to people."""
+    return any(row.from_status is order.status and row.condition.holds(order, now, timeouts) for row in TIMED)
 
 
 def move(order: Order, command: Command, parties: frozenset[Party], *, now: datetime, timeouts: Timeouts) -> Change:
-    """The order after `parties` did this, with all that goes with it.
+    """Return the order after `parties` did this, with everything that is stored along with it.
 
-    A payment that has to be captured has been by now. Raises Forbidden when this is another's to do, Conflict
-    (INVALID_TRANSITION) when nobody can do it in this state, or they cannot yet or no more, which names what they can
-    do now, and InvalidArgument for a refund that does not go with the price or the outcome.
+    A payment that has to be captured has been captured before. Raises Forbidden when the action belongs to another
+    party, Conflict (INVALID_TRANSITION) when nobody can take it in this status, or they cannot take it now (the message
+    names what they can do, and from when), and InvalidArgument for a refund that fits neither price nor outcome.
     """
-    row = _row_for(order, command, parties, now, timeouts)
+    row = _find_row(order, command, parties, now, timeouts)
     _check_refund(order, command)
-    return _along(row, order, command, now)
+    return _follow(row, order, command, now)
 
 
 def end_capture(order: Order, command: Command, now: datetime) -> Change:
-    """The order after the payment provider has answered: `command` is the seller's accept, or that the capture failed.
+    """Return the order after the provider's response: `command` is the seller's accept, or the failed capture.
 
-    Whatever time has passed meanwhile: the seller was in time.
+    The time that has passed since the accept does not count: the seller was in time.
     """
-    rows = (row for row in TRANSITIONS if row.came_from is order.status and row.action is command.action)
-    return _along(next(rows), order, command, now)
+    rows = (row for row in TRANSITIONS if row.from_status is order.status and row.action is command.action)
+    return _follow(next(rows), order, command, now)
 
 
-def charge_back(order: Order, chargeback_id: str, amount: Decimal, now: datetime) -> Change:
-    """The order after the buyer's bank has taken this much back: disputed, unless it is already or nothing follows."""
-    change = settlement.charge_back(order, chargeback_id, amount)
-    row = next((row for row in TRANSITIONS if row.came_from is order.status and row.action is Action.CHARGEBACK), None)
-    if row is not None:
-        return replace(_along(row, change.order, Command(Action.CHARGEBACK), now), postings=change.postings)
+def record_chargeback(order: Order, chargeback_id: str, amount: Decimal, now: datetime) -> Change:
+    """Return the order after the buyer's bank took `amount` back: DISPUTED, unless no transition leads there."""
+    change = settlement.record_chargeback(order, chargeback_id, amount)
+    for row in TRANSITIONS:
+        if row.from_status is order.status and row.action is Action.CHARGEBACK:
+            return replace(_follow(row, change.order, Command(Action.CHARGEBACK), now), postings=change.postings)
     return change
 
 
-def _along(row: Transition, order: Order, command: Command, now: datetime) -> Change:
-    change = row.effect.on(order, now, command.refund)
-    moved = replace(change.order, status=row.to, version=order.version + 1, updated_at=now)
-    return replace(change, order=moved, event=Event(now, row.by, row.action, order.status, row.to, command.message))
+def _follow(row: Transition, order: Order, command: Command, now: datetime) -> Change:
+    change = row.effect.apply(order, now, command.refund)
+    moved = replace(change.order, status=row.to_status, version=order.version + 1, updated_at=now)
+    event = Event(now, row.by, row.action, order.status, row.to_status, command.message)
+    return replace(change, order=moved, event=event)
 
 
 def _is_open(row: Transition, order: Order, now: datetime, timeouts: Timeouts) -> bool:
-    """Whether the row can be used at this moment by whom it is for."""
-    if order.is_being_captured:
+    """Return whether the row's party can use it at this moment."""
+    if order.is_being_captured or not row.condition.holds(order, now, timeouts):
         return False
-    return row.when.holds(order, now, timeouts) and (row.by is Party.SYSTEM or not is_over(order, now, timeouts))
+    return row.by is Party.SYSTEM or not is_timed_out(order, now, timeouts)
 
 
-def _row_for(
+def _find_row(
     order: Order, command: Command, parties: frozenset[Party], now: datetime, timeouts: Timeouts
 ) -> Transition:
-    action = command.action
-    here = [row for row in TRANSITIONS if row.came_from is order.status and row.action is action]
-    theirs = [row for row in here if row.by in parties]
-    for row in theirs:
-        if _is_open(row, order, now, timeouts) and command.outcome in (None, row.to):
+    rows = [row for row in TRANSITIONS if row.from_status is order.status and row.action is command.action]
+    own_rows = [row for row in rows if row.by in parties]
+    for row in own_rows:
+        if _is_open(row, order, now, timeouts) and command.outcome in (None, row.to_status):
             return row
-    if not theirs and (here or not _may_ever(action, parties)):
-        raise Forbidden(f"You don't have permission to {action} this order")
+    if not own_rows and (rows or not _may_ever(command.action, parties)):
+        raise Forbidden(f"You don't have permission to {command.action} this order")
     possible = open_actions(order, parties, now, timeouts)
-    refusal = _refusal(order, action, possible, over=is_over(order, now, timeouts))
-    raise Conflict(refusal, code="INVALID_TRANSITION")
+    reason = _reason(order, own_rows, timed_out=is_timed_out(order, now, timeouts))
+    raise Conflict(_refusal(command.action, reason, possible), code="INVALID_TRANSITION")
 
 
 def _may_ever(action: Action, parties: frozenset[Party]) -> bool:
-    """An admin who is no side of the order has no business with what only its sides do, whatever its state."""
+    """Return whether the parties can take the action in any status. An admin has none of the sides' actions."""
     if parties & {Party.BUYER, Party.SELLER}:
         return True
     return any(row.by in parties for row in TRANSITIONS if row.action is action)
@@ -235,18 +252,23 @@ def _may_ever(action: Action, parties: frozenset[Party]) -> bool:
 
 def _check_refund(order: Order, command: Command) -> None:
     if command.refund > order.price:
-        told = f"must be at most the price, {order.price}"
+        message = f"must be at most the price, {order.price}"
     elif command.refund and command.outcome is Status.CANCELLED and command.refund != order.price:
-        told = "goes with the outcome COMPLETED; CANCELLED gives everything back"
+        message = "goes with the outcome COMPLETED; CANCELLED gives everything back"
     else:
         return
-    raise InvalidArgument([Violation("refundAmount", told)])
+    raise InvalidArgument([Violation("refundAmount", message)])
 
 
-def _refusal(order: Order, action: Action, possible: list[Action], *, over: bool) -> str:
+def _reason(order: Order, own_rows: list[Transition], *, timed_out: bool) -> str:
     if order.is_being_captured:
-        stands = "it is just being accepted"
-    else:
-        stands = f"it is {order.status} and its time is over" if over else f"it is {order.status}"
+        return "it is just being accepted"
+    if timed_out:
+        return f"it is {order.status} and its time is over"
+    explanations = [row.condition.explanation(order) for row in own_rows]
+    return ", ".join([f"it is {order.status}", *filter(None, explanations)])
+
+
+def _refusal(action: Action, reason: str, possible: list[Action]) -> str:
     choice = f"what you can do now: {', '.join(possible)}" if possible else "there is nothing you can do now"
-    return f"You can't {action} this order now, {stands}; {choice}"
+    return f"You can't {action} this order now, {reason}; {choice}"

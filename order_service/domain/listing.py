@@ -1,4 +1,4 @@
-"""Which orders a list is made of."""
+"""Whose orders a list shows."""
 
 from enum import Enum, auto
 
@@ -6,7 +6,7 @@ from servicekit.errors import Forbidden
 
 
 class Scope(Enum):
-    """Whose orders are listed: those one bought, those one sold, both, or everyone's."""
+    """Whose orders are listed: those that the caller bought, those they sold, both, or everyone's."""
 
     BOUGHT = auto()
     SOLD = auto()
@@ -18,7 +18,7 @@ SCOPES = {"": Scope.OWN, "buyer": Scope.BOUGHT, "seller": Scope.SOLD, "admin": S
 
 
 def scope_of(role: str, *, is_admin: bool) -> Scope:
-    """What `role` asks for. Raises Forbidden when everyone's orders are asked for by somebody who is no admin."""
+    """Return the scope of the parameter `role`. Raises Forbidden when a caller who is no admin lists all orders."""
     scope = SCOPES[role]
     if scope is Scope.ALL and not is_admin:
         raise Forbidden("You don't have permission to list all orders")

@@ -1,4 +1,4 @@
-"""How an order may be paid, which depends on who handles the deployment's payments, and where its money is."""
+"""The payment of an order: the payment methods that a deployment takes, and the states of the money."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,14 +8,14 @@ from servicekit.errors import InvalidArgument, Violation
 
 
 class Provider(StrEnum):
-    """Who handles payments: Stripe, or the sandbox that takes every card and moves no money."""
+    """A payment provider: Stripe, or the sandbox, which takes every card and moves no money."""
 
     STRIPE = "stripe"
     SANDBOX = "sandbox"
 
 
 class PaymentStatus(StrEnum):
-    """Where the buyer's money is. CAPTURING is for us alone: on the card still, and being taken."""
+    """Where the buyer's money is. CAPTURING is internal: authorized, and the capture's outcome is not known yet."""
 
     AUTHORIZED = "AUTHORIZED"
     CAPTURING = "CAPTURING"
@@ -26,23 +26,26 @@ class PaymentStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """Money that is held on a card: the payment provider's name for it, and when the hold ends (aware)."""
+class Authorization:
+    """Money that is reserved on a card: the provider's id of the payment, and the end of the reservation (aware)."""
 
     reference: str
     capture_before: datetime
 
 
-def check_method(method: str, provider: Provider) -> None:
-    """Refuses the method `sandbox` where real money moves; `stripe` is taken everywhere.
+@dataclass(frozen=True, slots=True)
+class PaymentPolicy:
+    """How the deployment takes payments. `needs_token` says whether cards are real, so that a buyer must name one."""
 
-    Raises InvalidArgument.
-    """
-    if method == Provider.SANDBOX and provider is not Provider.SANDBOX:
-        raise InvalidArgument([Violation("paymentMethod", "sandbox is not accepted here, use stripe")])
+    provider: Provider
+    needs_token: bool
 
+    def check(self, method: str, token: str) -> None:
+        """Refuse the method `sandbox` where real money moves, and a payment without a card where cards are real.
 
-def check_token(token: str, *, is_needed: bool) -> None:
-    """Refuses a payment without a card where cards are real. Raises InvalidArgument."""
-    if is_needed and not token:
-        raise InvalidArgument([Violation("paymentToken", "is needed: the card, as Stripe's own client made it")])
+        `stripe` is accepted everywhere. Raises InvalidArgument.
+        """
+        if method == Provider.SANDBOX and self.provider is not Provider.SANDBOX:
+            raise InvalidArgument([Violation("paymentMethod", "sandbox is not accepted here, use stripe")])
+        if self.needs_token and not token:
+            raise InvalidArgument([Violation("paymentToken", "is needed: the card, as Stripe's own client made it")])

@@ -1,4 +1,4 @@
-"""A payout: how much of what a seller has available can be asked for, and where it stands."""
+"""A payout: how much of a seller's available balance can be paid out, and the states of a payout."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from servicekit.errors import Conflict
 
 
 class Status(StrEnum):
-    """Where a payout stands."""
+    """The status of a payout."""
 
     PENDING = "PENDING"
     PAID = "PAID"
@@ -21,7 +21,7 @@ class Status(StrEnum):
 class Payout:
     """Money on its way to a seller: `amount` in major units of `currency`, to `destination` (may be empty).
 
-    `reference` is the provider's name for it once it is PAID, `error` why it was refused once it is FAILED.
+    `reference` is the provider's id of it once it is PAID, `error` the provider's reason once it is FAILED.
     `created_at` is aware, in UTC.
     """
 
@@ -37,17 +37,17 @@ class Payout:
 
 
 def check_account(destination: str, *, is_needed: bool) -> None:
-    """Raises Conflict (PAYOUT_ACCOUNT_MISSING) when the provider has to be told where to and nobody has said."""
+    """Refuse a payout without a destination where the provider needs one. Raises Conflict (PAYOUT_ACCOUNT_MISSING)."""
     if is_needed and not destination:
         raise Conflict(code="PAYOUT_ACCOUNT_MISSING")
 
 
-def amount_of(asked: Decimal | None, available: Decimal) -> Decimal:
-    """How much is paid out: what was asked for, or all that is available. All in major units.
+def payout_amount(requested: Decimal | None, available: Decimal) -> Decimal:
+    """Return the requested amount, or everything that is available. All in major units.
 
-    Raises Conflict (INSUFFICIENT_BALANCE) for more than there is, and for all of nothing.
+    Raises Conflict (INSUFFICIENT_BALANCE) for more than is available, and for everything when nothing is.
     """
-    amount = available if asked is None else asked
+    amount = available if requested is None else requested
     if not 0 < amount <= available:
         raise Conflict(f"You have {available} available", code="INSUFFICIENT_BALANCE")
     return amount

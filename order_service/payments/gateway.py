@@ -1,7 +1,7 @@
-"""What OrderService asks of a payment provider.
+"""The interface to a payment provider.
 
-Every call that moves money may be made again: with the same id it does nothing twice and answers as it did at first.
-`Unavailable` means that nobody knows whether it was done; whoever began it makes the same call again until it is known.
+Every call that moves money can be repeated: with the same id it does nothing twice and returns the first result.
+`Unavailable` means that the outcome is not known; the caller repeats the same call until it is.
 """
 
 from __future__ import annotations
@@ -10,40 +10,40 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from order_service.domain.chargeback import ChargebackState
 from servicekit.errors import MarketplaceError
 
 
 class Declined(MarketplaceError):
-    """The provider refuses the payment for good. The message is the buyer's to read."""
+    """The provider refuses the payment for good. The message is for the buyer."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__("PAYMENT_DECLINED", message)
 
 
 class ActionRequired(MarketplaceError):
-    """The card wants the buyer to confirm the payment first. Nothing was authorised."""
+    """The card needs the buyer's confirmation. Nothing was authorized."""
 
     def __init__(self) -> None:
         super().__init__("PAYMENT_ACTION_REQUIRED")
 
 
 class ChargedBackError(Exception):
-    """A refund that cannot be made: the buyer's bank has taken the money back already."""
+    """A refund is impossible: the buyer's bank has taken the money back already."""
 
 
 class PayoutRefusedError(Exception):
-    """The provider refuses the payout for good. The text says why, for the log."""
+    """The provider refuses the payout for good. The text is the provider's reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """What is to be authorised. `amount` is in major units of `currency`; `token` is empty when none was given.
+    """A payment to authorize. `amount` is in major units of `currency`; `token` is empty when there is none.
 
-    `age` is how long ago it was first asked for.
+    `age` is the time since the first request for this authorization.
     """
 
     order_id: UUID
@@ -55,8 +55,8 @@ class Purchase:
 
 
 @dataclass(frozen=True, slots=True)
-class Authorization:
-    """Money that is held on a card: the provider's own name for it, and how long it is held from its beginning."""
+class AuthorizationResult:
+    """Money that was reserved on a card: the provider's id of the payment, and how long it stays reserved."""
 
     reference: str
     valid_for: timedelta
@@ -64,7 +64,7 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A payout to be made: `amount` in major units of `currency` to the seller's `destination` (may be empty)."""
+    """A payout to make: `amount` in major units of `currency` to the seller's `destination` (may be empty)."""
 
     payout_id: UUID
     amount: Decimal
@@ -72,19 +72,11 @@ class Transfer:
     destination: str
 
 
-class ChargebackState(StrEnum):
-    """Where a chargeback stands: the bank has taken the money back, or has given it back to us, or keeps it."""
-
-    OPEN = "OPEN"
-    WON = "WON"
-    LOST = "LOST"
-
-
 @dataclass(frozen=True, slots=True)
 class ProviderEvent:
-    """What a provider reports by itself, of a chargeback. It may come twice, and later than what came after it.
+    """A report of the provider about a chargeback. Events may be repeated and may arrive in any order.
 
-    `event_id` is the report's, `chargeback_id` the chargeback's, `reference` that of the payment.
+    `event_id` is the provider's id of the report, `chargeback_id` of the chargeback, `reference` of the payment.
     """
 
     event_id: str
@@ -96,11 +88,11 @@ class ProviderEvent:
 
 @dataclass(frozen=True, slots=True)
 class ProviderPayment:
-    """What the provider's own book says of a payment, in major units. `held` is authorised and not captured."""
+    """A payment in the provider's own records, in major units. `authorized` is the amount that is not captured yet."""
 
     order_id: UUID
     reference: str
-    held: Decimal
+    authorized: Decimal
     captured: Decimal
     refunded: Decimal
     charged_back: Decimal
@@ -108,52 +100,56 @@ class ProviderPayment:
 
 @dataclass(frozen=True, slots=True)
 class ProviderPayout:
-    """What the provider's own book says of a payout that was paid."""
+    """A payout in the provider's own records."""
 
     payout_id: UUID
     amount: Decimal
 
 
 class Gateway(Protocol):
-    """A payment provider. `minimum` is the smallest price it takes; it `needs_token` where cards are real."""
+    """A payment provider."""
 
     @property
-    def minimum(self) -> Decimal: ...
+    def minimum(self) -> Decimal:
+        """The smallest price, in major units."""
+        ...
 
     @property
-    def needs_token(self) -> bool: ...
+    def needs_token(self) -> bool:
+        """Whether cards are real."""
+        ...
 
-    def authorize(self, purchase: Purchase) -> Authorization:
-        """Holds the amount on the card.
+    def authorize(self, purchase: Purchase) -> AuthorizationResult:
+        """Reserve the amount on the card.
 
-        Raises Declined, ActionRequired, InvalidArgument (paymentToken) when nothing was done, and Unavailable.
+        Raises Declined, ActionRequired or InvalidArgument (paymentToken) when nothing was done, and Unavailable.
         """
         ...
 
     def capture(self, order_id: UUID, reference: str, amount: Decimal) -> None:
-        """Takes what is held. Raises Declined when that is refused for good, Unavailable."""
+        """Take the reserved money. Raises Declined when that is refused for good, Unavailable."""
         ...
 
     def void(self, order_id: UUID, reference: str) -> None:
-        """Lets go of what is held; fine when nothing is held any more. Raises Unavailable."""
+        """Release the reserved money. Does nothing when none is reserved any more. Raises Unavailable."""
         ...
 
     def refund(self, order_id: UUID, reference: str, amount: Decimal) -> None:
-        """Gives back of what was captured, once an order. Raises ChargedBackError, Unavailable."""
+        """Give captured money back, once for each order. Raises ChargedBackError, Unavailable."""
         ...
 
     def pay_out(self, transfer: Transfer) -> str:
-        """Pays a seller; the provider's name for it. Raises PayoutRefusedError, Unavailable."""
+        """Pay a seller and return the provider's id of the payout. Raises PayoutRefusedError, Unavailable."""
         ...
 
     def check_destination(self, destination: str) -> None:
-        """Raises InvalidArgument (destination) when nobody can be paid there, Unavailable."""
+        """Refuse a destination that cannot be paid. Raises InvalidArgument (destination), Unavailable."""
         ...
 
-    def payments(self) -> Iterator[ProviderPayment]:
-        """The provider's own book, for comparison with ours. Raises Unavailable."""
+    def list_payments(self) -> Iterator[ProviderPayment]:
+        """Yield the payments in the provider's own records. Raises Unavailable."""
         ...
 
-    def payouts(self) -> Iterator[ProviderPayout]:
-        """The payouts in the provider's own book. Raises Unavailable."""
+    def list_payouts(self) -> Iterator[ProviderPayout]:
+        """Yield the payouts in the provider's own records. Raises Unavailable."""
         ...

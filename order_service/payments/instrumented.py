@@ -1,7 +1,7 @@
-"""Around every call to a payment provider: its crash points, its time in the metrics, its line in the log, its limit.
+"""A gateway around another one, which adds crash points, metrics, log lines and a limit to every call.
 
-Calls made for somebody who waits for an answer may hold at most half of a worker's threads: when the provider is slow,
-everything else goes on. One more call waits for a moment, no longer, since it waits on a thread, too.
+Calls that a client waits for may occupy at most half of a worker's threads, so that a slow provider does not stop the
+other calls. A call over the limit waits for a moment, since it occupies a thread while it waits.
 """
 
 from __future__ import annotations
@@ -16,26 +16,33 @@ from uuid import UUID
 import structlog
 from prometheus_client import Histogram
 
-from order_service.payments.gateway import Authorization, Gateway, ProviderPayment, ProviderPayout, Purchase, Transfer
+from order_service.payments.gateway import (
+    AuthorizationResult,
+    Gateway,
+    ProviderPayment,
+    ProviderPayout,
+    Purchase,
+    Transfer,
+)
 from servicekit.call import current_call
 from servicekit.crash import crash_point
 from servicekit.errors import Unavailable
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 0.05
+LIMIT_WAIT_SECONDS = 0.05
 
 SECONDS = Histogram(
-    "marketplace_payment_call_seconds", "Calls to the payment provider, by what came of them", ["operation", "outcome"]
+    "marketplace_payment_call_seconds", "Calls to the payment provider, by outcome", ["operation", "outcome"]
 )
 
 
 class InstrumentedGateway:
-    """A Gateway around another. `threads` is how many calls a worker answers at once."""
+    """A Gateway around another. `threads` is the number of calls that a worker answers at once."""
 
     def __init__(self, gateway: Gateway, threads: int) -> None:
         self._gateway = gateway
-        self._places = threading.Semaphore(max(1, threads // 2))
+        self._slots = threading.Semaphore(max(1, threads // 2))
         self._log = structlog.get_logger()
 
     @property
@@ -48,7 +55,7 @@ class InstrumentedGateway:
         """See Gateway."""
         return self._gateway.needs_token
 
-    def authorize(self, purchase: Purchase) -> Authorization:
+    def authorize(self, purchase: Purchase) -> AuthorizationResult:
         """See Gateway."""
         return self._call("authorize", purchase.order_id, lambda: self._gateway.authorize(purchase))
 
@@ -72,21 +79,21 @@ class InstrumentedGateway:
         """See Gateway."""
         self._call("check_destination", None, lambda: self._gateway.check_destination(destination))
 
-    def payments(self) -> Iterator[ProviderPayment]:
+    def list_payments(self) -> Iterator[ProviderPayment]:
         """See Gateway."""
-        return self._gateway.payments()
+        return self._gateway.list_payments()
 
-    def payouts(self) -> Iterator[ProviderPayout]:
+    def list_payouts(self) -> Iterator[ProviderPayout]:
         """See Gateway."""
-        return self._gateway.payouts()
+        return self._gateway.list_payouts()
 
     def _call(self, operation: str, about: UUID | None, call: Callable[[], T]) -> T:
-        """Makes a call between its crash points, `payments.<operation>:before` and `:after`."""
-        is_waited_for = current_call.get() is not None
-        if is_waited_for and not self._places.acquire(timeout=PATIENCE_SECONDS):
-            SECONDS.labels(operation, "busy").observe(PATIENCE_SECONDS)
+        """Make a call between its crash points, `payments.<operation>:before` and `:after`."""
+        has_client = current_call.get() is not None
+        if has_client and not self._slots.acquire(timeout=LIMIT_WAIT_SECONDS):
+            SECONDS.labels(operation, "busy").observe(LIMIT_WAIT_SECONDS)
             raise Unavailable
-        began = time.perf_counter()
+        started = time.perf_counter()
         outcome = "ok"
         crash_point(f"payments.{operation}:before")
         try:
@@ -95,9 +102,9 @@ class InstrumentedGateway:
             outcome = type(error).__name__
             raise
         finally:
-            if is_waited_for:
-                self._places.release()
-            seconds = time.perf_counter() - began
+            if has_client:
+                self._slots.release()
+            seconds = time.perf_counter() - started
             SECONDS.labels(operation, outcome).observe(seconds)
             self._log.info(
                 "payment call", operation=operation, about=str(about), outcome=outcome, ms=round(seconds * 1000, 2)

@@ -1,4 +1,4 @@
-"""The payment provider that the settings name, with how it reports."""
+"""The payment provider that the settings name: its gateway, and the way its events reach us."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from order_service.payments.gateway import Gateway, ProviderEvent
 from order_service.payments.sandbox.gateway import MIGRATIONS, Sandbox
-from order_service.payments.stripe.events import reader
+from order_service.payments.stripe.events import webhook_parser
 from order_service.payments.stripe.gateway import StripeGateway
 from order_service.settings import PaymentSettings
 from servicekit.database import Database
@@ -17,34 +17,38 @@ from servicekit.errors import InvalidArgument, Violation
 
 @dataclass(frozen=True)
 class Payments:
-    """A provider. Stripe calls us (`read_event`), the sandbox waits to be asked (`provider_events`, `taken`)."""
+    """A payment provider. Stripe sends webhooks (`parse_webhook`); the sandbox is polled for its events.
+
+    `parse_webhook` takes body and signature, returns None for an event of no interest, and raises InvalidArgument.
+    `pending_events` returns up to so many events, which come again until they are passed to `acknowledge` by id.
+    """
 
     gateway: Gateway
-    read_event: Callable[[bytes, str], ProviderEvent | None]
-    provider_events: Callable[[int], list[ProviderEvent]]
-    taken: Callable[[str], None]
+    parse_webhook: Callable[[bytes, str], ProviderEvent | None]
+    pending_events: Callable[[int], list[ProviderEvent]]
+    acknowledge: Callable[[str], None]
 
 
-def sandbox_payments(book: Database) -> Payments:
-    """The sandbox, with its own book in this database."""
-    sandbox = Sandbox(book)
-    return Payments(sandbox, refuse_event, sandbox.provider_events, sandbox.taken)
+def sandbox_payments(database: Database) -> Payments:
+    """Return the sandbox, with its own records in this database."""
+    sandbox = Sandbox(database)
+    return Payments(sandbox, refuse_webhook, sandbox.pending_events, sandbox.acknowledge)
 
 
 def stripe_payments(api_key: str, webhook_secret: str, currency: str, api_base: str | None) -> Payments:
-    """Stripe, with the deployment's keys."""
+    """Return Stripe, with the deployment's keys."""
     gateway = StripeGateway(api_key, currency, api_base)
-    return Payments(gateway, reader(webhook_secret), lambda limit: [], lambda event_id: None)
+    return Payments(gateway, webhook_parser(webhook_secret), lambda limit: [], lambda event_id: None)
 
 
 def payments_from(settings: PaymentSettings) -> tuple[Payments, list[tuple[Database, Path]]]:
-    """The payment provider that the settings name, and the database that it needs, with its migrations."""
+    """Return the payment provider that the settings name, and the databases that it needs, with their migrations."""
     if settings.stripe_keys is not None:
         return stripe_payments(*settings.stripe_keys, settings.currency, settings.stripe_api_base), []
-    book = Database(str(settings.sandbox_database_url))
-    return sandbox_payments(book), [(book, MIGRATIONS)]
+    database = Database(str(settings.sandbox_database_url))
+    return sandbox_payments(database), [(database, MIGRATIONS)]
 
 
-def refuse_event(payload: bytes, signature: str) -> ProviderEvent | None:
-    """Nobody but Stripe calls, and Stripe is not what this deployment runs on."""
+def refuse_webhook(payload: bytes, signature: str) -> ProviderEvent | None:
+    """Refuse every webhook: Stripe alone sends them, and this deployment does not use Stripe."""
     raise InvalidArgument([Violation("stripe-signature", "is not Stripe's")])

@@ -1,30 +1,31 @@
-"""The RPCs about what sellers have. What surrounds each of them is in servicekit.pipeline."""
+"""The RPCs about balances and payouts. The pipeline around them is servicekit.pipeline."""
 
 from datetime import datetime
 from uuid import UUID
 
 from marketplace.order.v1 import order_pb2
+from order_service.commands.request_payout import RequestPayout
+from order_service.commands.set_payout_account import SetPayoutAccount
 from order_service.convert import money as convert
-from order_service.domain.ledger import payout_requested
-from order_service.domain.payout import Payout, Status, amount_of, check_account
-from order_service.payments.gateway import Gateway
-from order_service.store import PAYOUTS, Store
 from order_service.store import ledger as ledger_store
 from order_service.store.payouts import START, PayoutKey
+from order_service.store.store import Store
 from servicekit import paging
 from servicekit.call import Call
 from servicekit.errors import NotFound
-from servicekit.ids import new_id
 from servicekit.money import to_decimal
 
 
 class MoneyHandlers:
     """Balances, their entries, and payouts."""
 
-    def __init__(self, store: Store, gateway: Gateway, currency: str) -> None:
+    def __init__(
+        self, store: Store, currency: str, request_payout: RequestPayout, set_payout_account: SetPayoutAccount
+    ) -> None:
         self._store = store
-        self._gateway = gateway
         self._currency = currency
+        self._request_payout = request_payout
+        self._set_payout_account = set_payout_account
 
     def GetBalance(self, request: order_pb2.GetBalanceRequest, call: Call) -> order_pb2.GetBalanceResponse:
         return convert.to_balance(self._store.ledger.balance(call.user_id), self._currency)
@@ -35,34 +36,24 @@ class MoneyHandlers:
         key = paging.decode(request, int)
         size = paging.page_size(request.page_size)
         after = key[0] if key else ledger_store.START
-        found = self._store.ledger.entries(call.user_id, after=after, limit=size + 1)
-        response = order_pb2.ListBalanceEntriesResponse(results=map(convert.to_entry, found[:size]))
-        if len(found) > size:
-            response.next_page_token = paging.encode(request, [found[size - 1].number])
+        entries = self._store.ledger.entries(call.user_id, after=after, limit=size + 1)
+        response = order_pb2.ListBalanceEntriesResponse(results=map(convert.to_entry, entries[:size]))
+        if len(entries) > size:
+            response.next_page_token = paging.encode(request, [entries[size - 1].number])
         return response
 
     def RequestPayout(self, request: order_pb2.RequestPayoutRequest, call: Call) -> order_pb2.RequestPayoutResponse:
-        asked = to_decimal(request.amount) if request.HasField("amount") else None
-        with self._store.transaction("payout"):
-            self._store.ledger.lock(call.user_id)
-            destination = self._store.payouts.destination(call.user_id)
-            check_account(destination, is_needed=self._gateway.needs_token)
-            amount = amount_of(asked, self._store.ledger.balance(call.user_id).available)
-            now = self._store.now()
-            payout = Payout(new_id(), call.user_id, amount, self._currency, Status.PENDING, destination, now)
-            self._store.payouts.add(payout)
-            self._store.outbox.add(PAYOUTS, str(payout.id), 1, {})
-            self._store.ledger.post(payout_requested(payout.id, call.user_id, amount), now)
-        return convert.to_requested(payout)
+        requested = to_decimal(request.amount) if request.HasField("amount") else None
+        return convert.to_requested(self._request_payout.execute(call.user_id, requested))
 
     def ListPayouts(self, request: order_pb2.ListPayoutsRequest, call: Call) -> order_pb2.ListPayoutsResponse:
         key = paging.decode(request, datetime.fromisoformat, UUID)
         size = paging.page_size(request.page_size)
-        whose = None if call.caller.is_admin else call.user_id
-        found = self._store.payouts.page(whose, after=PayoutKey(*key) if key else START, limit=size + 1)
-        response = order_pb2.ListPayoutsResponse(results=map(convert.to_payout, found[:size]))
-        if len(found) > size:
-            last = found[size - 1]
+        seller_id = None if call.caller.is_admin else call.user_id
+        payouts = self._store.payouts.page(seller_id, after=PayoutKey(*key) if key else START, limit=size + 1)
+        response = order_pb2.ListPayoutsResponse(results=map(convert.to_payout, payouts[:size]))
+        if len(payouts) > size:
+            last = payouts[size - 1]
             response.next_page_token = paging.encode(request, PayoutKey(last.created_at, last.id))
         return response
 
@@ -75,6 +66,5 @@ class MoneyHandlers:
     def SetPayoutAccount(
         self, request: order_pb2.SetPayoutAccountRequest, call: Call
     ) -> order_pb2.SetPayoutAccountResponse:
-        self._gateway.check_destination(request.destination)
-        self._store.payouts.set_destination(call.user_id, request.destination)
+        self._set_payout_account.execute(call.user_id, request.destination)
         return order_pb2.SetPayoutAccountResponse(destination=request.destination)

@@ -1,4 +1,4 @@
-"""All that the books are checked by, in one snapshot of the database."""
+"""The records that reconciliation compares, in one snapshot of the database."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
+from order_service.domain.chargeback import Chargeback
 from order_service.domain.ledger import Account, Kind, Line
 from order_service.domain.order import Event, Order
 from order_service.domain.payout import Payout
 from order_service.domain.payout import Status as PayoutStatus
 from order_service.store.orders import COLUMNS, to_event, to_reading
 from order_service.store.payouts import COLUMNS as PAYOUT_COLUMNS
-from order_service.store.reports import Chargeback, to_chargeback
+from order_service.store.provider_events import to_chargeback
 from servicekit.database import Database, Row, Statement
 
 BATCH = 500
@@ -25,7 +26,7 @@ EVENTS = Statement("""
     SELECT order_id, version, at, by, action, came_from, went_to, message FROM order_events
     WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, version
 """)
-UNDER_WAY = Statement("""
+PENDING = Statement("""
     SELECT key::uuid AS id FROM outbox WHERE topic IN ('payment', 'payout') AND key::uuid = ANY ($1::uuid[])
     UNION ALL SELECT order_id FROM attempts WHERE order_id = ANY ($1::uuid[])
 """)
@@ -52,7 +53,7 @@ UNBALANCED = Statement("""
     FROM ledger_transactions AS transaction LEFT JOIN ledger_entries AS entry ON entry.transaction_id = transaction.id
     GROUP BY transaction.reference HAVING coalesce(sum(entry.amount), 1) <> 0
 """)
-# Added up anew from the first entry on.
+# Balances are added up again from the first entry.
 WRONG_CHAINS = Statement("""
     SELECT owner, name, number FROM (
         SELECT account.owner, account.name, entry.number, entry.balance,
@@ -72,78 +73,78 @@ TRANSACTIONS = Statement("SELECT count(*) AS number FROM ledger_transactions")
 
 
 @dataclass(frozen=True, slots=True)
-class OrderFile:
-    """All there is of an order. `postings` are the lines of its transactions by their references."""
+class OrderRecords:
+    """All records of an order. `postings` are the lines of its ledger transactions by their references."""
 
     order: Order
     events: list[Event]
     chargebacks: list[Chargeback]
     postings: dict[str, list[Line]]
-    is_under_way: bool
+    is_pending: bool
 
 
 @dataclass(frozen=True, slots=True)
-class PayoutFile:
-    """All there is of a payout."""
+class PayoutRecords:
+    """All records of a payout."""
 
     payout: Payout
     postings: dict[str, list[Line]]
-    is_under_way: bool
+    is_pending: bool
 
 
 class Audit:
-    """Reads; everything within one `snapshot` is as it was at one moment."""
+    """Reads the records. Everything within one `snapshot` shows the same moment."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """One moment."""
+        """Open a read-only transaction that shows one moment."""
         with self._database.transaction():
             self._database.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            # A large book takes its time.
+            # A large ledger takes longer than any request may.
             self._database.execute("SET LOCAL statement_timeout = 0")
             yield
 
-    def orders(self) -> Iterator[OrderFile]:
-        """Every order with all that belongs to it, a batch at a time."""
+    def orders(self) -> Iterator[OrderRecords]:
+        """Yield every order with its records, read in batches."""
         after = LEAST_ID
         while rows := self._database.fetch_all(ORDERS, after):
             orders = [to_reading(row).order for row in rows]
             after = orders[-1].id
             ids = [order.id for order in orders]
-            events = _by("order_id", self._database.fetch_all(EVENTS, ids))
-            chargebacks = _by("order_id", self._database.fetch_all(CHARGEBACKS, ids))
-            lines = _by("order_id", self._database.fetch_all(LINES, ids))
-            under_way = self._under_way(ids)
+            events = _group_by("order_id", self._database.fetch_all(EVENTS, ids))
+            chargebacks = _group_by("order_id", self._database.fetch_all(CHARGEBACKS, ids))
+            lines = _group_by("order_id", self._database.fetch_all(LINES, ids))
+            pending = self._pending(ids)
             for order in orders:
-                yield OrderFile(
+                yield OrderRecords(
                     order,
                     [to_event(row) for row in events.get(order.id, [])],
                     [to_chargeback(row) for row in chargebacks.get(order.id, [])],
                     _postings(lines.get(order.id, [])),
-                    order.id in under_way,
+                    order.id in pending,
                 )
 
-    def payouts(self) -> Iterator[PayoutFile]:
-        """Every payout with all that belongs to it."""
+    def payouts(self) -> Iterator[PayoutRecords]:
+        """Yield every payout with its records."""
         after = LEAST_ID
         while rows := self._database.fetch_all(PAYOUTS, after):
             payouts = [Payout(**{**row, "status": PayoutStatus(row["status"])}) for row in rows]
             after = payouts[-1].id
             ids = [payout.id for payout in payouts]
-            lines = _by("payout_id", self._database.fetch_all(LINES, ids))
-            under_way = self._under_way(ids)
+            lines = _group_by("payout_id", self._database.fetch_all(LINES, ids))
+            pending = self._pending(ids)
             for payout in payouts:
-                yield PayoutFile(payout, _postings(lines.get(payout.id, [])), payout.id in under_way)
+                yield PayoutRecords(payout, _postings(lines.get(payout.id, [])), payout.id in pending)
 
     def attempts(self) -> set[UUID]:
-        """The orders for which a call to the provider is under way."""
+        """Return the ids of the orders that have an attempt."""
         return {row["order_id"] for row in self._database.fetch_all(ATTEMPTS)}
 
-    def faults(self) -> Iterator[str]:
-        """What is wrong with the ledger in itself."""
+    def ledger_faults(self) -> Iterator[str]:
+        """Yield the differences within the ledger."""
         for row in self._database.fetch_all(UNBALANCED):
             yield f"ledger: {row['reference']} sums to {row['sum']} over {row['entries']} entries, not to zero"
         for row in self._database.fetch_all(WRONG_CHAINS):
@@ -152,28 +153,28 @@ class Audit:
             yield f"ledger: {row['reference']} belongs to no order and no payout"
 
     def totals(self) -> dict[str, Decimal]:
-        """What all accounts of each name hold together."""
+        """Return the sum of all accounts of each name, in major units."""
         return {row["name"]: row["amount"] for row in self._database.fetch_all(TOTALS)}
 
     def transactions(self) -> int:
-        """How many the ledger has."""
+        """Return the number of ledger transactions."""
         return int(self._database.fetch_all(TRANSACTIONS)[0]["number"])
 
-    def _under_way(self, ids: list[UUID]) -> set[UUID]:
-        return {row["id"] for row in self._database.fetch_all(UNDER_WAY, ids)}
+    def _pending(self, ids: list[UUID]) -> set[UUID]:
+        return {row["id"] for row in self._database.fetch_all(PENDING, ids)}
 
 
-def _by(name: str, rows: list[Row]) -> dict[UUID, list[Row]]:
-    found: dict[UUID, list[Row]] = {}
+def _group_by(column: str, rows: list[Row]) -> dict[UUID, list[Row]]:
+    groups: dict[UUID, list[Row]] = {}
     for row in rows:
-        found.setdefault(row[name], []).append(row)
-    return found
+        groups.setdefault(row[column], []).append(row)
+    return groups
 
 
 def _postings(rows: list[Row]) -> dict[str, list[Line]]:
-    found: dict[str, list[Line]] = {}
+    postings: dict[str, list[Line]] = {}
     for row in rows:
         kind = Kind(row["kind"]) if row["kind"] else None
         line = Line(Account(row["name"]), row["amount"], row["owner"], kind)
-        found.setdefault(row["reference"], []).append(line)
-    return found
+        postings.setdefault(row["reference"], []).append(line)
+    return postings

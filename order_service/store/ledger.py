@@ -1,12 +1,12 @@
-"""The ledger in PostgreSQL. What it holds is never changed, and the database sees to its sums; see 0005_ledger.py."""
+"""The ledger in PostgreSQL. Entries are never changed, and the database checks their sums; see 0005_ledger.py."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from order_service.domain.balance import Balance, Entry
 from order_service.domain.ledger import SELLERS, Account, Kind, Posting
 from servicekit.database import Database, Statement
 
@@ -16,7 +16,7 @@ OPEN = Statement("""
     FROM unnest($1::uuid[]) AS owner, unnest($2::text[]) AS name ORDER BY owner, name
     ON CONFLICT DO NOTHING
 """)
-# In one order for all, so that two who want the same accounts never wait for each other.
+# In the order of ids, so that two transactions on the same accounts cannot deadlock.
 LOCK = Statement("SELECT id FROM ledger_accounts WHERE owner = ANY ($1::uuid[]) ORDER BY id FOR UPDATE")
 LAST = Statement("""
     SELECT account.id, last.number, last.balance FROM ledger_accounts AS account CROSS JOIN LATERAL (
@@ -48,53 +48,32 @@ ENTRIES = Statement("""
 START = 2**62
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """What a seller has, in major units."""
-
-    in_escrow: Decimal
-    available: Decimal
-    paid_out: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A movement of what a seller has available, the `number`th. `at` is aware, `amount` in major units."""
-
-    number: int
-    at: datetime
-    kind: Kind
-    amount: Decimal
-    order_id: UUID | None
-    payout_id: UUID | None
-
-
 class Ledger:
-    """Postings, and what they come to."""
+    """Postings, balances and their entries."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def lock(self, seller_id: UUID) -> None:
-        """Nobody else moves this seller's money until the end of the transaction."""
+        """Lock the seller's accounts until the end of the transaction."""
         self._database.fetch_all(OPEN, [seller_id], sorted(SELLERS))
         self._database.fetch_all(LOCK, [seller_id])
 
     def post(self, posting: Posting, at: datetime) -> None:
-        """Writes a posting in the caller's transaction, once and for all.
+        """Write a posting in the caller's transaction.
 
-        Its accounts are locked until the end of that, so it comes last there. A posting that does not sum to zero, that
-        was posted before, or that takes more than a seller has is refused by the database.
+        It locks its accounts until the end of the transaction, so it comes last there. The database refuses a posting
+        that does not sum to zero, that was written before, or that takes more than the seller has.
         """
         if not self._database.peewee.in_transaction():
-            raise RuntimeError("a posting is written in the transaction of what it stands for")
+            raise RuntimeError("a posting is written in the transaction of its event")
         owners = sorted({line.owner for line in posting.lines if line.owner is not None})
         for owner in owners:
             self.lock(owner)
         accounts = {(row["owner"], row["name"]): row["id"] for row in self._database.fetch_all(ACCOUNTS, owners)}
         last = {row["id"]: (row["number"], row["balance"]) for row in self._database.fetch_all(LAST, owners)}
-        found = self._database.fetch_one(TRANSACTION, posting.reference, posting.order_id, posting.payout_id, at)
-        assert found is not None
+        transaction = self._database.fetch_one(TRANSACTION, posting.reference, posting.order_id, posting.payout_id, at)
+        assert transaction is not None
         for line in posting.lines:
             account = accounts[line.owner, line.account]
             chain: tuple[int | None, Decimal | None, Decimal | None] = (None, None, None)
@@ -102,19 +81,19 @@ class Ledger:
                 number, before = last.get(account, (0, Decimal(0)))
                 chain = (number + 1, before, before + line.amount)
                 last[account] = (number + 1, before + line.amount)
-            self._database.fetch_all(ENTRY, found["id"], account, line.amount, line.kind, *chain)
+            self._database.fetch_all(ENTRY, transaction["id"], account, line.amount, line.kind, *chain)
 
     def balance(self, seller_id: UUID) -> Balance:
-        """What the seller has now, however many entries that is the sum of."""
-        found = {row["name"]: row["balance"] for row in self._database.fetch_all(BALANCES, seller_id)}
+        """Return the seller's balance. It costs the same for any number of entries."""
+        balances = {row["name"]: row["balance"] for row in self._database.fetch_all(BALANCES, seller_id)}
         nothing = Decimal(0)
         return Balance(
-            found.get(Account.ESCROW, nothing),
-            found.get(Account.AVAILABLE, nothing),
-            found.get(Account.PAID_OUT, nothing),
+            balances.get(Account.ESCROW, nothing),
+            balances.get(Account.AVAILABLE, nothing),
+            balances.get(Account.PAID_OUT, nothing),
         )
 
     def entries(self, seller_id: UUID, *, after: int, limit: int) -> list[Entry]:
-        """The newest `limit` movements of what is available that are older than the `after`th."""
+        """Return the newest `limit` movements of the available balance that are older than the `after`th."""
         rows = self._database.fetch_all(ENTRIES, seller_id, after, limit)
         return [Entry(**{**row, "kind": Kind(row["kind"])}) for row in rows]

@@ -1,10 +1,9 @@
 """Orders and their history in PostgreSQL: the models, and every statement.
 
-A change is stored whole: the order, the row of its history, what goes to the ledger, and what the payment provider is
-to do, which waits in the outbox.
+A change is stored whole: the order, its event, its ledger postings, and its payment task in the outbox.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -17,12 +16,11 @@ from order_service.domain.listing import Scope
 from order_service.domain.order import Change, Event, Order, Party, Status
 from order_service.domain.payment import PaymentStatus
 from order_service.store.ledger import Ledger
-from servicekit.clock import Clock
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import NotFound
 from servicekit.outbox import Outbox
 
-# The outbox's topic for what the payment provider is to do; its key is the order's id, its payload {"task"}.
+# The outbox topic of payment tasks; its key is the order's id, its payload {"task"}.
 PAYMENTS = "payment"
 
 
@@ -89,36 +87,39 @@ HISTORY = Statement("""
 
 
 def _locked(rows: str) -> Statement:
-    """These orders, locked, and the time at which they were: `now` comes after the wait for the lock."""
+    """Return the statement that locks these orders and reads the time after the wait for the lock."""
     return Statement(f"""
         WITH locked AS (SELECT {COLUMNS} FROM orders WHERE {rows}) SELECT *, app_now() AS now FROM locked
     """)  # noqa: S608  # our own words
 
 
-ONE_LOCKED = _locked("id = $1 FOR UPDATE")
+LOCK = _locked("id = $1 FOR UPDATE")
+LOCK_IF_FREE = _locked("id = $1 FOR UPDATE SKIP LOCKED")
 
 
-def _waiting(status: Status, since: str) -> Statement:
-    """The $2 orders whose time was $1 ago or earlier, the first of them first, but for those that are being accepted.
+def _due(status: Status, since: str) -> Statement:
+    """Return the statement for $4 orders of a status that began to wait $1 ago or earlier, after the one at ($2, $3).
 
-    Those that another worker holds are left to it.
+    The one that has waited longest comes first. Orders that are being captured are left out.
     """
-    return _locked(f"""
-        status = '{status}' AND {since} <= app_now() - $1::interval AND payment_status IS DISTINCT FROM 'CAPTURING'
-        ORDER BY {since}, id LIMIT $2::integer FOR UPDATE SKIP LOCKED
-    """)
+    return Statement(f"""
+        SELECT id, {since} AS since FROM orders
+        WHERE status = '{status}' AND {since} <= app_now() - $1::interval
+        AND payment_status IS DISTINCT FROM 'CAPTURING' AND ({since}, id) > ($2::timestamptz, $3::uuid)
+        ORDER BY {since}, id LIMIT $4::integer
+    """)  # noqa: S608  # our own words
 
 
 class Waiting(Enum):
-    """Orders that may be ripe for what passing time does; the table of transitions decides. Each has its own index."""
+    """A reason for orders to wait until a timeout. Each has its own index."""
 
-    UNANSWERED = _waiting(Status.PENDING, "created_at")
-    LAPSING = _waiting(Status.PENDING, "capture_before")
-    UNAPPROVED = _waiting(Status.DELIVERED, "last_delivered_at")
+    ANSWER = _due(Status.PENDING, "created_at")
+    CAPTURE = _due(Status.PENDING, "capture_before")
+    APPROVAL = _due(Status.DELIVERED, "last_delivered_at")
 
 
 def _page(whose: str) -> str:
-    """A page of orders older than the one at ($3, $4), newest first, $5 at most, in one of the states $2."""
+    """Return the SQL of a page: orders older than the one at ($3, $4) in a status of $2, newest first, $5 at most."""
     return f"""
         {READING} WHERE {whose} AND status = ANY ($2::text[])
         AND (created_at, id) < ($3::timestamptz, $4::uuid)
@@ -141,21 +142,30 @@ PAGES = {
 
 
 class PageKey(NamedTuple):
-    """Where a page ended: when its last order was placed (aware), and that order's id."""
+    """The end of a page: the time (aware) and the id of its last order."""
 
     created_at: datetime
     id: UUID
 
 
 class Reading(NamedTuple):
-    """An order and the time at which it was read (aware, UTC), which is what tells whether it is overdue."""
+    """An order and the time at which it was read (aware, UTC)."""
 
     order: Order
     now: datetime
 
 
+class DueOrder(NamedTuple):
+    """An order that waits, and since when (aware)."""
+
+    id: UUID
+    since: datetime
+
+
 # Newer than every order.
 START = PageKey(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+# Due before every order.
+FIRST_DUE = DueOrder(UUID(int=0), datetime.min.replace(tzinfo=UTC))
 
 
 class Orders:
@@ -163,76 +173,60 @@ class Orders:
 
     def __init__(self, database: Database, ledger: Ledger, outbox: Outbox) -> None:
         self._database = database
-        self._clock = Clock(database)
         self._ledger = ledger
         self._outbox = outbox
 
-    def place(self, make: Callable[[datetime], Change]) -> Order:
-        """Stores the new order that `make` makes of the present time, and the first row of its history."""
-        with self._database.transaction():
-            now = self._clock.now()
-            change = make(now)
-            OrderRow.insert(asdict(change.order)).execute(self._database.peewee)
-            self._write_rest(change, now)
-        return change.order
+    def insert(self, change: Change, now: datetime) -> None:
+        """Store a new order and everything that its change says."""
+        OrderRow.insert(asdict(change.order)).execute(self._database.peewee)
+        self._write_rest(change, now)
 
-    def change(self, order_id: UUID, decide: Callable[[Order, datetime], Change]) -> Order:
-        """Stores what `decide` makes of the order and the present time, and the row of its history.
+    def lock(self, order_id: UUID) -> Reading:
+        """Return the order, locked until the end of the transaction. Raises NotFound("Order")."""
+        return _required(self._database.fetch_one(LOCK, order_id))
 
-        The order is locked meanwhile, so of two at once the second decides upon what the first has left. What `decide`
-        raises goes through, and nothing is written. Raises NotFound("Order").
-        """
-        with self._database.transaction("order"):
-            found = _found(self._database.fetch_one(ONE_LOCKED, order_id))
-            change = decide(*found)
-            self._write(change, found.now)
-        return change.order
+    def lock_if_free(self, order_id: UUID) -> Reading | None:
+        """Return the order, locked, or None when somebody else has locked it."""
+        row = self._database.fetch_one(LOCK_IF_FREE, order_id)
+        return to_reading(row) if row else None
 
-    def change_waiting(
-        self, waiting: Waiting, timeouts: timedelta, decide: Callable[[Order, datetime], Change], *, limit: int
-    ) -> list[Order]:
-        """Does to the `limit` orders that have waited longest what `change` does to one, all of them or none.
+    def save(self, change: Change, now: datetime) -> None:
+        """Store the change of an order that this transaction has locked. Ledger accounts are locked last."""
+        columns = asdict(change.order)
+        OrderRow.update(columns).where(OrderRow.id == columns.pop("id")).execute(self._database.peewee)
+        self._write_rest(change, now)
 
-        `timeouts` is how long they have waited at least. Orders that somebody else is changing right now are left out.
-        """
-        with self._database.transaction("time"):
-            readings = [to_reading(row) for row in self._database.fetch_all(waiting.value, timeouts, limit)]
-            changes = [decide(*reading) for reading in readings]
-            for change, reading in zip(changes, readings, strict=True):
-                self._write(change, reading.now)
-        return [change.order for change in changes]
+    def due(self, waiting: Waiting, timeout: timedelta, *, after: DueOrder, limit: int) -> list[DueOrder]:
+        """Return the `limit` orders that have waited longest, for `timeout` at least, and come after this one."""
+        rows = self._database.fetch_all(waiting.value, timeout, after.since, after.id, limit)
+        return [DueOrder(**row) for row in rows]
 
-    def with_payment(self, reference: str) -> UUID | None:
-        """The id of the order that was paid by the payment with this name, if there is one."""
+    def id_by_payment(self, reference: str) -> UUID | None:
+        """Return the id of the order with this payment reference, if there is one."""
         row = self._database.fetch_one(BY_REFERENCE, reference)
         return row["id"] if row else None
 
     def get(self, order_id: UUID) -> Reading:
-        """The order as it is now. Raises NotFound("Order")."""
-        return _found(self._database.fetch_one(ONE, order_id))
+        """Return the order. Raises NotFound("Order")."""
+        return _required(self._database.fetch_one(ONE, order_id))
 
     def history(self, order_id: UUID) -> list[Event]:
-        """What happened to the order, oldest first."""
+        """Return the events of the order, oldest first."""
         return [to_event(row) for row in self._database.fetch_all(HISTORY, order_id)]
 
     def page(
         self, scope: Scope, user_id: UUID, *, statuses: Sequence[Status], after: PageKey, limit: int
     ) -> list[Reading]:
-        """The newest `limit` orders of this scope that are older than `after` and in one of these states."""
-        states = [str(status) for status in statuses]
-        return [to_reading(row) for row in self._database.fetch_all(PAGES[scope], user_id, states, *after, limit)]
-
-    def _write(self, change: Change, now: datetime) -> None:
-        changed = asdict(change.order)
-        OrderRow.update(changed).where(OrderRow.id == changed.pop("id")).execute(self._database.peewee)
-        self._write_rest(change, now)
+        """Return the newest `limit` orders of this scope that are older than `after` and have one of these statuses."""
+        names = [str(status) for status in statuses]
+        return [to_reading(row) for row in self._database.fetch_all(PAGES[scope], user_id, names, *after, limit)]
 
     def _write_rest(self, change: Change, now: datetime) -> None:
         if change.event is not None:
             self._write_event(change.order, change.event)
-        if change.task is not None:
-            self._outbox.add(PAYMENTS, str(change.order.id), change.order.version, {"task": change.task})
-        # Last: the ledger's locks are the ones that others wait for.
+        if change.payment_task is not None:
+            self._outbox.add(PAYMENTS, str(change.order.id), change.order.version, {"task": change.payment_task})
+        # Last, since other transactions wait for these locks.
         for posting in change.postings:
             self._ledger.post(posting, now)
 
@@ -243,26 +237,26 @@ class Orders:
             at=event.at,
             by=event.by,
             action=event.action,
-            came_from=event.came_from,
-            went_to=event.to,
+            came_from=event.from_status,
+            went_to=event.to_status,
             message=event.message,
         ).execute(self._database.peewee)
 
 
-def _found(row: Row | None) -> Reading:
+def _required(row: Row | None) -> Reading:
     if row is None:
         raise NotFound("Order")
     return to_reading(row)
 
 
 def to_reading(row: Row) -> Reading:
-    """A row of COLUMNS and `now`."""
+    """Return the order of a row of COLUMNS and `now`."""
     now = row.pop("now")
     payment = PaymentStatus(row["payment_status"]) if row["payment_status"] else None
     return Reading(Order(**{**row, "status": Status(row["status"]), "payment_status": payment}), now)
 
 
 def to_event(row: Row) -> Event:
-    """A row of the history."""
+    """Return the event of a row of the history."""
     came_from = Status(row["came_from"]) if row["came_from"] else None
     return Event(row["at"], Party(row["by"]), row["action"], came_from, Status(row["went_to"]), row["message"])

@@ -1,4 +1,4 @@
-"""Payouts and where they go, in PostgreSQL."""
+"""Payouts and their destinations, in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ import peewee
 
 from order_service.domain.payout import Payout, Status
 from servicekit.database import Database, Row, Statement
+from servicekit.outbox import Outbox
+
+# The outbox topic of payouts to make; its key is the payout's id, its payload empty.
+PAYOUTS = "payout"
 
 
 class PayoutRow(peewee.Model):
-    """A row of `payouts`; its columns are the fields of domain.payout.Payout, and when it last changed."""
+    """A row of `payouts`; its columns are the fields of domain.payout.Payout, and the time of the last change."""
 
     id = peewee.UUIDField(primary_key=True)
     seller_id = peewee.UUIDField()
@@ -39,7 +43,7 @@ LOCKED = Statement(f"{READING} WHERE id = $1 FOR UPDATE")
 
 
 def _page(whose: str) -> Statement:
-    """A page of payouts older than the one at ($2, $3), newest first, $4 at most."""
+    """Return the statement for a page of payouts older than the one at ($2, $3), newest first, $4 at most."""
     return Statement(f"""
         {READING} WHERE {whose} AND (created_at, id) < ($2::timestamptz, $3::uuid)
         ORDER BY created_at DESC, id DESC LIMIT $4::integer
@@ -48,7 +52,7 @@ def _page(whose: str) -> Statement:
 
 OWN = _page("seller_id = $1::uuid")
 # $1 has no meaning there, but both take the same parameters.
-EVERYONES = _page("$1::uuid IS NULL")
+EVERYONE = _page("$1::uuid IS NULL")
 OUTCOME = Statement("""
     UPDATE payouts SET status = $2, reference = $3, error = $4, updated_at = app_now() WHERE id = $1
 """)
@@ -60,7 +64,7 @@ DESTINATION = Statement("SELECT destination FROM payout_accounts WHERE seller_id
 
 
 class PayoutKey(NamedTuple):
-    """Where a page ended: when its last payout was asked for (aware), and that payout's id."""
+    """The end of a page: the time (aware) and the id of its last payout."""
 
     created_at: datetime
     id: UUID
@@ -73,38 +77,40 @@ START = PayoutKey(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 class Payouts:
     """Payouts, and sellers' accounts at the payment provider."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, outbox: Outbox) -> None:
         self._database = database
+        self._outbox = outbox
 
     def add(self, payout: Payout) -> None:
-        """Stores a new payout, in the transaction that takes its amount from the balance."""
+        """Store a new payout and its outbox row, in the transaction that takes its amount from the balance."""
         row = {**asdict(payout), "updated_at": payout.created_at}
         PayoutRow.insert(row).execute(self._database.peewee)
+        self._outbox.add(PAYOUTS, str(payout.id), 1, {})
 
     def get(self, payout_id: UUID) -> Payout | None:
-        """The payout as it is now, if there is one."""
+        """Return the payout, if there is one."""
         return _to_payout(self._database.fetch_one(ONE, payout_id))
 
     def lock(self, payout_id: UUID) -> Payout | None:
-        """The same; nobody else changes it until the end of the transaction."""
+        """Return the payout, locked until the end of the transaction."""
         return _to_payout(self._database.fetch_one(LOCKED, payout_id))
 
     def page(self, seller_id: UUID | None, *, after: PayoutKey, limit: int) -> list[Payout]:
-        """The newest `limit` payouts of a seller, or of everyone, that are older than `after`."""
-        statement = EVERYONES if seller_id is None else OWN
+        """Return the newest `limit` payouts of a seller, or of everyone, that are older than `after`."""
+        statement = EVERYONE if seller_id is None else OWN
         rows = self._database.fetch_all(statement, seller_id, *after, limit)
         return [payout for payout in map(_to_payout, rows) if payout is not None]
 
     def end(self, payout_id: UUID, status: Status, *, reference: str = "", error: str = "") -> None:
-        """Stores what became of a payout."""
+        """Store the outcome of a payout."""
         self._database.fetch_all(OUTCOME, payout_id, status, reference, error)
 
     def set_destination(self, seller_id: UUID, destination: str) -> None:
-        """Says where a seller's payouts go from now on."""
+        """Store the destination of a seller's payouts."""
         self._database.fetch_all(SET_DESTINATION, seller_id, destination)
 
     def destination(self, seller_id: UUID) -> str:
-        """Where a seller's payouts go; empty when they have not said."""
+        """Return the destination of a seller's payouts; empty when they have named none."""
         row = self._database.fetch_one(DESTINATION, seller_id)
         return str(row["destination"]) if row else ""
 

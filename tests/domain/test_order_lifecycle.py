@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import pytest
 
@@ -15,15 +16,16 @@ from order_service.domain.lifecycle import (
     TRANSITIONS,
     Action,
     Command,
-    When,
-    charge_back,
+    Condition,
     end_capture,
     move,
     open_actions,
+    record_chargeback,
 )
-from order_service.domain.order import Change, Event, Order, Party, Status, Task
+from order_service.domain.order import Change, Event, Order, Party, PaymentTask, Status
 from order_service.domain.payment import PaymentStatus
 from order_service.domain.settlement import begin_capture
+from servicekit.call import Caller
 from servicekit.errors import Conflict, Forbidden, InvalidArgument, MarketplaceError, NotFound
 from tests.support.orders import BUYER, NOON, SELLER, STRANGER, TIMEOUTS, an_order
 
@@ -123,6 +125,10 @@ def expected(situation: Situation, action: str, parties: set[str]) -> str:
     return "INVALID_TRANSITION"
 
 
+def caller(user_id: UUID, *, is_admin: bool) -> Caller:
+    return Caller(user_id, roles=frozenset({"admin"}) if is_admin else frozenset())
+
+
 def told(change: Change) -> Event:
     """The row of the history."""
     assert change.event is not None
@@ -161,21 +167,21 @@ def test_the_actions_that_are_open_are_exactly_those_that_succeed(parties: set[s
 
 
 def test_the_table_names_each_case_once_and_never_leads_back_from_an_end() -> None:
-    cases = {(row.came_from, row.action, row.by) for row in TRANSITIONS}
+    cases = {(row.from_status, row.action, row.by) for row in TRANSITIONS}
     reported = {(state, action, "system") for state, action in REPORTED}
 
     assert cases == set(CONTRACT) | reported
     # A resolve alone leads where the admin says.
     assert len(TRANSITIONS) == len(cases) + 1
-    assert not {Status.COMPLETED, Status.CANCELLED} & {row.came_from for row in TRANSITIONS}
+    assert not {Status.COMPLETED, Status.CANCELLED} & {row.from_status for row in TRANSITIONS}
     assert {row.action for row in TRANSITIONS} == set(Action)
-    assert {row.when for row in TRANSITIONS} == set(When)
+    assert {row.condition for row in TRANSITIONS} == set(Condition)
 
 
 def test_what_time_does_are_exactly_the_systems_rows() -> None:
     of_the_system = [row for row in TRANSITIONS if row.by is Party.SYSTEM]
 
-    assert [row for row in of_the_system if row.when is not When.THE_PROVIDER_SAYS_SO] == list(TIMED)
+    assert [row for row in of_the_system if row.condition is not Condition.REPORTED_BY_PROVIDER] == list(TIMED)
     assert {str(row.action) for row in TIMED} == set(OF_THE_SYSTEM)
 
 
@@ -221,15 +227,15 @@ def test_who_comes_too_late_is_told_so_and_the_wrong_person_that_it_is_not_their
 
 def test_a_stranger_is_told_that_there_is_no_such_order() -> None:
     with pytest.raises(NotFound, match="Order not found"):
-        an_order().parties(STRANGER, is_admin=False)
+        an_order().parties(caller(STRANGER, is_admin=False))
 
 
 def test_buyer_seller_and_admin_are_known_for_what_they_are() -> None:
     order = an_order()
 
-    assert order.parties(BUYER, is_admin=False) == {Party.BUYER}
-    assert order.parties(SELLER, is_admin=True) == {Party.SELLER, Party.ADMIN}
-    assert order.parties(STRANGER, is_admin=True) == {Party.ADMIN}
+    assert order.parties(caller(BUYER, is_admin=False)) == {Party.BUYER}
+    assert order.parties(caller(SELLER, is_admin=True)) == {Party.SELLER, Party.ADMIN}
+    assert order.parties(caller(STRANGER, is_admin=True)) == {Party.ADMIN}
 
 
 def test_a_refusal_names_the_state_and_what_is_open_now() -> None:
@@ -242,6 +248,25 @@ def test_a_refusal_names_the_state_and_what_is_open_now() -> None:
     assert refusal.value.message == (
         "You can't cancel this order now, it is DELIVERED; what you can do now: revise, complete, dispute"
     )
+
+
+@pytest.mark.parametrize(
+    ("action", "changes", "reason"),
+    [
+        (Action.CANCEL, {}, "you can once it is overdue, after 2023-08-21T12:00:00Z"),
+        (Action.CANCEL, {"first_delivered_at": NOON}, "its work was delivered before"),
+        (Action.DISPUTE, {"first_delivered_at": NOON}, "you can once it is overdue, after 2023-08-21T12:00:00Z"),
+        (Action.DISPUTE, {}, "its work was never delivered"),
+        (Action.REVISE, {"status": Status.DELIVERED, "revisions_left": 0}, "no revisions are left"),
+    ],
+)
+def test_a_refusal_says_why_and_until_when(action: Action, changes: dict[str, Any], reason: str) -> None:
+    order = an_order(**{"status": Status.IN_PROGRESS, "due_at": NOON + timedelta(days=1), **changes})
+
+    with pytest.raises(Conflict) as refusal:
+        move(order, Command(action), frozenset({Party.BUYER}), now=NOON, timeouts=TIMEOUTS)
+
+    assert refusal.value.message.startswith(f"You can't {action} this order now, it is {order.status}, {reason}; ")
 
 
 def test_a_refusal_says_when_nothing_is_open() -> None:
@@ -276,7 +301,7 @@ def test_the_history_says_who_did_what_when_and_where_it_led() -> None:
     event = told(move(an_order(), command, frozenset({Party.SELLER}), now=later, timeouts=TIMEOUTS))
 
     assert (event.at, event.by, event.action) == (later, "seller", "decline")
-    assert (event.came_from, event.to, event.message) == ("PENDING", "CANCELLED", "Too busy")
+    assert (event.from_status, event.to_status, event.message) == ("PENDING", "CANCELLED", "Too busy")
 
 
 def test_an_admin_who_is_the_buyer_acts_as_the_buyer() -> None:
@@ -374,7 +399,7 @@ def test_what_the_provider_says_to_a_capture_counts_whatever_time_has_passed() -
 
     assert (taken.order.status, taken.order.payment_status) == (Status.IN_PROGRESS, PaymentStatus.CAPTURED)
     assert taken.event == Event(later, Party.SELLER, "accept", Status.PENDING, Status.IN_PROGRESS, "On it")
-    assert (refused.order.status, refused.task) == (Status.CANCELLED, Task.VOID)
+    assert (refused.order.status, refused.payment_task) == (Status.CANCELLED, PaymentTask.VOID)
     assert refused.event == Event(later, Party.SYSTEM, "capture_failed", Status.PENDING, Status.CANCELLED, "")
 
 
@@ -382,7 +407,7 @@ def test_what_the_provider_says_to_a_capture_counts_whatever_time_has_passed() -
 def test_a_chargeback_disputes_what_is_not_over_and_is_kept_in_any_case(status: Status) -> None:
     order = an_order(status=status)
 
-    change = charge_back(order, "dispute", Decimal(100), NOON)
+    change = record_chargeback(order, "dispute", Decimal(100), NOON)
 
     leads_to = REPORTED.get((status, "chargeback"), status)
     assert (str(change.order.status), change.order.charged_back) == (str(leads_to), Decimal(100))

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from order_service.domain.lifecycle import TRANSITIONS, Action, Command, charge_back, move, open_actions
+from order_service.domain.lifecycle import TRANSITIONS, Action, Command, move, open_actions, record_chargeback
 from order_service.domain.order import Change, Event, Order, Party, Status
 from order_service.domain.payment import PaymentStatus
 from servicekit.errors import Conflict, Forbidden
@@ -53,7 +53,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def the_bank_takes_the_money_back(self) -> None:
         if self.order.payment_status is PaymentStatus.CAPTURED:
-            self.follow(charge_back(self.order, "dispute", self.order.price, self.now))
+            self.follow(record_chargeback(self.order, "dispute", self.order.price, self.now))
 
     def follow(self, change: Change) -> None:
         self.order = change.order
@@ -62,13 +62,13 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def the_history_is_one_unbroken_path_through_the_table(self) -> None:
-        rows = {(row.came_from, row.action, row.by, row.to) for row in TRANSITIONS}
+        rows = {(row.from_status, row.action, row.by, row.to_status) for row in TRANSITIONS}
         assert self.history[0].action == "place"
         for before, event in zip(self.history, self.history[1:], strict=False):
-            assert event.came_from == before.to
+            assert event.from_status == before.to_status
             assert event.at >= before.at
-            assert (event.came_from, event.action, event.by, event.to) in rows
-        assert self.history[-1].to == self.order.status
+            assert (event.from_status, event.action, event.by, event.to_status) in rows
+        assert self.history[-1].to_status == self.order.status
         assert len(self.history) == self.order.version
 
     @invariant()
@@ -99,8 +99,8 @@ class Life(RuleBasedStateMachine):
     def nobody_acted_on_what_had_waited_too_long(self) -> None:
         for before, event in zip(self.history, self.history[1:], strict=False):
             waited = event.at - before.at
-            if before.to in (Status.PENDING, Status.DELIVERED):
-                timeouts = TIMEOUTS.answer if before.to is Status.PENDING else TIMEOUTS.approval
+            if before.to_status in (Status.PENDING, Status.DELIVERED):
+                timeouts = TIMEOUTS.answer if before.to_status is Status.PENDING else TIMEOUTS.approval
                 if event.action != Action.CHARGEBACK:
                     assert (event.by is Party.SYSTEM) == (waited >= timeouts)
 

@@ -9,20 +9,21 @@ import pytest
 
 from order_service.domain.currency import check_currency
 from order_service.domain.listing import Scope, scope_of
-from order_service.domain.order import OrderPolicy, Status, draft, place
-from order_service.domain.payment import Hold, PaymentStatus, Provider, check_method, check_token
+from order_service.domain.order import Status
+from order_service.domain.payment import Authorization, PaymentPolicy, PaymentStatus, Provider
+from order_service.domain.placing import OrderPolicy, draft, place
 from servicekit.errors import Forbidden, InvalidArgument
 from servicekit.ids import new_id
-from tests.support.orders import BUYER, NOON, SELLER, TERMS, a_placing, a_wish, an_offer
+from tests.support.orders import BUYER, NOON, POLICY, SELLER, a_placing, an_order_request, package_terms
 
 
 def test_a_new_order_keeps_the_terms_of_the_offer_and_of_the_day() -> None:
-    terms = an_offer(price=Decimal("19.99"), delivery_days=3, revisions=5)
+    terms = package_terms(price=Decimal("19.99"), delivery_days=3, revisions=5)
     order_id = new_id()
     policy = OrderPolicy(currency="EUR", commission_percent=Decimal("7.5"), minimum=Decimal("0.50"))
-    hold = Hold("payment-1", NOON + timedelta(days=7))
+    hold = Authorization("payment-1", NOON + timedelta(days=7))
 
-    paid = draft(order_id, terms, a_wish(requirements="Dark", payment_method="stripe"), policy)
+    paid = draft(order_id, terms, an_order_request(requirements="Dark", payment_method="stripe"), policy)
     order = place(paid, hold, NOON).order
 
     assert (order.id, order.version, order.status) == (order_id, 1, Status.PENDING)
@@ -46,42 +47,50 @@ def test_the_placing_opens_the_history() -> None:
     event = a_placing(NOON).event
 
     assert event is not None
-    assert (event.at, event.by, event.action, event.came_from, event.to) == (NOON, "buyer", "place", None, "PENDING")
+    assert (event.at, event.by, event.action, event.from_status, event.to_status) == (
+        NOON,
+        "buyer",
+        "place",
+        None,
+        "PENDING",
+    )
 
 
 def test_nobody_orders_their_own_gig() -> None:
     with pytest.raises(Forbidden, match="You can't order your own gig"):
-        draft(new_id(), an_offer(), a_wish(buyer_id=SELLER), TERMS)
+        draft(new_id(), package_terms(), an_order_request(buyer_id=SELLER), POLICY)
 
 
 def test_a_price_below_what_the_provider_takes_is_refused_and_one_at_it_is_not() -> None:
-    draft(new_id(), an_offer(price=TERMS.minimum), a_wish(), TERMS)
+    draft(new_id(), package_terms(price=POLICY.minimum), an_order_request(), POLICY)
     with pytest.raises(InvalidArgument, match=r"less than the 0\.50 USD") as refusal:
-        draft(new_id(), an_offer(price=TERMS.minimum - Decimal("0.01")), a_wish(), TERMS)
+        draft(new_id(), package_terms(price=POLICY.minimum - Decimal("0.01")), an_order_request(), POLICY)
 
     assert [violation.field for violation in refusal.value.violations] == ["packageId"]
 
 
 def test_a_card_is_asked_for_where_cards_are_real() -> None:
-    check_token("", is_needed=False)
-    check_token("pm_card_visa", is_needed=True)
+    real_cards = PaymentPolicy(Provider.STRIPE, needs_token=True)
+
+    PaymentPolicy(Provider.SANDBOX, needs_token=False).check("stripe", "")
+    real_cards.check("stripe", "pm_card_visa")
     with pytest.raises(InvalidArgument) as refusal:
-        check_token("", is_needed=True)
+        real_cards.check("stripe", "")
 
     assert [violation.field for violation in refusal.value.violations] == ["paymentToken"]
 
 
 def test_the_sandbox_is_a_way_to_pay_only_where_the_deployment_runs_on_it() -> None:
-    check_method("sandbox", Provider.SANDBOX)
+    PaymentPolicy(Provider.SANDBOX, needs_token=False).check("sandbox", "")
     with pytest.raises(InvalidArgument) as refusal:
-        check_method("sandbox", Provider.STRIPE)
+        PaymentPolicy(Provider.STRIPE, needs_token=False).check("sandbox", "")
 
     assert [violation.field for violation in refusal.value.violations] == ["paymentMethod"]
 
 
 @pytest.mark.parametrize("provider", Provider)
 def test_stripe_is_a_way_to_pay_everywhere(provider: Provider) -> None:
-    check_method("stripe", provider)
+    PaymentPolicy(provider, needs_token=False).check("stripe", "")
 
 
 @pytest.mark.parametrize("code", ["USD", "EUR", "CHF", "INR"])

@@ -19,7 +19,7 @@ from servicekit.errors import Unavailable
 from servicekit.ids import new_id
 
 # What only reads the provider's book, or is a fact about it.
-WITHOUT_CRASH_POINTS = {"minimum", "needs_token", "payments", "payouts"}
+WITHOUT_CRASH_POINTS = {"minimum", "needs_token", "list_payments", "list_payouts"}
 OPERATIONS = sorted({name for name in vars(Gateway) if not name.startswith("_")} - WITHOUT_CRASH_POINTS)
 
 

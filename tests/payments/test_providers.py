@@ -40,7 +40,7 @@ class Provider:
         return replace(made, **changed)
 
     def line(self, order_id: UUID) -> ProviderPayment:
-        (found,) = [line for line in self.gateway.payments() if line.order_id == order_id]
+        (found,) = [line for line in self.gateway.list_payments() if line.order_id == order_id]
         return found
 
 
@@ -84,7 +84,7 @@ def test_what_is_authorised_is_held_and_not_taken(provider: Provider) -> None:
     held = provider.gateway.authorize(purchase)
 
     line = provider.line(purchase.order_id)
-    assert (line.reference, line.held, line.captured) == (held.reference, Decimal("19.99"), Decimal(0))
+    assert (line.reference, line.authorized, line.captured) == (held.reference, Decimal("19.99"), Decimal(0))
     assert timedelta(days=6) < held.valid_for <= timedelta(days=7)
 
 
@@ -96,7 +96,7 @@ def test_what_is_captured_is_taken(provider: Provider) -> None:
     provider.gateway.capture(purchase.order_id, held.reference, purchase.amount)
 
     line = provider.line(purchase.order_id)
-    assert (line.held, line.captured, line.refunded) == (Decimal(0), Decimal("19.99"), Decimal(0))
+    assert (line.authorized, line.captured, line.refunded) == (Decimal(0), Decimal("19.99"), Decimal(0))
 
 
 def test_what_is_voided_is_let_go_of_and_cannot_be_captured(provider: Provider) -> None:
@@ -106,7 +106,7 @@ def test_what_is_voided_is_let_go_of_and_cannot_be_captured(provider: Provider) 
     provider.gateway.void(purchase.order_id, held.reference)
     provider.gateway.void(purchase.order_id, held.reference)
 
-    assert provider.line(purchase.order_id).held == 0
+    assert provider.line(purchase.order_id).authorized == 0
     if not provider.remembers_voids:
         return
     with pytest.raises(Declined):
@@ -132,7 +132,7 @@ def test_a_declined_card_is_told_so_and_nothing_is_held(provider: Provider) -> N
     with pytest.raises(Declined):
         provider.gateway.authorize(purchase)
 
-    assert all(line.held == 0 for line in provider.gateway.payments() if line.order_id == purchase.order_id)
+    assert all(line.authorized == 0 for line in provider.gateway.list_payments() if line.order_id == purchase.order_id)
 
 
 def test_a_card_that_wants_to_be_confirmed_is_told_so_and_nothing_is_held(provider: Provider) -> None:
@@ -141,7 +141,7 @@ def test_a_card_that_wants_to_be_confirmed_is_told_so_and_nothing_is_held(provid
     with pytest.raises(ActionRequired):
         provider.gateway.authorize(purchase)
 
-    assert all(line.held == 0 for line in provider.gateway.payments() if line.order_id == purchase.order_id)
+    assert all(line.authorized == 0 for line in provider.gateway.list_payments() if line.order_id == purchase.order_id)
 
 
 def test_an_unknown_card_is_named(provider: Provider) -> None:
@@ -156,7 +156,7 @@ def test_the_book_is_whole_over_its_pages(provider: Provider) -> None:
     for purchase in purchases:
         provider.gateway.authorize(purchase)
 
-    told = [line.order_id for line in provider.gateway.payments()]
+    told = [line.order_id for line in provider.gateway.list_payments()]
 
     assert {purchase.order_id for purchase in purchases} <= set(told)
     assert len(told) == len(set(told))

@@ -13,8 +13,8 @@ import pytest
 from google.api.httpbody_pb2 import HttpBody
 
 from marketplace.order.v1 import order_pb2
-from order_service.books import check
 from order_service.payments.providers import stripe_payments
+from order_service.reconciliation import check
 from servicekit.database import Database
 from tests.support.orderservice import BUYER, SELLER, World
 from tests.support.rpc import Answer
@@ -149,12 +149,12 @@ def test_the_books_agree_with_stripes_when_a_chargeback_has_ended(
 ) -> None:
     dispute = disputed(stripe_world, double, stripe_world.accepted(card=CARD))
     report(stripe_world, an_event("evt_1", "charge.dispute.created", dispute))
-    assert check(order_database, stripe_world.service.gateway).differences == []
+    assert check(order_database, stripe_world.worker.gateway).differences == []
 
     dispute["status"] = end
     report(stripe_world, an_event("evt_2", "charge.dispute.closed", dispute, end))
 
-    assert check(order_database, stripe_world.service.gateway).differences == []
+    assert check(order_database, stripe_world.worker.gateway).differences == []
 
 
 def test_what_stripe_did_not_sign_is_400_and_changes_nothing(stripe_world: World, double: StripeDouble) -> None:

@@ -144,7 +144,7 @@ def test_a_payout_is_paid_once_also_when_stripe_has_forgotten_the_key(
 
     assert first == second == double.transfers[0]["id"]
     assert [made["amount"] for made in double.transfers] == [1999]
-    assert [line.payout_id for line in stripe.payouts()] == [wanted.payout_id]
+    assert [line.payout_id for line in stripe.list_payouts()] == [wanted.payout_id]
 
 
 @pytest.mark.parametrize("destination", ["acct_nobody", "acct_new"])
@@ -246,7 +246,7 @@ def test_a_dispute_that_was_won_is_not_in_the_book_and_an_inquiry_never_was(
     double.dispute(won[1], "won")
     double.dispute(asked[1], "warning_under_review")
 
-    assert {line.charged_back for line in stripe.payments()} == {Decimal(0)}
+    assert {line.charged_back for line in stripe.list_payments()} == {Decimal(0)}
 
 
 def test_a_payment_that_was_given_back_by_hand_needs_no_refund(stripe: StripeGateway, double: StripeDouble) -> None:
@@ -298,7 +298,7 @@ def test_a_refund_of_what_the_bank_took_back_is_told_apart(stripe: StripeGateway
     with pytest.raises(ChargedBackError):
         stripe.refund(order, reference, PRICE)
 
-    (line,) = stripe.payments()
+    (line,) = stripe.list_payments()
     assert (line.captured, line.refunded, line.charged_back) == (PRICE, Decimal(0), PRICE)
 
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from order_service.payments.gateway import ChargebackState, ProviderEvent
-from order_service.payments.stripe.events import reader
+from order_service.domain.chargeback import ChargebackState
+from order_service.payments.gateway import ProviderEvent
+from order_service.payments.stripe.events import webhook_parser
 from servicekit.errors import InvalidArgument
 
 SECRET = "whsec_1"
-read = reader(SECRET)
+read = webhook_parser(SECRET)
 
 
 def an_event(kind: str = "charge.dispute.created", status: str = "needs_response", **changed: Any) -> dict[str, Any]:

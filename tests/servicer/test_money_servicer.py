@@ -101,7 +101,7 @@ def test_what_is_asked_for_leaves_the_balance_at_once_and_is_paid_by_a_worker(wo
     world.settle()
     assert world.balance() == (0, 349.5, 100.5)
     assert status_of(get_payout(world, answer.response.payout_id)) == "PAID"
-    assert [(str(line.payout_id), float(line.amount)) for line in world.sandbox.payouts()] == [
+    assert [(str(line.payout_id), float(line.amount)) for line in world.sandbox.list_payouts()] == [
         (answer.response.payout_id, 100.5)
     ]
     assert moved(world)[0] == ("PAYOUT", -100.5)
@@ -140,7 +140,7 @@ def test_a_payout_that_the_provider_refuses_gives_the_money_back(world: World) -
     assert world.balance() == (0, 450, 0)
     assert moved(world)[:2] == [("PAYOUT_FAILED", 100), ("PAYOUT", -100)]
     assert entries(world).response.results[0].payout_id == payout
-    assert list(world.sandbox.payouts()) == []
+    assert list(world.sandbox.list_payouts()) == []
 
 
 def test_a_payout_that_nobody_knows_about_is_paid_once(world: World) -> None:
@@ -151,7 +151,7 @@ def test_a_payout_that_nobody_knows_about_is_paid_once(world: World) -> None:
     world.settle_in_time()
 
     assert status_of(get_payout(world, payout)) == "PAID"
-    assert len(list(world.sandbox.payouts())) == 1
+    assert len(list(world.sandbox.list_payouts())) == 1
     assert world.balance() == (0, 350, 100)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from order_service.books import check
 from order_service.payments.gateway import Gateway
+from order_service.reconciliation import check
 from servicekit import crash
 from servicekit.database import Database
 from tests.payments.test_instrumented import WITHOUT_CRASH_POINTS
@@ -61,7 +61,9 @@ def test_every_commit_has_a_crash_point() -> None:
     unnamed = {(file, function) for file, function, name in transactions() if not name}
 
     assert unnamed <= UNNAMED
-    assert {"placing", "placed", "accepting", "accepted", "provider event", "payout", "outbox", "idempotency"} <= set(NAMES)
+    assert {"placing", "placed", "accepting", "accepted", "provider event", "payout", "outbox", "idempotency"} <= set(
+        NAMES
+    )
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -80,6 +82,6 @@ def test_whoever_dies_there_leaves_nothing_undone_and_nothing_twice(
     assert sorted(world.listed(BUYER)) == sorted(orders.values())
     assert world.balance() == (450, 350, 100)
     found = check(order_database, world.sandbox)
-    assert (found.differences, found.orders, found.payouts, found.under_way) == ([], 6, 1, 0)
-    assert len(list(world.sandbox.payments())) == len(orders)
+    assert (found.differences, found.orders, found.payouts, found.pending) == ([], 6, 1, 0)
+    assert len(list(world.sandbox.list_payments())) == len(orders)
     assert live(world) == orders

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
+from uuid import UUID
 
 import pytest
 
@@ -18,8 +20,9 @@ from order_service.store.attempts import Kind
 from servicekit.database import Database, Statement
 from servicekit.ids import new_id
 from tests.support.at_once import closing
+from tests.support.identity import user_id
 from tests.support.orders import TIMEOUTS
-from tests.support.orderservice import ADMIN, BUYER, SELLER, STRANGER, World
+from tests.support.orderservice import ADMIN, BUYER, GIG, PACKAGE, SELLER, STRANGER, World
 from tests.support.rpc import Answer
 
 LEFT = Statement("""
@@ -57,7 +60,7 @@ def test_placing_holds_the_price_on_the_card_and_moves_nothing(world: World) -> 
     order = world.placed()
 
     assert world.payment(order) == ("AUTHORIZED", 0)
-    assert world.in_book(order).held == 500
+    assert world.in_book(order).authorized == 500
     assert (ledger(world), world.balance()) == ({}, (0, 0, 0))
 
 
@@ -69,7 +72,7 @@ def test_what_is_called_off_while_pending_is_let_go_of(world: World, action: str
     world.settle()
 
     assert world.payment(order) == ("VOIDED", 0)
-    assert (world.in_book(order).held, world.in_book(order).captured) == (Decimal(0), Decimal(0))
+    assert (world.in_book(order).authorized, world.in_book(order).captured) == (Decimal(0), Decimal(0))
     assert ledger(world) == {}
 
 
@@ -77,11 +80,11 @@ def test_what_nobody_answers_is_let_go_of(world: World) -> None:
     order = world.placed()
     world.clock.travel(TIMEOUTS.answer)
 
-    world.timekeeper.move_due()
+    world.order_timeouts.move_due()
     world.settle()
 
     assert world.payment(order) == ("VOIDED", 0)
-    assert world.in_book(order).held == 0
+    assert world.in_book(order).authorized == 0
 
 
 def test_accepting_takes_the_money_into_escrow_and_completing_gives_it_to_the_seller_less_commission(
@@ -115,7 +118,7 @@ def test_time_completes_with_the_same_money(world: World) -> None:
     world.act("deliver", order, SELLER)
     world.clock.travel(TIMEOUTS.approval)
 
-    world.timekeeper.move_due()
+    world.order_timeouts.move_due()
 
     assert (world.status(order), world.balance()) == ("COMPLETED", (0, 450, 0))
 
@@ -206,7 +209,7 @@ def test_a_card_that_says_no_leaves_nothing_and_the_key_free(world: World, card:
 
     assert (answer.http_status, answer.error) == (402, error)
     assert left(world) == {"orders": 0, "attempts": 0, "keys": 0, "outbox": 0}
-    assert list(world.sandbox.payments()) == []
+    assert list(world.sandbox.list_payments()) == []
     assert world.place(key="k").error == ""
 
 
@@ -228,18 +231,18 @@ def test_the_same_key_finishes_the_order_whose_payment_nobody_knew_about(world: 
     assert second.response == third.response
     assert world.listed(BUYER) == [second.response.order_id]
     assert left(world) == {"orders": 1, "attempts": 0, "keys": 1, "outbox": 0}
-    (line,) = world.sandbox.payments()
-    assert (str(line.order_id), line.held) == (second.response.order_id, Decimal(500))
+    (line,) = world.sandbox.list_payments()
+    assert (str(line.order_id), line.authorized) == (second.response.order_id, Decimal(500))
 
 
 @pytest.mark.parametrize("card", [scenarios.TIMEOUT_BEFORE, scenarios.TIMEOUT_AFTER])
 def test_a_worker_finishes_the_order_whose_payment_nobody_knew_about(world: World, card: str) -> None:
     world.place(key="k", payment_token=card)
 
-    assert world.store.attempts.waiting() == {Kind.AUTHORIZE: 1}
+    assert world.store.attempts.counts() == {Kind.AUTHORIZE: 1}
     world.settle()
 
-    assert world.store.attempts.waiting() == {}
+    assert world.store.attempts.counts() == {}
     (order,) = world.listed(BUYER)
     assert (world.status(order), world.payment(order)) == ("PENDING", ("AUTHORIZED", 0))
     assert world.place(key="k", payment_token=card).response.order_id == order
@@ -267,7 +270,7 @@ def test_the_same_key_sent_by_fifty_clients_at_once_is_one_order_and_one_payment
     orders = {answer.response.order_id for answer in [*answers, *again] if not answer.error}
     assert [*orders] == world.listed(BUYER)
     assert all(not answer.error for answer in again)
-    assert [line.held for line in world.sandbox.payments()] == [500]
+    assert [line.authorized for line in world.sandbox.list_payments()] == [500]
 
 
 def test_a_capture_that_is_refused_for_good_cancels_the_order(world: World) -> None:
@@ -279,7 +282,7 @@ def test_a_capture_that_is_refused_for_good_cancels_the_order(world: World) -> N
     assert (answer.http_status, answer.error) == (402, "PAYMENT_DECLINED")
     assert (world.status(order), world.payment(order)) == ("CANCELLED", ("VOIDED", 0))
     assert world.actions_done(order)[-1] == ("system", "capture_failed")
-    assert world.in_book(order).held == 0
+    assert world.in_book(order).authorized == 0
     assert ledger(world) == {}
 
 
@@ -306,7 +309,7 @@ def test_a_worker_finishes_a_capture_that_nobody_knew_about_however_late(world: 
     world.act("accept", order, SELLER)
     world.clock.travel(timedelta(days=30))
 
-    world.timekeeper.move_due()
+    world.order_timeouts.move_due()
     world.settle()
 
     assert (world.status(order), world.payment(order)) == ("IN_PROGRESS", ("CAPTURED", 0))
@@ -342,6 +345,66 @@ def test_of_ten_accepts_at_once_one_wins(world: World) -> None:
 
     assert sorted(answer.error for answer in answers) == ["", *["INVALID_TRANSITION"] * 9]
     assert world.balance() == (450, 0, 0)
+
+
+def test_only_the_holder_of_the_attempts_lock_begins_a_capture(world: World) -> None:
+    order = world.placed()
+
+    with world.store.attempt_lock(UUID(order)) as is_holder:
+        # Another worker holds the lock and has not locked the order yet.
+        (answer,) = at_once(world, [partial(world.act, "accept", order, SELLER)])
+
+    assert is_holder
+    assert (answer.error, "it is just being accepted" in answer.message) == ("INVALID_TRANSITION", True)
+    assert (left(world)["attempts"], world.payment(order)) == (0, ("AUTHORIZED", 0))
+    assert world.act("accept", order, SELLER).error == ""
+    assert world.balance() == (450, 0, 0)
+
+
+@pytest.mark.parametrize(("who", "error"), [(STRANGER, "NOT_FOUND"), (BUYER, "FORBIDDEN")])
+def test_who_may_not_accept_is_told_so_before_the_lock_is_asked_for(world: World, who: str, error: str) -> None:
+    order = world.placed()
+
+    with world.store.attempt_lock(UUID(order)):
+        (answer,) = at_once(world, [partial(world.act, "accept", order, who)])
+
+    assert answer.error == error
+
+
+def test_an_attempt_of_a_worker_of_the_first_version_is_recovered(world: World) -> None:
+    """Its draft is stored with the names that the first version gave its parts."""
+    order_id = new_id()
+    draft = {
+        "order_id": str(order_id),
+        "offer": {
+            "package_id": PACKAGE,
+            "package_title": "Basic Website",
+            "gig_id": GIG,
+            "gig_title": "Professional Website Development",
+            "seller_id": str(user_id("webdev_pro")),
+            "price": "500.00",
+            "delivery_days": 14,
+            "revisions": 1,
+        },
+        "wish": {
+            "buyer_id": str(user_id("happy_buyer")),
+            "requirements": "Need dark theme",
+            "payment_method": "stripe",
+            "payment_token": "",
+        },
+        "currency": "USD",
+        "commission_percent": "10",
+    }
+    world.database.execute(
+        "INSERT INTO attempts (order_id, kind, data, created_at, next_try_at)"
+        " SELECT %s, 'authorize', %s::jsonb, now, now FROM app_now() AS now",
+        (order_id, json.dumps(draft)),
+    )
+
+    world.settle()
+
+    assert world.listed(BUYER) == [str(order_id)]
+    assert left(world)["attempts"] == 0
 
 
 def test_a_provider_that_is_away_is_503_and_all_is_done_when_it_is_back(
@@ -422,7 +485,7 @@ def test_a_chargeback_that_is_won_leaves_nothing_of_it(world: World) -> None:
     paid = world.in_book(order).order_id
     world.sandbox.report_chargeback(paid)
     world.settle()
-    world.sandbox.report_won(paid)
+    world.sandbox.report_chargeback_won(paid)
     world.settle()
 
     world.resolve(order, "CANCELLED")
@@ -450,14 +513,14 @@ def test_a_report_that_comes_before_we_know_of_the_capture_comes_again(world: Wo
     world.sandbox.capture(world.in_book(order).order_id, world.in_book(order).reference, Decimal(500))
     world.database.execute("UPDATE orders SET payment_status = 'CAPTURING'")
 
-    world.service.take_reports()
-    assert len(world.sandbox.provider_events(10)) == 1
+    world.worker.provider_events.record_pending()
+    assert len(world.sandbox.pending_events(10)) == 1
     world.database.execute("UPDATE orders SET payment_status = 'AUTHORIZED'")
     world.act("accept", order, SELLER)
-    world.service.take_reports()
+    world.worker.provider_events.record_pending()
 
     assert world.status(order) == "DISPUTED"
-    assert world.sandbox.provider_events(10) == []
+    assert world.sandbox.pending_events(10) == []
 
 
 def test_a_price_below_the_providers_minimum_is_refused_before_anything_is_asked(world: World) -> None:

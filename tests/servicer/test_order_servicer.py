@@ -248,7 +248,7 @@ def test_the_system_is_told_apart_in_the_history(world: World) -> None:
     order_id = world.placed()
     world.clock.travel(TIMEOUTS.answer)
 
-    world.timekeeper.move_due()
+    world.order_timeouts.move_due()
 
     expired = {"by": "system", "action": "expire", "from": "PENDING", "to": "CANCELLED", "message": ""}
     assert told(world.events(order_id, BUYER))[1:] == [expired]
@@ -265,7 +265,7 @@ def test_what_nobody_answered_in_time_is_closed_to_all_before_the_system_gets_to
     assert world.actions(order_id, BUYER) == world.actions(order_id, SELLER) == []
     assert world.act("accept", order_id, BUYER).error == "FORBIDDEN"
 
-    world.timekeeper.move_due()
+    world.order_timeouts.move_due()
 
     assert world.get(order_id, BUYER).response.order.status == order_pb2.Order.CANCELLED
 
@@ -278,7 +278,7 @@ def test_what_nobody_objected_to_in_time_is_closed_to_all_before_the_system_gets
     assert world.act("complete", order_id, BUYER).error == "INVALID_TRANSITION"
     assert world.actions(order_id, BUYER) == []
 
-    world.timekeeper.move_due()
+    world.order_timeouts.move_due()
 
     assert world.get(order_id, BUYER).response.order.status == order_pb2.Order.COMPLETED
 

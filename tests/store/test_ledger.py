@@ -12,9 +12,10 @@ import psycopg2
 import pytest
 
 from order_service.domain import ledger as postings
+from order_service.domain.balance import Balance
 from order_service.domain.ledger import Account, Kind, Line, Posting
-from order_service.store import Store
-from order_service.store.ledger import START, Balance
+from order_service.store.ledger import START
+from order_service.store.store import Store
 from servicekit.database import Database, Statement
 from servicekit.ids import new_id
 from tests.support.at_once import closing

@@ -16,14 +16,23 @@ import pytest
 from order_service.domain.lifecycle import Action, Command, move
 from order_service.domain.listing import Scope
 from order_service.domain.order import Change, Event, Order, Party, Status
-from order_service.store import Store
 from order_service.store.orders import PAGES, START, PageKey
+from order_service.store.store import Store
 from servicekit.clock import Clock
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import Conflict, NotFound
 from servicekit.ids import new_id
 from tests.support.at_once import at_once, closing
-from tests.support.orders import BUYER, SELLER, STRANGER, TIMEOUTS, a_placing, a_wish
+from tests.support.orders import (
+    BUYER,
+    SELLER,
+    STRANGER,
+    TIMEOUTS,
+    a_placing,
+    an_order_request,
+    store_change,
+    store_placing,
+)
 
 HISTORY = Statement("SELECT * FROM order_events WHERE order_id = $1 ORDER BY version")
 EVERYTHING = list(Status)
@@ -41,11 +50,12 @@ def clock(order_database: Database) -> Clock:
 
 def placed(store: Store, buyer: UUID = BUYER, **terms: Any) -> Order:
     """A new order; keyword arguments change the terms."""
-    return store.orders.place(lambda now: a_placing(now, a_wish(buyer_id=buyer), **terms))
+    return store_placing(store, lambda now: a_placing(now, an_order_request(buyer_id=buyer), **terms))
 
 
 def act(store: Store, order: Order, action: Action, party: Party, message: str = "") -> Order:
-    return store.orders.change(
+    return store_change(
+        store,
         order.id,
         lambda found, now: move(found, Command(action, message), frozenset({party}), now=now, timeouts=TIMEOUTS),
     )
@@ -82,7 +92,7 @@ def test_an_unknown_order_is_not_found(store: Store) -> None:
     with pytest.raises(NotFound, match="Order not found"):
         store.orders.get(new_id())
     with pytest.raises(NotFound, match="Order not found"):
-        store.orders.change(new_id(), lambda order, now: pytest.fail("there is nothing to decide upon"))
+        store_change(store, new_id(), lambda order, now: pytest.fail("there is nothing to decide upon"))
 
 
 def test_the_placing_is_the_first_row_of_the_history(store: Store, order_database: Database) -> None:
@@ -134,7 +144,7 @@ def test_time_is_read_once_the_order_is_ones_own(store: Store, order_database: D
         return move(found, Command(Action.ACCEPT), frozenset({Party.SELLER}), now=now, timeouts=TIMEOUTS)
 
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(closing(order_database, lambda: store.orders.change(order.id, holding)))
+        first = pool.submit(closing(order_database, lambda: store_change(store, order.id, holding)))
         assert inside.wait(5)
         second = pool.submit(closing(order_database, lambda: act(store, order, Action.DELIVER, Party.SELLER)))
         wait_for_a_lock(order_database)
@@ -220,9 +230,9 @@ def test_a_second_action_decides_upon_what_the_first_has_left(store: Store, orde
         return move(found, Command(Action.DELIVER), frozenset({Party.SELLER}), now=now, timeouts=TIMEOUTS)
 
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(closing(order_database, lambda: store.orders.change(order.id, slowly)))
+        first = pool.submit(closing(order_database, lambda: store_change(store, order.id, slowly)))
         assert inside.wait(5)
-        second = pool.submit(closing(order_database, lambda: store.orders.change(order.id, watching)))
+        second = pool.submit(closing(order_database, lambda: store_change(store, order.id, watching)))
         go_on.set()
         first.result(5)
         second.result(5)

@@ -46,7 +46,7 @@ def live(world: World) -> dict[str, str]:
     world.rpc.call("SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination="acct_1"), SELLER)
     world.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=100), SELLER, idempotency_key="payout")
     world.clock.travel(TIMEOUTS.answer)
-    world.timekeeper.move_due()
+    world.order_timeouts.move_due()
     world.settle()
     return orders
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,18 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from order_service.domain.lifecycle import Timeouts
-from order_service.domain.order import (
-    Change,
-    Draft,
-    Order,
-    OrderPolicy,
-    OrderRequest,
-    PackageTerms,
-    Status,
-    draft,
-    place,
-)
-from order_service.domain.payment import Hold, PaymentStatus
+from order_service.domain.order import Change, Order, Status
+from order_service.domain.payment import Authorization, PaymentStatus
+from order_service.domain.placing import Draft, OrderPolicy, OrderRequest, PackageTerms, draft, place
+from order_service.store.store import Store
 from servicekit.ids import new_id
 
 BUYER = UUID("018f0000-0000-7000-8000-00000000000b")
@@ -32,10 +25,10 @@ TIMEOUTS = Timeouts(answer=timedelta(hours=48), approval=timedelta(hours=72))
 
 
 # The contract's commission, and the sandbox's smallest price.
-TERMS = OrderPolicy(currency="USD", commission_percent=Decimal(10), minimum=Decimal("0.50"))
+POLICY = OrderPolicy(currency="USD", commission_percent=Decimal(10), minimum=Decimal("0.50"))
 
 
-def an_offer(**changes: Any) -> PackageTerms:
+def package_terms(**changes: Any) -> PackageTerms:
     """The seed's basic website, fourteen days, two revisions."""
     terms = PackageTerms(
         package_id=new_id(),
@@ -50,20 +43,20 @@ def an_offer(**changes: Any) -> PackageTerms:
     return replace(terms, **changes)
 
 
-def a_wish(**changes: Any) -> OrderRequest:
+def an_order_request(**changes: Any) -> OrderRequest:
     """The seed's buyer."""
     return replace(OrderRequest(BUYER, "Need dark theme", "stripe"), **changes)
 
 
 def a_draft(request: OrderRequest | None = None, **terms: Any) -> Draft:
     """An order that has yet to be paid for; keyword arguments change the terms."""
-    return draft(new_id(), an_offer(**terms), request or a_wish(), TERMS)
+    return draft(new_id(), package_terms(**terms), request or an_order_request(), POLICY)
 
 
 def a_placing(now: datetime, request: OrderRequest | None = None, **terms: Any) -> Change:
     """An order whose payment was authorised right now, for a week."""
     paid = a_draft(request, **terms)
-    return place(paid, Hold(f"payment-{paid.order_id}", now + timedelta(days=7)), now)
+    return place(paid, Authorization(f"payment-{paid.order_id}", now + timedelta(days=7)), now)
 
 
 def an_order(**changes: Any) -> Order:
@@ -71,3 +64,21 @@ def an_order(**changes: Any) -> Order:
     if changes.get("status", Status.PENDING) not in (Status.PENDING, Status.CANCELLED):
         changes.setdefault("payment_status", PaymentStatus.CAPTURED)
     return replace(a_placing(NOON).order, **changes)
+
+
+def store_placing(store: Store, make: Callable[[datetime], Change] = a_placing) -> Order:
+    """Store the new order that `make` returns for the present time, as PlaceOrder does."""
+    with store.transaction("placed"):
+        now = store.now()
+        change = make(now)
+        store.orders.insert(change, now)
+    return change.order
+
+
+def store_change(store: Store, order_id: UUID, decide: Callable[[Order, datetime], Change]) -> Order:
+    """Store what `decide` returns for the locked order, as commands do."""
+    with store.transaction("order"):
+        order, now = store.orders.lock(order_id)
+        change = decide(order, now)
+        store.orders.save(change, now)
+    return change.order

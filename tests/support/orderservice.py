@@ -12,10 +12,10 @@ from marketplace.order.v1 import order_pb2
 from order_service.domain.payment import Provider
 from order_service.gigs import Gigs
 from order_service.payments.gateway import ProviderPayment
-from order_service.payments.providers import Payments, refuse_event
+from order_service.payments.providers import Payments, refuse_webhook
 from order_service.payments.sandbox.gateway import Sandbox
-from order_service.service import Service
 from order_service.settings import Settings
+from order_service.worker import Worker
 from servicekit.clock import Clock
 from servicekit.database import Database
 from servicekit.outbox import Relay
@@ -62,11 +62,11 @@ class Exchange:
         self.sandbox = sandbox
         # Any: it is whatever the sandbox is.
         gateway: Any = self
-        self.policy = Payments(
+        self.payments = Payments(
             gateway,
-            refuse_event,
-            lambda limit: self.sandbox.provider_events(limit),
-            lambda event: self.sandbox.taken(event),
+            refuse_webhook,
+            lambda limit: self.sandbox.pending_events(limit),
+            lambda event: self.sandbox.acknowledge(event),
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -86,12 +86,14 @@ class World:
         self.sandbox = Sandbox(book)
         self._exchange = Exchange(self.sandbox)
         provider = Provider.SANDBOX if payments is None else Provider.STRIPE
-        asked = Gigs(address, service_tokens("order"))
-        self.service = Service(the_settings(payments=provider), database, asked, payments or self._exchange.policy)
-        self.store = self.service.store
-        self.timekeeper = self.service.timekeeper
-        self.rpc = Rpc(self.service.servicer, SERVICE, self.service.keys)
-        self._relay = Relay(database, self.service.topics)
+        gigs_client = Gigs(address, service_tokens("order"))
+        self.worker = Worker(
+            the_settings(payments=provider), database, gigs_client, payments or self._exchange.payments
+        )
+        self.store = self.worker.store
+        self.order_timeouts = self.worker.order_timeouts
+        self.rpc = Rpc(self.worker.servicer, SERVICE, self.worker.idempotency_keys)
+        self._relay = Relay(database, self.worker.topics)
         self.offers()
 
     def offers(self, package_id: str = PACKAGE, **changed: Any) -> None:
@@ -167,14 +169,14 @@ class World:
     def settle(self) -> None:
         """Does all that workers do beside the calls, until nothing is left to do now."""
         for _ in range(3):
-            self.service.finisher.finish_due()
-            self.service.take_reports()
+            self.worker.payment_recovery.recover_due()
+            self.worker.provider_events.record_pending()
             while self._relay.deliver_one():
                 pass
 
     def in_book(self, order_id: str) -> ProviderPayment:
         """What the sandbox's own book says of an order's payment."""
-        (line,) = [line for line in self.sandbox.payments() if str(line.order_id) == order_id]
+        (line,) = [line for line in self.sandbox.list_payments() if str(line.order_id) == order_id]
         return line
 
     def act(self, action: str, order_id: str, sent_token: str, message: str = "") -> Answer:

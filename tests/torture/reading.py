@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from deploy.local.postgres import database_url
-from order_service.books import Findings, check_patiently
 from order_service.payments.sandbox.gateway import Sandbox
+from order_service.reconciliation import Findings, check_repeatedly
 from servicekit.database import Database, Statement
 from servicekit.errors import MarketplaceError
 from tests.support.stack import Stack
@@ -31,7 +31,7 @@ def wait_until_quiet(stack: Stack) -> bool:
     while time.monotonic() < deadline:
         try:
             left = [database.fetch_all(WAITING)[0]["waiting"] for database in databases[1:]]
-            left += [databases[0].fetch_all(IN_THE_MIDDLE)[0]["waiting"], len(sandbox.provider_events(1))]
+            left += [databases[0].fetch_all(IN_THE_MIDDLE)[0]["waiting"], len(sandbox.pending_events(1))]
             if not any(left):
                 return True
         except MarketplaceError:
@@ -62,7 +62,7 @@ def differences(stack: Stack, traders: list[Trader], counts: Counts) -> Iterator
 def read_books(stack: Stack) -> Findings:
     """`make check-books`, the sandbox's book included."""
     orders, book = (Database(database_url(stack.layout, name)) for name in ("orders", "sandbox"))
-    return check_patiently(orders, Sandbox(book))
+    return check_repeatedly(orders, Sandbox(book))
 
 
 def _orders(trader: Trader, counts: Counts) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""The sandbox's cards and accounts: what a `paymentToken` or a payout's destination makes it do. See docs/payments.md.
+"""The scenarios that a `paymentToken` or a payout's destination asks the sandbox for. See docs/payments.md.
 
-Whatever does not begin with `sandbox_`, nothing at all included, is a card that works, or an account that can be paid.
+Every other value that does not begin with `sandbox_`, the empty one included, is a card or an account that works.
 """
 
 from servicekit.errors import InvalidArgument, Violation
@@ -37,12 +37,12 @@ ACCOUNTS = {
 
 
 def check_card(token: str) -> None:
-    """Raises InvalidArgument for a token that looks like one of the sandbox's and is none."""
+    """Refuse a payment token that has the sandbox's prefix and is no scenario. Raises InvalidArgument."""
     _check("paymentToken", token, CARDS)
 
 
 def check_account(destination: str) -> None:
-    """The same for an account."""
+    """Refuse a destination that has the sandbox's prefix and is no scenario. Raises InvalidArgument."""
     _check("destination", destination, ACCOUNTS)
 
 

@@ -1,4 +1,4 @@
-"""What Stripe reports by itself, believed by its signature."""
+"""Stripe's webhooks: checked by their signature, parsed into provider events."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from typing import Any
 
 import stripe
 
-from order_service.payments.gateway import ChargebackState, ProviderEvent
+from order_service.domain.chargeback import ChargebackState
+from order_service.payments.gateway import ProviderEvent
 from servicekit.errors import InvalidArgument, Violation
 
-# Seconds that a report may be old, so that nobody who has overheard one can send it again later.
+# The largest age of a webhook, in seconds, so that an intercepted one cannot be replayed later.
 TOLERANCE = 300
 CENT = Decimal("0.01")
 
-# By the event's type, and for the end of a dispute by its status. The money moves when it opens, whatever it is called.
+# Event types. A dispute (Stripe's word for a chargeback) moves the money when it opens; its status tells how it ended.
 OPENED = frozenset(("charge.dispute.created", "charge.dispute.funds_withdrawn"))
 ENDED = frozenset(("charge.dispute.closed", "charge.dispute.funds_reinstated"))
-# An inquiry takes no money, and becomes a dispute of its own status when it does.
+# Statuses of an inquiry, which takes no money. It changes to a status of a dispute when it does.
 INQUIRIES = ("warning_needs_response", "warning_under_review", "warning_closed")
 
 
 def takes_money(status: str) -> bool:
-    """Whether the bank has the money while a dispute stands so: it is not won, and more than an inquiry."""
+    """Return whether the bank has the money at this status: it is not won, and no inquiry."""
     return status not in (*INQUIRIES, "won")
 
 
-def reader(secret: str) -> Callable[[bytes, str], ProviderEvent | None]:
-    """Reads events that are signed with this secret; None for one that says nothing to us.
+def webhook_parser(secret: str) -> Callable[[bytes, str], ProviderEvent | None]:
+    """Return a parser of webhooks that are signed with this secret. It returns None for an event of no interest.
 
-    Raises InvalidArgument for one that is not signed by Stripe, was signed long ago, or cannot be read.
+    The parser raises InvalidArgument for a webhook that is not signed by Stripe, was signed long ago, or is malformed.
     """
 
-    def read(payload: bytes, signature: str) -> ProviderEvent | None:
+    def parse(payload: bytes, signature: str) -> ProviderEvent | None:
         try:
             text = payload.decode()
             stripe.WebhookSignature.verify_header(text, signature, secret, TOLERANCE)
@@ -45,7 +46,7 @@ def reader(secret: str) -> Callable[[bytes, str], ProviderEvent | None]:
         except (ValueError, LookupError, TypeError) as error:
             raise InvalidArgument([Violation("", "is not an event of Stripe's")]) from error
 
-    return read
+    return parse
 
 
 def _to_event(event_id: str, kind: str, dispute: dict[str, Any]) -> ProviderEvent | None:

@@ -1,8 +1,9 @@
-"""Stripe: PaymentIntents that are captured by hand, refunds, and transfers to sellers' connected accounts.
+"""Stripe: PaymentIntents with manual capture, refunds, and transfers to sellers' connected accounts.
 
-Our own ids are handed on as idempotency keys, which Stripe keeps for a day. What is made again later than that is
-looked for first: a payment by the order's id in its metadata, a refund among its payment's, a transfer by its group.
-For as long it repeats a fault of its own to the same key: docs/adr/0011-stripe.md. Amounts go over as cents.
+Our own ids are the idempotency keys of requests to Stripe, which keeps them for a day. A request that is repeated later
+first looks for the earlier result: a payment by the order's id in its metadata, a refund among those of its payment, a
+transfer by its group. Stripe also repeats its own faults to the same key: docs/adr/0011-stripe.md. Amounts are sent as
+cents.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import structlog
 
 from order_service.payments.gateway import (
     ActionRequired,
-    Authorization,
+    AuthorizationResult,
     ChargedBackError,
     Declined,
     PayoutRefusedError,
@@ -33,10 +34,10 @@ from order_service.payments.stripe.http_client import DeadlineHttpClient
 from order_service.payments.stripe.records import ORDER, PAYOUT, cents, metadata
 from servicekit.errors import InvalidArgument, Unavailable, Violation
 
-# Stripe may forget a key after 24 hours; some time before, its search has caught up with what was made.
-KEYS_LAST = timedelta(hours=20)
-# How long a card's hold lasts where Stripe does not say, less than the seven days that it documents for most cards.
-USUAL_HOLD = timedelta(days=6, hours=12)
+# Stripe may forget a key after 24 hours. Its search has caught up some time before that.
+KEY_LIFETIME = timedelta(hours=20)
+# The life of a card authorization where Stripe names none: below the seven days that it documents for most cards.
+DEFAULT_VALIDITY = timedelta(days=6, hours=12)
 
 # https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts, in the settlement currency itself; for others
 # Stripe converts, and says so when a payment is too small.
@@ -47,11 +48,11 @@ MINIMUMS = {
     "USD": "0.50",
 }  # fmt: skip
 
-# What says nothing about the request: it may or may not have been done.
-UNKNOWN = (stripe.APIConnectionError, stripe.RateLimitError, stripe.IdempotencyError, stripe.APIError)
-# What Stripe says no with: nothing was done.
+# Errors that leave the outcome unknown: the request may or may not have been executed.
+OUTCOME_UNKNOWN = (stripe.APIConnectionError, stripe.RateLimitError, stripe.IdempotencyError, stripe.APIError)
+# Errors of a refusal: nothing was done.
 REFUSALS = (stripe.InvalidRequestError, stripe.CardError)
-# What says that the deployment's key is wrong. Nothing is done, and nobody but its operator can help.
+# Errors of a wrong API key. Nothing was done, and only the operator can help.
 MISCONFIGURED = (stripe.AuthenticationError, stripe.PermissionError)
 
 
@@ -74,12 +75,12 @@ class StripeGateway:
         # Any: the library's own types are of dictionaries that are longer than what they hold.
         self._api: Any = client.v1
 
-    def authorize(self, purchase: Purchase) -> Authorization:
+    def authorize(self, purchase: Purchase) -> AuthorizationResult:
         """See Gateway."""
-        with self._asking():
-            intent = self._find(purchase.order_id) if purchase.age > KEYS_LAST else None
+        with self._translating():
+            intent = self._find(purchase.order_id) if purchase.age > KEY_LIFETIME else None
             intent = intent or self._create(purchase)
-            # What the same key was answered then is repeated to it: how it stands now has to be asked for.
+            # Stripe repeats its first response to the same key: the present status has to be retrieved.
             if intent.status == "processing":
                 intent = self._api.payment_intents.retrieve(intent.id, {"expand": ["latest_charge"]})
         if intent.status == "processing":
@@ -89,99 +90,102 @@ class StripeGateway:
             raise ActionRequired
         if intent.status != "requires_capture":
             raise Declined
-        return Authorization(intent.id, _hold_of(intent))
+        return AuthorizationResult(intent.id, _valid_for(intent))
 
     def capture(self, order_id: UUID, reference: str, amount: Decimal) -> None:
         """See Gateway."""
-        told = {"amount_to_capture": cents(amount)}
-        with self._asking():
-            if not self._move(self._api.payment_intents.capture, reference, told, f"{order_id}:capture", "succeeded"):
+        parameters = {"amount_to_capture": cents(amount)}
+        with self._translating():
+            if not self._move(
+                self._api.payment_intents.capture, reference, parameters, f"{order_id}:capture", "succeeded"
+            ):
                 raise Declined
 
     def void(self, order_id: UUID, reference: str) -> None:
         """See Gateway."""
-        with self._asking():
+        with self._translating():
             if not self._move(self._api.payment_intents.cancel, reference, {}, f"{order_id}:void", "canceled"):
-                raise ValueError(f"payment {reference} of order {order_id} cannot be let go of")
+                raise ValueError(f"payment {reference} of order {order_id} cannot be voided")
 
     def refund(self, order_id: UUID, reference: str, amount: Decimal) -> None:
         """See Gateway."""
-        told = {"payment_intent": reference, "amount": cents(amount), "metadata": {ORDER: str(order_id)}}
-        with self._asking():
-            # We give back once an order; what the merchant does by hand in Stripe's dashboard is none of ours.
-            made = self._api.refunds.list({"payment_intent": reference, "limit": 100})
-            if any(metadata(refund, ORDER) == str(order_id) for refund in made.auto_paging_iter()):
+        parameters = {"payment_intent": reference, "amount": cents(amount), "metadata": {ORDER: str(order_id)}}
+        with self._translating():
+            # We refund an order once; refunds made by hand in Stripe's dashboard do not have our metadata.
+            refunds = self._api.refunds.list({"payment_intent": reference, "limit": 100})
+            if any(metadata(refund, ORDER) == str(order_id) for refund in refunds.auto_paging_iter()):
                 return
             try:
-                self._api.refunds.create(told, {"idempotency_key": f"{order_id}:refund"})
+                self._api.refunds.create(parameters, {"idempotency_key": f"{order_id}:refund"})
             except stripe.InvalidRequestError as error:
                 if error.code == "charge_disputed":
                     raise ChargedBackError from error
-                # All of it was given back by hand: what the buyer was to get, they have.
+                # All of it was refunded by hand: the buyer has the money.
                 if error.code != "charge_already_refunded":
                     raise
 
     def pay_out(self, transfer: Transfer) -> str:
         """See Gateway."""
         group = str(transfer.payout_id)
-        told = {
+        parameters = {
             "amount": cents(transfer.amount),
             "currency": transfer.currency.lower(),
             "destination": transfer.destination,
             "transfer_group": group,
             "metadata": {PAYOUT: group},
         }
-        with self._asking():
-            made = self._api.transfers.list({"transfer_group": group}).data
+        with self._translating():
+            transfers = self._api.transfers.list({"transfer_group": group}).data
             try:
-                done = made[0] if made else self._api.transfers.create(told, {"idempotency_key": f"{group}:pay_out"})
+                if not transfers:
+                    transfers = [self._api.transfers.create(parameters, {"idempotency_key": f"{group}:pay_out"})]
             except stripe.InvalidRequestError as error:
-                # The platform's money is on its way to Stripe's balance; the seller's will go out when it is there.
+                # Captured money reaches the platform's balance at Stripe later; then the transfer succeeds.
                 if error.code == "balance_insufficient":
                     raise Unavailable from error
                 raise PayoutRefusedError(f"{error.code}: {error.user_message}") from error
-        return str(done.id)
+        return str(transfers[0].id)
 
     def check_destination(self, destination: str) -> None:
         """See Gateway."""
-        with self._asking():
+        with self._translating():
             try:
                 account = self._api.accounts.retrieve(destination)
-            # Another platform's account is one that this key has no permission for.
+            # For an account of another platform this key has no permission.
             except (stripe.InvalidRequestError, stripe.PermissionError):
                 raise _invalid("destination", "is not the id of an account that is connected to us") from None
         if getattr(getattr(account, "capabilities", None), "transfers", None) != "active":
             raise _invalid("destination", "cannot receive money yet: its owner has not finished Stripe's onboarding")
 
-    def payments(self) -> Iterator[ProviderPayment]:
+    def list_payments(self) -> Iterator[ProviderPayment]:
         """See Gateway."""
-        with self._asking():
-            yield from records.payments(self._api)
+        with self._translating():
+            yield from records.list_payments(self._api)
 
-    def payouts(self) -> Iterator[ProviderPayout]:
+    def list_payouts(self) -> Iterator[ProviderPayout]:
         """See Gateway."""
-        with self._asking():
-            yield from records.payouts(self._api)
+        with self._translating():
+            yield from records.list_payouts(self._api)
 
     def _create(self, purchase: Purchase) -> Any:
-        told = {
+        parameters = {
             "amount": cents(purchase.amount),
             "currency": self._currency,
             "capture_method": "manual",
             "confirm": True,
-            # No way to pay that would lead the buyer to another page.
+            # No payment method that redirects the buyer to another page.
             "payment_method_types": ["card"],
             "metadata": {ORDER: str(purchase.order_id), "buyer_id": str(purchase.buyer_id)},
             "expand": ["latest_charge"],
             **_card(purchase.token),
         }
         try:
-            return self._api.payment_intents.create(told, {"idempotency_key": f"{purchase.order_id}:authorize"})
+            return self._api.payment_intents.create(parameters, {"idempotency_key": f"{purchase.order_id}:authorize"})
         except stripe.APIError as error:
-            made = self._find(purchase.order_id) if _is_repeated(error) else None
-            if made is None:
+            intent = self._find(purchase.order_id) if _is_repeated(error) else None
+            if intent is None:
                 raise
-            return made
+            return intent
         except stripe.CardError as error:
             if error.code == "authentication_required":
                 raise ActionRequired from error
@@ -191,68 +195,73 @@ class StripeGateway:
                 raise _invalid("packageId", "costs less than a payment must have") from error
             if error.code == "amount_too_large":
                 raise _invalid("packageId", "costs more than one payment can have") from error
-            # An unknown card is the one thing in the request that is the client's.
+            # The card is the only part of the request that comes from the client.
             if error.http_status == 404 or "payment_method" in (error.param or ""):
                 raise _invalid("paymentToken", "is not a card that Stripe knows") from error
-            # Ours to mend, and never by asking the same again: there would be no end to it.
-            self._log.error("stripe makes no sense of a payment", order=str(purchase.order_id), error=str(error))
+            # Our own fault. Repeating the request would never end.
+            self._log.error(
+                "stripe refuses a payment request as malformed", order=str(purchase.order_id), error=str(error)
+            )
             raise Declined from error
 
-    def _move(self, act: Callable[..., object], reference: str, told: Mapping[str, object], key: str, to: str) -> bool:
-        """Whether a payment is captured, or cancelled, now; False when Stripe says no.
+    def _move(
+        self, request: Callable[..., object], reference: str, parameters: Mapping[str, object], key: str, status: str
+    ) -> bool:
+        """Make a request that moves a payment to `status`; return whether it has that status now.
 
-        It can be so but once, and its state tells. So a fault that Stripe repeats to the key is got past without one.
+        A payment gets there at most once, and its status shows it. So where Stripe repeats a fault to the key, the
+        request is made again without one.
         """
 
-        def is_there() -> bool:
-            return bool(self._api.payment_intents.retrieve(reference).status == to)
+        def has_status() -> bool:
+            return bool(self._api.payment_intents.retrieve(reference).status == status)
 
         try:
-            act(reference, told, {"idempotency_key": key} if key else {})
+            request(reference, parameters, {"idempotency_key": key} if key else {})
         except REFUSALS:
-            return is_there()
+            return has_status()
         except stripe.APIError as error:
-            if is_there():
+            if has_status():
                 return True
             if not (key and _is_repeated(error)):
                 raise
-            return self._move(act, reference, told, "", to)
+            return self._move(request, reference, parameters, "", status)
         return True
 
     def _find(self, order_id: UUID) -> Any:
         query = f"metadata['{ORDER}']:'{order_id}'"
-        found = self._api.payment_intents.search({"query": query, "expand": ["data.latest_charge"]}).data
-        return found[0] if found else None
+        intents = self._api.payment_intents.search({"query": query, "expand": ["data.latest_charge"]}).data
+        return intents[0] if intents else None
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """Raises Unavailable for all that says nothing about the request."""
+    def _translating(self) -> Iterator[None]:
+        """Raise Unavailable for an error that leaves the outcome unknown."""
         try:
             yield
         except MISCONFIGURED as error:
-            self._log.error("stripe does not take our key", error=str(error))
+            self._log.error("stripe refuses our API key", error=str(error))
             raise Unavailable from error
-        except UNKNOWN as error:
+        except OUTCOME_UNKNOWN as error:
             raise Unavailable from error
 
 
 def _card(token: str) -> dict[str, object]:
-    """A card as Stripe's own client made it: a PaymentMethod, or a token of the older kind."""
+    """Return the parameters of a card: a PaymentMethod, or a token of the older kind."""
     if token.startswith("tok_"):
         return {"payment_method_data": {"type": "card", "card": {"token": token}}}
     return {"payment_method": token}
 
 
 def _is_repeated(error: stripe.StripeError) -> bool:
-    """Whether this was the answer to the same key before, so that what it was about has come to its end."""
+    """Return whether Stripe repeats its first response to the key, so that the first request is over."""
     return (error.headers or {}).get("idempotent-replayed") == "true"
 
 
-def _hold_of(intent: Any) -> timedelta:
+def _valid_for(intent: Any) -> timedelta:
     charge = getattr(intent, "latest_charge", None)
     card = getattr(getattr(charge, "payment_method_details", None), "card", None)
     until = getattr(card, "capture_before", None)
-    return USUAL_HOLD if until is None or charge is None else timedelta(seconds=until - charge.created)
+    return DEFAULT_VALIDITY if until is None or charge is None else timedelta(seconds=until - charge.created)
 
 
 def _invalid(field: str, message: str) -> InvalidArgument:

@@ -1,4 +1,4 @@
-"""Requests to Stripe that end in time for whoever waits for them."""
+"""Requests to Stripe that end within the deadline of the call under way."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ CONNECT_SECONDS, READ_SECONDS = 2.0, 5.0
 
 
 class DeadlineHttpClient(stripe.RequestsClient):
-    """The library's own HTTP client, whose requests last no longer than the call that they are made for."""
+    """The library's own HTTP client, whose requests end within the deadline of the call under way."""
 
-    # Any: the library has a number here, or a pair of them for `requests`: to connect, and to wait for an answer.
+    # Any: the library has a number here, or a pair of them for `requests`: to connect, and to wait for a response.
     @property
     def _timeout(self) -> Any:
         return seconds_left(CONNECT_SECONDS), seconds_left(READ_SECONDS)
 
     @_timeout.setter
     def _timeout(self, _: Any) -> None:
-        """The library's own, for all requests alike, has no place here."""
+        """Ignore the library's own time-out, which is the same for all requests."""

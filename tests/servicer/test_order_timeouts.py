@@ -9,15 +9,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from order_service.commands.time_out_order import TimeOutOrder
 from order_service.domain.lifecycle import Action, Command, move
 from order_service.domain.order import Change, Order, Party, Status
 from order_service.domain.settlement import begin_capture
-from order_service.store import Store
-from order_service.timekeeper import Timekeeper
+from order_service.store.store import Store
+from order_service.workers.order_timeouts import OrderTimeouts
 from servicekit.clock import Clock
 from servicekit.database import Database, Statement
 from servicekit.errors import Conflict
-from tests.support.orders import TIMEOUTS, a_placing
+from tests.support.orders import TIMEOUTS, a_placing, store_change, store_placing
 
 TOLD = Statement("SELECT order_id, action, by FROM order_events WHERE by = 'system'")
 
@@ -28,8 +29,8 @@ def store(order_database: Database) -> Store:
 
 
 @pytest.fixture
-def keeper(store: Store, order_database: Database) -> Timekeeper:
-    return Timekeeper(store, TIMEOUTS)
+def order_timeouts(store: Store) -> OrderTimeouts:
+    return a_worker(store)
 
 
 @pytest.fixture
@@ -37,22 +38,28 @@ def clock(order_database: Database) -> Clock:
     return Clock(order_database)
 
 
+def a_worker(store: Store) -> OrderTimeouts:
+    return OrderTimeouts(store, TimeOutOrder(store, TIMEOUTS), TIMEOUTS)
+
+
 def placed(store: Store) -> Order:
-    return store.orders.place(a_placing)
+    return store_placing(store)
 
 
 def act(store: Store, order: Order, action: Action, party: Party) -> Order:
     def decide(found: Order, now: datetime) -> Change:
         return move(found, Command(action, "so"), frozenset({party}), now=now, timeouts=TIMEOUTS)
 
-    return store.orders.change(order.id, decide)
+    return store_change(store, order.id, decide)
 
 
 def status(store: Store, order: Order) -> Status:
     return store.orders.get(order.id).order.status
 
 
-def test_orders_walk_through_two_weeks_without_waiting(store: Store, keeper: Timekeeper, clock: Clock) -> None:
+def test_orders_walk_through_two_weeks_without_waiting(
+    store: Store, order_timeouts: OrderTimeouts, clock: Clock
+) -> None:
     began = time.monotonic()
     unanswered, late, approved = placed(store), placed(store), placed(store)
     for order in (late, approved):
@@ -60,24 +67,24 @@ def test_orders_walk_through_two_weeks_without_waiting(store: Store, keeper: Tim
     act(store, approved, Action.DELIVER, Party.SELLER)
 
     clock.travel(timedelta(hours=47, minutes=59))
-    assert keeper.move_due() == 0
+    assert order_timeouts.move_due() == 0
     clock.travel(timedelta(minutes=1))
-    assert keeper.move_due() == 1
+    assert order_timeouts.move_due() == 1
     assert status(store, unanswered) is Status.CANCELLED
     clock.travel(timedelta(hours=24))
-    assert keeper.move_due() == 1
+    assert order_timeouts.move_due() == 1
     assert status(store, approved) is Status.COMPLETED
     with pytest.raises(Conflict):
         act(store, late, Action.CANCEL, Party.BUYER)
     clock.travel(timedelta(days=11))
-    assert keeper.move_due() == 0
+    assert order_timeouts.move_due() == 0
     act(store, late, Action.CANCEL, Party.BUYER)
 
     assert status(store, late) is Status.CANCELLED
     assert time.monotonic() - began < 5
 
 
-def test_the_last_delivery_counts(store: Store, keeper: Timekeeper, clock: Clock) -> None:
+def test_the_last_delivery_counts(store: Store, order_timeouts: OrderTimeouts, clock: Clock) -> None:
     order = placed(store)
     act(store, order, Action.ACCEPT, Party.SELLER)
     act(store, order, Action.DELIVER, Party.SELLER)
@@ -86,9 +93,9 @@ def test_the_last_delivery_counts(store: Store, keeper: Timekeeper, clock: Clock
     act(store, order, Action.DELIVER, Party.SELLER)
 
     clock.travel(timedelta(hours=71))
-    assert keeper.move_due() == 0
+    assert order_timeouts.move_due() == 0
     clock.travel(timedelta(hours=1))
-    assert keeper.move_due() == 1
+    assert order_timeouts.move_due() == 1
     assert status(store, order) is Status.COMPLETED
 
 
@@ -99,7 +106,7 @@ def test_ten_workers_at_once_move_each_of_three_hundred_orders_once(
     clock.travel(TIMEOUTS.answer)
 
     def work() -> int:
-        moved = Timekeeper(store, TIMEOUTS).move_due()
+        moved = a_worker(store).move_due()
         order_database.close()
         return moved
 
@@ -107,7 +114,7 @@ def test_ten_workers_at_once_move_each_of_three_hundred_orders_once(
         moved = [pool.submit(work) for _ in range(10)]
         total = sum(each.result(30) for each in moved)
     # What a worker had locked when the others looked is left to that one, so that together they have all.
-    total += Timekeeper(store, TIMEOUTS).move_due()
+    total += a_worker(store).move_due()
 
     told = order_database.fetch_all(TOLD)
     assert total == 300
@@ -116,13 +123,13 @@ def test_ten_workers_at_once_move_each_of_three_hundred_orders_once(
 
 
 def test_an_order_that_somebody_holds_is_left_for_the_next_round(
-    store: Store, keeper: Timekeeper, clock: Clock, order_database: Database
+    store: Store, order_timeouts: OrderTimeouts, clock: Clock, order_database: Database
 ) -> None:
     order = placed(store)
     clock.travel(TIMEOUTS.answer)
 
     def meanwhile() -> int:
-        moved = keeper.move_due()
+        moved = order_timeouts.move_due()
         order_database.close()
         return moved
 
@@ -130,32 +137,32 @@ def test_an_order_that_somebody_holds_is_left_for_the_next_round(
         order_database.fetch_all(Statement("SELECT id FROM orders WHERE id = $1 FOR UPDATE"), order.id)
         assert pool.submit(meanwhile).result(5) == 0
 
-    assert keeper.move_due() == 1
+    assert order_timeouts.move_due() == 1
 
 
-def test_no_hold_on_a_card_is_left_to_lapse(store: Store, keeper: Timekeeper, clock: Clock) -> None:
+def test_no_hold_on_a_card_is_left_to_lapse(store: Store, order_timeouts: OrderTimeouts, clock: Clock) -> None:
     def briefly(now: datetime) -> Change:
         placing = a_placing(now)
         return replace(placing, order=replace(placing.order, capture_before=now + timedelta(hours=5)))
 
-    order, other = store.orders.place(briefly), placed(store)
+    order, other = store_placing(store, briefly), placed(store)
     clock.travel(timedelta(hours=3, minutes=59))
-    assert keeper.move_due() == 0
+    assert order_timeouts.move_due() == 0
     clock.travel(timedelta(minutes=1))
 
     with pytest.raises(Conflict):
         act(store, order, Action.ACCEPT, Party.SELLER)
-    assert keeper.move_due() == 1
+    assert order_timeouts.move_due() == 1
 
     assert (status(store, order), status(store, other)) == (Status.CANCELLED, Status.PENDING)
 
 
 def test_what_is_being_accepted_when_its_time_comes_is_left_to_the_payment_provider(
-    store: Store, keeper: Timekeeper, clock: Clock
+    store: Store, order_timeouts: OrderTimeouts, clock: Clock
 ) -> None:
     order = placed(store)
-    store.orders.change(order.id, lambda found, now: Change(begin_capture(found)))
+    store_change(store, order.id, lambda found, now: Change(begin_capture(found)))
     clock.travel(timedelta(days=30))
 
-    assert keeper.move_due() == 0
+    assert order_timeouts.move_due() == 0
     assert status(store, order) is Status.PENDING

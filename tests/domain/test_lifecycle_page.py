@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from order_service.domain.lifecycle import TRANSITIONS, Effect, When
-from order_service.domain.picture import EFFECT, WHEN, page
+from order_service.domain.lifecycle import TRANSITIONS, Condition, Effect
+from order_service.lifecycle_page import CONDITIONS, EFFECTS, page
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "order-lifecycle.md"
 
@@ -16,10 +16,10 @@ def test_the_page_is_what_the_table_makes_of_it() -> None:
 
 def test_every_row_of_the_table_is_an_arrow_and_a_row_of_the_page() -> None:
     for row in TRANSITIONS:
-        assert f"{row.came_from} --> {row.to}: {row.action} ({row.by})" in page()
-        assert f"| {row.came_from} | `{row.action}` | {row.by} | {row.to} |" in page()
+        assert f"{row.from_status} --> {row.to_status}: {row.action} ({row.by})" in page()
+        assert f"| {row.from_status} | `{row.action}` | {row.by} | {row.to_status} |" in page()
 
 
 def test_every_condition_and_effect_has_its_words() -> None:
-    assert WHEN.keys() == set(When)
-    assert EFFECT.keys() == set(Effect)
+    assert CONDITIONS.keys() == set(Condition)
+    assert EFFECTS.keys() == set(Effect)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from marketplace.order.v1 import order_pb2
-from order_service import books
-from order_service.books import check, report
+from order_service import reconciliation
 from order_service.payments.sandbox import scenarios
+from order_service.reconciliation import check, report
 from servicekit.database import Database
 from tests.support.orderservice import BUYER, SELLER, World
 
@@ -38,7 +38,7 @@ def busy(world: World) -> World:
     world.settle()
     world.resolve(charged_back[0], "COMPLETED", 7)
     world.resolve(charged_back[1], "CANCELLED")
-    world.sandbox.report_won(world.in_book(finished).order_id)
+    world.sandbox.report_chargeback_won(world.in_book(finished).order_id)
     for amount, account in ((10, ""), (11, scenarios.PAYOUT_REFUSED)):
         if account:
             world.rpc.call("SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination=account), SELLER)
@@ -69,12 +69,12 @@ def test_what_happened_in_order_leaves_no_difference(busy: World) -> None:
     found = check(busy.database, busy.sandbox)
 
     assert found.differences == []
-    assert (found.orders, found.payouts, found.under_way) == (14, 2, 0)
+    assert (found.orders, found.payouts, found.pending) == (14, 2, 0)
     assert sum(found.totals.values()) == 0
     assert report(found).endswith("no differences")
 
 
-def test_what_is_under_way_is_no_difference(busy: World) -> None:
+def test_what_is_pending_is_no_difference(busy: World) -> None:
     busy.act("cancel", busy.accepted(), SELLER)
     busy.act("decline", busy.placed(), SELLER)
     busy.act("accept", busy.placed(card=scenarios.CAPTURE_TIMEOUT), SELLER)
@@ -82,7 +82,7 @@ def test_what_is_under_way_is_no_difference(busy: World) -> None:
 
     found = check(busy.database, busy.sandbox)
 
-    assert (found.differences, found.under_way) == ([], 3)
+    assert (found.differences, found.pending) == ([], 3)
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_what_is_under_way_is_no_difference(busy: World) -> None:
         ("DELETE FROM order_events WHERE action = 'place'", "does not begin with its placing"),
         ("UPDATE orders SET price = price + 1, refund_due = refund_due", "other amounts for capture:"),
         ("UPDATE orders SET commission_percent = 11 WHERE status = 'COMPLETED'", "other amounts for release:"),
-        ("UPDATE orders SET refund_due = 6 WHERE refund_due = 5.01", "refunded, and nobody is at it"),
+        ("UPDATE orders SET refund_due = 6 WHERE refund_due = 5.01", "refunded, and nothing is pending"),
         ("UPDATE orders SET payment_status = 'CAPTURED' WHERE refunded > 0", "refunded, and its payment is CAPTURED"),
-        ("UPDATE orders SET payment_status = 'AUTHORIZED' WHERE payment_status = 'VOIDED'", "and nobody is at it"),
-        ("UPDATE orders SET payment_reference = payment_reference || 'x'", "name in our book"),
+        ("UPDATE orders SET payment_status = 'AUTHORIZED' WHERE payment_status = 'VOIDED'", "and nothing is pending"),
+        ("UPDATE orders SET payment_reference = payment_reference || 'x'", "reference in our records"),
         ("UPDATE payouts SET amount = amount + 1", "other amounts for payout:"),
-        ("UPDATE payouts SET status = 'PENDING' WHERE status = 'PAID'", "is PENDING, and nobody is at it"),
-        ("DELETE FROM payouts WHERE status = 'PAID'", "is not there, and the provider has paid it"),
+        ("UPDATE payouts SET status = 'PENDING' WHERE status = 'PAID'", "is PENDING, and has no outbox row"),
+        ("DELETE FROM payouts WHERE status = 'PAID'", "does not exist, and the provider has paid it"),
         ("DELETE FROM chargebacks", "which has not happened"),
     ],
 )
@@ -114,16 +114,16 @@ def test_what_was_changed_behind_the_services_back_is_named(busy: World, harm: s
 @pytest.mark.parametrize(
     ("harm", "named"),
     [
-        ("UPDATE payments SET refunded = refunded - 0.01 WHERE refunded > 0", "refunded in our book"),
-        ("UPDATE payments SET state = 'VOIDED' WHERE state = 'HELD'", "held in our book"),
-        ("UPDATE payments SET charged_back = charged_back - 1 WHERE charged_back > 0", "charged back in our book"),
-        ("DELETE FROM payments WHERE state = 'HELD'", "is not in the provider's book"),
+        ("UPDATE payments SET refunded = refunded - 0.01 WHERE refunded > 0", "refunded in our records"),
+        ("UPDATE payments SET state = 'VOIDED' WHERE state = 'HELD'", "authorized in our records"),
+        ("UPDATE payments SET charged_back = charged_back - 1 WHERE charged_back > 0", "charged back in our records"),
+        ("DELETE FROM payments WHERE state = 'HELD'", "is not in the provider's records"),
         ("UPDATE payouts SET amount = amount + 1", "and the provider has paid 11.00"),
         ("DELETE FROM payouts", "and the provider has paid nothing"),
         (
             """INSERT INTO payments (order_id, reference, token, amount, currency, state, held_until)
             VALUES (gen_random_uuid(), 'x', '', 5, 'USD', 'HELD', now())""",
-            "is not there, and the provider has 5.00 of it",
+            "does not exist, and the provider has 5.00",
         ),
     ],
 )
@@ -159,6 +159,6 @@ def test_what_looks_wrong_only_for_a_moment_is_not_said(busy: World, monkeypatch
     def meanwhile(seconds: float) -> None:
         busy.database.execute("UPDATE payouts SET status = 'PAID' WHERE status = 'PENDING'")
 
-    monkeypatch.setattr(books, "sleep", meanwhile)
+    monkeypatch.setattr(reconciliation, "sleep", meanwhile)
 
-    assert books.check_patiently(busy.database, busy.sandbox).differences == []
+    assert reconciliation.check_repeatedly(busy.database, busy.sandbox).differences == []

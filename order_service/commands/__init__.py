@@ -1,0 +1,1 @@
+"""OrderService's writes, one module each: lock, decide by the domain, save."""

@@ -1,0 +1,64 @@
+"""Accept an order: its payment is captured before the call returns."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from order_service.commands.finish_accepting import FinishAccepting
+from order_service.domain.lifecycle import Action, Command, Timeouts, move
+from order_service.domain.order import Change, Order, Party, Status
+from order_service.domain.settlement import begin_capture
+from order_service.payments.gateway import Declined
+from order_service.store.store import Store
+from servicekit.call import Caller
+from servicekit.errors import Conflict, Unavailable
+
+BEING_ACCEPTED = "You can't accept this order now, it is just being accepted; there is nothing you can do now"
+
+
+class AcceptOrder:
+    """Accept an order, or continue with its capture where an earlier accept was interrupted."""
+
+    def __init__(self, store: Store, finish_accepting: FinishAccepting, timeouts: Timeouts) -> None:
+        self._store = store
+        self._finish_accepting = finish_accepting
+        self._timeouts = timeouts
+
+    def execute(self, order_id: UUID, message: str, caller: Caller) -> Order:
+        """Return the order IN_PROGRESS, once its payment is captured.
+
+        Raises NotFound, Forbidden, Conflict; Declined when the provider refuses the capture for good, and then the
+        order is CANCELLED; Unavailable when the outcome is not known: then the seller's next accept, or payment
+        recovery, finishes the capture.
+        """
+        command = Command(Action.ACCEPT, message)
+        # A caller who may not accept must not take the lock, which would turn the seller away.
+        self._decide(*self._store.orders.get(order_id), command, caller)
+        with self._store.attempt_lock(order_id) as is_holder:
+            if not is_holder:
+                raise Conflict(BEING_ACCEPTED, code="INVALID_TRANSITION")
+            with self._store.transaction("accepting"):
+                order, now = self._store.orders.lock(order_id)
+                change = self._decide(order, now, command, caller)
+                if change.order.is_being_captured and not order.is_being_captured:
+                    self._store.attempts.begin_capture(order_id, message)
+                self._store.orders.save(change, now)
+            if not change.order.is_being_captured:
+                return change.order
+            attempt = self._store.attempts.get(order_id)
+            # Payment recovery has finished it in the meantime.
+            if attempt is None:
+                raise Unavailable
+            accepted = self._finish_accepting.execute(attempt)
+        if accepted.status is Status.CANCELLED:
+            raise Declined
+        return accepted
+
+    def _decide(self, order: Order, now: datetime, command: Command, caller: Caller) -> Change:
+        """Return the change that an accept begins with: the capture, or nothing more where it has begun."""
+        parties = order.parties(caller)
+        if order.is_being_captured and Party.SELLER in parties:
+            return Change(order)
+        accepted = move(order, command, parties, now=now, timeouts=self._timeouts)
+        return accepted if order.payment_status is None else Change(begin_capture(order))

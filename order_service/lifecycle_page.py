@@ -1,0 +1,78 @@
+"""The page that shows the transition table: `python -m order_service.lifecycle_page FILE` writes it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from order_service.domain.lifecycle import TRANSITIONS, Condition, Effect, Transition
+
+CONDITIONS = {
+    Condition.ALWAYS: "",
+    Condition.OVERDUE_BEFORE_DELIVERY: "overdue and never delivered",
+    Condition.OVERDUE_AFTER_REVISION: "overdue after a revision",
+    Condition.REVISIONS_LEFT: "revisions are left",
+    Condition.ANSWER_OVERDUE: "`ORDER_EXPIRE_HOURS` (48) have passed, or the card authorization ends within the hour",
+    Condition.REPORTED_BY_PROVIDER: "the payment provider reports it",
+    Condition.APPROVAL_OVERDUE: "`ORDER_AUTO_COMPLETE_HOURS` (72) have passed since the last delivery",
+}
+EFFECTS = {
+    Effect.NOTHING: "",
+    Effect.RECORD_DELIVERY: "the time of the delivery is recorded",
+    Effect.USE_REVISION: "one revision is used; due again in the package's delivery days",
+    Effect.CAPTURE: "the payment is captured first, and held in escrow",
+    Effect.VOID: "the card authorization is voided",
+    Effect.REFUND: "the buyer is refunded in full",
+    Effect.RELEASE: "the seller gets the money in escrow, less commission and the refund of a `resolve`",
+}
+
+HEAD = """# The life of an order
+
+Made from the table in `order_service/domain/lifecycle.py` by `make generate`. The check of an action, the `actions` of
+a response, the worker for order timeouts and the tests read the same table.
+
+"""
+TAIL = """
+An order is placed once its payment is authorized, and accepted once its payment is captured. During the capture the
+order is PENDING and its `actions` are empty. `capture_failed` follows when the provider refuses the capture for good,
+`chargeback` when the buyer's bank takes the payment back.
+
+A timeout closes an order to people: from the moment at which the system's row holds, no other action is open. Whether a
+worker has run yet does not change who may do what.
+"""
+
+
+def page() -> str:
+    """Return the page: a diagram and the table."""
+    return HEAD + "".join(_diagram()) + "\n" + "".join(_table()) + TAIL
+
+
+def _diagram() -> Iterator[str]:
+    yield "```mermaid\nstateDiagram-v2\n    [*] --> PENDING: place (buyer)\n"
+    for row in TRANSITIONS:
+        yield f"    {row.from_status} --> {row.to_status}: {row.action} ({row.by})\n"
+    for end in _ends():
+        yield f"    {end} --> [*]\n"
+    yield "```\n"
+
+
+def _ends() -> list[str]:
+    """Return the statuses that no transition leaves, in the table's order."""
+    left = {row.from_status for row in TRANSITIONS}
+    return list(dict.fromkeys(str(row.to_status) for row in TRANSITIONS if row.to_status not in left))
+
+
+def _table() -> Iterator[str]:
+    yield "| from | action | by | to | when | what happens |\n|---|---|---|---|---|---|\n"
+    for row in TRANSITIONS:
+        yield _row(row)
+
+
+def _row(row: Transition) -> str:
+    cells = (row.from_status, f"`{row.action}`", row.by, row.to_status, CONDITIONS[row.condition], EFFECTS[row.effect])
+    return f"| {' | '.join(map(str, cells))} |\n"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page())

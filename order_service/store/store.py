@@ -1,0 +1,51 @@
+"""OrderService's database behind one facade."""
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+from uuid import UUID
+
+from order_service.store.attempts import Attempts
+from order_service.store.ledger import Ledger
+from order_service.store.orders import Orders
+from order_service.store.payouts import Payouts
+from order_service.store.provider_events import ProviderEvents
+from servicekit.advisory_lock import advisory_lock
+from servicekit.clock import Clock
+from servicekit.database import Database
+from servicekit.outbox import Outbox
+
+
+class Store:
+    """OrderService's database. Everything that is written in a `transaction` becomes visible together, or not at all.
+
+    Writers lock in one order, so that no two of them wait for each other: the order (or the payout), then the ledger
+    accounts of its seller. A transaction locks one order.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._clock = Clock(database)
+        outbox = Outbox(database)
+        self.ledger = Ledger(database)
+        self.orders = Orders(database, self.ledger, outbox)
+        self.payouts = Payouts(database, outbox)
+        self.attempts = Attempts(database)
+        self.provider_events = ProviderEvents(database)
+
+    def now(self) -> datetime:
+        """Return the time, aware, in UTC."""
+        return self._clock.now()
+
+    def transaction(self, name: str) -> AbstractContextManager[None]:
+        """Store everything that is written inside, or nothing when anything is raised.
+
+        The commit is a crash point of this name.
+        """
+        return self._database.transaction(name)
+
+    def attempt_lock(self, order_id: UUID) -> AbstractContextManager[bool]:
+        """Try to take the advisory lock on the order's attempt; yield whether this call holds it.
+
+        Only its holder begins, continues or finishes an attempt. The lock ends with the holder's connection.
+        """
+        return advisory_lock(self._database, f"attempt:{order_id}")

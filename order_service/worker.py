@@ -1,0 +1,92 @@
+"""The parts of one OrderService worker, put together around its database and its payment provider."""
+
+from __future__ import annotations
+
+from marketplace.order.v1 import order_pb2, order_pb2_grpc
+from order_service.commands.accept_order import AcceptOrder
+from order_service.commands.change_order import ChangeOrder
+from order_service.commands.finish_accepting import FinishAccepting
+from order_service.commands.finish_placing import FinishPlacing
+from order_service.commands.place_order import PlaceOrder
+from order_service.commands.record_chargeback import RecordChargeback
+from order_service.commands.recover_attempt import RecoverAttempt
+from order_service.commands.refund_payment import RefundPayment
+from order_service.commands.request_payout import RequestPayout
+from order_service.commands.send_payout import SendPayout
+from order_service.commands.set_payout_account import SetPayoutAccount
+from order_service.commands.time_out_order import TimeOutOrder
+from order_service.commands.void_payment import VoidPayment
+from order_service.domain.payment import PaymentPolicy
+from order_service.domain.placing import OrderPolicy
+from order_service.gigs import Gigs
+from order_service.payments.instrumented import InstrumentedGateway
+from order_service.payments.providers import Payments
+from order_service.servicer.placed_responses import PlacedResponses
+from order_service.servicer.servicer import OrderServicer
+from order_service.settings import Settings
+from order_service.store.store import Store
+from order_service.workers.order_timeouts import OrderTimeouts
+from order_service.workers.outbox_topics import outbox_topics
+from order_service.workers.payment_recovery import PaymentRecovery
+from order_service.workers.provider_events import ProviderEventPolling
+from servicekit.database import Database
+from servicekit.idempotency import IdempotencyKeys
+from servicekit.outbox import Relay
+from servicekit.periodic import PeriodicTask
+from servicekit.server import ServiceSpec
+
+TIMEOUTS_SECONDS = 1.0
+RECOVERY_SECONDS = 0.5
+PROVIDER_EVENTS_SECONDS = 0.5
+
+
+class Worker:
+    """A worker's servicer and its background work."""
+
+    def __init__(self, settings: Settings, database: Database, gigs: Gigs, payments: Payments) -> None:
+        self._database = database
+        self.store = store = Store(database)
+        self.idempotency_keys = keys = IdempotencyKeys(database, settings.key_lifetime)
+        self.gateway = gateway = InstrumentedGateway(payments.gateway, settings.rpc_threads)
+        timeouts = settings.timeouts
+        payment_policy = PaymentPolicy(settings.payments, needs_token=gateway.needs_token)
+        order_policy = OrderPolicy(settings.currency, settings.commission_percent, gateway.minimum)
+
+        finish_placing = FinishPlacing(store, gateway, keys, PlacedResponses(keys))
+        finish_accepting = FinishAccepting(store, gateway)
+        record_chargeback = RecordChargeback(store)
+        self.servicer = OrderServicer(
+            store,
+            timeouts=timeouts,
+            currency=settings.currency,
+            parse_webhook=payments.parse_webhook,
+            place_order=PlaceOrder(store, keys, gigs, finish_placing, payment_policy, order_policy),
+            accept_order=AcceptOrder(store, finish_accepting, timeouts),
+            change_order=ChangeOrder(store, timeouts),
+            request_payout=RequestPayout(store, settings.currency, needs_account=gateway.needs_token),
+            set_payout_account=SetPayoutAccount(store, gateway),
+            record_chargeback=record_chargeback,
+        )
+        self.order_timeouts = OrderTimeouts(store, TimeOutOrder(store, timeouts), timeouts)
+        self.payment_recovery = PaymentRecovery(store, RecoverAttempt(store, finish_placing, finish_accepting))
+        self.provider_events = ProviderEventPolling(payments, record_chargeback)
+        self.topics = outbox_topics(
+            VoidPayment(store, gateway), RefundPayment(store, gateway), SendPayout(store, gateway)
+        )
+
+    def spec(self) -> ServiceSpec:
+        """Return what the process serves, and its background work."""
+        return ServiceSpec(
+            self.servicer,
+            order_pb2.DESCRIPTOR.services_by_name["OrderService"],
+            order_pb2_grpc.add_OrderServiceServicer_to_server,
+            background=[
+                Relay(self._database, self.topics),
+                PeriodicTask("order timeouts", self.order_timeouts.move_due, TIMEOUTS_SECONDS, self._database),
+                PeriodicTask("payment recovery", self.payment_recovery.recover_due, RECOVERY_SECONDS, self._database),
+                PeriodicTask(
+                    "provider events", self.provider_events.record_pending, PROVIDER_EVENTS_SECONDS, self._database
+                ),
+            ],
+            keys=self.idempotency_keys,
+        )

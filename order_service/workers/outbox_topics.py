@@ -1,0 +1,29 @@
+"""The topics of OrderService's outbox: which command delivers a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from order_service.commands.refund_payment import RefundPayment
+from order_service.commands.send_payout import SendPayout
+from order_service.commands.void_payment import VoidPayment
+from order_service.domain.order import PaymentTask
+from order_service.store.orders import PAYMENTS
+from order_service.store.payouts import PAYOUTS
+from servicekit.outbox import Message, Topic
+
+
+def outbox_topics(
+    void_payment: VoidPayment, refund_payment: RefundPayment, send_payout: SendPayout
+) -> Mapping[str, Topic]:
+    """Return the topics with their deliveries. A delivery raises Unavailable when it has to be tried again."""
+    payment_commands = {PaymentTask.VOID: void_payment.execute, PaymentTask.REFUND: refund_payment.execute}
+
+    def deliver_payment_task(message: Message) -> None:
+        payment_commands[PaymentTask(message.payload["task"])](UUID(message.key))
+
+    def deliver_payout(message: Message) -> None:
+        send_payout.execute(UUID(message.key))
+
+    return {PAYMENTS: Topic(deliver_payment_task), PAYOUTS: Topic(deliver_payout)}

@@ -1,0 +1,26 @@
+"""Provider events: every worker takes those that wait at a provider that is polled, such as the sandbox."""
+
+from __future__ import annotations
+
+import contextlib
+
+from order_service.commands.record_chargeback import RecordChargeback
+from order_service.payments.providers import Payments
+from servicekit.errors import Unavailable
+
+BATCH = 20
+
+
+class ProviderEventPolling:
+    """Calls RecordChargeback for each event that waits."""
+
+    def __init__(self, payments: Payments, record_chargeback: RecordChargeback) -> None:
+        self._payments = payments
+        self._record_chargeback = record_chargeback
+
+    def record_pending(self) -> None:
+        """Record the events that wait. An event that came too early comes again."""
+        for event in self._payments.pending_events(BATCH):
+            with contextlib.suppress(Unavailable):
+                self._record_chargeback.execute(event)
+                self._payments.acknowledge(event.event_id)
