@@ -188,13 +188,13 @@ def _refunded_by_bank(records: OrderRecords) -> Decimal:
 
 
 def _compare_ledger(actual: dict[str, list[Line]], expected: Iterator[Posting]) -> Iterator[str]:
-    wanted = {posting.reference: posting.lines for posting in expected}
-    for reference in wanted.keys() | actual.keys():
+    expected_lines = {posting.reference: posting.lines for posting in expected}
+    for reference in expected_lines.keys() | actual.keys():
         if reference not in actual:
             yield f"is not in the ledger with {reference}"
-        elif reference not in wanted:
+        elif reference not in expected_lines:
             yield f"is in the ledger with {reference}, which has not happened"
-        elif Counter(wanted[reference]) != Counter(actual[reference]):
+        elif Counter(expected_lines[reference]) != Counter(actual[reference]):
             yield f"is in the ledger with other amounts for {reference} than expected"
 
 

@@ -1,1 +1,1 @@
-"""How money is taken from buyers and given to sellers: one interface, and the providers behind it."""
+"""The payment providers behind one interface, `gateway.py`."""

@@ -72,7 +72,7 @@ class StripeGateway:
             # Ours to do, with time in between.
             max_network_retries=0,
         )
-        # Any: the library's own types are of dictionaries that are longer than what they hold.
+        # Any: the library's own types do not fit its results.
         self._api: Any = client.v1
 
     def authorize(self, purchase: Purchase) -> AuthorizationResult:
