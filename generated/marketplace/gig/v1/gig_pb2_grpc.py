@@ -26,7 +26,11 @@ if _version_not_supported:
 
 
 class GigServiceStub:
-    """Owns gigs, their packages, the categories and what is known of sellers: their names and what reviews made of them.
+    """Owns gigs with their packages and images, the categories, and the names and ratings of sellers.
+
+    An RPC that changes a gig takes `If-Match` (metadata `if-match`): an `ETag` of the gig, a list of them, or `*`. The
+    error is PRECONDITION_FAILED when the owner or an admin has changed the gig since; a new review does not count. It is
+    NOT_FOUND for a gig that the caller cannot see, and FORBIDDEN for a gig that the caller can see but not change.
     """
 
     def __init__(self, channel):
@@ -118,117 +122,127 @@ class GigServiceStub:
 
 
 class GigServiceServicer:
-    """Owns gigs, their packages, the categories and what is known of sellers: their names and what reviews made of them.
+    """Owns gigs with their packages and images, the categories, and the names and ratings of sellers.
+
+    An RPC that changes a gig takes `If-Match` (metadata `if-match`): an `ETag` of the gig, a list of them, or `*`. The
+    error is PRECONDITION_FAILED when the owner or an admin has changed the gig since; a new review does not count. It is
+    NOT_FOUND for a gig that the caller cannot see, and FORBIDDEN for a gig that the caller can see but not change.
     """
 
     def CreateGig(self, request, context):
-        """Makes a gig with its packages. It is ACTIVE at once.
+        """Create a gig with its packages. It is ACTIVE at once. INVALID_ARGUMENT for an unknown category.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetGig(self, request, context):
-        """Everything the public page of a gig shows. A gig that is not ACTIVE is there for its owner and for admins alone.
+        """Return a gig with its seller, packages and images. A gig that is not ACTIVE is NOT_FOUND to everyone but its owner
+        and admins.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateGig(self, request, context):
-        """Replaces a gig's texts, category and tags. Honours `If-Match`.
+        """Replace a gig's title, description, category and tags. INVALID_ARGUMENT for an unknown category. Takes `If-Match`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteGig(self, request, context):
-        """Takes a gig away for good. Orders already placed keep working, and its reviews still count for its seller.
+        """Delete a gig for good. Orders already placed continue, and its reviews still count for its seller's badges. Takes
+        `If-Match`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchGigs(self, request, context):
-        """Finds gigs by category, price, delivery, words, tags, rating and seller, a page at a time.
+        """Search for gigs by category, price, delivery time, words, tags, rating and seller, a page at a time.
+        INVALID_ARGUMENT for an unknown category. FORBIDDEN for the `status` of another seller's gigs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetGigStatus(self, request, context):
-        """Pauses a gig or brings it back; an empty request toggles. An admin may also suspend one, and only an admin ends that.
+        """Set a gig's status. An empty body toggles it between ACTIVE and PAUSED. Only an admin can suspend a gig or end its
+        suspension; for a seller that is FORBIDDEN. Takes `If-Match`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPackages(self, request, context):
-        """The packages of a gig, oldest first.
+        """Return the packages of a gig, oldest first. Access is the same as for GetGig.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddPackage(self, request, context):
-        """Adds a package to a gig, up to ten.
+        """Add a package to a gig. LIMIT_REACHED for an eleventh package. Takes `If-Match`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdatePackage(self, request, context):
-        """Replaces a package. Orders already placed keep what they agreed on.
+        """Replace a package. Orders already placed keep their terms. Takes `If-Match`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeletePackage(self, request, context):
-        """Takes a package away. The last one of a gig cannot go.
+        """Delete a package. Orders already placed keep their terms. CONFLICT for the last package of a gig. Takes `If-Match`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateImage(self, request, context):
-        """Makes an image the one that stands for its gig. Honours `If-Match`, as everything that changes a gig does.
+        """Make an image the primary image of its gig. Takes `If-Match`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteImage(self, request, context):
-        """Takes an image away; its files follow. If it was the primary one, the oldest other one is primary now.
+        """Delete an image. When it was the primary image, the oldest remaining one becomes primary. Its files are deleted a
+        little later. Takes `If-Match`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCategories(self, request, context):
-        """The tree of categories, parents before their children.
+        """Return the tree of categories, each parent before its children.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPackageTerms(self, request, context):
-        """What is to be bought by a package's id, for OrderService. NOT_FOUND unless the package's gig is ACTIVE.
+        """Return the terms of a package that can be ordered, for OrderService. NOT_FOUND unless the package's gig is ACTIVE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DescribeGig(self, request, context):
-        """Who owns a gig and who may see it, for ReviewService. A deleted gig is NOT_FOUND.
+        """Return the owner and the status of a gig, for ReviewService. NOT_FOUND for a deleted gig.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ApplyRating(self, request, context):
-        """Takes over what all reviews of a gig come to, from ReviewService's outbox. Safe to repeat and to come late: a version
-        that is not newer than the one known changes nothing. A deleted gig still takes it, for its seller's badges.
+        """Store the totals of a gig's reviews, which ReviewService sends from its outbox. Calls may be repeated, late and in
+        any order: a version that is not newer than the stored one changes nothing. A deleted gig takes them too, for its
+        seller's badges.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -326,7 +340,11 @@ def add_GigServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GigService:
-    """Owns gigs, their packages, the categories and what is known of sellers: their names and what reviews made of them.
+    """Owns gigs with their packages and images, the categories, and the names and ratings of sellers.
+
+    An RPC that changes a gig takes `If-Match` (metadata `if-match`): an `ETag` of the gig, a list of them, or `*`. The
+    error is PRECONDITION_FAILED when the owner or an admin has changed the gig since; a new review does not count. It is
+    NOT_FOUND for a gig that the caller cannot see, and FORBIDDEN for a gig that the caller can see but not change.
     """
 
     @staticmethod

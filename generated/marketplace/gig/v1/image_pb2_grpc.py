@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ImageServiceStub:
-    """Takes the pictures of gigs. It is served by a process of its own, where a slow client holds up nobody else.
+    """Receives the images of gigs. It runs in a process of its own, so that slow uploads do not delay other calls.
     """
 
     def __init__(self, channel):
@@ -43,12 +43,15 @@ class ImageServiceStub:
 
 
 class ImageServiceServicer:
-    """Takes the pictures of gigs. It is served by a process of its own, where a slow client holds up nobody else.
+    """Receives the images of gigs. It runs in a process of its own, so that slow uploads do not delay other calls.
     """
 
     def UploadImages(self, request_iterator, context):
-        """Adds pictures to a gig, up to 20: all that were sent, or none. They are decoded, turned upright, stripped of metadata
-        and encoded anew, and get a thumbnail. The first image of a gig is its primary one. Honours `If-Match`.
+        """Add images to a gig: all files of the request, or none. Each is decoded, turned upright, stripped of metadata,
+        encoded again and given a thumbnail. The first image of a gig becomes the primary one. INVALID_ARGUMENT for a file
+        that cannot be decoded or does not match its content type, UNSUPPORTED_MEDIA_TYPE for another type than JPEG, PNG,
+        WebP or GIF, PAYLOAD_TOO_LARGE for a file above 10 MiB or a picture above 50 megapixels, LIMIT_REACHED for more
+        than 20 images of a gig. Takes `If-Match`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,7 +74,7 @@ def add_ImageServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ImageService:
-    """Takes the pictures of gigs. It is served by a process of its own, where a slow client holds up nobody else.
+    """Receives the images of gigs. It runs in a process of its own, so that slow uploads do not delay other calls.
     """
 
     @staticmethod

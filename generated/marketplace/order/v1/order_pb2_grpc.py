@@ -26,8 +26,12 @@ if _version_not_supported:
 
 
 class OrderServiceStub:
-    """Owns orders, their history, and the ledger of what buyers paid and sellers may have. Who may move an order where, and
-    what passing time does, is one table, in `order_service/domain/lifecycle.py`; `docs/order-lifecycle.md` shows it.
+    """Owns orders, their history, and the ledger of payments, balances and payouts. One table in
+    `order_service/domain/lifecycle.py` has all transitions of an order; `docs/order-lifecycle.md` shows it.
+
+    An action that is not open now is INVALID_TRANSITION, an action of another party FORBIDDEN, and an order is NOT_FOUND
+    to everyone but its buyer, its seller and admins. When a timeout has passed, no action of people is open any more,
+    even if the order has not moved yet.
     """
 
     def __init__(self, channel):
@@ -139,150 +143,169 @@ class OrderServiceStub:
 
 
 class OrderServiceServicer:
-    """Owns orders, their history, and the ledger of what buyers paid and sellers may have. Who may move an order where, and
-    what passing time does, is one table, in `order_service/domain/lifecycle.py`; `docs/order-lifecycle.md` shows it.
+    """Owns orders, their history, and the ledger of payments, balances and payouts. One table in
+    `order_service/domain/lifecycle.py` has all transitions of an order; `docs/order-lifecycle.md` shows it.
+
+    An action that is not open now is INVALID_TRANSITION, an action of another party FORBIDDEN, and an order is NOT_FOUND
+    to everyone but its buyer, its seller and admins. When a timeout has passed, no action of people is open any more,
+    even if the order has not moved yet.
     """
 
     def PlaceOrder(self, request, context):
-        """Places an order for a package, at the terms that stand now; later edits of the gig change nothing. The payment is
-        authorised first: without one, PAYMENT_DECLINED or PAYMENT_ACTION_REQUIRED, there is no order.
+        """Place an order for a package. The order copies the package terms; later changes of the gig do not affect it. The
+        payment is authorized first: when it is refused, the error is PAYMENT_DECLINED or PAYMENT_ACTION_REQUIRED, and
+        there is no order. NOT_FOUND for a package that cannot be ordered, FORBIDDEN for the caller's own gig,
+        INVALID_ARGUMENT for a price below the payment provider's minimum. After UNAVAILABLE the outcome is not known: a
+        call with the same idempotency key, or payment recovery, finishes the placing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetOrder(self, request, context):
-        """An order, for its buyer, its seller and admins; NOT_FOUND for all others.
+        """Return an order to its buyer, its seller or an admin. NOT_FOUND for everyone else.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListOrderEvents(self, request, context):
-        """What happened to an order, oldest first, the placing included; for whom GetOrder is.
+        """Return the history of an order, oldest event first, the placing included. Access is the same as for GetOrder.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListOrders(self, request, context):
-        """One's own orders, newest first; an admin's `role=admin` lists all.
+        """Return the caller's orders, newest first; to an admin with `role=admin`, all orders. FORBIDDEN for `role=admin` of
+        anyone else.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AcceptOrder(self, request, context):
-        """The seller takes a PENDING order on: IN_PROGRESS, once the payment has been captured. When that is refused for good
-        the answer is PAYMENT_DECLINED and the order CANCELLED. Nobody can once it has waited too long (48 hours), whether it is
-        CANCELLED already or will be within a second or two; the same goes for all that can be done to an order that waits.
+        """Accept a PENDING order, as its seller. The payment is captured, then the order is IN_PROGRESS. When the payment
+        provider refuses the capture for good, the order is CANCELLED and the error is PAYMENT_DECLINED. After UNAVAILABLE
+        the outcome is not known: the next accept, or payment recovery, finishes the capture. INVALID_TRANSITION when the
+        order has been PENDING for `ORDER_EXPIRE_HOURS` (48), after which it is CANCELLED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeclineOrder(self, request, context):
-        """The seller turns a PENDING order down: CANCELLED.
+        """Decline a PENDING order, as its seller. The order is CANCELLED, and its authorization is voided.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelOrder(self, request, context):
-        """Calls an order off: its buyer while it is PENDING, or overdue and never delivered; its seller while IN_PROGRESS.
+        """Cancel an order. Its buyer can while it is PENDING, or IN_PROGRESS, overdue and never delivered; its seller can
+        while it is IN_PROGRESS. The order is CANCELLED: a PENDING order's authorization is voided, and the payment of an
+        order IN_PROGRESS is refunded in full.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeliverOrder(self, request, context):
-        """The seller hands over the work of an order IN_PROGRESS: DELIVERED.
+        """Deliver the work of an order IN_PROGRESS, as its seller. The order is DELIVERED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReviseOrder(self, request, context):
-        """The buyer asks for changes to what was DELIVERED, while revisions are left: IN_PROGRESS, due anew.
+        """Ask for a revision of a DELIVERED order, as its buyer, while revisions are left. The order is IN_PROGRESS, and due
+        again after the package's delivery days.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CompleteOrder(self, request, context):
-        """The buyer takes what was DELIVERED: COMPLETED. It is by itself when 72 hours have passed since the last delivery.
+        """Approve the work of a DELIVERED order, as its buyer. The order is COMPLETED, and the seller gets the price less
+        commission. An order is completed by the system `ORDER_AUTO_COMPLETE_HOURS` (72) after its last delivery.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DisputeOrder(self, request, context):
-        """The buyer objects: to what was DELIVERED, or because an order that was sent back for changes is overdue: DISPUTED.
+        """Dispute an order, as its buyer, when it is DELIVERED, or IN_PROGRESS and overdue after a revision. The order is
+        DISPUTED, and its money stays in escrow.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveOrder(self, request, context):
-        """An admin ends a dispute: CANCELLED gives the buyer everything back, COMPLETED as much as `refund_amount` says and the
-        rest to the seller, less commission.
+        """Resolve a dispute, as an admin. CANCELLED refunds the buyer in full. COMPLETED refunds `refund_amount` to the
+        buyer; the seller gets the rest, less commission.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetBalance(self, request, context):
-        """What the calling seller has: in escrow, available, and paid out.
+        """Return the balance of the calling seller: in escrow, available, and paid out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListBalanceEntries(self, request, context):
-        """The movements of what the calling seller has available, newest first; their sum is what is available.
+        """Return the entries of the calling seller's available balance, newest first. The available balance is the sum of all
+        entries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RequestPayout(self, request, context):
-        """Asks for money that is available. It leaves the balance at once, and comes back should the payout fail.
+        """Request a payout of the available balance, or of a part of it. The amount leaves the available balance at once, and
+        returns to it if the payout fails. INSUFFICIENT_BALANCE for more than is available, and when nothing is.
+        PAYOUT_ACCOUNT_MISSING when the payment provider needs a payout account and none is set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPayouts(self, request, context):
-        """One's own payouts, newest first; to admins everyone's.
+        """Return the caller's payouts, newest first; to an admin, all payouts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPayout(self, request, context):
-        """A payout, for its seller and admins; NOT_FOUND for all others.
+        """Return a payout to its seller or an admin. NOT_FOUND for everyone else.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetPayoutAccount(self, request, context):
-        """Says where the calling seller's payouts go.
+        """Set the account that receives the calling seller's payouts. INVALID_ARGUMENT for an account that the payment
+        provider cannot pay to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReceiveStripeEvent(self, request, context):
-        """What Stripe reports by itself, such as a chargeback. Its signature is what admits it: the metadata (header)
-        `stripe-signature`. It may come twice and out of order; INVALID_ARGUMENT when it is not Stripe's.
+        """Record a provider event from Stripe, such as a chargeback. The metadata (HTTP header) `stripe-signature`
+        authenticates it; INVALID_ARGUMENT for a signature that is not Stripe's or is older than five minutes. Events may
+        arrive twice and in any order. Events of other kinds are accepted and ignored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DescribeOrder(self, request, context):
-        """Whose an order is and where it stands, for ReviewService.
+        """Return the gig, the parties and the status of an order, for ReviewService. NOT_FOUND for an unknown order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -400,8 +423,12 @@ def add_OrderServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OrderService:
-    """Owns orders, their history, and the ledger of what buyers paid and sellers may have. Who may move an order where, and
-    what passing time does, is one table, in `order_service/domain/lifecycle.py`; `docs/order-lifecycle.md` shows it.
+    """Owns orders, their history, and the ledger of payments, balances and payouts. One table in
+    `order_service/domain/lifecycle.py` has all transitions of an order; `docs/order-lifecycle.md` shows it.
+
+    An action that is not open now is INVALID_TRANSITION, an action of another party FORBIDDEN, and an order is NOT_FOUND
+    to everyone but its buyer, its seller and admins. When a timeout has passed, no action of people is open any more,
+    even if the order has not moved yet.
     """
 
     @staticmethod

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ReviewServiceStub:
-    """Owns reviews and what they come to for each gig.
+    """Owns reviews and their totals for each gig.
     """
 
     def __init__(self, channel):
@@ -48,18 +48,20 @@ class ReviewServiceStub:
 
 
 class ReviewServiceServicer:
-    """Owns reviews and what they come to for each gig.
+    """Owns reviews and their totals for each gig.
     """
 
     def SubmitReview(self, request, context):
-        """The order's buyer reviews it, once, after it was delivered.
+        """Submit a review of a DELIVERED or COMPLETED order, as its buyer, once. ORDER_NOT_DELIVERED for an order in another
+        status, ALREADY_REVIEWED for a second review, FORBIDDEN for everyone but the buyer, NOT_FOUND for an unknown order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListReviews(self, request, context):
-        """The reviews of a gig, newest first, with what they come to.
+        """Return the reviews of a gig, newest first, with their number, mean and histogram. NOT_FOUND for a gig that the
+        caller cannot see.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +89,7 @@ def add_ReviewServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ReviewService:
-    """Owns reviews and what they come to for each gig.
+    """Owns reviews and their totals for each gig.
     """
 
     @staticmethod
