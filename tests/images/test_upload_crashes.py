@@ -109,7 +109,7 @@ def test_its_decoders_go_with_it(url: str, images: Images, tmp_path: Path) -> No
 def test_told_to_stop_it_finishes_the_uploads_under_way(url: str, images: Images, tmp_path: Path) -> None:
     gig_id = images.gigs.create()
 
-    with ImagesProcess(url, tmp_path, images.folder) as process:
+    with ImagesProcess(url, tmp_path, images.folder, SHUTDOWN_GRACE_SECONDS="60") as process:
 
         def sending() -> Iterator[Any]:
             body = list(pieces(gig_id, "image/jpeg", a_picture() + b"\0" * 50_000))
@@ -121,7 +121,7 @@ def test_told_to_stop_it_finishes_the_uploads_under_way(url: str, images: Images
 
         answer = process.uploads.send(sending())
         # It ends with the upload, long before its grace is over.
-        assert process.process.wait(10) == 0
+        assert process.process.wait(20) == 0
 
     assert answer.error == ""
     assert len(images.shown(gig_id)) == 1
