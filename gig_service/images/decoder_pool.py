@@ -22,7 +22,7 @@ from gig_service.images.decoder_limits import apply_limits
 from gig_service.media.decoded_picture import DecodedPicture
 from servicekit.errors import InvalidArgument, MarketplaceError, Unavailable, Violation
 
-PICTURES = Counter("marketplace_pictures_total", "Pictures decoded, by what became of them.", ("outcome",))
+PICTURES = Counter("marketplace_pictures_total", "Decoded pictures by outcome.", ("outcome",))
 SECONDS = Histogram(
     "marketplace_picture_seconds",
     "How long a decoder had a picture, in seconds, without the wait for a free one.",

@@ -25,7 +25,7 @@ from servicekit.call import Call
 from servicekit.crash import crash_point
 from servicekit.errors import MarketplaceError
 
-UPLOADS = Counter("marketplace_uploads_total", "Uploads by what became of them.", ("outcome",))
+UPLOADS = Counter("marketplace_uploads_total", "Uploads by outcome.", ("outcome",))
 BYTES = Histogram(
     "marketplace_upload_file_bytes",
     "How large the uploaded files were, in bytes.",

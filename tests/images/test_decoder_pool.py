@@ -1,4 +1,4 @@
-"""Decoders are processes of their own: whatever a file does to one, the next picture is decoded."""
+"""Decoders are processes of their own: a file that breaks one does not affect the next picture."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def test_a_form_gives_its_files_in_order_and_its_other_fields_are_ignored(tmp_pa
     body = form(
         part(b"seller's words", "Content-Type: text/plain", name="caption", filename=None),
         part(b"first"),
-        part(b"not asked for", name="avatar"),
+        part(b"ignored", name="avatar"),
         part(b"second", "Content-Type: image/png"),
     )
 

@@ -1,4 +1,4 @@
-"""Uploads add all of their pictures or none, whatever happens on the way."""
+"""Uploads add all of their pictures or none, whichever step fails."""
 
 from __future__ import annotations
 

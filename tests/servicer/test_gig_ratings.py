@@ -60,7 +60,7 @@ def test_ratings_in_any_order_and_any_number_of_times_end_with_the_newest(gigs: 
 
     for gig_id in ids:
         assert gigs.page(gig_id).review_count == 6
-    every = [star for given in stars.values() for star in given]
+    every = [star for of_gig in stars.values() for star in of_gig]
     assert list(gigs.page(ids[0]).seller.badges) == (["Top Seller"] if sum(every) * 10 >= 48 * 12 else [])
     seller = gigs.store.gigs.page(UUID(ids[0])).seller
     assert (seller.totals.count, seller.totals.total) == (12, sum(every))

@@ -38,7 +38,7 @@ def refused_field(answer: Answer) -> str:
     return str(answer.body["details"][0]["field"])
 
 
-# --- what an answer looks like
+# --- the response
 
 
 def test_a_result_shows_what_the_seed_asks_for(gigs: Gigs) -> None:

@@ -331,7 +331,7 @@ def _mpo() -> bytes:
     return encoded(flag(), "MPO", save_all=True, append_images=[Image.new("RGB", SIZE)], quality=95, subsampling=0)
 
 
-def telling() -> list[tuple[str, bytes, str]]:
+def with_metadata() -> list[tuple[str, bytes, str]]:
     """Return name, file and media type of pictures that contain SECRET in every way their format has."""
     text = SECRET.decode()
     xmp = b"<x:xmpmeta>" + SECRET + b"</x:xmpmeta>"
