@@ -1,1 +1,1 @@
-"""GigService: gigs, their packages, categories, search, and what reviews made of gigs and sellers."""
+"""GigService: gigs with their packages, images, ratings and categories, and the search over them."""

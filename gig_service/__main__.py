@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from gig_service.images.removal import removal
-from gig_service.images.storage import storage_from
+from gig_service.media.media_deletion import media_deletion
+from gig_service.media.storage_factory import storage_from
 from gig_service.servicer import GigServicer
 from gig_service.settings import Settings
-from gig_service.store import Store
+from gig_service.store.store import Store
 from marketplace.gig.v1 import gig_pb2, gig_pb2_grpc
 from servicekit.database import Database
 from servicekit.idempotency import IdempotencyKeys
@@ -15,19 +15,15 @@ from servicekit.settings import load
 
 
 def main() -> None:
-    """Serves until it is told to stop."""
+    """Serve until a signal stops the process."""
     settings = load(Settings)
 
     def build(database: Database) -> ServiceSpec:
-        descriptor = gig_pb2.DESCRIPTOR.services_by_name["GigService"]
-        store = Store(database)
-        servicer = GigServicer(store, settings.media_url)
-        relay = removal(database, storage_from(settings))
         return ServiceSpec(
-            servicer,
-            descriptor,
+            GigServicer(Store(database), settings.media_url),
+            gig_pb2.DESCRIPTOR.services_by_name["GigService"],
             gig_pb2_grpc.add_GigServiceServicer_to_server,
-            background=[relay],
+            background=[media_deletion(database, storage_from(settings))],
             keys=IdempotencyKeys(database, settings.key_lifetime),
         )
 

@@ -1,27 +1,28 @@
-"""Gigs between proto and domain. `media_url` is what the addresses of pictures begin with; it ends without a slash."""
+"""Gigs between proto and domain. `media_url` is the prefix of images' URLs; it ends without a slash."""
 
 from collections.abc import Iterable
 from uuid import UUID
 
-from gig_service.domain.gig import Gig, GigPage, Offer, Package, Seller, Status, Terms, Texts
+from gig_service.domain.gig import Gig, GigDetails, GigPage, Package, PackageDetails, PackageTerms, Seller, Status
 from gig_service.domain.image import Image
-from gig_service.domain.search import Category, Filters, Found, Total
+from gig_service.domain.rating import GigRating, RatingTotals
+from gig_service.domain.search import Category, Filters, SearchResult, Total
 from marketplace.gig.v1 import gig_pb2
 from servicekit.money import to_decimal
 from servicekit.times import to_timestamp
 
-TextsRequest = gig_pb2.CreateGigRequest | gig_pb2.UpdateGigRequest
-TermsRequest = gig_pb2.PackageInput | gig_pb2.AddPackageRequest | gig_pb2.UpdatePackageRequest
+GigDetailsRequest = gig_pb2.CreateGigRequest | gig_pb2.UpdateGigRequest
+PackageDetailsRequest = gig_pb2.PackageInput | gig_pb2.AddPackageRequest | gig_pb2.UpdatePackageRequest
 
 
-def from_texts(request: TextsRequest) -> Texts:
-    """What a seller says of a gig."""
-    return Texts(request.title, request.description, UUID(request.category_id), tuple(request.tags))
+def from_gig_details(request: GigDetailsRequest) -> GigDetails:
+    """Return the details of a gig in a request."""
+    return GigDetails(request.title, request.description, UUID(request.category_id), tuple(request.tags))
 
 
-def from_terms(request: TermsRequest) -> Terms:
-    """What a seller says of a package."""
-    return Terms(
+def from_package_details(request: PackageDetailsRequest) -> PackageDetails:
+    """Return the details of a package in a request."""
+    return PackageDetails(
         title=request.title,
         description=request.description,
         price=to_decimal(request.price),
@@ -32,17 +33,17 @@ def from_terms(request: TermsRequest) -> Terms:
 
 
 def from_status(number: "gig_pb2.Gig.Status.ValueType") -> Status | None:
-    """A status in a request; None when it is not given."""
+    """Return the status in a request; None when it is not set."""
     return Status(gig_pb2.Gig.Status.Name(number)) if number else None
 
 
 def to_status(status: Status) -> "gig_pb2.Gig.Status.ValueType":
-    """A status on its way out."""
+    """Return a status for a response."""
     return gig_pb2.Gig.Status.Value(status)
 
 
 def from_filters(request: gig_pb2.SearchGigsRequest, status: Status, category: Category | None) -> Filters:
-    """What a search asks for, with the status and the category that it means."""
+    """Return the filters of a search, with the status and the category that were looked up for it."""
     return Filters(
         status=status,
         category=category,
@@ -56,15 +57,20 @@ def from_filters(request: gig_pb2.SearchGigsRequest, status: Status, category: C
 
 
 def from_seller_id(request: gig_pb2.SearchGigsRequest) -> UUID | None:
-    """The seller whose gigs are asked for."""
+    """Return the seller to whose gigs a search is limited."""
     return UUID(request.seller_id) if request.seller_id else None
 
 
+def from_rating(request: gig_pb2.ApplyRatingRequest) -> GigRating:
+    """Return the rating that ReviewService sends."""
+    return GigRating(request.version, RatingTotals(request.review_count, request.rating_sum))
+
+
 def to_created(page: GigPage) -> gig_pb2.CreateGigResponse:
-    """What the making of a gig answers."""
+    """Return the response of CreateGig."""
     return gig_pb2.CreateGigResponse(
         id=str(page.gig.id),
-        title=page.texts.title,
+        title=page.details.title,
         seller_id=str(page.seller.id),
         status=to_status(page.gig.status),
         created_at=to_timestamp(page.created_at),
@@ -72,13 +78,13 @@ def to_created(page: GigPage) -> gig_pb2.CreateGigResponse:
 
 
 def to_gig(page: GigPage, media_url: str) -> gig_pb2.Gig:
-    """The whole page."""
+    """Return the whole page of a gig."""
     return gig_pb2.Gig(
         id=str(page.gig.id),
-        title=page.texts.title,
-        description=page.texts.description,
-        category_id=str(page.texts.category_id),
-        tags=page.texts.tags,
+        title=page.details.title,
+        description=page.details.description,
+        category_id=str(page.details.category_id),
+        tags=page.details.tags,
         status=to_status(page.gig.status),
         rating=float(page.rating),
         review_count=page.review_count,
@@ -91,35 +97,36 @@ def to_gig(page: GigPage, media_url: str) -> gig_pb2.Gig:
 
 
 def to_seller(seller: Seller) -> gig_pb2.Seller:
-    """The seller as others see them."""
+    """Return the public part of a seller."""
     return gig_pb2.Seller(id=str(seller.id), username=seller.username, badges=seller.badges)
 
 
 def to_packages(packages: Iterable[Package]) -> list[gig_pb2.Package]:
-    """The packages, in this order."""
-    return [to_package(package.id, package.terms) for package in packages]
+    """Return the packages, in this order."""
+    return [to_package(package) for package in packages]
 
 
-def to_package(package_id: UUID, terms: Terms) -> gig_pb2.Package:
-    """One package."""
+def to_package(package: Package) -> gig_pb2.Package:
+    """Return one package."""
+    details = package.details
     return gig_pb2.Package(
-        id=str(package_id),
-        title=terms.title,
-        description=terms.description,
-        price=float(terms.price),
-        delivery_days=terms.delivery_days,
-        features=terms.features,
-        revisions=terms.revisions,
+        id=str(package.id),
+        title=details.title,
+        description=details.description,
+        price=float(details.price),
+        delivery_days=details.delivery_days,
+        features=details.features,
+        revisions=details.revisions,
     )
 
 
 def to_images(images: Iterable[Image], media_url: str) -> list[gig_pb2.Image]:
-    """The images, in this order."""
+    """Return the images, in this order."""
     return [to_image(image, media_url) for image in images]
 
 
 def to_image(image: Image, media_url: str) -> gig_pb2.Image:
-    """One image."""
+    """Return one image."""
     return gig_pb2.Image(
         id=str(image.id),
         url=_to_url(image.key, media_url),
@@ -132,20 +139,20 @@ def _to_url(key: str, media_url: str) -> str:
     return f"{media_url}/{key}"
 
 
-def to_results(found: Iterable[Found], total: Total, media_url: str) -> gig_pb2.SearchGigsResponse:
-    """A page of results; the next page's token is not in it yet."""
+def to_results(results: Iterable[SearchResult], total: Total, media_url: str) -> gig_pb2.SearchGigsResponse:
+    """Return a page of results, still without the token of the next page."""
     return gig_pb2.SearchGigsResponse(
         results=[
             gig_pb2.GigSummary(
-                id=str(gig.id),
-                title=gig.title,
-                starting_price=float(gig.starting_price),
-                rating=float(gig.rating),
-                review_count=gig.review_count,
-                seller=to_seller(gig.seller),
-                thumbnail=_to_url(gig.thumbnail_key, media_url) if gig.thumbnail_key else "",
+                id=str(result.id),
+                title=result.title,
+                starting_price=float(result.starting_price),
+                rating=float(result.rating),
+                review_count=result.review_count,
+                seller=to_seller(result.seller),
+                thumbnail=_to_url(result.thumbnail_key, media_url) if result.thumbnail_key else "",
             )
-            for gig in found
+            for result in results
         ],
         total=total.count,
         total_is_estimate=total.is_estimate,
@@ -153,25 +160,25 @@ def to_results(found: Iterable[Found], total: Total, media_url: str) -> gig_pb2.
 
 
 def to_category(category: Category) -> gig_pb2.Category:
-    """One node of the tree."""
+    """Return one node of the tree of categories."""
     parent_id = str(category.parent_id) if category.parent_id else None
     return gig_pb2.Category(id=str(category.id), slug=category.slug, name=category.name, parent_id=parent_id)
 
 
-def to_offer(offer: Offer) -> gig_pb2.GetPackageTermsResponse:
-    """All that an order copies."""
+def to_package_terms(terms: PackageTerms) -> gig_pb2.GetPackageTermsResponse:
+    """Return all that an order copies."""
     return gig_pb2.GetPackageTermsResponse(
-        package_id=str(offer.package_id),
-        package_title=offer.package_title,
-        gig_id=str(offer.gig_id),
-        gig_title=offer.gig_title,
-        seller_id=str(offer.seller_id),
-        price=float(offer.price),
-        delivery_days=offer.delivery_days,
-        revisions=offer.revisions,
+        package_id=str(terms.package_id),
+        package_title=terms.package_title,
+        gig_id=str(terms.gig_id),
+        gig_title=terms.gig_title,
+        seller_id=str(terms.seller_id),
+        price=float(terms.price),
+        delivery_days=terms.delivery_days,
+        revisions=terms.revisions,
     )
 
 
 def to_description(gig: Gig) -> gig_pb2.DescribeGigResponse:
-    """What other services may know."""
+    """Return the part of a gig that other services may know."""
     return gig_pb2.DescribeGigResponse(gig_id=str(gig.id), seller_id=str(gig.seller_id), status=to_status(gig.status))

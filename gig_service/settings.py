@@ -1,4 +1,4 @@
-"""Settings of GigService's processes: the workers', and the one's that takes pictures."""
+"""Settings of GigService's processes: of the workers, and of the process that takes uploads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from servicekit.settings import ServiceSettings
 
 
 class MediaSettings(BaseSettings):
-    """Where pictures lie, and where clients find them. S3's credentials come the AWS way, from the environment."""
+    """The storage and the URLs of images. boto3 reads S3's credentials from the environment."""
 
     media_storage: Literal["folder", "s3"] = Field("folder", description="What keeps pictures: a folder, or S3.")
     media_dir: Path | None = Field(None, description="The folder of pictures; the edge serves it at /media.")
@@ -26,11 +26,11 @@ class MediaSettings(BaseSettings):
 
     @field_validator("media_url")
     @classmethod
-    def _without_slash(cls, url: str) -> str:
+    def _strip_slash(cls, url: str) -> str:
         return url.rstrip("/")
 
     @model_validator(mode="after")
-    def _has_a_place(self) -> Self:
+    def _check_storage(self) -> Self:
         if self.media_storage == "folder" and self.media_dir is None:
             raise ValueError("MEDIA_STORAGE=folder needs MEDIA_DIR")
         if self.media_storage == "s3" and not self.s3_bucket:
@@ -39,13 +39,13 @@ class MediaSettings(BaseSettings):
 
 
 class Settings(MediaSettings, ServiceSettings):
-    """What GigService has to know beside what every service does."""
+    """The settings of a worker of GigService."""
 
     gig_database_url: str = Field(description="GigService's database: a libpq URL.")
 
 
 class ImageSettings(Settings):
-    """What the process that takes pictures has to know beside."""
+    """The settings of the process that takes uploads."""
 
     max_concurrent_rpcs: int = Field(
         200, ge=1, description="Uploads that the process takes at once; more are told to come back."

@@ -1,4 +1,4 @@
-"""What a gig is, who may see it and who may change it."""
+"""Gigs and their packages: the values, who may see a gig, and who may change it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from gig_service.domain.etag import etag, matches
 from gig_service.domain.image import Image
-from gig_service.domain.rating import Tally, badges
+from gig_service.domain.rating import RatingTotals, badges
 from servicekit.call import Caller
 from servicekit.errors import Conflict, Forbidden, NotFound, PreconditionFailed
 
@@ -16,20 +16,20 @@ MAX_PACKAGES = 10
 
 
 class Status(StrEnum):
-    """Who can see a gig and buy from it."""
+    """The status of a gig: it decides who can see the gig and buy from it."""
 
     ACTIVE = "ACTIVE"
     PAUSED = "PAUSED"
     SUSPENDED = "SUSPENDED"
 
 
-# What an empty request for another status makes of each.
+# The next status when a request names none.
 TOGGLED = {Status.ACTIVE: Status.PAUSED, Status.PAUSED: Status.ACTIVE, Status.SUSPENDED: Status.ACTIVE}
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
-    """What a seller says of a gig: the part that a PUT replaces. `tags` are in lower case, each once."""
+class GigDetails:
+    """The part of a gig that a PUT replaces. `tags` are in lower case, without duplicates."""
 
     title: str
     description: str
@@ -38,8 +38,8 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What a seller says of a package. `price` is in major units, `delivery_days` counts from the order."""
+class PackageDetails:
+    """The seller's description of a package. `price` is in major units, `delivery_days` counts from the order."""
 
     title: str
     description: str
@@ -54,27 +54,30 @@ class Package:
     """One way to buy a gig."""
 
     id: UUID
-    terms: Terms
+    details: PackageDetails
 
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """Who offers a gig. `tally` counts the reviews of all their gigs; `version` grows when what others see changes."""
+    """The seller of a gig.
+
+    `totals` are those of the reviews of all their gigs. `version` grows when their name or their badges change.
+    """
 
     id: UUID
     username: str
-    tally: Tally
+    totals: RatingTotals
     version: int
 
     @property
     def badges(self) -> list[str]:
-        """What the reviews have earned."""
-        return badges(self.tally)
+        """The badges that the seller's reviews have earned."""
+        return badges(self.totals)
 
 
 @dataclass(frozen=True, slots=True)
 class Gig:
-    """What the rules ask of a gig. `version` grows by one whenever its owner or an admin changes it."""
+    """The part of a gig that the rules need. `version` grows by one with every change by the owner or an admin."""
 
     id: UUID
     seller_id: UUID
@@ -83,18 +86,13 @@ class Gig:
     package_ids: tuple[UUID, ...] = ()
     image_ids: tuple[UUID, ...] = ()
 
-    @property
-    def image_count(self) -> int:
-        """How many images it has."""
-        return len(self.image_ids)
-
 
 @dataclass(frozen=True, slots=True)
 class GigPage:
-    """Everything that a gig's page shows. Times are aware, in UTC; packages and images stand as they were added."""
+    """Everything on a gig's page. Times are aware, in UTC. Packages and images stand in the order of their adding."""
 
     gig: Gig
-    texts: Texts
+    details: GigDetails
     seller: Seller
     rating: Decimal
     review_count: int
@@ -106,13 +104,21 @@ class GigPage:
 
     @property
     def etag(self) -> str:
-        """Changes with whatever the page shows."""
+        """The `ETag` of the page: another one after every change of its content."""
         return etag(self.gig.version, self.rating_version, self.seller.version)
+
+    def package(self, package_id: UUID) -> Package:
+        """Return the package with this id, which must be one of the gig's."""
+        return next(package for package in self.packages if package.id == package_id)
+
+    def image(self, image_id: UUID) -> Image:
+        """Return the image with this id, which must be one of the gig's."""
+        return next(image for image in self.images if image.id == image_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """A package that can be ordered now, with what an order copies of its gig."""
+class PackageTerms:
+    """A package that can be ordered now, with all that an order copies of it and of its gig."""
 
     package_id: UUID
     package_title: str
@@ -125,12 +131,12 @@ class Offer:
 
 
 def is_owner(gig: Gig, caller: Caller) -> bool:
-    """Whether it is the caller's own gig."""
+    """Return whether the gig is the caller's own."""
     return caller.id is not None and caller.id == gig.seller_id
 
 
 def check_visible(gig: Gig, caller: Caller) -> None:
-    """Raises NotFound for a gig that is not ACTIVE, unless it is the caller's own or the caller is an admin."""
+    """Raise NotFound unless the gig is ACTIVE or the caller is its owner or an admin."""
     if not (gig.status is Status.ACTIVE or is_owner(gig, caller) or caller.is_admin):
         raise NotFound("Gig")
 
@@ -142,11 +148,10 @@ def check_editable(
     package_id: UUID | None = None,
     image_id: UUID | None = None,
 ) -> None:
-    """Lets the owner through, when they have seen the gig as it is.
+    """Refuse a change of the gig unless the caller owns it and names its current version.
 
-    Raises NotFound when the caller may not even see it, or when the package or the image that is given is none of its
-    own; Forbidden when it is another's; PreconditionFailed when `if_match`, the `If-Match` header, names another
-    version.
+    Raises NotFound when the caller may not see the gig, or when the package or the image is not the gig's; Forbidden
+    when the gig is another seller's; PreconditionFailed when `if_match`, the `If-Match` header, names another version.
     """
     check_visible(gig, caller)
     if package_id is not None and package_id not in gig.package_ids:
@@ -159,15 +164,15 @@ def check_editable(
         raise PreconditionFailed
 
 
-def next_status(gig: Gig, caller: Caller, if_match: str | None, wanted: Status | None) -> Status:
-    """The status that the gig gets. Without a wanted one, ACTIVE becomes PAUSED and everything else ACTIVE.
+def next_status(gig: Gig, caller: Caller, if_match: str | None, requested: Status | None) -> Status:
+    """Return the gig's next status. When none is requested, ACTIVE becomes PAUSED and everything else ACTIVE.
 
-    The owner and admins may ask; what begins or ends a suspension is for admins alone. Raises as `check_editable` does.
+    The owner and admins may change it; only admins may begin or end a suspension. Raises as `check_editable` does.
     """
     check_visible(gig, caller)
     if not (is_owner(gig, caller) or caller.is_admin):
         raise Forbidden("You don't have permission to modify this gig")
-    status = wanted or TOGGLED[gig.status]
+    status = requested or TOGGLED[gig.status]
     if Status.SUSPENDED in (gig.status, status) and not caller.is_admin:
         raise Forbidden("Only an admin may suspend a gig or end its suspension")
     if not matches(if_match, gig.version):
@@ -175,13 +180,13 @@ def next_status(gig: Gig, caller: Caller, if_match: str | None, wanted: Status |
     return status
 
 
-def check_room(gig: Gig) -> None:
-    """Raises Conflict (LIMIT_REACHED) when the gig can take no other package."""
+def check_package_room(gig: Gig) -> None:
+    """Raise Conflict (LIMIT_REACHED) when the gig has MAX_PACKAGES packages already."""
     if len(gig.package_ids) >= MAX_PACKAGES:
         raise Conflict(f"A gig has at most {MAX_PACKAGES} packages", code="LIMIT_REACHED")
 
 
-def check_not_last(gig: Gig) -> None:
-    """Raises Conflict when the gig has a single package: it cannot go."""
+def check_not_last_package(gig: Gig) -> None:
+    """Raise Conflict when the gig has a single package, which must stay."""
     if len(gig.package_ids) == 1:
         raise Conflict("The last package of a gig cannot be removed")

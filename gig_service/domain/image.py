@@ -1,29 +1,15 @@
-"""The pictures of a gig: oldest first, and exactly one of them primary while there are any."""
-
-from __future__ import annotations
+"""The images of a gig: in the order of their adding, exactly one of them primary while there are any."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from servicekit.errors import Conflict, NotFound
 
-if TYPE_CHECKING:  # a gig's page shows its images
-    from gig_service.domain.gig import Gig
-
-
-@dataclass(frozen=True, slots=True)
-class NewImage:
-    """A picture and its thumbnail, which are stored under these keys, before they are a gig's."""
-
-    key: str
-    thumbnail_key: str
-
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One picture of a gig. The keys are those of its files; the primary one stands for the gig."""
+    """One picture of a gig. `key` and `thumbnail_key` name its two files; searches show the primary image."""
 
     id: UUID
     key: str
@@ -31,14 +17,17 @@ class Image:
     is_primary: bool
 
 
-def check_image_room(gig: Gig, adding: int, limit: int) -> None:
-    """Raises Conflict (LIMIT_REACHED) when the gig cannot take so many more images."""
-    if gig.image_count + adding > limit:
+def check_image_room(count: int, adding: int, limit: int) -> None:
+    """Raise Conflict (LIMIT_REACHED) when `adding` more images beside these `count` are more than `limit`."""
+    if count + adding > limit:
         raise Conflict(f"A gig has at most {limit} images", code="LIMIT_REACHED")
 
 
 def after_adding(images: Sequence[Image], added: Sequence[Image], *, first_is_primary: bool) -> list[Image]:
-    """All images when `added` come behind the others. The first one ever is primary, asked for or not."""
+    """Return all images after `added` came behind the others.
+
+    The first of `added` becomes primary when `first_is_primary` is set or the gig had no images.
+    """
     together = [*images, *added]
     if added and (first_is_primary or not images):
         return _with_primary(together, added[0].id)
@@ -46,13 +35,13 @@ def after_adding(images: Sequence[Image], added: Sequence[Image], *, first_is_pr
 
 
 def after_choosing(images: Sequence[Image], image_id: UUID) -> list[Image]:
-    """All images when this one becomes primary. Raises NotFound when it is none of them."""
+    """Return all images after this one became primary. Raises NotFound when it is not among them."""
     _find(images, image_id)
     return _with_primary(images, image_id)
 
 
 def after_removing(images: Sequence[Image], image_id: UUID) -> list[Image]:
-    """The images without this one. The oldest follows a primary one. Raises NotFound when it is none of them."""
+    """Return the other images; the oldest takes the place of a primary one. Raises NotFound when it is not there."""
     removed = _find(images, image_id)
     left = [image for image in images if image.id != image_id]
     return _with_primary(left, left[0].id) if left and removed.is_primary else left

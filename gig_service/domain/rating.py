@@ -1,4 +1,4 @@
-"""What reviews come to: the sums behind a gig's rating and a seller's badges."""
+"""Ratings of gigs, and the badges of sellers."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -7,58 +7,60 @@ from servicekit.rating import mean_rating
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """How many reviews there are (`count`), and the sum of their stars (`total`)."""
+class RatingTotals:
+    """The number of reviews (`count`) and the sum of their stars (`total`)."""
 
     count: int = 0
     total: int = 0
 
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.count + other.count, self.total + other.total)
+    def __add__(self, other: "RatingTotals") -> "RatingTotals":
+        return RatingTotals(self.count + other.count, self.total + other.total)
 
-    def __sub__(self, other: "Tally") -> "Tally":
-        return Tally(self.count - other.count, self.total - other.total)
+    def __sub__(self, other: "RatingTotals") -> "RatingTotals":
+        return RatingTotals(self.count - other.count, self.total - other.total)
 
     @property
     def rating(self) -> Decimal:
-        """The rating that is shown: one decimal, 0.0 without reviews."""
+        """The rating on the page: one decimal, 0.0 without reviews."""
         return mean_rating(self.count, self.total)
 
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """Earned by having `at_least` to `at_most` reviews with an exact mean of `tenths` tenths of a star or more."""
+    """A badge: earned with a number of reviews in the range and a mean of `min_mean_tenths` tenths of a star or more.
+
+    `max_reviews` is None when there is no upper bound.
+    """
 
     name: str
-    at_least: int
-    at_most: int | None
-    tenths: int
+    min_reviews: int
+    max_reviews: int | None
+    min_mean_tenths: int
 
-    def earned_by(self, tally: Tally) -> bool:
-        """Whether reviews that come to this have earned it. Reckoned in whole numbers: 4.79 is not 4.8."""
-        enough = tally.count >= self.at_least and (self.at_most is None or tally.count <= self.at_most)
-        return enough and 10 * tally.total >= self.tenths * tally.count
+    def is_earned_by(self, totals: RatingTotals) -> bool:
+        """Return whether these reviews have earned the badge. The mean is exact, in whole numbers: 4.79 is not 4.8."""
+        in_range = totals.count >= self.min_reviews and (self.max_reviews is None or totals.count <= self.max_reviews)
+        return in_range and 10 * totals.total >= self.min_mean_tenths * totals.count
 
 
 BADGES = (
-    Badge("Top Seller", at_least=10, at_most=None, tenths=48),
-    Badge("Rising Talent", at_least=3, at_most=9, tenths=45),
+    Badge("Top Seller", min_reviews=10, max_reviews=None, min_mean_tenths=48),
+    Badge("Rising Talent", min_reviews=3, max_reviews=9, min_mean_tenths=45),
 )
 
 
-def badges(tally: Tally) -> list[str]:
-    """What the reviews of all of a seller's gigs, deleted ones included, have earned."""
-    return [badge.name for badge in BADGES if badge.earned_by(tally)]
+def badges(totals: RatingTotals) -> list[str]:
+    """Return the names of the badges earned with the reviews of all of a seller's gigs, deleted gigs included."""
+    return [badge.name for badge in BADGES if badge.is_earned_by(totals)]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What is known of a gig's reviews: `version` is that of the last word from ReviewService, 0 before the first."""
+class GigRating:
+    """A gig's rating as ReviewService sends it. `version` grows with every review; 0 is a gig without reviews."""
 
     version: int
-    tally: Tally
+    totals: RatingTotals
 
-
-def newer(known: Standing, told: Standing) -> bool:
-    """Whether what ReviewService tells has to be taken over. It may come twice, late, and in any order."""
-    return told.version > known.version
+    def is_newer_than(self, stored: "GigRating") -> bool:
+        """Return whether this rating replaces the stored one. Ratings arrive repeatedly, late and in any order."""
+        return self.version > stored.version

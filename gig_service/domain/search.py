@@ -1,26 +1,47 @@
-"""What can be asked of a search, and in which order it answers."""
+"""Searches: the filters, the orders of the results, and the values of a result. See `docs/search.md`."""
 
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from gig_service.domain.gig import Seller, Status
 from servicekit.call import Caller
 from servicekit.errors import Forbidden, InvalidArgument, Violation
 
-# `total` is counted up to here; beyond, it is estimated.
+# `total` is counted up to this number; a larger one is estimated.
 EXACT_TOTAL = 1000
 
 
 class Sort(StrEnum):
-    """The orders, by the names that clients use."""
+    """The orders of results, by the names that clients use."""
 
     RELEVANCE = "relevance"
     NEWEST = "newest"
     PRICE = "price"
     PRICE_DESCENDING = "-price"
     RATING = "rating"
+
+
+@dataclass(frozen=True, slots=True)
+class SortOrder:
+    """The columns that a page is sorted by, all in one direction. The last column, the gig's id, breaks every tie."""
+
+    columns: tuple[str, ...]
+    descending: bool = True
+
+
+SORT_ORDERS = {
+    Sort.RELEVANCE: SortOrder(("rank", "rating", "review_count", "gig_id")),
+    Sort.RATING: SortOrder(("rating", "review_count", "gig_id")),
+    Sort.NEWEST: SortOrder(("created_at", "gig_id")),
+    Sort.PRICE: SortOrder(("price", "gig_id"), descending=False),
+    Sort.PRICE_DESCENDING: SortOrder(("price", "gig_id")),
+}
+
+# A result's values of the columns of its SortOrder: the next page begins behind the last result's.
+SortKey = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +56,10 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What the gigs found must all be. None, and the empty tuple, ask for nothing.
+    """The conditions that every result meets. None, and the empty tuple, are no condition.
 
-    Prices are in major units. One and the same package must meet price and delivery. `min_rating` is held against the
-    rating shown. `category` includes its children.
+    Prices are in major units. One and the same package must meet price and delivery. `min_rating` is compared with the
+    rating on the page. `category` includes its children.
     """
 
     status: Status = Status.ACTIVE
@@ -52,10 +73,11 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One gig among the results. `starting_price` is that of its cheapest package that meets the filters.
+class SearchResult:
+    """One gig among the results.
 
-    `thumbnail_key` is that of its primary image, and empty without images.
+    `starting_price` is the price of its cheapest package that meets the filters. `thumbnail_key` names the thumbnail of
+    its primary image; it is empty when the gig has no images.
     """
 
     id: UUID
@@ -68,28 +90,39 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Hit:
+    """A result and its place in the order of the search."""
+
+    result: SearchResult
+    sort_key: SortKey
+
+
+@dataclass(frozen=True, slots=True)
 class Total:
-    """How many gigs meet the filters; exact up to EXACT_TOTAL."""
+    """The number of gigs that meet the filters; exact up to EXACT_TOTAL."""
 
     count: int
     is_estimate: bool
 
 
-def wanted_status(status: Status | None, seller_id: UUID | None, caller: Caller) -> Status:
-    """The status of the gigs to find: ACTIVE, unless sellers ask for another among their own gigs.
+def choose_status(requested: Status | None, seller_id: UUID | None, caller: Caller) -> Status:
+    """Return the status that all results have: ACTIVE, unless sellers request another one among their own gigs.
 
     Raises InvalidArgument for a status without a seller, Forbidden for one together with someone else's id.
     """
-    if status is None:
+    if requested is None:
         return Status.ACTIVE
     if seller_id is None:
         raise InvalidArgument([Violation("status", "is taken only together with your own sellerId")])
     if caller.id != seller_id:
         raise Forbidden("You don't have permission to search another seller's gigs by status")
-    return status
+    return requested
 
 
-def sort_order(asked: str, *, has_words: bool) -> Sort:
-    """The order asked for; by default relevance with words, rating without. Without words nothing is more relevant."""
-    sort = Sort(asked) if asked else Sort.RELEVANCE
+def choose_sort(requested: str, *, has_words: bool) -> Sort:
+    """Return the requested order; by default relevance with words and rating without.
+
+    Without words all gigs are equally relevant, so relevance means rating then.
+    """
+    sort = Sort(requested) if requested else Sort.RELEVANCE
     return Sort.RATING if sort is Sort.RELEVANCE and not has_words else sort

@@ -1,9 +1,9 @@
-"""How the words of a search are understood: which of them count, and what a misspelt one was meant to be."""
+"""The words of a search: which of them count, and how typing errors are corrected."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-# The most words that stand for one misspelt word.
+# The most words that replace one misspelt word.
 MAX_CORRECTIONS = 5
 
 
@@ -11,39 +11,39 @@ MAX_CORRECTIONS = 5
 class Word:
     """One word as it was typed, in lower case and without accents.
 
-    `stem` is what it is found by, in PostgreSQL's `tsquery` syntax. `common` says that it stands in nearly every text
-    ("the", "for"), `known` that some gig has it.
+    `stem` is its search term, in PostgreSQL's `tsquery` syntax. `is_common` marks a word of nearly every text ("the",
+    "for"), `is_known` a word that some visible gig has.
     """
 
     text: str
     stem: str
-    common: bool
-    known: bool
+    is_common: bool
+    is_known: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A word that gigs have, with its stem, and in how many gigs it was seen (counted up to some bound)."""
+    """A possible correction: a word of some gig, its stem, and the number of gigs with it (counted up to a bound)."""
 
     text: str
     stem: str
     gigs: int
 
 
-# For each misspelt word the stems that it may stand for.
+# The stems that replace each misspelt word.
 Corrections = Mapping[str, tuple[str, ...]]
 
 
-def that_count(words: Iterable[Word]) -> list[Word]:
-    """The words to search by: all but the common ones, or the common ones when there are no others."""
-    every = list(words)
-    return [word for word in every if not word.common] or every
+def significant_words(words: Iterable[Word]) -> list[Word]:
+    """Return the words to search by: all but the common ones, or the common ones when there are no others."""
+    all_words = list(words)
+    return [word for word in all_words if not word.is_common] or all_words
 
 
 def allowed_errors(word: str) -> int:
-    """How many typing errors are forgiven: none in two letters, one in up to five, two in longer words.
+    """Return how many typing errors are forgiven: none in two letters, one in up to five, two in longer words.
 
-    The steps are those of Elasticsearch's `fuzziness: AUTO`. A number is never mistyped: 2019 is not 2020.
+    The steps are those of Elasticsearch's `fuzziness: AUTO`. A number has no typing errors: 2019 is not 2020.
     """
     if len(word) < 3 or word.isdecimal():
         return 0
@@ -51,12 +51,12 @@ def allowed_errors(word: str) -> int:
 
 
 def is_near(word: str, other: str) -> bool:
-    """Whether `word` may have been meant to be `other`."""
+    """Return whether `word` can be a misspelt `other`."""
     return distance(word, other) <= allowed_errors(word)
 
 
-def corrections(word: str, candidates: Iterable[Candidate]) -> tuple[str, ...]:
-    """The stems of the candidates that are nearest to the word, the more frequent first; none when all are too far."""
+def nearest_stems(word: str, candidates: Iterable[Candidate]) -> tuple[str, ...]:
+    """Return the stems of the candidates nearest to the word, the more frequent first; none when all are too far."""
     near = [candidate for candidate in candidates if candidate.gigs and is_near(word, candidate.text)]
     distances = {candidate.text: distance(word, candidate.text) for candidate in near}
     least = min(distances.values(), default=0)
@@ -65,9 +65,9 @@ def corrections(word: str, candidates: Iterable[Candidate]) -> tuple[str, ...]:
 
 
 def distance(left: str, right: str) -> int:
-    """How many typing errors lie between two words: letters missing, added, wrong, or two neighbours swapped.
+    """Return the number of typing errors between two words: letters missing, added, wrong, or two neighbours swapped.
 
-    The optimal string alignment distance: Wagner and Fischer's rows with Damerau's transposition.
+    This is the optimal string alignment distance: Wagner and Fischer's rows with Damerau's transposition.
     """
     before: list[int] = []
     above = list(range(len(right) + 1))
@@ -82,15 +82,15 @@ def distance(left: str, right: str) -> int:
     return above[-1]
 
 
-def query(words: Iterable[Word], corrected: Corrections) -> str | None:
-    """The words as one `tsquery`: all must be there, of a corrected one any of its corrections.
+def build_query(words: Iterable[Word], corrections: Corrections) -> str | None:
+    """Return one `tsquery` for all the words: each must be there, or one of its corrections.
 
-    Empty without words. None when a word is unknown and nothing is near: then nothing can be found.
+    It is empty without words, and None when an unknown word has no correction: then no gig can match.
     """
     parts = []
     for word in words:
-        # A correction stands even when a new gig has made the word known, or the next page would be of another search.
-        stems = corrected.get(word.text) or ((word.stem,) if word.known else ())
+        # Corrections win over a word that a new gig has made known meanwhile: all pages run the same query.
+        stems = corrections.get(word.text) or ((word.stem,) if word.is_known else ())
         if not stems:
             return None
         parts.append("(" + " | ".join(f"({stem})" for stem in stems) + ")")

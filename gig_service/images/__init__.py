@@ -1,1 +1,1 @@
-"""Pictures of gigs: received, decoded and written anew, stored, and swept up after."""
+"""The process that takes uploads of pictures: it receives, decodes and stores them."""

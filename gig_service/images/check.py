@@ -1,4 +1,4 @@
-"""`python -m gig_service.images.check`: finds images whose files are gone. Ends with status 1 when there are any."""
+"""`python -m gig_service.images.check`: finds images whose files are missing. Its status is 1 when there are any."""
 
 import sys
 from datetime import timedelta
@@ -7,64 +7,64 @@ from uuid import UUID
 
 from pydantic import Field
 
-from gig_service.images.storage import Storage, storage_from
-from gig_service.images.sweeper import without_image
+from gig_service.media.storage import Storage
+from gig_service.media.storage_factory import storage_from
 from gig_service.settings import MediaSettings
-from gig_service.store import Store
+from gig_service.store.store import Store
 from servicekit.database import Database
 from servicekit.errors import MarketplaceError
 from servicekit.settings import load
 
 
 class CheckSettings(MediaSettings):
-    """What GigService knows, as far as it is about pictures."""
+    """The settings of GigService that the check needs."""
 
     gig_database_url: str = Field(description="GigService's database: a libpq URL.")
 
 
-class Missing(NamedTuple):
-    """A file that is gone, and the image that has lost it."""
+class MissingFile(NamedTuple):
+    """A missing file, and the image that it belongs to."""
 
     gig_id: UUID
     image_id: UUID
     key: str
 
 
-class Findings(NamedTuple):
-    """How many images there are, which of their files are gone, and how many files are no image's."""
+class Report(NamedTuple):
+    """The number of images, their missing files, and the number of files without an image."""
 
     images: int
-    missing: list[Missing]
-    spare: int
+    missing: list[MissingFile]
+    orphans: int
 
 
-def check(store: Store, storage: Storage) -> Findings:
-    """Holds images against files. Raises Unavailable when either cannot be read."""
+def check(store: Store, storage: Storage) -> Report:
+    """Compare images and files. Raises Unavailable when either cannot be read."""
     images = 0
-    missing: list[Missing] = []
+    missing: list[MissingFile] = []
     for gig_id, image in store.images.all():
         images += 1
-        gone = [key for key in (image.key, image.thumbnail_key) if not storage.exists(key)]
-        # An image that was deleted meanwhile has lost its files by right.
-        if gone and store.images.exists(image.id):
-            missing += [Missing(gig_id, image.id, key) for key in gone]
-    spare = sum(1 for _ in without_image(storage.keys(timedelta(0)), store))
-    return Findings(images, missing, spare)
+        keys = [key for key in (image.key, image.thumbnail_key) if not storage.exists(key)]
+        # The image may have been deleted since it was read; then its files are rightly gone.
+        if keys and store.images.exists(image.id):
+            missing += [MissingFile(gig_id, image.id, key) for key in keys]
+    orphans = sum(1 for _ in store.images.orphans(storage.keys(timedelta(0))))
+    return Report(images, missing, orphans)
 
 
 def main() -> int:
-    """Prints what was found; the status to end with."""
+    """Print the report and return the exit status."""
     settings = load(CheckSettings)
     try:
-        found = check(Store(Database(settings.gig_database_url)), storage_from(settings))
+        report = check(Store(Database(settings.gig_database_url)), storage_from(settings))
     except MarketplaceError as error:
         print(f"The pictures cannot be checked: {str(error.__cause__ or error).strip()}", file=sys.stderr)
-        # As for wrong settings: nothing was found out.
+        # The same status as for invalid settings: nothing was checked.
         return 2
-    for file in found.missing:
+    for file in report.missing:
         print(f"gig {file.gig_id} image {file.image_id}: {file.key} is gone")
-    print(f"images: {found.images}, files gone: {len(found.missing)}, files without an image: {found.spare}")
-    return 1 if found.missing else 0
+    print(f"images: {report.images}, files gone: {len(report.missing)}, files without an image: {report.orphans}")
+    return 1 if report.missing else 0
 
 
 if __name__ == "__main__":

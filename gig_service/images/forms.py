@@ -1,7 +1,7 @@
-"""What a client sends, a file or a form with files, brought to disk piece by piece.
+"""Request bodies, a file or a form with files, written to disk piece by piece.
 
-No more than a piece is ever in memory, and what breaks a limit is refused while it is still coming. Names of files are
-never used.
+At most one piece is in memory, and a body that exceeds a limit is refused while it is still arriving. The clients'
+names of files are never used.
 """
 
 from __future__ import annotations
@@ -25,42 +25,44 @@ from servicekit.errors import InvalidArgument, MarketplaceError, Unavailable, Vi
 FORM = "multipart/form-data"
 FIELD = "file"
 MAX_PARTS = 100
-# All of a form that is not a file's content: headers, other fields, and what stands between the parts.
+# The bytes of a form beside its files' contents: headers, other fields, and text between the parts.
 MAX_OTHER_BYTES = 64 * 1024
-# Uploads leave so much of the disk free: others, the database among them, may live on it.
+# Uploads leave this much of the disk free: the database may use the same disk.
 KEPT_FREE_BYTES = 256 * 1024 * 1024
 
-# It warns of every form that is not well-formed, which is the client's business.
+# It warns of every malformed form, which is the client's error.
 logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What an upload can have. `check_count` raises when so many files are too many."""
+class UploadLimits:
+    """The limits of an upload: bytes of each file, and `check_count`, which raises for too many files."""
 
     max_bytes: int
     check_count: Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Received:
-    """One file on disk, with the type that the client says it has: one of MEDIA_TYPES."""
+class ReceivedFile:
+    """One file on disk, with the media type that the client declared: one of MEDIA_TYPES."""
 
     path: Path
     media_type: str
 
 
-async def receive(content_type: str, body: AsyncIterator[bytes], folder: Path, limits: Limits) -> list[Received]:
-    """Writes the files of a body of this type into a folder, in their order; there is at least one.
+async def receive_files(
+    content_type: str, body: AsyncIterator[bytes], folder: Path, limits: UploadLimits
+) -> list[ReceivedFile]:
+    """Write the files of a body of this type into a folder and return them in their order; there is at least one.
 
-    Raises InvalidArgument for a form that is broken or without a file, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE,
-    what `check_count` raises, and Unavailable when the disk is nearly full.
+    Raises InvalidArgument for a form that is malformed or without a file, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE,
+    the errors of `check_count`, and Unavailable when the disk is nearly full.
     """
-    files = _Files(folder, limits)
+    files = _FileWriter(folder, limits)
     try:
         reader = _reader(content_type, files)
         async for data in body:
-            # In a thread: a disk may be slow.
+            # In a thread, since a disk may be slow.
             await asyncio.to_thread(reader.feed, data)
         reader.end()
     except (FormParserError, UnicodeError) as error:
@@ -74,29 +76,29 @@ async def receive(content_type: str, body: AsyncIterator[bytes], folder: Path, l
     return files.received
 
 
-class _Files:
-    """The files of one upload, written one after the other."""
+class _FileWriter:
+    """Writes the files of one upload, one after the other."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: UploadLimits) -> None:
         self._folder = folder
         self._limits = limits
         self._file: BinaryIO | None = None
         self._size = 0
         self.bytes = 0
-        self.received: list[Received] = []
+        self.received: list[ReceivedFile] = []
 
     def open(self, media_type: str) -> None:
-        """Begins the next file."""
+        """Begin the next file."""
         if media_type not in MEDIA_TYPES:
             raise MarketplaceError("UNSUPPORTED_MEDIA_TYPE")
         self._limits.check_count(len(self.received) + 1)
         path = self._folder / str(len(self.received))
         self._file = path.open("xb")
         self._size = 0
-        self.received.append(Received(path, media_type))
+        self.received.append(ReceivedFile(path, media_type))
 
     def write(self, data: bytes) -> None:
-        """Adds to the file under way, if there is one."""
+        """Append to the current file, if there is one."""
         if self._file is None:
             return
         self._size += len(data)
@@ -108,7 +110,7 @@ class _Files:
         self._file.write(data)
 
     def end(self) -> None:
-        """The file under way, if there is one, is whole."""
+        """Finish the current file, if there is one."""
         if self._file is None:
             return
         if not self._size:
@@ -117,32 +119,32 @@ class _Files:
         self._file = None
 
     def abandon(self) -> None:
-        """The file under way, if there is one, is of no use any more."""
+        """Close the current file, if there is one, after an error."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
 
 
-class _Reader(Protocol):
+class _BodyReader(Protocol):
     def feed(self, data: bytes) -> None: ...
 
     def end(self) -> None: ...
 
 
-def _reader(content_type: str, files: _Files) -> _Reader:
+def _reader(content_type: str, files: _FileWriter) -> _BodyReader:
     kind, options = parse_options_header(content_type)
     if kind.decode("latin-1") != FORM:
-        return _Raw(kind.decode("latin-1"), files)
+        return _RawBody(kind.decode("latin-1"), files)
     boundary = options.get(b"boundary")
     if not boundary:
         raise InvalidArgument([Violation(FIELD, "is in a form without a boundary")])
-    return _Form(boundary, files)
+    return _FormBody(boundary, files)
 
 
-class _Raw:
-    """The body is the file."""
+class _RawBody:
+    """A body that is the file itself."""
 
-    def __init__(self, media_type: str, files: _Files) -> None:
+    def __init__(self, media_type: str, files: _FileWriter) -> None:
         self._files = files
         files.open(media_type)
 
@@ -153,10 +155,10 @@ class _Raw:
         self._files.end()
 
 
-class _Form:
-    """The body is a form (RFC 7578) whose parts named `file` are the files."""
+class _FormBody:
+    """A body that is a form (RFC 7578); its parts named `file` are the files."""
 
-    def __init__(self, boundary: bytes, files: _Files) -> None:
+    def __init__(self, boundary: bytes, files: _FileWriter) -> None:
         self._files = files
         self._bytes = 0
         self._parts = 0
@@ -207,7 +209,7 @@ class _Form:
     def _end_headers(self) -> None:
         _, names = parse_options_header(self._headers.get(b"content-disposition"))
         media_type = parse_options_header(self._headers.get(b"content-type"))[0].decode("latin-1")
-        # A browser sends a field in which nothing was chosen as one without a name of a file.
+        # A browser sends an empty file field as a part with an empty file name.
         if names.get(b"name") == FIELD.encode() and (names.get(b"filename") or media_type in MEDIA_TYPES):
             self._files.open(media_type)
 

@@ -1,4 +1,7 @@
-"""ImageService's RPC. What surrounds it is in servicekit.aio; nothing in it may block the loop."""
+"""ImageService's RPC: an upload in, the new images out. Nothing here may block the event loop.
+
+The pipeline in servicekit.aio checks access and requests around it.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,24 @@ from uuid import UUID
 from prometheus_client import Counter, Histogram
 
 from gig_service import convert
+from gig_service.commands.add_images import AddImages
 from gig_service.domain.image import Image
-from gig_service.images.decode import Prepared
-from gig_service.images.forms import Limits, Received, receive
-from gig_service.images.keeping import Keeper
-from gig_service.images.workshop import Workshop
+from gig_service.images.decoder_pool import DecoderPool
+from gig_service.images.forms import ReceivedFile, UploadLimits, receive_files
+from gig_service.media.decoded_picture import DecodedPicture
 from marketplace.gig.v1 import image_pb2
 from servicekit.call import Call
 from servicekit.crash import crash_point
 from servicekit.errors import MarketplaceError
 
-UPLOADS = Counter("marketplace_uploads_total", "Uploads by what became of them.", ("outcome",))
+UPLOADS = Counter("marketplace_uploads_total", "Uploads by outcome.", ("outcome",))
 BYTES = Histogram(
     "marketplace_upload_file_bytes",
     "How large the uploaded files were, in bytes.",
     buckets=(10_000, 100_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000),
 )
 
-# How the folder of an upload is called, so that it is known when its process is gone.
+# The prefix of an upload's folder, by which the next process finds the folders of a dead one.
 UPLOAD_PREFIX = "upload-"
 
 Pieces = AsyncIterator[image_pb2.UploadImagesRequest]
@@ -38,16 +41,18 @@ R = TypeVar("R")
 
 
 class ImageServicer:
-    """Answers the RPC of `marketplace.gig.v1.ImageService`.
+    """The RPC of `marketplace.gig.v1.ImageService`.
 
-    Uploads lie in `spool` while they come in, a file with at most `max_bytes`. `media_url` is what the addresses of
-    pictures begin with.
+    Incoming uploads are stored in `upload_dir`; each file can have `max_bytes`. `media_url` is the prefix of images'
+    URLs.
     """
 
-    def __init__(self, keeper: Keeper, workshop: Workshop, spool: Path, max_bytes: int, media_url: str) -> None:
-        self._keeper = keeper
-        self._workshop = workshop
-        self._spool = spool
+    def __init__(
+        self, add_images: AddImages, decoders: DecoderPool, upload_dir: Path, max_bytes: int, media_url: str
+    ) -> None:
+        self._add_images = add_images
+        self._decoders = decoders
+        self._upload_dir = upload_dir
         self._max_bytes = max_bytes
         self._media_url = media_url
 
@@ -63,28 +68,33 @@ class ImageServicer:
             UPLOADS.labels(outcome).inc()
         return image_pb2.UploadImagesResponse(images=convert.to_images(images, self._media_url))
 
-    async def _upload(self, pieces: Pieces, call: Call) -> list[Image]:
+    async def _upload(self, pieces: Pieces, call: Call) -> Sequence[Image]:
         first = await anext(pieces)
         gig_id = UUID(first.gig_id)
-        gig = await asyncio.to_thread(self._keeper.admit, gig_id, call)
-        limits = Limits(self._max_bytes, lambda files: self._keeper.check_count(gig, files))
-        # A call that was cancelled may have a thread left that writes there.
-        with TemporaryDirectory(dir=self._spool, prefix=UPLOAD_PREFIX, ignore_cleanup_errors=True) as name:
+        gig = await asyncio.to_thread(self._add_images.check_allowed, gig_id, call.caller, call.if_match)
+        limits = UploadLimits(self._max_bytes, lambda files: self._add_images.check_room(gig, files))
+        # A cancelled call may leave a thread that still writes into the folder.
+        with TemporaryDirectory(dir=self._upload_dir, prefix=UPLOAD_PREFIX, ignore_cleanup_errors=True) as name:
             folder = Path(name)
-            files = await receive(first.file.content_type, _bodies(first, pieces), folder, limits)
+            files = await receive_files(first.file.content_type, _bodies(first, pieces), folder, limits)
             crash_point("received")
-            pictures = await self._prepare(files, folder)
-            images, etag = await _to_the_end(
-                self._keeper.keep, gig_id, pictures, call, first_is_primary=first.is_primary
+            pictures = await self._decode(files, folder)
+            page = await _run_to_completion(
+                self._add_images.execute,
+                gig_id,
+                pictures,
+                call.caller,
+                call.if_match,
+                first_is_primary=first.is_primary,
             )
-        call.set_etag(etag)
-        return images
+        call.set_etag(page.etag)
+        return page.images[-len(pictures) :]
 
-    async def _prepare(self, files: Sequence[Received], folder: Path) -> list[Prepared]:
+    async def _decode(self, files: Sequence[ReceivedFile], folder: Path) -> list[DecodedPicture]:
         pictures = []
         for number, file in enumerate(files):
             BYTES.observe(file.path.stat().st_size)
-            pictures.append(await self._workshop.prepare(file.path, file.media_type, folder / f"prepared-{number}"))
+            pictures.append(await self._decoders.decode(file.path, file.media_type, folder / f"decoded-{number}"))
             file.path.unlink()
         return pictures
 
@@ -95,8 +105,8 @@ async def _bodies(first: image_pb2.UploadImagesRequest, others: Pieces) -> Async
         yield piece.file.data
 
 
-async def _to_the_end(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Runs in a thread. A call that is cancelled meanwhile waits until that is over, whatever it comes to."""
+async def _run_to_completion(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run the function in a thread. A call that is cancelled meanwhile waits for its end, successful or not."""
     work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
     try:
         return await asyncio.shield(work)

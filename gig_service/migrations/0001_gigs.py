@@ -1,8 +1,8 @@
-"""Sellers, categories, gigs and packages, and what searches read.
+"""Sellers, categories, gigs and packages, and the tables that searches read.
 
-The role that runs this owns its database, or may at least create there: the two extensions are trusted ones, so no
-superuser is needed. Where a provider allows no extensions to such a role, an administrator creates `pg_trgm` and
-`unaccent` beforehand. The database's encoding is UTF-8.
+The role that runs this owns its database, or may create objects there. The two extensions are trusted ones, so it need
+not be a superuser. Where a provider allows such a role no extensions, an administrator creates `pg_trgm` and `unaccent`
+beforehand. The database's encoding is UTF-8.
 """
 
 TABLES = """
@@ -61,8 +61,8 @@ create table packages (
 );
 """
 
-# One row a package of every gig that is not deleted, with all that filters and sorts ask of its gig beside it: "one
-# and the same package" is then one row, and each order has an index that a page reads in its order.
+# One row a package of every gig that is not deleted, with the columns of its gig that filters and sorts need: "one and
+# the same package" is then one row, and each order has an index that a page reads in its order.
 SEARCH_ROWS = """
 create table search_rows (
     package_id uuid primary key,
@@ -88,9 +88,9 @@ SORTS = {
 }
 SCOPES = {"all": "", "category": "category_id, ", "section": "section_id, "}
 
-# Words are letters and digits; everything else parts them. Upper case and accents make no difference ({collation} knows
-# the letters of all scripts, whatever the database's own locale), and 's, 'll and the like are no words. The stemmer is
-# the English one without its list of stop words: those are left out by who asks, not by what is found.
+# Words are letters and digits, separated by everything else. Upper case and accents are ignored ({collation} knows the
+# letters of all scripts, whatever the database's own locale), and 's, 'll and the like are no words. The stemmer is the
+# English one without its list of stop words: a search leaves common words out, the documents keep them.
 TEXT_SEARCH = r"""
 create text search dictionary gig_stem (template = snowball, language = english);
 create text search configuration gig_words (copy = english);
@@ -119,7 +119,7 @@ create table words (word text primary key);
 create index words_near on words using gist (word gist_trgm_ops);
 """
 
-# Ordered by preference; the last one is always there.
+# Ordered by preference; the last one always exists.
 COLLATIONS = ("pg_c_utf8", "C.utf8", "und-x-icu", "default")
 COLLATION = """
 select quote_ident(collname) from pg_collation
@@ -129,7 +129,7 @@ order by array_position(%s, collname::text) limit 1
 
 
 def up(migrator, db):  # type: ignore[no-untyped-def]
-    """Run by servicekit.migrations, in a transaction."""
+    """Apply the migration; servicekit.migrations calls this in a transaction."""
     for extension in ("pg_trgm", "unaccent"):
         db.execute_sql(f"create extension if not exists {extension}")
     db.execute_sql(TABLES)

@@ -1,4 +1,4 @@
-"""The default categories: a tree of two levels, as a marketplace for services has it. The ids never change."""
+"""The default categories: a tree of two levels. The ids never change."""
 
 # Each parent with its children: (id, slug, name).
 # fmt: off
@@ -83,7 +83,7 @@ INSERT = "insert into categories (id, slug, name, parent_id, position) values (%
 
 
 def up(migrator, db):  # type: ignore[no-untyped-def]
-    """Run by servicekit.migrations, in a transaction."""
+    """Apply the migration; servicekit.migrations calls this in a transaction."""
     position = 0
     for parent, children in TREE:
         for node, parent_id in ((parent, None), *((child, parent[0]) for child in children)):

@@ -1,4 +1,4 @@
-"""Pictures of gigs, and the outbox through which the files of those that went are deleted."""
+"""Images of gigs, and the outbox through which the files of deleted images are deleted."""
 
 from typing import Any
 
@@ -25,6 +25,6 @@ alter table gigs add column thumbnail_key text not null default '';
 
 
 def up(_migrator: Any, db: Any) -> None:
-    """Run by servicekit.migrations, in a transaction."""
+    """Apply the migration; servicekit.migrations calls this in a transaction."""
     db.execute_sql(IMAGES)
     db.execute_sql(SCHEMA_1)

@@ -19,17 +19,17 @@ class Categories:
         self._database = database
 
     def all(self) -> list[Category]:
-        """The whole tree: each parent, then its children."""
+        """Return the whole tree: each parent, then its children."""
         return [Category(**row) for row in self._database.fetch_all(ALL)]
 
     def find(self, slug_or_id: str) -> Category:
-        """The category of this slug, or of this id in any letter case. Raises InvalidArgument when there is none."""
+        """Return the category with this slug, or with this id in any letter case. Raises InvalidArgument for others."""
         row = self._database.fetch_one(FIND, slug_or_id)
         if row is None:
             raise InvalidArgument([Violation("category", "is not a known category")])
         return Category(**row)
 
     def require(self, category_id: UUID) -> None:
-        """Raises InvalidArgument when there is no such category."""
+        """Raise InvalidArgument when there is no category with this id."""
         if self._database.fetch_one(EXISTS, category_id) is None:
             raise InvalidArgument([Violation("categoryId", "is not a known category")])

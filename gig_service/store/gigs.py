@@ -1,31 +1,30 @@
-"""Gigs: reading one, locking one for a change, and the changes themselves."""
+"""Gigs: reading one, locking one for a change, and changing it."""
 
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from gig_service.domain.gig import Gig, GigPage, Package, Seller, Status, Terms, Texts
+from gig_service.domain.gig import Gig, GigDetails, GigPage, Package, PackageDetails, Seller, Status
 from gig_service.domain.image import Image
-from gig_service.domain.rating import Tally
-from gig_service.store.index import Index
+from gig_service.domain.rating import RatingTotals
 from gig_service.store.models import GigRow
 from gig_service.store.packages import Packages
+from gig_service.store.search_index import SearchIndex
 from servicekit.clock import Clock
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import NotFound
 from servicekit.ids import new_id
 
-_HEAD = """
+GET = Statement("""
     SELECT id, seller_id, status, version,
         array(SELECT p.id FROM packages AS p WHERE p.gig_id = gigs.id ORDER BY p.position) AS package_ids,
         array(SELECT i.id FROM images AS i WHERE i.gig_id = gigs.id ORDER BY i.position) AS image_ids
     FROM gigs WHERE id = $1 AND deleted_at IS NULL
-"""
-HEAD = Statement(_HEAD)
-# Two statements: the lock may have to wait, and what is read with it would then be what was there before the wait.
+""")
+# Locking and reading are two statements: one statement that waits for a lock reads the gig as it was before the wait.
 LOCK = Statement("SELECT id FROM gigs WHERE id = $1 FOR UPDATE")
-# `price` goes as text, or JSON would make a binary fraction of it.
+# `price` is text, since JSON has binary fractions only.
 PAGE = Statement("""
     SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating,
         g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version,
@@ -47,35 +46,35 @@ PAGE = Statement("""
 
 
 class Gigs:
-    """The gigs. Whatever changes one wants a transaction that has locked it."""
+    """The gigs. Every change needs a transaction that has locked the gig."""
 
-    def __init__(self, database: Database, packages: Packages, index: Index) -> None:
+    def __init__(self, database: Database, packages: Packages, index: SearchIndex) -> None:
         self._database = database
         self._packages = packages
         self._index = index
         self._clock = Clock(database)
 
-    def head(self, gig_id: UUID) -> Gig:
-        """What the rules ask of a gig. Raises NotFound("Gig") when there is none, or it is deleted."""
-        row = self._database.fetch_one(HEAD, gig_id)
+    def get(self, gig_id: UUID) -> Gig:
+        """Return the part of a gig that the rules need. Raises NotFound("Gig"), for a deleted gig too."""
+        row = self._database.fetch_one(GET, gig_id)
         if row is None:
             raise NotFound("Gig")
         return _to_gig(row)
 
     def lock(self, gig_id: UUID) -> Gig:
-        """As `head`; until the transaction ends nobody else changes the gig, its packages or its images."""
+        """Do as `get`, and lock the gig with its packages and images until the end of the transaction."""
         self._database.fetch_one(LOCK, gig_id)
-        return self.head(gig_id)
+        return self.get(gig_id)
 
     def page(self, gig_id: UUID) -> GigPage:
-        """Everything that a gig's page shows, in one round trip. Raises as `head` does."""
+        """Return everything on a gig's page, in one round trip. Raises as `get` does."""
         row = self._database.fetch_one(PAGE, gig_id)
         if row is None:
             raise NotFound("Gig")
         return _to_page(row)
 
-    def create(self, seller_id: UUID, texts: Texts, packages: Sequence[Terms]) -> UUID:
-        """Stores a new gig, ACTIVE, with its packages in this order; the seller is known already. Returns its id."""
+    def create(self, seller_id: UUID, details: GigDetails, packages: Sequence[PackageDetails]) -> UUID:
+        """Store a new gig, ACTIVE, with its packages in this order, and return its id. The seller must be stored."""
         gig_id = new_id()
         now = self._clock.now()
         GigRow.insert(
@@ -89,40 +88,40 @@ class Gigs:
             rating=0,
             created_at=now,
             updated_at=now,
-            **_columns(texts),
+            **_columns(details),
         ).execute(self._database.peewee)
         self._packages.insert(gig_id, packages)
         self._index.refresh(gig_id)
-        self._index.learn(gig_id)
+        self._index.add_words(gig_id)
         return gig_id
 
-    def replace_texts(self, gig_id: UUID, texts: Texts) -> None:
-        """Stores other texts, category and tags."""
-        self.touch(gig_id, **_columns(texts))
-        self._index.learn(gig_id)
+    def replace_details(self, gig_id: UUID, details: GigDetails) -> None:
+        """Replace the title, the description, the category and the tags."""
+        self.touch(gig_id, **_columns(details))
+        self._index.add_words(gig_id)
 
     def set_status(self, gig_id: UUID, status: Status) -> None:
-        """Stores another status."""
+        """Store another status."""
         self.touch(gig_id, status=status)
 
     def delete(self, gig_id: UUID) -> None:
-        """Takes the gig away. Its row stays for the seller's badges and for reviews still to come."""
+        """Mark the gig as deleted. Its row stays, for the seller's badges and for later reviews."""
         self.touch(gig_id, deleted_at=self._clock.now())
 
     def touch(self, gig_id: UUID, **columns: object) -> None:
-        """Raises the gig's version and sets these columns; after any change of the gig, its packages or its images."""
+        """Raise the gig's version and set these columns. Every change of its packages or images calls this too."""
         GigRow.update(version=GigRow.version + 1, updated_at=self._clock.now(), **columns).where(
             GigRow.id == gig_id
         ).execute(self._database.peewee)
         self._index.refresh(gig_id)
 
 
-def _columns(texts: Texts) -> dict[str, Any]:
+def _columns(details: GigDetails) -> dict[str, Any]:
     return {
-        "title": texts.title,
-        "description": texts.description,
-        "category_id": texts.category_id,
-        "tags": list(texts.tags),
+        "title": details.title,
+        "description": details.description,
+        "category_id": details.category_id,
+        "tags": list(details.tags),
     }
 
 
@@ -140,7 +139,7 @@ def _to_gig(row: Row) -> Gig:
 def _to_page(row: Row) -> GigPage:
     packages = tuple(_to_package(package) for package in row["packages"])
     images = tuple(_to_image(image) for image in row["images"])
-    seller_tally = Tally(row["seller_review_count"], row["seller_rating_sum"])
+    seller_totals = RatingTotals(row["seller_review_count"], row["seller_rating_sum"])
     return GigPage(
         gig=Gig(
             id=row["id"],
@@ -150,8 +149,8 @@ def _to_page(row: Row) -> GigPage:
             package_ids=tuple(package.id for package in packages),
             image_ids=tuple(image.id for image in images),
         ),
-        texts=Texts(row["title"], row["description"], row["category_id"], tuple(row["tags"])),
-        seller=Seller(row["seller_id"], row["username"], seller_tally, row["seller_version"]),
+        details=GigDetails(row["title"], row["description"], row["category_id"], tuple(row["tags"])),
+        seller=Seller(row["seller_id"], row["username"], seller_totals, row["seller_version"]),
         rating=row["rating"],
         review_count=row["review_count"],
         rating_version=row["rating_version"],
@@ -163,7 +162,7 @@ def _to_page(row: Row) -> GigPage:
 
 
 def _to_package(row: Row) -> Package:
-    terms = Terms(
+    details = PackageDetails(
         title=row["title"],
         description=row["description"],
         price=Decimal(row["price"]),
@@ -171,7 +170,7 @@ def _to_package(row: Row) -> Package:
         features=tuple(row["features"]),
         revisions=row["revisions"],
     )
-    return Package(UUID(row["id"]), terms)
+    return Package(UUID(row["id"]), details)
 
 
 def _to_image(row: Row) -> Image:

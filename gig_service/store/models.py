@@ -18,7 +18,7 @@ class SellerRow(peewee.Model):
 
 
 class GigRow(peewee.Model):
-    """A row of `gigs`; `deleted_at` is NULL until it is deleted, and `document` is the database's own to write."""
+    """A row of `gigs`; `deleted_at` is NULL until it is deleted, and the database itself writes `document`."""
 
     id = peewee.UUIDField(primary_key=True)
     seller_id = peewee.UUIDField()
@@ -43,7 +43,7 @@ class GigRow(peewee.Model):
 
 
 class PackageRow(peewee.Model):
-    """A row of `packages`; `position` grows in the order in which a gig's packages were added."""
+    """A row of `packages`; `position` grows with every package that is added to the gig."""
 
     id = peewee.UUIDField(primary_key=True)
     gig_id = peewee.UUIDField()
@@ -60,7 +60,7 @@ class PackageRow(peewee.Model):
 
 
 class ImageRow(peewee.Model):
-    """A row of `images`; `position` grows in the order in which a gig's images were added."""
+    """A row of `images`; `position` grows with every image that is added to the gig."""
 
     id = peewee.UUIDField(primary_key=True)
     gig_id = peewee.UUIDField()
@@ -74,7 +74,7 @@ class ImageRow(peewee.Model):
 
 
 class SearchRow(peewee.Model):
-    """A row of `search_rows`: a package with what filters and sorts ask of its gig."""
+    """A row of `search_rows`: a package with the columns of its gig that filters and sorts need."""
 
     package_id = peewee.UUIDField(primary_key=True)
     gig_id = peewee.UUIDField()

@@ -5,13 +5,13 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from gig_service.domain.gig import Offer, Status, Terms
+from gig_service.domain.gig import PackageDetails, PackageTerms, Status
 from gig_service.store.models import PackageRow
 from servicekit.database import Database, Statement
 from servicekit.errors import NotFound
 from servicekit.ids import new_id
 
-OFFER = Statement(f"""
+TERMS = Statement(f"""
     SELECT p.id AS package_id, p.title AS package_title, g.id AS gig_id, g.title AS gig_title, g.seller_id, p.price,
         p.delivery_days, p.revisions
     FROM packages AS p JOIN gigs AS g ON g.id = p.gig_id
@@ -21,37 +21,36 @@ LAST_POSITION = Statement("SELECT coalesce(max(position), 0) AS last FROM packag
 
 
 class Packages:
-    """The packages. None of the writes raises the gig's version by itself: see Gigs.touch."""
+    """The packages. After a write the caller raises the gig's version, with `Gigs.touch`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def offer(self, package_id: UUID) -> Offer:
-        """The package as it can be ordered now. Raises NotFound("Package") unless its gig is ACTIVE."""
-        row = self._database.fetch_one(OFFER, package_id)
+    def terms(self, package_id: UUID) -> PackageTerms:
+        """Return the package as it can be ordered now. Raises NotFound("Package") unless its gig is ACTIVE."""
+        row = self._database.fetch_one(TERMS, package_id)
         if row is None:
             raise NotFound("Package")
-        return Offer(**row)
+        return PackageTerms(**row)
 
-    def insert(self, gig_id: UUID, packages: Sequence[Terms]) -> list[UUID]:
-        """Adds packages behind those that the gig has. Returns their ids."""
+    def insert(self, gig_id: UUID, packages: Sequence[PackageDetails]) -> None:
+        """Add packages behind the gig's others, in this order."""
         row = self._database.fetch_one(LAST_POSITION, gig_id)
         last = row["last"] if row else 0
         rows = [
-            {"id": new_id(), "gig_id": gig_id, "position": last + number, **_columns(terms)}
-            for number, terms in enumerate(packages, start=1)
+            {"id": new_id(), "gig_id": gig_id, "position": last + number, **_columns(details)}
+            for number, details in enumerate(packages, start=1)
         ]
         PackageRow.insert_many(rows).execute(self._database.peewee)
-        return [row["id"] for row in rows]
 
-    def replace(self, package_id: UUID, terms: Terms) -> None:
-        """Stores other terms under the package's id."""
-        PackageRow.update(_columns(terms)).where(PackageRow.id == package_id).execute(self._database.peewee)
+    def replace(self, package_id: UUID, details: PackageDetails) -> None:
+        """Replace a package's details; it keeps its id."""
+        PackageRow.update(_columns(details)).where(PackageRow.id == package_id).execute(self._database.peewee)
 
     def remove(self, package_id: UUID) -> None:
-        """Takes a package away. Orders have copied what they need of it."""
+        """Delete a package. Orders have their own copies of its terms."""
         PackageRow.delete().where(PackageRow.id == package_id).execute(self._database.peewee)
 
 
-def _columns(terms: Terms) -> dict[str, Any]:
-    return {**asdict(terms), "features": list(terms.features)}
+def _columns(details: PackageDetails) -> dict[str, Any]:
+    return {**asdict(details), "features": list(details.features)}

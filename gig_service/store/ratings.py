@@ -1,56 +1,53 @@
-"""What reviews made of gigs and of their sellers."""
+"""The ratings of gigs and the rating totals of their sellers."""
 
 from uuid import UUID
 
-from gig_service.domain.rating import Standing, Tally, badges, newer
-from gig_service.store.index import Index
+from gig_service.domain.rating import GigRating, RatingTotals
 from gig_service.store.models import GigRow, SellerRow
+from gig_service.store.search_index import SearchIndex
 from servicekit.database import Database, Statement
 from servicekit.errors import NotFound
 
-GIG = Statement("""
+LOCK_GIG = Statement("""
     SELECT seller_id, rating_version, review_count, rating_sum FROM gigs WHERE id = $1 FOR UPDATE
 """)
-SELLER = Statement("SELECT review_count, rating_sum FROM sellers WHERE id = $1 FOR UPDATE")
+LOCK_SELLER = Statement("SELECT review_count, rating_sum FROM sellers WHERE id = $1 FOR UPDATE")
 
 
 class Ratings:
-    """The ratings."""
+    """The ratings. Deleted gigs have theirs too, since they count for the seller's badges."""
 
-    def __init__(self, database: Database, index: Index) -> None:
+    def __init__(self, database: Database, index: SearchIndex) -> None:
         self._database = database
         self._index = index
 
-    def apply(self, gig_id: UUID, told: Standing) -> None:
-        """Takes over what a gig's reviews come to, and the difference into its seller's sums, in one transaction.
+    def lock(self, gig_id: UUID) -> tuple[UUID, GigRating]:
+        """Lock a gig and return its seller's id and its rating. Raises NotFound for a gig that never existed."""
+        row = self._database.fetch_one(LOCK_GIG, gig_id)
+        if row is None:
+            raise NotFound("Gig")
+        return row["seller_id"], GigRating(row["rating_version"], RatingTotals(row["review_count"], row["rating_sum"]))
 
-        What is not newer than what is known changes nothing. Raises NotFound for a gig that never was; a deleted one
-        takes it like any other.
-        """
-        with self._database.transaction():
-            gig = self._database.fetch_one(GIG, gig_id)
-            if gig is None:
-                raise NotFound("Gig")
-            known = Standing(gig["rating_version"], Tally(gig["review_count"], gig["rating_sum"]))
-            if not newer(known, told):
-                return
-            GigRow.update(
-                rating_version=told.version,
-                review_count=told.tally.count,
-                rating_sum=told.tally.total,
-                rating=told.tally.rating,
-            ).where(GigRow.id == gig_id).execute(self._database.peewee)
-            self._index.refresh(gig_id)
-            self._add(gig["seller_id"], told.tally - known.tally)
+    def save(self, gig_id: UUID, rating: GigRating) -> None:
+        """Store a gig's rating, for its page and for searches."""
+        GigRow.update(
+            rating_version=rating.version,
+            review_count=rating.totals.count,
+            rating_sum=rating.totals.total,
+            rating=rating.totals.rating,
+        ).where(GigRow.id == gig_id).execute(self._database.peewee)
+        self._index.refresh(gig_id)
 
-    def _add(self, seller_id: UUID, difference: Tally) -> None:
-        """Adds to a seller's sums. Their version grows only with other badges: no more of the sums is shown."""
-        row = self._database.fetch_one(SELLER, seller_id)
+    def lock_seller(self, seller_id: UUID) -> RatingTotals:
+        """Lock a seller and return the totals of all their gigs."""
+        row = self._database.fetch_one(LOCK_SELLER, seller_id)
         assert row is not None
-        before = Tally(row["review_count"], row["rating_sum"])
-        after = before + difference
+        return RatingTotals(row["review_count"], row["rating_sum"])
+
+    def save_seller(self, seller_id: UUID, totals: RatingTotals, *, raise_version: bool) -> None:
+        """Store a seller's totals, and raise their version when `raise_version` is set."""
         SellerRow.update(
-            review_count=after.count,
-            rating_sum=after.total,
-            version=SellerRow.version + (badges(before) != badges(after)),
+            review_count=totals.count,
+            rating_sum=totals.total,
+            version=SellerRow.version + raise_version,
         ).where(SellerRow.id == seller_id).execute(self._database.peewee)

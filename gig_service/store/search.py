@@ -1,61 +1,33 @@
 """Searches over `search_rows`, where a row is a package: filters, orders, pages and the total.
 
-Statements are put together from what is asked and are not prepared, so that the planner sees the values and knows how
-many rows each filter leaves.
+Each search builds its own statement, which is not prepared, so that the planner sees the values and knows how many rows
+each filter leaves.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import peewee
 
 from gig_service.domain.gig import Seller
-from gig_service.domain.rating import Tally
-from gig_service.domain.search import EXACT_TOTAL, Filters, Found, Sort, Total
+from gig_service.domain.rating import RatingTotals
+from gig_service.domain.search import EXACT_TOTAL, SORT_ORDERS, Filters, Hit, SearchResult, Sort, SortKey, Total
 from gig_service.store.models import GigRow, SearchRow, SellerRow
 from gig_service.store.vocabulary import matches
 from servicekit.database import Database, Row
 
-# How well a gig fits is told apart in this many steps; within one, the better rated gig comes first.
+# The relevance is rounded to this many steps; among gigs of one step the better rated comes first.
 RANKS = 10_000
-
-Key = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a page is sorted by, the first column first, all in one direction. The last one tells every gig apart."""
-
-    columns: tuple[str, ...]
-    descending: bool = True
-
-
-ORDERS = {
-    Sort.RELEVANCE: Order(("rank", "rating", "review_count", "gig_id")),
-    Sort.RATING: Order(("rating", "review_count", "gig_id")),
-    Sort.NEWEST: Order(("created_at", "gig_id")),
-    Sort.PRICE: Order(("price", "gig_id"), descending=False),
-    Sort.PRICE_DESCENDING: Order(("price", "gig_id")),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One result, and where it stands in the order: the key behind which the next page begins."""
-
-    found: Found
-    key: Key
 
 
 class Search:
-    """Finds gigs. `words` is always a `tsquery`; an empty one asks for nothing."""
+    """Searches. `words` is always a `tsquery`; an empty one is no condition."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def page(self, filters: Filters, words: str, sort: Sort, *, after: Key | None, limit: int) -> list[Hit]:
-        """The first `limit` gigs behind the key `after`, or of all. IdempotencyKeys have the columns of ORDERS."""
-        order = ORDERS[sort]
+    def page(self, filters: Filters, words: str, sort: Sort, *, after: SortKey | None, limit: int) -> list[Hit]:
+        """Return the first `limit` gigs behind the sort key `after`, or the first of all without one."""
+        order = SORT_ORDERS[sort]
         columns = [_column(name, words) for name in order.columns]
         query = (
             SearchRow.select(
@@ -82,10 +54,10 @@ class Search:
             query = query.where(_compare(columns, "<" if order.descending else ">", after))
         with self._database.transaction():
             rows = list(query.dicts().execute(self._database.peewee))
-        return [Hit(_to_found(row), tuple(row[f"key_{place}"] for place in range(len(columns)))) for row in rows]
+        return [Hit(_to_result(row), tuple(row[f"key_{place}"] for place in range(len(columns)))) for row in rows]
 
     def total(self, filters: Filters, words: str) -> Total:
-        """How many gigs there are: counted up to EXACT_TOTAL, and the planner's estimate beyond."""
+        """Return the number of gigs: counted up to EXACT_TOTAL, and the planner's estimate beyond."""
         matching = (
             SearchRow.select(peewee.SQL("1"))
             .join(GigRow, on=(GigRow.id == SearchRow.gig_id))
@@ -105,9 +77,9 @@ class Search:
 
 
 def _conditions(filters: Filters, words: str) -> list[peewee.Node]:
-    """What a row must be: of a gig that meets the filters, and that gig's cheapest package that meets them.
+    """Select one row a gig that meets the filters: its cheapest package that meets them.
 
-    Of two equally cheap ones the smaller id counts, so that there is one row a gig.
+    Of two equally cheap packages the one with the smaller id counts.
     """
     other = SearchRow.alias("other")
     cheaper = other.select(peewee.SQL("1")).where(
@@ -153,19 +125,19 @@ def _column(name: str, words: str) -> Any:
     return getattr(SearchRow, name)
 
 
-def _compare(left: list[Any], operator: str, right: Key) -> peewee.Expression:
-    """Compares rows of columns as PostgreSQL does: by the first that differs."""
+def _compare(left: list[Any], operator: str, right: SortKey) -> peewee.Expression:
+    """Compare rows of columns as PostgreSQL does: by the first that differs."""
     return peewee.Expression(peewee.Tuple(*left), operator, peewee.Tuple(*right))
 
 
-def _to_found(row: Row) -> Found:
-    tally = Tally(row["seller_review_count"], row["seller_rating_sum"])
-    return Found(
+def _to_result(row: Row) -> SearchResult:
+    totals = RatingTotals(row["seller_review_count"], row["seller_rating_sum"])
+    return SearchResult(
         id=row["gig_id"],
         title=row["title"],
         starting_price=row["price"],
         rating=row["rating"],
         review_count=row["review_count"],
-        seller=Seller(row["seller_id"], row["username"], tally, row["version"]),
+        seller=Seller(row["seller_id"], row["username"], totals, row["version"]),
         thumbnail_key=row["thumbnail_key"],
     )

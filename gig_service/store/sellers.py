@@ -1,4 +1,4 @@
-"""What is known of sellers: their names. What reviews made of them is in ratings.py."""
+"""Sellers and their names. The totals of their reviews are in ratings.py."""
 
 from uuid import UUID
 
@@ -15,9 +15,9 @@ class Sellers:
         self._database = database
 
     def remember(self, seller_id: UUID, username: str) -> None:
-        """Makes the seller known, or gives them the name of their latest write; a token without a name changes none.
+        """Store the seller with the name of their access token, which may be new; an empty name changes nothing.
 
-        The version grows with another name, since all their gigs show it.
+        A new name raises the seller's version, since all their gigs show it.
         """
         (
             SellerRow.insert(id=seller_id, username=username, version=1, review_count=0, rating_sum=0)

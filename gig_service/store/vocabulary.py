@@ -1,4 +1,4 @@
-"""How the words of a search are found among those that gigs have."""
+"""The words of the gigs, and how the words of a search are looked up among them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,14 +11,14 @@ from gig_service.domain.words import (
     Corrections,
     Word,
     allowed_errors,
-    corrections,
     is_near,
-    that_count,
+    nearest_stems,
+    significant_words,
 )
 from gig_service.store.models import GigRow
 from servicekit.database import Database, Statement
 
-# Each word once, in the order typed, with its tsquery. A word that the text search takes for nothing is none.
+# Each word once, in the order typed, with its tsquery. Text without a search term, such as punctuation, is no word.
 WORDS = Statement("""
     SELECT word, stem::text AS stem, numnode(plainto_tsquery('english', word)) = 0 AS common
     FROM (
@@ -29,50 +29,50 @@ WORDS = Statement("""
     ) AS words
     WHERE numnode(stem) > 0 ORDER BY place
 """)
-# The nearest by trigrams are many more than those that will do: which those are is for the domain to say.
+# Candidates by trigrams; the domain chooses among them by typing errors.
 NEAREST = Statement("""
     SELECT word, plainto_tsquery('gig_words', word)::text AS stem FROM words ORDER BY word <-> $1 LIMIT 50
 """)
-# Frequencies are counted up to here.
+# Frequencies are counted up to this number.
 MANY = 100
 
 
 class Vocabulary:
-    """The words of the gigs that can be found."""
+    """The words of the visible gigs."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def words(self, q: str) -> list[Word]:
-        """The words of `q` that count, each once."""
+        """Return the significant words of `q`, each once."""
         rows = self._database.fetch_all(WORDS, q)
-        found = self._gigs_with([row["stem"] for row in rows], up_to=1)
-        return that_count(Word(row["word"], row["stem"], row["common"], bool(found[row["stem"]])) for row in rows)
+        gigs = self._count_gigs([row["stem"] for row in rows], up_to=1)
+        return significant_words(Word(row["word"], row["stem"], row["common"], bool(gigs[row["stem"]])) for row in rows)
 
     def corrections(self, words: Iterable[Word]) -> Corrections:
-        """What the words that no gig has were meant to be."""
-        return {word.text: self._correct(word) for word in words if not word.known}
+        """Return the stems that replace the words that no gig has."""
+        return {word.text: self._correct(word) for word in words if not word.is_known}
 
     def _correct(self, word: Word) -> tuple[str, ...]:
         if not allowed_errors(word.text):
             return ()
         rows = [row for row in self._database.fetch_all(NEAREST, word.text) if is_near(word.text, row["word"])]
-        found = self._gigs_with([row["stem"] for row in rows], up_to=MANY)
-        return corrections(word.text, (Candidate(row["word"], row["stem"], found[row["stem"]]) for row in rows))
+        gigs = self._count_gigs([row["stem"] for row in rows], up_to=MANY)
+        return nearest_stems(word.text, (Candidate(row["word"], row["stem"], gigs[row["stem"]]) for row in rows))
 
-    def _gigs_with(self, stems: Sequence[str], *, up_to: int) -> dict[str, int]:
-        """In how many gigs that everyone can see each of these is found.
+    def _count_gigs(self, stems: Sequence[str], *, up_to: int) -> dict[str, int]:
+        """Return the number of ACTIVE gigs with each of these stems, counted up to `up_to`.
 
-        The words stand in the statement as constants, because only so does the planner ask its statistics how rare
-        each is; a prepared statement would not.
+        The stems are constants in the statement, so that the planner looks up in its statistics how rare each one is; a
+        prepared statement has no such statistics.
         """
         if not stems:
             return {}
-        different = list(dict.fromkeys(stems))
+        distinct = list(dict.fromkeys(stems))
         with self._database.transaction():
-            row = peewee.Select(columns=[_count(stem, up_to) for stem in different]).tuples()
+            row = peewee.Select(columns=[_count(stem, up_to) for stem in distinct]).tuples()
             counts = row.execute(self._database.peewee)[0]
-        return dict(zip(different, counts, strict=True))
+        return dict(zip(distinct, counts, strict=True))
 
 
 def _count(stem: str, up_to: int) -> peewee.Node:
@@ -85,5 +85,5 @@ def _count(stem: str, up_to: int) -> peewee.Node:
 
 
 def matches(tsquery: str) -> peewee.Expression:
-    """Whether a gig has what a `tsquery` asks for."""
+    """Return the condition that a gig matches a `tsquery`."""
     return peewee.Expression(GigRow.document, TS_MATCH, peewee.Value(tsquery).cast("tsquery"))

@@ -1,4 +1,4 @@
-"""What reviews come to: ratings, badges, and which word of ReviewService counts."""
+"""Ratings, badges, and which of ReviewService's ratings is the newest."""
 
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gig_service.domain.rating import Standing, Tally, badges, newer
+from gig_service.domain.rating import GigRating, RatingTotals, badges
 
 STARS = st.lists(st.integers(1, 5), min_size=1, max_size=60)
 
 
-def tally(*stars: int) -> Tally:
-    return Tally(len(stars), sum(stars))
+def totals(*stars: int) -> RatingTotals:
+    return RatingTotals(len(stars), sum(stars))
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def tally(*stars: int) -> Tally:
     [(0, 0, "0.0"), (1, 5, "5.0"), (4, 17, "4.3"), (3, 13, "4.3"), (3, 14, "4.7"), (20, 89, "4.5"), (20, 87, "4.4")],
 )
 def test_a_rating_is_the_exact_mean_rounded_half_up(count: int, total: int, shown: str) -> None:
-    assert Tally(count, total).rating == Decimal(shown)
+    assert RatingTotals(count, total).rating == Decimal(shown)
 
 
 @given(STARS)
@@ -30,7 +30,7 @@ def test_a_rating_agrees_with_exact_decimal_arithmetic(stars: Any) -> None:
     exact = Fraction(sum(stars), len(stars)) * 10
     expected = Decimal(int(exact + Fraction(1, 2))) / 10
 
-    assert tally(*stars).rating == expected.quantize(Decimal("0.1"), ROUND_HALF_UP)
+    assert totals(*stars).rating == expected.quantize(Decimal("0.1"), ROUND_HALF_UP)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_rating_agrees_with_exact_decimal_arithmetic(stars: Any) -> None:
     ],
 )
 def test_badges_are_earned_by_number_and_exact_mean(stars: Any, earned: list[str]) -> None:
-    assert badges(tally(*stars)) == earned
+    assert badges(totals(*stars)) == earned
 
 
 @given(STARS)
@@ -60,14 +60,14 @@ def test_badges_agree_with_exact_fractions_and_never_come_together(stars: Any) -
     top = len(stars) >= 10 and mean >= Fraction(48, 10)
     rising = 3 <= len(stars) <= 9 and mean >= Fraction(45, 10)
 
-    assert badges(tally(*stars)) == ["Top Seller"] * top + ["Rising Talent"] * rising
+    assert badges(totals(*stars)) == ["Top Seller"] * top + ["Rising Talent"] * rising
 
 
 @given(STARS, STARS)
 def test_sums_can_be_taken_apart_again(left: Any, right: Any) -> None:
-    assert (tally(*left) + tally(*right)) - tally(*right) == tally(*left)
+    assert (totals(*left) + totals(*right)) - totals(*right) == totals(*left)
 
 
-@pytest.mark.parametrize(("known", "told", "counts"), [(0, 1, True), (1, 1, False), (5, 4, False), (5, 9, True)])
-def test_only_a_newer_word_counts(known: int, told: int, counts: bool) -> None:
-    assert newer(Standing(known, tally(5)), Standing(told, tally(5, 4))) is counts
+@pytest.mark.parametrize(("stored", "received", "is_newer"), [(0, 1, True), (1, 1, False), (5, 4, False), (5, 9, True)])
+def test_only_a_newer_rating_counts(stored: int, received: int, is_newer: bool) -> None:
+    assert GigRating(received, totals(5, 4)).is_newer_than(GigRating(stored, totals(5))) is is_newer

@@ -1,4 +1,4 @@
-"""Who may see and change a gig, and what becomes of its status."""
+"""Who may see and change a gig, and how its status changes."""
 
 from uuid import uuid4
 
@@ -11,14 +11,14 @@ from gig_service.domain.gig import (
     MAX_PACKAGES,
     Status,
     check_editable,
-    check_not_last,
-    check_room,
+    check_not_last_package,
+    check_package_room,
     check_visible,
     next_status,
 )
 from servicekit.call import ANYONE, Caller
 from servicekit.errors import Conflict, Forbidden, MarketplaceError, NotFound, PreconditionFailed
-from tests.support.gigs import a_gig_head
+from tests.support.gigs import a_domain_gig
 from tests.support.identity import a_caller
 
 OWNER = a_caller("webdev_pro", "seller")
@@ -29,14 +29,14 @@ HIDDEN = (Status.PAUSED, Status.SUSPENDED)
 
 @pytest.mark.parametrize("caller", [OWNER, STRANGER, ADMIN, ANYONE])
 def test_everyone_sees_an_active_gig(caller: Caller) -> None:
-    gig = a_gig_head()
+    gig = a_domain_gig()
 
     check_visible(gig, caller)
 
 
 @pytest.mark.parametrize("status", HIDDEN)
 def test_a_gig_that_is_not_active_is_there_for_its_owner_and_admins_alone(status: Status) -> None:
-    gig = a_gig_head(status=status)
+    gig = a_domain_gig(status=status)
 
     check_visible(gig, OWNER)
     check_visible(gig, ADMIN)
@@ -46,11 +46,11 @@ def test_a_gig_that_is_not_active_is_there_for_its_owner_and_admins_alone(status
 
 
 def test_what_is_not_there_is_refused_before_whose_it_is_and_that_before_its_version() -> None:
-    gig = a_gig_head(version=7)
+    gig = a_domain_gig(version=7)
     stale, package_id = '"6-0-1"', gig.package_ids[0]
 
     with pytest.raises(NotFound, match="Gig not found"):
-        check_editable(a_gig_head(status=Status.PAUSED), STRANGER, stale, uuid4())
+        check_editable(a_domain_gig(status=Status.PAUSED), STRANGER, stale, uuid4())
     with pytest.raises(NotFound, match="Package not found"):
         check_editable(gig, STRANGER, stale, uuid4())
     with pytest.raises(Forbidden, match="You don't have permission to modify this gig"):
@@ -62,11 +62,11 @@ def test_what_is_not_there_is_refused_before_whose_it_is_and_that_before_its_ver
 
 def test_an_admin_edits_no_gig_of_others() -> None:
     with pytest.raises(Forbidden):
-        check_editable(a_gig_head(), a_caller("root", "admin", "seller"), None)
+        check_editable(a_domain_gig(), a_caller("root", "admin", "seller"), None)
 
 
 @pytest.mark.parametrize(
-    ("caller", "current", "wanted", "result"),
+    ("caller", "current", "requested", "result"),
     [
         (OWNER, "ACTIVE", None, "PAUSED"),
         (OWNER, "PAUSED", None, "ACTIVE"),
@@ -91,10 +91,10 @@ def test_an_admin_edits_no_gig_of_others() -> None:
     ],
 )
 def test_who_may_make_which_status_of_which(
-    caller: Caller, current: str, wanted: str | None, result: str | type[MarketplaceError]
+    caller: Caller, current: str, requested: str | None, result: str | type[MarketplaceError]
 ) -> None:
-    gig = a_gig_head(status=Status(current))
-    status = None if wanted is None else Status(wanted)
+    gig = a_domain_gig(status=Status(current))
+    status = None if requested is None else Status(requested)
 
     if isinstance(result, str):
         assert next_status(gig, caller, None, status) is Status(result)
@@ -105,13 +105,13 @@ def test_who_may_make_which_status_of_which(
 
 @given(st.sampled_from(Status), st.lists(st.sampled_from([None, *Status]), max_size=6))
 def test_only_an_admin_begins_or_ends_a_suspension_whatever_an_owner_tries(
-    status: Status, wishes: list[Status | None]
+    status: Status, requests: list[Status | None]
 ) -> None:
     was_suspended = status is Status.SUSPENDED
 
-    for wanted in wishes:
+    for requested in requests:
         try:
-            status = next_status(a_gig_head(status=status), OWNER, None, wanted)
+            status = next_status(a_domain_gig(status=status), OWNER, None, requested)
         except MarketplaceError:
             continue
 
@@ -120,14 +120,14 @@ def test_only_an_admin_begins_or_ends_a_suspension_whatever_an_owner_tries(
 
 @given(st.sampled_from(Status))
 def test_an_empty_request_twice_leads_back_unless_it_ends_a_suspension(status: Status) -> None:
-    once = next_status(a_gig_head(status=status), ADMIN, None, None)
-    twice = next_status(a_gig_head(status=once), ADMIN, None, None)
+    once = next_status(a_domain_gig(status=status), ADMIN, None, None)
+    twice = next_status(a_domain_gig(status=once), ADMIN, None, None)
 
     assert twice is (Status.PAUSED if status is Status.SUSPENDED else status)
 
 
 def test_a_change_of_status_honours_the_version_after_the_right_to_it() -> None:
-    gig = a_gig_head(version=7)
+    gig = a_domain_gig(version=7)
 
     with pytest.raises(PreconditionFailed):
         next_status(gig, OWNER, '"6-0-0"', None)
@@ -136,18 +136,18 @@ def test_a_change_of_status_honours_the_version_after_the_right_to_it() -> None:
 
 
 def test_an_eleventh_package_reaches_the_limit() -> None:
-    check_room(a_gig_head(package_ids=tuple(uuid4() for _ in range(MAX_PACKAGES - 1))))
+    check_package_room(a_domain_gig(package_ids=tuple(uuid4() for _ in range(MAX_PACKAGES - 1))))
 
     with pytest.raises(Conflict) as refused:
-        check_room(a_gig_head(package_ids=tuple(uuid4() for _ in range(MAX_PACKAGES))))
+        check_package_room(a_domain_gig(package_ids=tuple(uuid4() for _ in range(MAX_PACKAGES))))
     assert refused.value.code == "LIMIT_REACHED"
 
 
 def test_the_last_package_cannot_go() -> None:
-    check_not_last(a_gig_head())
+    check_not_last_package(a_domain_gig())
 
     with pytest.raises(Conflict) as refused:
-        check_not_last(a_gig_head(package_ids=(uuid4(),)))
+        check_not_last_package(a_domain_gig(package_ids=(uuid4(),)))
     assert refused.value.code == "CONFLICT"
 
 

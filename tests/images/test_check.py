@@ -1,4 +1,4 @@
-"""Images whose files are gone are found."""
+"""The check finds images whose files are missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from gig_service.images.check import Findings, Missing, check, main
+from gig_service.images.check import MissingFile, Report, check, main
 from servicekit.database import Database
 from tests.support.gigs import MEDIA_URL
 from tests.support.media import Media
@@ -22,7 +22,7 @@ def url(postgres: PostgresServer) -> str:
 
 @pytest.fixture
 def media(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Media]:
-    """Pictures, and the environment of who checks them."""
+    """Return gigs with images, and set the environment of the check."""
     database = Database(url)
     media = Media(database, tmp_path)
     monkeypatch.setenv("GIG_DATABASE_URL", url)
@@ -33,7 +33,7 @@ def media(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
-    """The status that the command ends with, and its lines."""
+    """Run the command, and return its exit status and its lines."""
     capsys.readouterr()
     status = main()
     return status, capsys.readouterr().out.splitlines()
@@ -44,7 +44,7 @@ def test_nothing_is_missing_where_all_files_are(media: Media, capsys: pytest.Cap
     media.upload(gig_id)
     media.upload(gig_id)
 
-    assert check(media.store, media.storage) == Findings(2, [], 0)
+    assert check(media.store, media.storage) == Report(2, [], 0)
     assert printed(capsys) == (0, ["images: 2, files gone: 0, files without an image: 0"])
 
 
@@ -56,7 +56,7 @@ def test_each_file_that_is_gone_is_named_with_its_image_and_its_gig(
     image = media.upload(gig_id)
     (media.folder / image.thumbnail_key).unlink()
 
-    assert check(media.store, media.storage).missing == [Missing(UUID(gig_id), image.id, image.thumbnail_key)]
+    assert check(media.store, media.storage).missing == [MissingFile(UUID(gig_id), image.id, image.thumbnail_key)]
     assert printed(capsys) == (
         1,
         [
@@ -76,9 +76,9 @@ def test_an_image_that_was_deleted_lacks_no_file_and_its_files_wait_for_the_rela
     gig_id = media.gigs.create()
     media.delete(gig_id, media.upload(gig_id))
 
-    assert check(media.store, media.storage) == Findings(0, [], 0)
+    assert check(media.store, media.storage) == Report(0, [], 0)
     media.deliver()
-    assert check(media.store, media.storage) == Findings(0, [], 0)
+    assert check(media.store, media.storage) == Report(0, [], 0)
 
 
 def test_an_image_deleted_while_it_is_checked_lacks_no_file(media: Media, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,9 +103,9 @@ def test_a_check_that_cannot_be_made_finds_nothing_and_says_so(
 
     assert main() == 2
 
-    told = capsys.readouterr()
-    assert "The pictures cannot be checked" in told.err
-    assert told.out == ""
+    output = capsys.readouterr()
+    assert "The pictures cannot be checked" in output.err
+    assert output.out == ""
 
 
 def test_it_wants_the_settings_of_the_service(media: Media, monkeypatch: pytest.MonkeyPatch) -> None:

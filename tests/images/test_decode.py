@@ -1,27 +1,29 @@
-"""What becomes of a picture: its pixels stay, and nothing else does."""
+"""Decoding: the pixels of a picture survive, and nothing else does."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, UnidentifiedImageError
 
 from gig_service.images import decode
-from gig_service.images.decode import Prepared, Refused
+from gig_service.images.decode import PictureRefused
+from gig_service.media.decoded_picture import DecodedPicture
 from tests.support import pictures
 from tests.support.pictures import Kind
 
 KINDS = pictures.kinds() + pictures.odd()
-MOST = 50_000_000
-# What metadata of any format starts with, and what stood behind a picture.
-WORDS = (pictures.SECRET, b"Exif", b"EXIF", b"eXIf", b"ICC", b"iCC", b"XMP", b"xmp", b"tEXt", b"<?php", b"ftyp")
+MAX_PIXELS = 50_000_000
+# The markers of metadata in any format, and the content hidden behind a picture.
+HIDDEN = (pictures.SECRET, b"Exif", b"EXIF", b"eXIf", b"ICC", b"iCC", b"XMP", b"xmp", b"tEXt", b"<?php", b"ftyp")
 
 
-def prepare(data: bytes, declared: str, folder: Path, max_pixels: int = MOST) -> Prepared:
+def decoded(data: bytes, declared: str, folder: Path, max_pixels: int = MAX_PIXELS) -> DecodedPicture:
     source = folder / "upload"
     source.write_bytes(data)
-    return decode.prepare(source, declared, folder / "out", max_pixels)
+    return decode.decode(source, declared, folder / "out", max_pixels)
 
 
 def far_apart(left: pictures.Colour, right: pictures.Colour) -> int:
@@ -30,10 +32,10 @@ def far_apart(left: pictures.Colour, right: pictures.Colour) -> int:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_every_kind_of_picture_keeps_its_colours(kind: Kind, tmp_path: Path) -> None:
-    prepared = prepare(kind.data, kind.declared, tmp_path)
+    picture = decoded(kind.data, kind.declared, tmp_path)
 
-    assert (prepared.width, prepared.height) == pictures.SIZE
-    for path, tolerance in ((prepared.picture, kind.tolerance), (prepared.thumbnail, 16)):
+    assert (picture.width, picture.height) == pictures.SIZE
+    for path, tolerance in ((picture.path, kind.tolerance), (picture.thumbnail, 16)):
         seen = pictures.colours_of(path)
         assert max(map(far_apart, seen, kind.colours)) <= tolerance, (path.name, seen, kind.colours)
 
@@ -50,76 +52,64 @@ def test_every_kind_of_picture_keeps_its_colours(kind: Kind, tmp_path: Path) -> 
 def test_a_picture_is_named_as_what_it_is(
     data: bytes, declared: str, becomes: tuple[str, str, str], tmp_path: Path
 ) -> None:
-    prepared = prepare(data, declared, tmp_path)
+    picture = decoded(data, declared, tmp_path)
 
-    assert (prepared.extension, prepared.media_type) == becomes[:2]
-    assert prepared.picture.name == f"out.{becomes[0]}"
-    with Image.open(prepared.picture) as picture, Image.open(prepared.thumbnail) as thumbnail:
-        assert (picture.format, thumbnail.format) == (becomes[2], "WEBP")
+    assert (picture.extension, picture.media_type) == becomes[:2]
+    assert picture.path.name == f"out.{becomes[0]}"
+    with Image.open(picture.path) as image, Image.open(picture.thumbnail) as thumbnail:
+        assert (image.format, thumbnail.format) == (becomes[2], "WEBP")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_picture_is_upright_however_the_camera_was_held(kind: str, orientation: int, tmp_path: Path) -> None:
-    prepared = prepare(pictures.turned(orientation, kind), f"image/{kind.lower()}", tmp_path)
+    picture = decoded(pictures.turned(orientation, kind), f"image/{kind.lower()}", tmp_path)
 
-    assert (prepared.width, prepared.height) == pictures.SIZE
-    for path in (prepared.picture, prepared.thumbnail):
+    assert (picture.width, picture.height) == pictures.SIZE
+    for path in (picture.path, picture.thumbnail):
         expected = [(*colour, 255) for colour in pictures.QUARTERS]
         assert max(map(far_apart, pictures.colours_of(path), expected)) <= 20
 
 
 @pytest.mark.parametrize("colour", [pictures.GREY, pictures.TRUE])
 def test_a_ramp_of_16_bits_keeps_its_brightness(colour: int, tmp_path: Path) -> None:
-    prepared = prepare(pictures.ramp_16(colour), "image/png", tmp_path)
+    picture = decoded(pictures.ramp_16(colour), "image/png", tmp_path)
 
-    with Image.open(prepared.picture) as picture:
-        assert list(picture.convert("L").tobytes()) == list(range(256))
+    with Image.open(picture.path) as image:
+        assert list(image.convert("L").tobytes()) == list(range(256))
 
 
 @pytest.mark.parametrize("colour", [pictures.GREY_ALPHA, pictures.TRUE_ALPHA])
 def test_a_ramp_of_16_bits_keeps_its_transparency(colour: int, tmp_path: Path) -> None:
-    prepared = prepare(pictures.ramp_16(colour), "image/png", tmp_path)
+    picture = decoded(pictures.ramp_16(colour), "image/png", tmp_path)
 
-    with Image.open(prepared.picture) as picture:
-        full = picture.convert("RGBA")
+    with Image.open(picture.path) as image:
+        full = image.convert("RGBA")
         assert list(full.getchannel("A").tobytes()) == list(range(256))
         assert list(full.getchannel("G").tobytes()) == list(range(256))
 
 
 @pytest.mark.parametrize("colour", [pictures.GREY, pictures.TRUE])
 def test_a_transparent_colour_of_16_bits_makes_one_hole(colour: int, tmp_path: Path) -> None:
-    prepared = prepare(pictures.ramp_16(colour, transparent=40), "image/png", tmp_path)
+    picture = decoded(pictures.ramp_16(colour, transparent=40), "image/png", tmp_path)
 
-    with Image.open(prepared.picture) as picture:
-        alpha = picture.convert("RGBA").getchannel("A").tobytes()
+    with Image.open(picture.path) as image:
+        alpha = image.convert("RGBA").getchannel("A").tobytes()
     assert [place for place, value in enumerate(alpha) if value == 0] == [40]
 
 
-@pytest.mark.parametrize(("name", "data", "declared"), pictures.telling(), ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("name", "data", "declared"), pictures.with_metadata(), ids=lambda value: str(value)[:30])
 def test_nothing_but_pixels_comes_through(name: str, data: bytes, declared: str, tmp_path: Path) -> None:
-    prepared = prepare(data, declared, tmp_path)
+    picture = decoded(data, declared, tmp_path)
 
     assert pictures.SECRET in data
-    for path in (prepared.picture, prepared.thumbnail):
+    for path in (picture.path, picture.thumbnail):
         written = path.read_bytes()
-        for word in (
-            pictures.SECRET,
-            b"Exif",
-            b"EXIF",
-            b"eXIf",
-            b"ICC",
-            b"iCC",
-            b"XMP",
-            b"xmp",
-            b"tEXt",
-            b"<?php",
-            b"ftyp",
-        ):
+        for word in HIDDEN:
             assert word not in written, (name, path.name, word)
-        with Image.open(path) as picture:
-            assert not picture.getexif()
-            assert not {"icc_profile", "xmp", "comment", "exif"} & set(picture.info)
+        with Image.open(path) as image:
+            assert not image.getexif()
+            assert not {"icc_profile", "xmp", "comment", "exif"} & set(image.info)
 
 
 @pytest.mark.parametrize(
@@ -137,10 +127,10 @@ def test_nothing_but_pixels_comes_through(name: str, data: bytes, declared: str,
 def test_a_thumbnail_has_480_pixels_a_side_at_most_and_is_never_enlarged(
     size: tuple[int, int], small: tuple[int, int], tmp_path: Path
 ) -> None:
-    prepared = prepare(pictures.encoded(Image.new("RGB", size, pictures.RED), "PNG"), "image/png", tmp_path)
+    picture = decoded(pictures.encoded(Image.new("RGB", size, pictures.RED), "PNG"), "image/png", tmp_path)
 
-    assert (prepared.width, prepared.height) == size
-    with Image.open(prepared.thumbnail) as thumbnail:
+    assert (picture.width, picture.height) == size
+    with Image.open(picture.thumbnail) as thumbnail:
         assert thumbnail.size == small
 
 
@@ -148,17 +138,17 @@ def test_a_thumbnail_has_480_pixels_a_side_at_most_and_is_never_enlarged(
 def test_pixels_are_counted_from_the_header_to_the_last_one(tmp_path: Path) -> None:
     data = pictures.a_png()
 
-    assert prepare(data, "image/png", tmp_path, max_pixels=64 * 48).width == 64
-    with pytest.raises(Refused) as refused:
-        prepare(data, "image/png", tmp_path, max_pixels=64 * 48 - 1)
+    assert decoded(data, "image/png", tmp_path, max_pixels=64 * 48).width == 64
+    with pytest.raises(PictureRefused) as refused:
+        decoded(data, "image/png", tmp_path, max_pixels=64 * 48 - 1)
 
     assert refused.value.outcome == "too_large"
     assert "3071" in refused.value.message
 
 
 def test_a_lie_about_the_type_is_told_as_such(tmp_path: Path) -> None:
-    with pytest.raises(Refused) as refused:
-        prepare(pictures.a_png(), "image/jpeg", tmp_path)
+    with pytest.raises(PictureRefused) as refused:
+        decoded(pictures.a_png(), "image/jpeg", tmp_path)
 
     assert refused.value.message == "is declared as image/jpeg but is a PNG"
 
@@ -167,8 +157,8 @@ def test_other_formats_are_not_even_tried(tmp_path: Path) -> None:
     source = tmp_path / "picture.tiff"
     source.write_bytes(pictures.encoded(pictures.flag(), "TIFF"))
 
-    with pytest.raises(Refused) as refused:
-        decode.prepare(source, "image/jpeg", tmp_path / "out", MOST)
+    with pytest.raises(PictureRefused) as refused:
+        decode.decode(source, "image/jpeg", tmp_path / "out", MAX_PIXELS)
 
     assert isinstance(refused.value.__cause__, UnidentifiedImageError)
 
@@ -177,23 +167,33 @@ def test_a_name_says_nothing(tmp_path: Path) -> None:
     source = tmp_path / "picture.tiff"
     source.write_bytes(pictures.a_jpeg())
 
-    assert decode.prepare(source, "image/jpeg", tmp_path / "out", MOST).extension == "jpg"
+    assert decode.decode(source, "image/jpeg", tmp_path / "out", MAX_PIXELS).extension == "jpg"
 
 
 def test_what_was_written_can_be_removed(tmp_path: Path) -> None:
-    prepare(pictures.a_webp(), "image/webp", tmp_path)
+    decoded(pictures.a_webp(), "image/webp", tmp_path)
 
-    decode.remove(tmp_path / "out")
+    decode.delete_output(tmp_path / "out")
 
     assert [path.name for path in tmp_path.iterdir()] == ["upload"]
 
 
-def test_a_webp_that_cannot_be_one_again_becomes_something_else(
+def test_a_webp_that_pillow_cannot_encode_again_becomes_a_jpeg_or_a_png(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decode, "_written_as_webp", lambda picture, path: False)
+    save = Image.Image.save
 
-    opaque = prepare(pictures.a_webp(), "image/webp", tmp_path)
-    ghost = prepare(pictures.encoded(pictures.see_through(), "WEBP"), "image/webp", tmp_path)
+    def save_small_webps_only(image: Image.Image, path: Path, format: str, **how: Any) -> None:  # noqa: A002
+        if format == "WEBP" and path.name == "out.webp":
+            path.write_bytes(b"the first blocks")
+            raise ValueError("encoding error 6")
+        save(image, path, format, **how)
+
+    opaque_webp, ghost_webp = pictures.a_webp(), pictures.encoded(pictures.see_through(), "WEBP")
+    monkeypatch.setattr(Image.Image, "save", save_small_webps_only)
+
+    opaque = decoded(opaque_webp, "image/webp", tmp_path)
+    ghost = decoded(ghost_webp, "image/webp", tmp_path)
 
     assert (opaque.extension, ghost.extension) == ("jpg", "png")
+    assert not (tmp_path / "out.webp").exists()

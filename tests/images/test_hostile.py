@@ -1,4 +1,4 @@
-"""Files that mean harm, through a real decoder."""
+"""Hostile files, through a real decoder."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from gig_service.images.workshop import Workshop
+from gig_service.images.decoder_pool import DecoderPool
 from tests.support import pictures
+from tests.support.decoder_pool import decode, only_decoder, outcomes, refusal, status_mask, status_mib
 from tests.support.pictures import Hostile
-from tests.support.workshop import bring, only_decoder, outcomes, refusal, status_mask, status_mib
 
 MIB = 2**20
 
@@ -26,20 +26,20 @@ def loop() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture(scope="module")
-def shared(loop: asyncio.Runner) -> Iterator[Workshop]:
-    async def start() -> Workshop:
-        workshop = Workshop()
-        workshop.start()
-        return workshop
+def shared(loop: asyncio.Runner) -> Iterator[DecoderPool]:
+    async def start() -> DecoderPool:
+        pool = DecoderPool()
+        pool.start()
+        return pool
 
-    workshop = loop.run(start())
-    yield workshop
-    workshop.stop()
+    pool = loop.run(start())
+    yield pool
+    pool.stop()
 
 
 @pytest.mark.parametrize("hostile", pictures.HOSTILE, ids=lambda hostile: hostile.name)
 def test_a_hostile_file_is_refused_and_the_same_decoder_serves_the_next_picture(
-    hostile: Hostile, loop: asyncio.Runner, shared: Workshop, tmp_path: Path
+    hostile: Hostile, loop: asyncio.Runner, shared: DecoderPool, tmp_path: Path
 ) -> None:
     async def story() -> None:
         refused = await refusal(shared, tmp_path, hostile.make(), hostile.declared)
@@ -49,17 +49,17 @@ def test_a_hostile_file_is_refused_and_the_same_decoder_serves_the_next_picture(
         assert refused.code == hostile.code, refused.message
         if refused.code == "INVALID_ARGUMENT":
             assert [violation.field for violation in refused.violations] == ["file"]
-        assert (await bring(shared, tmp_path, pictures.a_jpeg())).width == 64
+        assert (await decode(shared, tmp_path, pictures.a_jpeg())).width == 64
         assert only_decoder().pid == decoder
 
     loop.run(story())
 
 
-def test_a_good_picture_is_counted_and_timed(loop: asyncio.Runner, shared: Workshop, tmp_path: Path) -> None:
+def test_a_good_picture_is_counted_and_timed(loop: asyncio.Runner, shared: DecoderPool, tmp_path: Path) -> None:
     before = outcomes("ok"), outcomes("refused"), outcomes("too_large")
     seconds = REGISTRY.get_sample_value("marketplace_picture_seconds_count") or 0
 
-    loop.run(bring(shared, tmp_path, pictures.a_jpeg()))
+    loop.run(decode(shared, tmp_path, pictures.a_jpeg()))
     loop.run(refusal(shared, tmp_path, b"no picture"))
     loop.run(refusal(shared, tmp_path, pictures.png((2**20, 2**20), 8, 0, b""), pictures.PNG))
 
@@ -67,8 +67,8 @@ def test_a_good_picture_is_counted_and_timed(loop: asyncio.Runner, shared: Works
     assert REGISTRY.get_sample_value("marketplace_picture_seconds_count") == seconds + 3
 
 
-def test_a_decoder_is_small_polite_and_bounded(loop: asyncio.Runner, shared: Workshop, tmp_path: Path) -> None:
-    loop.run(bring(shared, tmp_path, pictures.a_webp(), pictures.WEBP))
+def test_a_decoder_is_small_polite_and_bounded(loop: asyncio.Runner, shared: DecoderPool, tmp_path: Path) -> None:
+    loop.run(decode(shared, tmp_path, pictures.a_webp(), pictures.WEBP))
     decoder = only_decoder()
 
     assert status_mib(decoder.pid, "VmRSS") < 45
@@ -76,7 +76,7 @@ def test_a_decoder_is_small_polite_and_bounded(loop: asyncio.Runner, shared: Wor
     assert resource.prlimit(decoder.pid, resource.RLIMIT_AS) == (1024 * MIB, 1024 * MIB)
     assert resource.prlimit(decoder.pid, resource.RLIMIT_CORE) == (0, 0)
     assert resource.prlimit(decoder.pid, resource.RLIMIT_CPU) == (2000, 2000)
-    # It does not catch SIGTERM, and so does not put off its end until some C code returns.
+    # It does not catch SIGTERM, so it ends in the middle of C code too.
     assert not status_mask(decoder.pid, "SigCgt") >> (signal.SIGTERM - 1) & 1
     mapped = {Path(line.path).name for line in decoder.memory_maps()}
     assert not [name for name in mapped if "cygrpc" in name or "psycopg" in name]

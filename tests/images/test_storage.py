@@ -1,4 +1,4 @@
-"""Pictures are kept, found again, and go when they are told to: in a folder as in S3."""
+"""Files are stored, listed and deleted, in a folder and in S3."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
-from gig_service.images.s3 import S3Storage
-from gig_service.images.storage import KEY, FolderStorage, Storage, new_key, storage_from
+from gig_service.media.folder_storage import FolderStorage
+from gig_service.media.s3_storage import S3Storage
+from gig_service.media.storage import KEY, Storage, new_key
+from gig_service.media.storage_factory import storage_from
 from gig_service.settings import MediaSettings
 from servicekit.errors import Unavailable
 
@@ -27,7 +29,7 @@ NOW = timedelta(0)
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """The URL of an S3 of ours."""
+    """Serve an S3 of our own, and return its URL."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -35,8 +37,8 @@ def s3() -> Iterator[str]:
     server.stop()
 
 
-def media_settings(**given: Any) -> MediaSettings:
-    return MediaSettings(**given)
+def media_settings(**values: Any) -> MediaSettings:
+    return MediaSettings(**values)
 
 
 def settings_of_s3(url: str) -> MediaSettings:
@@ -46,23 +48,23 @@ def settings_of_s3(url: str) -> MediaSettings:
 
 @pytest.fixture
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The AWS way to be somebody."""
+    """Set the environment variables from which boto3 reads credentials."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
 
 
 @pytest.fixture
 def bucket(s3: str, credentials: None) -> Iterator[S3Storage]:
-    """S3 with an empty bucket."""
+    """Return a storage in an empty bucket."""
     client = boto3.client("s3", endpoint_url=s3, region_name="us-east-1")
     client.create_bucket(Bucket=BUCKET)
-    yield S3Storage.of(settings_of_s3(s3))
+    yield S3Storage.from_settings(settings_of_s3(s3))
     httpx.post(f"{s3}/moto-api/reset").raise_for_status()
 
 
 @pytest.fixture(params=["folder", "s3"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    """Either kind, empty."""
+    """Return an empty storage of either kind."""
     if request.param == "folder":
         folder = tmp_path / "media"
         folder.mkdir()
@@ -189,10 +191,10 @@ def test_s3_serves_files_with_their_type_to_be_kept_for_good(bucket: S3Storage, 
 
     bucket.put(key, picture, "image/webp")
 
-    found = boto3.client("s3", endpoint_url=s3, region_name="us-east-1").get_object(Bucket=BUCKET, Key=key)
-    assert found["Body"].read() == b"picture"
-    assert found["ContentType"] == "image/webp"
-    assert found["CacheControl"] == "public, max-age=31536000, immutable"
+    response = boto3.client("s3", endpoint_url=s3, region_name="us-east-1").get_object(Bucket=BUCKET, Key=key)
+    assert response["Body"].read() == b"picture"
+    assert response["ContentType"] == "image/webp"
+    assert response["CacheControl"] == "public, max-age=31536000, immutable"
 
 
 def test_a_bucket_of_many_pages_is_listed_whole(bucket: S3Storage, s3: str, picture: Path) -> None:
@@ -217,7 +219,7 @@ def test_a_bucket_of_many_pages_is_listed_whole(bucket: S3Storage, s3: str, pict
 
 
 def test_s3_that_is_away_is_unavailable_soon(credentials: None, picture: Path) -> None:
-    away = S3Storage.of(settings_of_s3("http://127.0.0.1:9"))
+    away = S3Storage.from_settings(settings_of_s3("http://127.0.0.1:9"))
     began = time.monotonic()
 
     with pytest.raises(Unavailable):
@@ -230,7 +232,7 @@ def test_s3_that_is_away_is_unavailable_soon(credentials: None, picture: Path) -
 
 def test_a_bucket_that_is_not_there_is_unavailable(s3: str, credentials: None, picture: Path) -> None:
     with pytest.raises(Unavailable):
-        S3Storage.of(settings_of_s3(s3)).put(new_key("jpg"), picture, "image/jpeg")
+        S3Storage.from_settings(settings_of_s3(s3)).put(new_key("jpg"), picture, "image/jpeg")
 
 
 def test_the_settings_say_which_kind_it_is(tmp_path: Path, credentials: None) -> None:
@@ -241,13 +243,13 @@ def test_the_settings_say_which_kind_it_is(tmp_path: Path, credentials: None) ->
 
 
 @pytest.mark.parametrize(
-    ("given", "problem"),
+    ("values", "problem"),
     [
         ({"media_url": "https://a.example"}, "needs MEDIA_DIR"),
         ({"media_url": "https://a.example", "media_storage": "s3"}, "needs S3_BUCKET"),
         ({"media_url": "/media", "media_dir": "/m"}, "media_url"),
     ],
 )
-def test_a_place_that_is_not_named_is_asked_for(given: dict[str, str], problem: str) -> None:
+def test_a_place_that_is_not_named_is_asked_for(values: dict[str, str], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
-        media_settings(**given)
+        media_settings(**values)

@@ -1,4 +1,4 @@
-"""Gigs from making to deleting, through the pipeline."""
+"""Gigs from creation to deletion, through the pipeline."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Images of gigs on their pages and in searches; choosing the primary one, taking one away."""
+"""Images of gigs on pages and in searches; choosing the primary image, deleting an image."""
 
 from typing import Any
 
@@ -20,17 +20,17 @@ def choosing(gig_id: str, image_id: object, *, is_primary: bool = True) -> gig_p
     return gig_pb2.UpdateImageRequest(gig_id=gig_id, image_id=str(image_id), is_primary=is_primary)
 
 
-def taking_away(gig_id: str, image_id: object) -> gig_pb2.DeleteImageRequest:
+def deleting(gig_id: str, image_id: object) -> gig_pb2.DeleteImageRequest:
     return gig_pb2.DeleteImageRequest(gig_id=gig_id, image_id=str(image_id))
 
 
 def shown(gigs: Gigs, gig_id: str) -> list[tuple[str, bool]]:
-    """The images of a gig's page: their ids, and whether they are primary."""
+    """Return the images on a gig's page: their ids, and whether they are primary."""
     return [(image.id, image.is_primary) for image in gigs.page(gig_id).images]
 
 
 def thumbnail(gigs: Gigs, **filters: Any) -> str:
-    """That of the only gig found."""
+    """Return the thumbnail of the only result."""
     (result,) = gigs.search(**filters).response.results
     return str(result.thumbnail)
 
@@ -75,9 +75,9 @@ def test_a_search_shows_the_thumbnail_of_the_primary_image(gigs: Gigs) -> None:
     assert thumbnail(gigs) == url_of_thumbnail(first)
     gigs.call(choosing(gig_id, second.id))
     assert thumbnail(gigs, q="website") == url_of_thumbnail(second)
-    gigs.call(taking_away(gig_id, second.id))
+    gigs.call(deleting(gig_id, second.id))
     assert thumbnail(gigs, sort="newest") == url_of_thumbnail(first)
-    gigs.call(taking_away(gig_id, first.id))
+    gigs.call(deleting(gig_id, first.id))
     assert thumbnail(gigs) == ""
 
 
@@ -118,7 +118,7 @@ def test_an_image_goes_and_the_oldest_other_one_follows_it(gigs: Gigs) -> None:
     gig_id = gigs.create()
     first, second, third = gigs.add_images(gig_id, 3)
 
-    answer = gigs.call(taking_away(gig_id, first.id))
+    answer = gigs.call(deleting(gig_id, first.id))
 
     assert not answer.error
     assert shown(gigs, gig_id) == [(str(second.id), True), (str(third.id), False)]
@@ -128,14 +128,14 @@ def test_an_image_goes_and_the_oldest_other_one_follows_it(gigs: Gigs) -> None:
 def test_an_image_that_is_gone_is_not_found(gigs: Gigs) -> None:
     gig_id = gigs.create()
     (image,) = gigs.add_images(gig_id)
-    gigs.call(taking_away(gig_id, image.id))
+    gigs.call(deleting(gig_id, image.id))
 
-    for request in (taking_away(gig_id, image.id), choosing(gig_id, image.id)):
+    for request in (deleting(gig_id, image.id), choosing(gig_id, image.id)):
         answer = gigs.call(request)
         assert (answer.error, answer.http_status, answer.message) == ("NOT_FOUND", 404, "Image not found")
 
 
-@pytest.mark.parametrize("make", [choosing, taking_away])
+@pytest.mark.parametrize("make", [choosing, deleting])
 def test_an_image_of_another_gig_is_not_found(gigs: Gigs, make: Any) -> None:
     gig_id, other = gigs.create(), gigs.create()
     gigs.add_images(gig_id)
@@ -147,7 +147,7 @@ def test_an_image_of_another_gig_is_not_found(gigs: Gigs, make: Any) -> None:
     assert len(shown(gigs, other)) == 1
 
 
-@pytest.mark.parametrize("make", [choosing, taking_away])
+@pytest.mark.parametrize("make", [choosing, deleting])
 def test_only_the_owner_changes_images(gigs: Gigs, make: Any) -> None:
     gig_id = gigs.create()
     first, second = gigs.add_images(gig_id, 2)
@@ -159,7 +159,7 @@ def test_only_the_owner_changes_images(gigs: Gigs, make: Any) -> None:
     assert shown(gigs, gig_id) == [(str(first.id), True), (str(second.id), False)]
 
 
-@pytest.mark.parametrize("make", [choosing, taking_away])
+@pytest.mark.parametrize("make", [choosing, deleting])
 def test_images_of_a_hidden_gig_are_not_there_for_others(gigs: Gigs, make: Any) -> None:
     gig_id = gigs.create()
     (image,) = gigs.add_images(gig_id)
@@ -171,7 +171,7 @@ def test_images_of_a_hidden_gig_are_not_there_for_others(gigs: Gigs, make: Any) 
     assert not gigs.call(make(gig_id, image.id)).error
 
 
-@pytest.mark.parametrize("make", [choosing, taking_away])
+@pytest.mark.parametrize("make", [choosing, deleting])
 def test_image_calls_honour_if_match_and_make_older_tags_fail(gigs: Gigs, make: Any) -> None:
     gig_id = gigs.create()
     before_images = gigs.etag(gig_id)
@@ -190,7 +190,7 @@ def test_images_of_a_deleted_gig_are_gone(gigs: Gigs) -> None:
     (image,) = gigs.add_images(gig_id)
     gigs.call(gig_pb2.DeleteGigRequest(gig_id=gig_id))
 
-    for request in (choosing(gig_id, image.id), taking_away(gig_id, image.id)):
+    for request in (choosing(gig_id, image.id), deleting(gig_id, image.id)):
         assert gigs.call(request).message == "Gig not found"
 
 
@@ -202,7 +202,7 @@ def test_a_change_of_the_images_is_a_change_of_the_gig(gigs: Gigs) -> None:
     tags.append(gigs.etag(gig_id))
     gigs.call(choosing(gig_id, second.id))
     tags.append(gigs.etag(gig_id))
-    gigs.call(taking_away(gig_id, second.id))
+    gigs.call(deleting(gig_id, second.id))
     tags.append(gigs.etag(gig_id))
 
     assert tags == ['"1-0-1"', '"2-0-1"', '"3-0-1"', '"4-0-1"']

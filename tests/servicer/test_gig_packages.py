@@ -1,4 +1,4 @@
-"""Packages: adding, replacing, taking away, ordering."""
+"""Packages: adding, replacing and deleting them, and their terms for an order."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def replacing(gig_id: str, package_id: str, **changes: Any) -> gig_pb2.UpdatePac
     return gig_pb2.UpdatePackageRequest(gig_id=gig_id, package_id=package_id, **{**PREMIUM, **changes})
 
 
-def taking_away(gig_id: str, package_id: str) -> gig_pb2.DeletePackageRequest:
+def deleting(gig_id: str, package_id: str) -> gig_pb2.DeletePackageRequest:
     return gig_pb2.DeletePackageRequest(gig_id=gig_id, package_id=package_id)
 
 
@@ -76,9 +76,9 @@ def test_a_package_goes_but_never_the_last(gigs: Gigs) -> None:
     gig_id = gigs.create(packages=[a_package(), a_package(title="Second")])
     first, second = listed(gigs, gig_id)
 
-    answer = gigs.call(taking_away(gig_id, first.id))
+    answer = gigs.call(deleting(gig_id, first.id))
     assert answer.headers["etag"] == gigs.etag(gig_id)
-    last = gigs.call(taking_away(gig_id, second.id))
+    last = gigs.call(deleting(gig_id, second.id))
 
     assert (last.error, last.http_status) == ("CONFLICT", 409)
     assert [package.id for package in listed(gigs, gig_id)] == [second.id]
@@ -86,14 +86,14 @@ def test_a_package_goes_but_never_the_last(gigs: Gigs) -> None:
 
 def test_a_package_added_after_one_went_is_still_the_last_in_order(gigs: Gigs) -> None:
     gig_id = gigs.create(packages=[a_package(title=f"Package {number}") for number in range(3)])
-    gigs.call(taking_away(gig_id, listed(gigs, gig_id)[1].id))
+    gigs.call(deleting(gig_id, listed(gigs, gig_id)[1].id))
 
     gigs.call(adding(gig_id))
 
     assert [package.title for package in listed(gigs, gig_id)] == ["Package 0", "Package 2", "Premium Website"]
 
 
-@pytest.mark.parametrize("make", [replacing, taking_away])
+@pytest.mark.parametrize("make", [replacing, deleting])
 def test_a_package_of_another_gig_is_not_found(gigs: Gigs, make: Any) -> None:
     gig_id, other = gigs.create(), gigs.create()
     foreign = listed(gigs, other)[0].id
@@ -107,7 +107,7 @@ def test_only_the_owner_changes_packages(gigs: Gigs) -> None:
     gig_id = gigs.create(packages=[a_package(), a_package()])
     package_id = listed(gigs, gig_id)[0].id
 
-    for request in (adding(gig_id), replacing(gig_id, package_id), taking_away(gig_id, package_id)):
+    for request in (adding(gig_id), replacing(gig_id, package_id), deleting(gig_id, package_id)):
         assert gigs.call(request, "someone").error == "FORBIDDEN"
     assert gigs.etag(gig_id) == '"1-0-1"'
 
@@ -116,7 +116,7 @@ def test_package_calls_honour_if_match_and_make_older_tags_fail(gigs: Gigs) -> N
     gig_id = gigs.create(packages=[a_package(), a_package()])
     package_id = listed(gigs, gig_id)[0].id
 
-    for request in (adding(gig_id), replacing(gig_id, package_id), taking_away(gig_id, package_id)):
+    for request in (adding(gig_id), replacing(gig_id, package_id), deleting(gig_id, package_id)):
         seen = gigs.etag(gig_id)
         assert not gigs.call(request, if_match=seen).error
         assert gigs.call(an_update(gig_id), if_match=seen).error == "PRECONDITION_FAILED"
@@ -129,21 +129,21 @@ def test_the_limit_is_refused_after_the_version(gigs: Gigs) -> None:
     assert gigs.call(adding(gig_id), if_match='"9-0-1"').error == "PRECONDITION_FAILED"
 
 
-def test_an_offer_is_all_that_an_order_copies(gigs: Gigs) -> None:
+def test_the_terms_of_a_package_are_all_that_an_order_copies(gigs: Gigs) -> None:
     gig_id = gigs.create(packages=[a_package(price=19.99, revisions=2)])
     package = listed(gigs, gig_id)[0]
 
-    offer = gigs.internal(gig_pb2.GetPackageTermsRequest(package_id=package.id)).response
+    terms = gigs.internal(gig_pb2.GetPackageTermsRequest(package_id=package.id)).response
 
-    assert (offer.package_id, offer.package_title) == (package.id, "Basic Website")
-    assert (offer.gig_id, offer.gig_title) == (gig_id, "Professional Website Development")
-    assert (offer.seller_id, offer.price, offer.delivery_days, offer.revisions) == (str(OWNER), 19.99, 14, 2)
+    assert (terms.package_id, terms.package_title) == (package.id, "Basic Website")
+    assert (terms.gig_id, terms.gig_title) == (gig_id, "Professional Website Development")
+    assert (terms.seller_id, terms.price, terms.delivery_days, terms.revisions) == (str(OWNER), 19.99, 14, 2)
 
 
-def test_there_is_no_offer_of_what_is_gone(gigs: Gigs) -> None:
+def test_a_deleted_package_has_no_terms(gigs: Gigs) -> None:
     gig_id = gigs.create(packages=[a_package(), a_package()])
     first, second = listed(gigs, gig_id)
-    gigs.call(taking_away(gig_id, first.id))
+    gigs.call(deleting(gig_id, first.id))
 
     for package_id in (first.id, str(new_id())):
         assert gigs.internal(gig_pb2.GetPackageTermsRequest(package_id=package_id)).message == "Package not found"

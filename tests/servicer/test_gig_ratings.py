@@ -1,4 +1,4 @@
-"""What ReviewService tells, and what a gig, its seller and a search make of it."""
+"""Ratings from ReviewService, as a gig, its seller and a search show them."""
 
 import random
 from uuid import UUID
@@ -16,14 +16,14 @@ def gigs(gig_database: Database) -> Gigs:
     return Gigs(gig_database)
 
 
-def told(gig_id: str, version: int, *stars: int) -> gig_pb2.ApplyRatingRequest:
+def a_rating(gig_id: str, version: int, *stars: int) -> gig_pb2.ApplyRatingRequest:
     return gig_pb2.ApplyRatingRequest(gig_id=gig_id, version=version, review_count=len(stars), rating_sum=sum(stars))
 
 
 def test_a_gig_shows_what_its_reviews_come_to(gigs: Gigs) -> None:
     gig_id = gigs.create()
 
-    gigs.internal(told(gig_id, 1, 4, 4, 4, 5))
+    gigs.internal(a_rating(gig_id, 1, 4, 4, 4, 5))
 
     page = gigs.page(gig_id)
     assert (page.rating, page.review_count) == (4.3, 4)
@@ -31,34 +31,39 @@ def test_a_gig_shows_what_its_reviews_come_to(gigs: Gigs) -> None:
     assert (result.rating, result.review_count) == (4.3, 4)
 
 
-def test_the_same_word_twice_and_an_older_one_change_nothing(gigs: Gigs) -> None:
+def test_the_same_rating_twice_and_an_older_one_change_nothing(gigs: Gigs) -> None:
     gig_id = gigs.create()
 
-    for word in (told(gig_id, 2, 5, 4), told(gig_id, 2, 5, 4), told(gig_id, 1, 5), told(gig_id, 2, 1, 1)):
-        assert not gigs.internal(word).error
+    for request in (
+        a_rating(gig_id, 2, 5, 4),
+        a_rating(gig_id, 2, 5, 4),
+        a_rating(gig_id, 1, 5),
+        a_rating(gig_id, 2, 1, 1),
+    ):
+        assert not gigs.internal(request).error
 
     assert (gigs.page(gig_id).rating, gigs.page(gig_id).review_count) == (4.5, 2)
     assert gigs.etag(gig_id) == '"1-2-1"'
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_words_in_any_order_and_any_number_of_times_come_to_the_last_one(gigs: Gigs, seed: int) -> None:
+def test_ratings_in_any_order_and_any_number_of_times_end_with_the_newest(gigs: Gigs, seed: int) -> None:
     chance = random.Random(seed)
     ids = [gigs.create(), gigs.create()]
     stars = {gig_id: [chance.randint(3, 5) for _ in range(6)] for gig_id in ids}
-    words = [told(gig_id, number + 1, *stars[gig_id][: number + 1]) for gig_id in ids for number in range(6)]
-    words += chance.choices(words, k=6)
-    chance.shuffle(words)
+    requests = [a_rating(gig_id, number + 1, *stars[gig_id][: number + 1]) for gig_id in ids for number in range(6)]
+    requests += chance.choices(requests, k=6)
+    chance.shuffle(requests)
 
-    for word in words:
-        gigs.internal(word)
+    for request in requests:
+        gigs.internal(request)
 
     for gig_id in ids:
         assert gigs.page(gig_id).review_count == 6
-    every = [star for given in stars.values() for star in given]
+    every = [star for of_gig in stars.values() for star in of_gig]
     assert list(gigs.page(ids[0]).seller.badges) == (["Top Seller"] if sum(every) * 10 >= 48 * 12 else [])
     seller = gigs.store.gigs.page(UUID(ids[0])).seller
-    assert (seller.tally.count, seller.tally.total) == (12, sum(every))
+    assert (seller.totals.count, seller.totals.total) == (12, sum(every))
 
 
 def test_badges_are_over_all_gigs_of_the_seller_deleted_ones_included(gigs: Gigs) -> None:
@@ -68,7 +73,7 @@ def test_badges_are_over_all_gigs_of_the_seller_deleted_ones_included(gigs: Gigs
     gigs.rate(kept, 5)
     assert list(gigs.page(kept).seller.badges) == ["Rising Talent"]
 
-    assert not gigs.internal(told(gone, 9, *[5] * 9)).error
+    assert not gigs.internal(a_rating(gone, 9, *[5] * 9)).error
 
     assert list(gigs.page(kept).seller.badges) == ["Top Seller"]
     assert gigs.found() == [kept]
@@ -87,7 +92,7 @@ def test_other_badges_change_the_tags_of_all_gigs_of_the_seller_and_other_sums_d
 
 
 def test_a_rating_of_a_gig_that_never_was_is_not_found(gigs: Gigs) -> None:
-    assert gigs.internal(told(str(new_id()), 1, 5)).message == "Gig not found"
+    assert gigs.internal(a_rating(str(new_id()), 1, 5)).message == "Gig not found"
 
 
 def test_the_order_of_rating_follows_reviews(gigs: Gigs) -> None:

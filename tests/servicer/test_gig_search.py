@@ -1,4 +1,4 @@
-"""Searching: filters, words, orders and pages."""
+"""Searches: filters, words, orders and pages."""
 
 import itertools
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def refused_field(answer: Answer) -> str:
     return str(answer.body["details"][0]["field"])
 
 
-# --- what an answer looks like
+# --- the response
 
 
 def test_a_result_shows_what_the_seed_asks_for(gigs: Gigs) -> None:
@@ -207,7 +207,7 @@ def test_nobody_finds_other_sellers_gigs_by_status(gigs: Gigs) -> None:
 
 @pytest.fixture(scope="module")
 def shop(postgres: PostgresServer) -> Iterator[Gigs]:
-    """GigService with the catalogue, for tests that only read."""
+    """Return GigService with the catalogue, for tests that only read."""
     database = Database(postgres.fresh("gig"))
     yield Gigs(database)
     database.close()
@@ -215,7 +215,7 @@ def shop(postgres: PostgresServer) -> Iterator[Gigs]:
 
 @pytest.fixture(scope="module")
 def catalogue(shop: Gigs) -> dict[str, str]:
-    """A few gigs of different words, by a short name each."""
+    """Create a few gigs with different words, and return their ids by short names."""
     texts = {
         "web": ("Responsive websites in Node.js", "I'll build fast sites for small companies", ["web", "javascript"]),
         "logo": ("Logo design", "A modern logo for your brand, and the source files", ["branding"]),
@@ -346,7 +346,7 @@ def test_words_and_filters_go_together(gigs: Gigs) -> None:
 
 @pytest.fixture(scope="module")
 def ties(postgres: PostgresServer) -> Iterator[tuple[Gigs, list[str]]]:
-    """GigService with the gigs of `rated`, for tests that only read."""
+    """Return GigService with the gigs of `rated`, for tests that only read."""
     database = Database(postgres.fresh("gig"))
     gigs = Gigs(database)
     yield gigs, rated(gigs)
@@ -354,7 +354,7 @@ def ties(postgres: PostgresServer) -> Iterator[tuple[Gigs, list[str]]]:
 
 
 def rated(gigs: Gigs) -> list[str]:
-    """Gigs with ties in everything: two ratings, two numbers of reviews, two prices, in this order made."""
+    """Create gigs with ties in every column: two ratings, two numbers of reviews, two prices."""
     ids = []
     for number, (stars, count, price) in enumerate(itertools.product((4, 5), (1, 2), (10, 20))):
         for copy in range(2):

@@ -1,4 +1,4 @@
-"""Pausing, bringing back and suspending gigs."""
+"""Pausing, activating and suspending gigs."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def test_the_status_that_it_has_already_changes_nothing(gigs: Gigs) -> None:
 
 
 @pytest.mark.parametrize("status", ["PAUSED", "SUSPENDED"])
-def test_a_gig_that_is_not_active_its_packages_and_its_offers_are_gone_for_others(gigs: Gigs, status: str) -> None:
+def test_a_gig_that_is_not_active_its_packages_and_their_terms_are_gone_for_others(gigs: Gigs, status: str) -> None:
     gig_id = gigs.create()
     package_id = gigs.page(gig_id).packages[0].id
     gigs.set_status(gig_id, status, *ADMIN)
@@ -59,8 +59,8 @@ def test_a_suspension_is_for_admins_to_begin_and_to_end(gigs: Gigs) -> None:
 
     assert gigs.set_status(gig_id, "SUSPENDED").error == "FORBIDDEN"
     assert gigs.set_status(gig_id, "SUSPENDED", *ADMIN).response.status == gig_pb2.Gig.SUSPENDED
-    for wanted in (None, "ACTIVE", "PAUSED"):
-        assert gigs.set_status(gig_id, wanted).error == "FORBIDDEN"
+    for requested in (None, "ACTIVE", "PAUSED"):
+        assert gigs.set_status(gig_id, requested).error == "FORBIDDEN"
     assert gigs.set_status(gig_id, None, *ADMIN).response.status == gig_pb2.Gig.ACTIVE
 
 
@@ -101,9 +101,9 @@ def test_other_services_learn_who_owns_a_gig_and_who_may_see_it(gigs: Gigs) -> N
     gig_id = gigs.create()
     gigs.set_status(gig_id, "PAUSED")
 
-    told = gigs.internal(gig_pb2.DescribeGigRequest(gig_id=gig_id)).response
+    gig = gigs.internal(gig_pb2.DescribeGigRequest(gig_id=gig_id)).response
 
-    assert (told.gig_id, told.seller_id, told.status) == (gig_id, gigs.page(gig_id).seller.id, gig_pb2.Gig.PAUSED)
+    assert (gig.gig_id, gig.seller_id, gig.status) == (gig_id, gigs.page(gig_id).seller.id, gig_pb2.Gig.PAUSED)
     gigs.call(gig_pb2.DeleteGigRequest(gig_id=gig_id))
     assert gigs.internal(gig_pb2.DescribeGigRequest(gig_id=gig_id)).message == "Gig not found"
 

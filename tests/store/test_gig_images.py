@@ -1,9 +1,9 @@
-"""Images in a real PostgreSQL: what happens at the same moment, how much a page costs, what is left to be deleted."""
+"""Images in a real PostgreSQL: concurrent writes, the cost of a page, the files left to the outbox."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
 from uuid import UUID
@@ -11,11 +11,11 @@ from uuid import UUID
 import peewee
 import pytest
 
-from gig_service.domain.gig import Terms, Texts
-from gig_service.domain.image import Image, check_image_room
+from gig_service.domain.gig import GigDetails, PackageDetails
+from gig_service.domain.image import Image, after_adding, after_choosing, after_removing, check_image_room
 from gig_service.domain.search import Filters, Sort
-from gig_service.store import Store
 from gig_service.store.models import ImageRow
+from gig_service.store.store import Store
 from servicekit.database import Database, Statement
 from servicekit.errors import NotFound
 from servicekit.ids import new_id
@@ -38,27 +38,40 @@ def gig_id(store: Store) -> UUID:
 def a_stored_gig(store: Store) -> UUID:
     with store.transaction():
         store.sellers.remember(OWNER, "webdev_pro")
-        terms = Terms("Basic", "", Decimal(500), 14, (), 0)
-        return store.gigs.create(OWNER, Texts("Logo design", "A logo", UUID(WEB_DEV), ("logo",)), [terms])
+        package = PackageDetails("Basic", "", Decimal(500), 14, (), 0)
+        return store.gigs.create(OWNER, GigDetails("Logo design", "A logo", UUID(WEB_DEV), ("logo",)), [package])
+
+
+def change(store: Store, gig_id: UUID, rule: Callable[[Sequence[Image]], list[Image]]) -> list[Image]:
+    """Lock the gig, let the rule decide, save, and return all images: the steps of every command on images."""
+    with store.transaction():
+        store.gigs.lock(gig_id)
+        before = store.images.of_gig(gig_id)
+        after = rule(before)
+        store.images.save(gig_id, before, after)
+        return after
 
 
 def add(store: Store, gig_id: UUID, count: int = 1, *, first_is_primary: bool = False) -> list[Image]:
-    with store.transaction():
-        check_image_room(store.gigs.lock(gig_id), count, limit=20)
-        new = [an_image() for _ in range(count)]
-        return store.images.insert(gig_id, new, first_is_primary=first_is_primary)
+    added = [an_image() for _ in range(count)]
+
+    def rule(before: Sequence[Image]) -> list[Image]:
+        check_image_room(len(before), count, limit=20)
+        return after_adding(before, added, first_is_primary=first_is_primary)
+
+    return change(store, gig_id, rule)[-count:]
 
 
 def delete(store: Store, gig_id: UUID, image_id: UUID) -> None:
-    with store.transaction():
-        store.gigs.lock(gig_id)
-        store.images.delete(gig_id, image_id)
+    change(store, gig_id, lambda before: after_removing(before, image_id))
 
 
-def make_primary(store: Store, gig_id: UUID, image_id: UUID) -> Image:
-    with store.transaction():
-        store.gigs.lock(gig_id)
-        return store.images.make_primary(gig_id, image_id)
+def delete_all(store: Store, gig_id: UUID) -> None:
+    change(store, gig_id, lambda before: [])
+
+
+def make_primary(store: Store, gig_id: UUID, image_id: UUID) -> None:
+    change(store, gig_id, lambda before: after_choosing(before, image_id))
 
 
 def images(store: Store, gig_id: UUID) -> list[Image]:
@@ -70,13 +83,13 @@ def primaries(store: Store, gig_id: UUID) -> list[UUID]:
 
 
 def thumbnail_key(store: Store) -> str:
-    """That of the only gig that a search finds."""
+    """Return the thumbnail of the only result of a search."""
     (hit,) = store.search.page(Filters(), "", Sort.NEWEST, after=None, limit=2)
-    return hit.found.thumbnail_key
+    return hit.result.thumbnail_key
 
 
 def discarded(database: Database) -> list[tuple[str, list[str]]]:
-    """The images in the outbox, and the keys of their files."""
+    """Return the images in the outbox, and the keys of their files."""
     rows = database.fetch_all(OUTBOX)
     assert all(row["topic"] == "media" for row in rows)
     return [(row["key"], row["payload"]["keys"]) for row in rows]
@@ -90,9 +103,8 @@ def test_images_are_stored_in_the_order_in_which_they_came(store: Store, gig_id:
     added = [*add(store, gig_id, 2), *add(store, gig_id)]
 
     assert images(store, gig_id) == added
-    assert store.gigs.head(gig_id).image_ids == tuple(image.id for image in added)
-    assert store.gigs.page(gig_id).gig == store.gigs.head(gig_id)
-    assert store.gigs.head(gig_id).image_count == 3
+    assert store.gigs.get(gig_id).image_ids == tuple(image.id for image in added)
+    assert store.gigs.page(gig_id).gig == store.gigs.get(gig_id)
     assert all(image.id.version == 7 for image in added)
 
 
@@ -145,8 +157,7 @@ def test_all_images_of_a_gig_go_with_it(store: Store, gig_id: UUID, gig_database
     kept = add(store, a_stored_gig(store))
 
     with store.transaction():
-        store.gigs.lock(gig_id)
-        store.images.delete_all(gig_id)
+        delete_all(store, gig_id)
         store.gigs.delete(gig_id)
 
     assert discarded(gig_database) == [(str(image.id), keys_of(image)) for image in added]
@@ -157,8 +168,7 @@ def test_what_is_rolled_back_keeps_images_and_files(store: Store, gig_id: UUID, 
     added = add(store, gig_id, 2)
 
     with pytest.raises(ZeroDivisionError), store.transaction():
-        store.gigs.lock(gig_id)
-        store.images.delete_all(gig_id)
+        delete_all(store, gig_id)
         raise ZeroDivisionError
 
     assert images(store, gig_id) == added
@@ -169,10 +179,10 @@ def test_an_image_of_another_gig_is_not_found(store: Store, gig_id: UUID) -> Non
     (foreign,) = add(store, a_stored_gig(store))
     add(store, gig_id)
 
-    for change in (make_primary, delete):
+    for command in (make_primary, delete):
         for image_id in (foreign.id, new_id()):
             with pytest.raises(NotFound, match="Image not found"):
-                change(store, gig_id, image_id)
+                command(store, gig_id, image_id)
 
 
 def test_the_database_itself_takes_no_second_primary_image(store: Store, gig_id: UUID, gig_database: Database) -> None:
@@ -189,11 +199,11 @@ def test_the_files_of_images_and_those_to_be_deleted_are_known(
     delete(store, gig_id, first.id)
     stranger = an_image()
 
-    asked = [*keys_of(first), *keys_of(second), stranger.key, stranger.thumbnail_key]
+    keys = [*keys_of(first), *keys_of(second), stranger.key, stranger.thumbnail_key]
 
-    assert store.images.known(asked) == {*keys_of(first), *keys_of(second)}
+    assert store.images.known(keys) == {*keys_of(first), *keys_of(second)}
     gig_database.execute("DELETE FROM outbox")
-    assert store.images.known(asked) == set(keys_of(second))
+    assert store.images.known(keys) == set(keys_of(second))
     assert store.images.known([]) == set()
 
 
@@ -239,13 +249,13 @@ def test_whatever_happens_to_the_images_at_once_exactly_one_is_primary(store: St
 
         outcome = at_once(works, gig_database)
 
-        # Who wanted to choose one that had gone already is told so.
+        # Choosing an image that was deleted before is NOT_FOUND.
         assert set(outcome) <= {"won", "NOT_FOUND"}
         assert outcome.count("NOT_FOUND") <= 2
         assert len(images(store, gig_id)) == 4
         (primary,) = [image for image in images(store, gig_id) if image.is_primary]
         newest = store.search.page(Filters(), "", Sort.NEWEST, after=None, limit=1)[0]
-        assert newest.found.thumbnail_key == primary.thumbnail_key
+        assert newest.result.thumbnail_key == primary.thumbnail_key
 
 
 def test_an_image_deleted_twice_at_once_goes_once(store: Store, gig_id: UUID, gig_database: Database) -> None:
@@ -258,7 +268,7 @@ def test_an_image_deleted_twice_at_once_goes_once(store: Store, gig_id: UUID, gi
 
 
 def executed(database: Database) -> dict[str, int]:
-    """The statements prepared on this connection and how often each was executed, as the server counts them."""
+    """Return the statements prepared on this connection, and the server's count of their executions."""
     with database.peewee.connection().cursor() as cursor:
         cursor.execute("SELECT statement, generic_plans + custom_plans FROM pg_prepared_statements")
         return dict(cursor.fetchall())
@@ -301,6 +311,6 @@ def test_a_search_shows_thumbnails_in_the_same_one_statement(
     monkeypatch.setattr(gig_database.peewee, "execute_sql", run)
     hits = store.search.page(Filters(), "", Sort.NEWEST, after=None, limit=20)
 
-    assert [bool(hit.found.thumbnail_key) for hit in hits] == [True, False] * 3
+    assert [bool(hit.result.thumbnail_key) for hit in hits] == [True, False] * 3
     assert len(statements) == 1
     assert executed(gig_database) == {}

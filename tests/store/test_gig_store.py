@@ -1,4 +1,4 @@
-"""Gigs in a real PostgreSQL: what happens at the same moment, what is read in how many statements, large totals."""
+"""Gigs in a real PostgreSQL: concurrent writes, the number of statements of a read, large totals."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -7,10 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from gig_service.domain.gig import Status, Terms, Texts, check_editable, check_not_last, check_room
-from gig_service.domain.rating import Standing, Tally
+from gig_service.commands.add_package import AddPackage
+from gig_service.commands.apply_rating import ApplyRating
+from gig_service.commands.delete_package import DeletePackage
+from gig_service.commands.update_gig import UpdateGig
+from gig_service.domain.gig import GigDetails, PackageDetails, Status
+from gig_service.domain.rating import GigRating, RatingTotals
 from gig_service.domain.search import EXACT_TOTAL, Filters, Sort
-from gig_service.store import Store
+from gig_service.store.store import Store
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import NotFound
 from servicekit.ids import new_id
@@ -19,7 +23,7 @@ from tests.support.gigs import OWNER, WEB_DEV
 from tests.support.identity import a_caller
 
 SELLER = a_caller("webdev_pro", "seller")
-TEXTS = Texts("Logo design", "A logo", UUID(WEB_DEV), ("logo",))
+DETAILS = GigDetails("Logo design", "A logo", UUID(WEB_DEV), ("logo",))
 
 
 @pytest.fixture
@@ -27,24 +31,18 @@ def store(gig_database: Database) -> Store:
     return Store(gig_database)
 
 
-def terms() -> Terms:
-    return Terms("Basic", "", Decimal(500), 14, (), 0)
+def a_package() -> PackageDetails:
+    return PackageDetails("Basic", "", Decimal(500), 14, (), 0)
 
 
-def a_stored_gig(store: Store, packages: int = 1, *, texts: Texts = TEXTS) -> UUID:
+def a_stored_gig(store: Store, packages: int = 1, *, details: GigDetails = DETAILS) -> UUID:
     with store.transaction():
         store.sellers.remember(OWNER, "webdev_pro")
-        return store.gigs.create(OWNER, texts, [terms() for _ in range(packages)])
+        return store.gigs.create(OWNER, details, [a_package() for _ in range(packages)])
 
 
-def updating(store: Store, gig_id: UUID, if_match: str | None = None) -> Callable[[], None]:
-    def update() -> None:
-        with store.transaction():
-            gig = store.gigs.lock(gig_id)
-            check_editable(gig, SELLER, if_match)
-            store.gigs.replace_texts(gig.id, TEXTS)
-
-    return update
+def updating(store: Store, gig_id: UUID, if_match: str | None = None) -> Callable[[], object]:
+    return partial(UpdateGig(store).execute, gig_id, DETAILS, SELLER, if_match)
 
 
 def test_of_two_updates_with_the_same_if_match_at_once_exactly_one_wins(store: Store, gig_database: Database) -> None:
@@ -68,15 +66,7 @@ def test_no_update_at_the_same_moment_is_lost(store: Store, gig_database: Databa
 def test_packages_added_at_once_stop_at_the_limit(store: Store, gig_database: Database) -> None:
     gig_id = a_stored_gig(store, packages=7)
 
-    def add() -> None:
-        with store.transaction():
-            gig = store.gigs.lock(gig_id)
-            check_editable(gig, SELLER, None)
-            check_room(gig)
-            store.packages.insert(gig_id, [terms()])
-            store.gigs.touch(gig_id)
-
-    outcome = at_once([add] * 6, gig_database)
+    outcome = at_once([partial(AddPackage(store).execute, gig_id, a_package(), SELLER, None)] * 6, gig_database)
 
     assert sorted(outcome) == ["LIMIT_REACHED"] * 3 + ["won"] * 3
     assert len(store.gigs.page(gig_id).packages) == 10
@@ -85,39 +75,31 @@ def test_packages_added_at_once_stop_at_the_limit(store: Store, gig_database: Da
 def test_of_the_last_two_packages_one_stays_when_both_go_at_once(store: Store, gig_database: Database) -> None:
     gig_id = a_stored_gig(store, packages=2)
 
-    def removing(package_id: UUID) -> Callable[[], None]:
-        def remove() -> None:
-            with store.transaction():
-                gig = store.gigs.lock(gig_id)
-                check_editable(gig, SELLER, None, package_id)
-                check_not_last(gig)
-                store.packages.remove(package_id)
-                store.gigs.touch(gig_id)
+    delete = DeletePackage(store)
+    package_ids = store.gigs.get(gig_id).package_ids
 
-        return remove
-
-    outcome = at_once([removing(package.id) for package in store.gigs.page(gig_id).packages], gig_database)
+    outcome = at_once([partial(delete.execute, gig_id, id_, SELLER, None) for id_ in package_ids], gig_database)
 
     assert sorted(outcome) == ["CONFLICT", "won"]
     assert len(store.gigs.page(gig_id).packages) == 1
 
 
-def test_ratings_told_at_once_in_any_order_come_to_the_newest_and_to_exact_sums(
+def test_ratings_applied_at_once_in_any_order_end_with_the_newest_and_exact_totals(
     store: Store, gig_database: Database
 ) -> None:
     ids = [a_stored_gig(store) for _ in range(3)]
-    words = [(gig_id, Standing(version, Tally(version, 5 * version))) for gig_id in ids for version in range(1, 6)]
+    ratings = [GigRating(version, RatingTotals(version, 5 * version)) for version in range(1, 6)]
+    apply = ApplyRating(store)
 
     outcome = at_once(
-        [partial(store.ratings.apply, gig_id, told) for gig_id, told in [*words, *words]],
-        gig_database,
+        [partial(apply.execute, gig_id, rating) for gig_id in ids for rating in ratings * 2], gig_database
     )
 
     assert outcome == ["won"] * len(outcome)
     for gig_id in ids:
         page = store.gigs.page(gig_id)
         assert (page.rating_version, page.review_count) == (5, 5)
-        assert page.seller.tally == Tally(15, 75)
+        assert page.seller.totals == RatingTotals(15, 75)
 
 
 def test_gigs_ratings_edits_and_new_words_at_once_do_not_block_each_other(store: Store, gig_database: Database) -> None:
@@ -125,10 +107,12 @@ def test_gigs_ratings_edits_and_new_words_at_once_do_not_block_each_other(store:
 
     def make(number: int) -> None:
         words = [f"word{place}" for place in range(40)]
-        a_stored_gig(store, texts=Texts("New", " ".join(words if number % 2 else words[::-1]), UUID(WEB_DEV), ()))
+        a_stored_gig(
+            store, details=GigDetails("New", " ".join(words if number % 2 else words[::-1]), UUID(WEB_DEV), ())
+        )
 
-    works: list[Callable[[], None]] = [partial(make, number) for number in range(6)]
-    works += [partial(store.ratings.apply, gig_id, Standing(version, Tally(1, 5))) for version in (1, 2)]
+    works: list[Callable[[], object]] = [partial(make, number) for number in range(6)]
+    works += [partial(ApplyRating(store).execute, gig_id, GigRating(n, RatingTotals(1, 5))) for n in (1, 2)]
     works += [updating(store, gig_id)] * 4
 
     assert at_once(works, gig_database) == ["won"] * len(works)
@@ -138,12 +122,12 @@ def test_what_is_raised_in_a_transaction_leaves_nothing_behind(store: Store) -> 
     gig_id = a_stored_gig(store)
 
     with pytest.raises(NotFound), store.transaction():
-        store.gigs.replace_texts(gig_id, Texts("Other", "x", UUID(WEB_DEV), ()))
-        store.packages.insert(gig_id, [terms()])
+        store.gigs.replace_details(gig_id, GigDetails("Other", "x", UUID(WEB_DEV), ()))
+        store.packages.insert(gig_id, [a_package()])
         raise NotFound("Gig")
 
     page = store.gigs.page(gig_id)
-    assert (page.texts, page.gig.version, len(page.packages)) == (TEXTS, 1, 1)
+    assert (page.details, page.gig.version, len(page.packages)) == (DETAILS, 1, 1)
 
 
 def test_a_page_and_a_search_take_one_statement_whatever_hangs_on_the_gigs(
@@ -174,7 +158,7 @@ def test_a_page_and_a_search_take_one_statement_whatever_hangs_on_the_gigs(
 
 
 def many(database: Database, number: int) -> None:
-    """So many gigs with two packages each, straight into the tables."""
+    """Insert this number of gigs with two packages each, straight into the tables."""
     database.execute(
         """
         INSERT INTO gigs (id, seller_id, title, description, category_id, tags, status, created_at, updated_at, rating)
@@ -222,16 +206,16 @@ def test_ids_are_of_version_seven_and_amounts_exact(store: Store) -> None:
     (package,) = store.gigs.page(gig_id).packages
 
     assert (gig_id.version, package.id.version) == (7, 7)
-    assert str(package.terms.price) == "500.00"
+    assert str(package.details.price) == "500.00"
 
 
-def test_a_head_is_what_the_rules_ask_for(store: Store) -> None:
+def test_the_rules_view_of_a_gig_is_that_of_its_page(store: Store) -> None:
     gig_id = a_stored_gig(store, packages=2)
 
-    head = store.gigs.head(gig_id)
+    gig = store.gigs.get(gig_id)
 
-    assert (head.id, head.seller_id, head.status, head.version) == (gig_id, OWNER, Status.ACTIVE, 1)
-    assert head.package_ids == tuple(package.id for package in store.gigs.page(gig_id).packages)
-    for read in (store.gigs.head, store.gigs.lock, store.gigs.page):
+    assert (gig.id, gig.seller_id, gig.status, gig.version) == (gig_id, OWNER, Status.ACTIVE, 1)
+    assert gig.package_ids == tuple(package.id for package in store.gigs.page(gig_id).packages)
+    for read in (store.gigs.get, store.gigs.lock, store.gigs.page):
         with pytest.raises(NotFound):
             read(new_id())

@@ -1,4 +1,4 @@
-"""Builders for gigs: what a test does not name is something believable."""
+"""Builders of gigs; each field that a test does not name has a realistic value."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from gig_service.domain.gig import Gig, Status
-from gig_service.domain.image import Image, NewImage
-from gig_service.images.storage import new_key
+from gig_service.domain.image import Image, after_adding
+from gig_service.media.storage import new_key
 from gig_service.servicer import GigServicer
-from gig_service.store import Store
+from gig_service.store.store import Store
 from marketplace.gig.v1 import gig_pb2
 from servicekit.database import Database
 from servicekit.idempotency import IdempotencyKeys
@@ -24,19 +24,19 @@ OWNER = user_id("webdev_pro")
 MEDIA_URL = "https://market.example.com/media"
 
 
-def a_gig_head(**changes: Any) -> Gig:
-    """What the rules ask of the owner's ACTIVE gig with two packages."""
+def a_domain_gig(**changes: Any) -> Gig:
+    """Return the rules' view of the owner's ACTIVE gig with two packages."""
     fields = {"id": new_id(), "seller_id": OWNER, "status": Status.ACTIVE, "version": 3}
     return Gig(**{**fields, "package_ids": (new_id(), new_id()), **changes})
 
 
-def an_image() -> NewImage:
-    """A picture with its thumbnail, of which nothing is stored."""
-    return NewImage(new_key("jpg"), new_key("webp"))
+def an_image() -> Image:
+    """Return an image with new keys; neither its row nor its files are stored."""
+    return Image(new_id(), new_key("jpg"), new_key("webp"), is_primary=False)
 
 
 def a_package(**changes: Any) -> gig_pb2.PackageInput:
-    """The seed's basic website."""
+    """Return the seed's package of a basic website."""
     fields: dict[str, Any] = {
         "title": "Basic Website",
         "description": "5-page site",
@@ -48,7 +48,7 @@ def a_package(**changes: Any) -> gig_pb2.PackageInput:
 
 
 def a_gig(**changes: Any) -> gig_pb2.CreateGigRequest:
-    """The seed's gig."""
+    """Return the request for the seed's gig."""
     fields: dict[str, Any] = {
         "title": "Professional Website Development",
         "description": "I'll build you a responsive website",
@@ -60,13 +60,13 @@ def a_gig(**changes: Any) -> gig_pb2.CreateGigRequest:
 
 
 def an_update(gig_id: str, **changes: Any) -> gig_pb2.UpdateGigRequest:
-    """Other texts for a gig."""
+    """Return a request for other details of a gig."""
     fields: dict[str, Any] = {"title": "Fast websites", "description": "In a week", "category_id": WEB_DEV}
     return gig_pb2.UpdateGigRequest(**{"gig_id": gig_id, **fields, **changes})
 
 
 class Gigs:
-    """GigService without a network, and short ways to call it. People are named; their tokens are made here."""
+    """GigService without a network, and short calls to it. Callers have names; their tokens are made here."""
 
     def __init__(self, database: Database) -> None:
         self.store = Store(database)
@@ -74,51 +74,54 @@ class Gigs:
         self._versions: dict[str, int] = {}
 
     def call(self, request: Any, name: str | None = "webdev_pro", *roles: str, **metadata: Any) -> Answer:
-        """Calls the RPC that takes this request; as a seller by default, and as anyone without a name."""
+        """Call the RPC that takes this request: as a seller by default, anonymously without a name."""
         method = type(request).__name__.removesuffix("Request")
         return self.rpc.call(method, request, name and token(name, *(roles or ("seller",))), **metadata)
 
     def create(self, name: str = "webdev_pro", **changes: Any) -> str:
-        """Makes a gig and returns its id."""
+        """Create a gig and return its id."""
         answer = self.call(a_gig(**changes), name)
         assert not answer.error, answer.message
         return str(answer.response.id)
 
     def add_images(self, gig_id: str, count: int = 1, *, first_is_primary: bool = False) -> list[Image]:
-        """Gives a gig images as an upload does; of their files nothing is stored."""
+        """Add images to a gig as an upload does, but without files."""
         with self.store.transaction():
             gig = self.store.gigs.lock(UUID(gig_id))
-            new = [an_image() for _ in range(count)]
-            return self.store.images.insert(gig.id, new, first_is_primary=first_is_primary)
+            before = self.store.images.of_gig(gig.id)
+            added = [an_image() for _ in range(count)]
+            after = after_adding(before, added, first_is_primary=first_is_primary)
+            self.store.images.save(gig.id, before, after)
+            return after[len(before) :]
 
     def get(self, gig_id: str, name: str | None = None, *roles: str) -> Answer:
-        """Asks for a gig's page; as anyone by default."""
+        """Call GetGig; anonymously by default."""
         return self.call(gig_pb2.GetGigRequest(gig_id=gig_id), name, *roles)
 
     def page(self, gig_id: str) -> gig_pb2.Gig:
-        """A gig's page, as its owner or anyone sees it."""
+        """Return a gig's page, as its owner sees it."""
         answer = self.get(gig_id, "webdev_pro")
         assert not answer.error, answer.message
         return answer.response.gig  # type: ignore[no-any-return]
 
     def etag(self, gig_id: str, name: str = "webdev_pro") -> str:
-        """A gig's `ETag` now."""
+        """Return a gig's current `ETag`."""
         etag: str = self.get(gig_id, name).headers["etag"]
         return etag
 
     def set_status(self, gig_id: str, status: str | None, name: str = "webdev_pro", *roles: str, **sent: str) -> Answer:
-        """Asks for another status; None toggles."""
+        """Call SetGigStatus; None toggles."""
         request = gig_pb2.SetGigStatusRequest(gig_id=gig_id)
         if status is not None:
             request.status = gig_pb2.Gig.Status.Value(status)
         return self.call(request, name, *roles, **sent)
 
     def internal(self, request: Any) -> Answer:
-        """Calls an RPC as one of the services."""
+        """Call an RPC as one of the services."""
         return self.rpc.call(type(request).__name__.removesuffix("Request"), request, service_token())
 
     def rate(self, gig_id: str, *stars: int) -> None:
-        """Tells that the gig's reviews, all of them, gave these stars."""
+        """Call ApplyRating: all reviews of the gig together gave these stars."""
         version = self._versions[gig_id] = self._versions.get(gig_id, 0) + 1
         request = gig_pb2.ApplyRatingRequest(
             gig_id=gig_id, version=version, review_count=len(stars), rating_sum=sum(stars)
@@ -127,17 +130,17 @@ class Gigs:
         assert not answer.error, answer.message
 
     def search(self, name: str | None = None, **filters: Any) -> Answer:
-        """Searches; as anyone by default."""
+        """Call SearchGigs; anonymously by default."""
         return self.call(gig_pb2.SearchGigsRequest(**filters), name)
 
     def found(self, name: str | None = None, **filters: Any) -> list[str]:
-        """The ids of the gigs on the first page."""
+        """Return the ids of the gigs on the first page."""
         answer = self.search(name, **filters)
         assert not answer.error, answer.message
         return [result.id for result in answer.response.results]
 
     def every_page(self, **filters: Any) -> list[str]:
-        """The ids of the gigs on all pages."""
+        """Return the ids of the gigs on all pages."""
         ids: list[str] = []
         token = ""
         while True:

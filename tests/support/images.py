@@ -1,4 +1,4 @@
-"""ImageService in this process or in one of its own, with a real database, folder and decoder."""
+"""ImageService in this process or in another one, with a real database, folder and decoder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +17,13 @@ import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from PIL import Image
 
-from gig_service.images.keeping import Keeper
+from gig_service.commands.add_images import AddImages
+from gig_service.images.decoder_pool import DecoderPool
 from gig_service.images.servicer import ImageServicer
-from gig_service.images.workshop import Workshop
 from marketplace.gig.v1 import image_pb2, image_pb2_grpc
 from servicekit.aio import AioPipeline
 from tests.support.aio import AioServer, stream_in
+from tests.support.eventually import eventually
 from tests.support.identity import USER_AUDIENCE, USER_ISSUER, signing_key, token, verifier
 from tests.support.media import Media
 from tests.support.rpc import Answer
@@ -39,21 +39,21 @@ START_SECONDS = 20
 
 
 def a_picture(kind: str = "JPEG", color: str = "teal", size: tuple[int, int] = (64, 48)) -> bytes:
-    """A small picture."""
+    """Return a small picture."""
     written = io.BytesIO()
     Image.new("RGB", size, color).save(written, kind)
     return written.getvalue()
 
 
 def a_form(*files: bytes, media_type: str = "image/jpeg") -> bytes:
-    """A form with these files."""
+    """Return a form with these files."""
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n'
     parts = [head.encode() + f"Content-Type: {media_type}\r\n\r\n".encode() + file + b"\r\n" for file in files]
     return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
 
 
 def pieces(gig_id: str, content_type: str, body: bytes, **fields: Any) -> Iterator[image_pb2.UploadImagesRequest]:
-    """A body as the edge hands it on."""
+    """Yield the messages that the edge makes of a body."""
     for start in range(0, max(1, len(body)), PIECE_BYTES):
         request = image_pb2.UploadImagesRequest(**({"gig_id": gig_id, **fields} if start == 0 else {}))
         if start == 0:
@@ -63,7 +63,7 @@ def pieces(gig_id: str, content_type: str, body: bytes, **fields: Any) -> Iterat
 
 
 class Uploads:
-    """Calls UploadImages of a server, as the owner of all gigs of tests."""
+    """Calls of a server's UploadImages, as the owner of all gigs of tests."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         # Any: the stubs' types know metadata as one shape only.
@@ -72,47 +72,47 @@ class Uploads:
     def send(
         self, requests: Iterable[image_pb2.UploadImagesRequest], name: str = "webdev_pro", **metadata: Any
     ) -> Answer:
-        """Sends these pieces."""
+        """Send these messages."""
         return stream_in(self.rpc, requests, token(name, "seller"), **metadata)
 
     def begin(self, requests: Iterable[image_pb2.UploadImagesRequest], name: str = "webdev_pro") -> Any:
-        """Begins to send these pieces; the call, which can be cancelled."""
+        """Begin to send these messages, and return the call, which can be cancelled."""
         return self.rpc.future(iter(requests), metadata=[("authorization", f"Bearer {token(name, 'seller')}")])
 
     def raw(self, gig_id: str, picture: bytes | None = None, kind: str = "image/jpeg", **fields: Any) -> Answer:
-        """Sends one file as the body."""
+        """Send one file as the body."""
         return self.send(pieces(gig_id, kind, a_picture() if picture is None else picture, **fields))
 
     def form(self, gig_id: str, *files: bytes, **fields: Any) -> Answer:
-        """Sends files in a form."""
+        """Send files in a form."""
         return self.send(pieces(gig_id, FORM, a_form(*files), **fields))
 
 
 class Images(Media):
-    """Gigs with a folder of pictures and the service that takes them."""
+    """Gigs with a folder of media, and the service that takes uploads."""
 
     def __init__(self, database: Any, folder: Path) -> None:
         super().__init__(database, folder)
-        self.spool = folder / "spool"
-        self.spool.mkdir()
-        self.keeper = Keeper(self.store, self.storage, 20)
+        self.upload_dir = folder / "incoming"
+        self.upload_dir.mkdir()
+        self.add_images = AddImages(self.store, self.storage, 20)
 
     @contextmanager
     def serving(self, **limits: float) -> Iterator[Uploads]:
-        """The service, with a decoder of its own."""
-        workshop = Workshop()
-        workshop.start()
-        servicer = ImageServicer(self.keeper, workshop, self.spool, 10 * 2**20, MEDIA_URL)
+        """Serve, with a decoder of its own."""
+        decoders = DecoderPool()
+        decoders.start()
+        servicer = ImageServicer(self.add_images, decoders, self.upload_dir, 10 * 2**20, MEDIA_URL)
         register = image_pb2_grpc.add_ImageServiceServicer_to_server
         try:
             pipeline = AioPipeline(verifier(), **limits)
             with AioServer(servicer, SERVICE, register, pipeline) as server, server.channel() as channel:
                 yield Uploads(channel)
         finally:
-            workshop.stop()
+            decoders.stop()
 
     def shown(self, gig_id: str) -> list[tuple[str, bool]]:
-        """The keys of a gig's images as its page shows them, and which is the primary one."""
+        """Return the key of each image on a gig's page, and whether it is primary."""
         images = self.gigs.page(gig_id).images
         return [(image.url.split("/media/")[1], image.is_primary) for image in images]
 
@@ -122,7 +122,7 @@ class ImagesProcess:
 
     def __init__(self, database_url: str, folder: Path, media: Path, **environment: str) -> None:
         port = a_free_port()
-        self.spool = folder / "uploads"
+        self.upload_dir = folder / "uploads"
         self._environment = {
             **os.environ,
             "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}",
@@ -132,8 +132,8 @@ class ImagesProcess:
             "GIG_DATABASE_URL": database_url,
             "MEDIA_DIR": str(media),
             "MEDIA_URL": MEDIA_URL,
-            "UPLOAD_DIR": str(self.spool),
-            **_keys(folder),
+            "UPLOAD_DIR": str(self.upload_dir),
+            **_write_keys(folder),
             **environment,
         }
         self.log = folder / "images.log"
@@ -144,11 +144,9 @@ class ImagesProcess:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "gig_service.images"], env=self._environment, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + START_SECONDS
-        while '"serving"' not in self.log.read_text():
-            if time.monotonic() > deadline or self.process.poll() is not None:
-                raise RuntimeError(self.log.read_text())
-            time.sleep(0.02)
+        eventually(self._has_started_or_ended, START_SECONDS)
+        if self.process.poll() is not None:
+            raise RuntimeError(self.log.read_text())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -158,12 +156,15 @@ class ImagesProcess:
 
     @property
     def uploads(self) -> Uploads:
-        """Calls to it."""
+        """The calls of this process."""
         return Uploads(self.channel)
 
+    def _has_started_or_ended(self) -> bool:
+        return '"serving"' in self.log.read_text() or self.process.poll() is not None
 
-def _keys(folder: Path) -> dict[str, str]:
-    """The keys of tests as files, and the settings that name them."""
+
+def _write_keys(folder: Path) -> dict[str, str]:
+    """Write the keys of tests to files, and return the settings that name them."""
     for name in ("user", "service"):
         public = jwt.algorithms.ECAlgorithm.to_jwk(signing_key(name).public_key(), as_dict=True)
         (folder / f"{name}.jwks.json").write_text(json.dumps({"keys": [{**public, "kid": name, "alg": "ES256"}]}))

@@ -1,4 +1,4 @@
-"""Gigs with pictures whose files lie in a folder, so that what becomes of both can be watched."""
+"""Gigs with images whose files are in a folder, for tests that watch rows and files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-from gig_service.domain.image import Image, NewImage
-from gig_service.images.removal import removal
-from gig_service.images.storage import FolderStorage
+from gig_service.domain.image import Image, after_adding
+from gig_service.media.folder_storage import FolderStorage
+from gig_service.media.media_deletion import media_deletion
 from marketplace.gig.v1 import gig_pb2
 from servicekit.database import Database, Statement
 from servicekit.outbox import Relay
@@ -20,7 +20,7 @@ WAITING = Statement("SELECT id FROM outbox")
 
 
 class Media:
-    """GigService and a folder of pictures. What is put into it is no picture: nobody here looks inside."""
+    """GigService and a folder of media. The files are no real pictures, since nothing here reads them."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.database = database
@@ -32,47 +32,53 @@ class Media:
         self._picture = folder / "picture"
         self._picture.write_bytes(b"picture")
 
-    def put(self) -> NewImage:
-        """The files of an upload whose rows are not written yet, or never will be."""
-        new = an_image()
-        self.storage.put(new.key, self._picture, "image/jpeg")
-        self.storage.put(new.thumbnail_key, self._picture, "image/webp")
-        return new
+    def put(self) -> Image:
+        """Store the files of an upload without its rows."""
+        image = an_image()
+        self.storage.put(image.key, self._picture, "image/jpeg")
+        self.storage.put(image.thumbnail_key, self._picture, "image/webp")
+        return image
 
     def upload(self, gig_id: str) -> Image:
-        """A whole upload."""
-        new = self.put()
+        """Store the files of an upload, then its rows."""
+        image = self.put()
+        self.insert(gig_id, image)
+        return image
+
+    def insert(self, gig_id: str, image: Image, *, first_is_primary: bool = False) -> None:
+        """Store the row of an image whose files are stored."""
         with self.store.transaction():
             gig = self.store.gigs.lock(UUID(gig_id))
-            return self.store.images.insert(gig.id, [new], first_is_primary=False)[0]
+            before = self.store.images.of_gig(gig.id)
+            self.store.images.save(gig.id, before, after_adding(before, [image], first_is_primary=first_is_primary))
 
     def delete(self, gig_id: str, image: Image) -> None:
-        """Takes an image away, as its owner."""
+        """Delete an image, as its owner."""
         answer = self.gigs.call(gig_pb2.DeleteImageRequest(gig_id=gig_id, image_id=str(image.id)))
         assert not answer.error, answer.message
 
     def age(self, *keys: str, by: timedelta = timedelta(hours=1, seconds=5)) -> None:
-        """Makes files older."""
+        """Make files older."""
         at = time.time() - by.total_seconds()
         for key in keys:
             os.utime(self.folder / key, (at, at))
 
     def files(self) -> set[str]:
-        """The keys of all files."""
+        """Return the keys of all files."""
         return {path.relative_to(self.folder).as_posix() for path in self.folder.glob("*/*")}
 
     def relay(self) -> Relay:
-        """The relay of another process."""
-        return removal(self.database, self.storage)
+        """Return the relay of another process."""
+        return media_deletion(self.database, self.storage)
 
     def deliver(self) -> bool:
-        """Lets a relay do all it can now; whether nothing waits any more."""
+        """Deliver all due rows of the outbox; return whether the outbox is empty then."""
         relay = self.relay()
         while relay.deliver_one():
             pass
         return not self.database.fetch_all(WAITING)
 
 
-def files_of(*images: Image | NewImage) -> set[str]:
-    """The keys of the images' files."""
+def files_of(*images: Image) -> set[str]:
+    """Return the keys of the images' files."""
     return {key for image in images for key in (image.key, image.thumbnail_key)}

@@ -1,8 +1,8 @@
-"""Clients that are hard on whoever takes pictures, in a process of their own so that they do not slow the one that
-measures: `python -m tests.support.noise URL < job`, until its standard input ends.
+"""Load on ImageService: `python -m tests.support.noise URL < job`, until its standard input ends.
 
-The job is one line of JSON: `dribblers`, a list of [path, token] that each get a file of a kilobyte every quarter of a
-second; and `bomb`, one [path, token] that gets `picture` (a PNG's path) over and over.
+It is a process of its own, so that it does not slow down the process that measures. The job is one line of JSON.
+`dribblers` is a list of [path, token]: each gets a file, a kilobyte every quarter of a second. `bomb` is one
+[path, token]: it gets `picture` (a PNG's path) over and over.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ over = threading.Event()
 
 
 def dribble(url: str, path: str, token: str) -> None:
-    """Sends what never becomes a picture, as slowly as a phone in a tunnel."""
+    """Send bytes that are no picture, as slowly as a phone in a tunnel."""
 
     def pieces() -> Iterator[bytes]:
         while not over.is_set():
@@ -34,7 +34,7 @@ def dribble(url: str, path: str, token: str) -> None:
 
 
 def explode(url: str, path: str, token: str, picture: bytes) -> None:
-    """Sends a picture that takes long to decode, again and again."""
+    """Send a picture that takes long to decode, again and again."""
     headers = {"authorization": f"Bearer {token}", "content-type": "image/png"}
     while not over.is_set():
         answer = httpx.post(url + path, content=picture, headers=headers, timeout=120)
@@ -42,8 +42,8 @@ def explode(url: str, path: str, token: str, picture: bytes) -> None:
 
 
 def main() -> None:
-    """Starts all of them; ends with 1 when one of them was answered otherwise than it should."""
-    # As if they were on machines of their own.
+    """Run all clients; exit with status 1 when one of them got an unexpected response."""
+    # The clients yield to the servers, as if they ran on other machines.
     os.nice(19)
     url, job = sys.argv[1], json.loads(sys.stdin.readline())
     failed: list[object] = []

@@ -1,6 +1,6 @@
-"""Pictures with known pixels of every kind, and files that mean harm, each made by code.
+"""Pictures of every kind with known pixels, and hostile files, each made by code.
 
-The usual picture is `flag()`: 64 by 48 pixels in four quarters of different colours, so that every turn of it shows.
+The usual picture is `flag()`: 64 by 48 pixels in four quarters of different colours, so that every rotation shows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RED, GREEN, BLUE, SAND = (220, 40, 30), (40, 170, 60), (30, 60, 200), (240, 220,
 QUARTERS = (RED, GREEN, BLUE, SAND)
 # Top left, top right, bottom left, bottom right, in the middle of each quarter.
 PLACES = ((16, 12), (48, 12), (16, 36), (48, 36))
-# What must not be in anything that is served.
+# The text that no served file may contain.
 SECRET = b"GPS 59.3293N 18.0686E of somebody's home"
 JPEG, PNG, WEBP, GIF = "image/jpeg", "image/png", "image/webp", "image/gif"
 
@@ -53,7 +53,7 @@ class Hostile:
 
 
 def flag() -> Image.Image:
-    """Four quarters, in RGB."""
+    """Return four quarters, in RGB."""
     picture = Image.new("RGB", SIZE)
     for colour, (x, y) in zip(QUARTERS, PLACES, strict=True):
         picture.paste(colour, (x - 16, y - 12, x + 16, y + 12))
@@ -61,7 +61,7 @@ def flag() -> Image.Image:
 
 
 def see_through() -> Image.Image:
-    """The flag, whose top right quarter is not there and whose bottom left one is half there."""
+    """Return the flag with a transparent top right quarter and a half transparent bottom left one."""
     picture = flag().convert("RGBA")
     alpha = Image.new("L", SIZE, 255)
     alpha.paste(0, (32, 0, 64, 24))
@@ -71,14 +71,14 @@ def see_through() -> Image.Image:
 
 
 def encoded(picture: Image.Image, format: str, **how: Any) -> bytes:  # noqa: A002  # Pillow's name for it
-    """The file that Pillow makes of it."""
+    """Return the file that Pillow makes of the picture."""
     file = io.BytesIO()
     picture.save(file, format, **how)
     return file.getvalue()
 
 
 def a_jpeg(**how: Any) -> bytes:
-    """The flag as a JPEG of good quality."""
+    """Return the flag as a JPEG of good quality."""
     return encoded(flag(), "JPEG", **{"quality": 95, "subsampling": 0, **how})
 
 
@@ -95,20 +95,20 @@ def a_gif(**how: Any) -> bytes:
 
 
 def noise(width: int, height: int) -> Image.Image:
-    """Something as heavy as a photo, in RGB."""
+    """Return a picture as hard to encode as a photo, in RGB."""
     return Image.effect_noise((width // 4, height // 4), 60).resize((width, height)).convert("RGB")
 
 
-# By hand: what Pillow does not write.
+# Files that Pillow does not write, made byte by byte.
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
-    """A chunk of a PNG."""
+    """Return a chunk of a PNG."""
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def png(size: tuple[int, int], depth: int, colour: int, rows: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
-    """A PNG of `depth` bits a channel. `rows`: each with its filter byte; `before` and `after` the pixels: chunks."""
+    """Return a PNG of `depth` bits a channel, with these rows, and chunks `before` and `after` the pixels."""
     header = struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -124,7 +124,7 @@ GREY, TRUE, GREY_ALPHA, TRUE_ALPHA = 0, 2, 4, 6
 
 
 def ramp_16(colour: int = GREY, transparent: int | None = None) -> bytes:
-    """256 by 1 pixels of 16 bits, from black to white. `transparent`: the place that is not there."""
+    """Return 256 by 1 pixels of 16 bits, from black to white; the pixel at `transparent` is transparent."""
     rows = b"\0"
     for place in range(256):
         value = struct.pack(">H", place * 257)
@@ -134,7 +134,7 @@ def ramp_16(colour: int = GREY, transparent: int | None = None) -> bytes:
 
 
 def flag_16() -> bytes:
-    """The flag with 16 bits a channel."""
+    """Return the flag with 16 bits a channel."""
     pixels = flag().tobytes()
     wide = bytes(byte for value in pixels for byte in (value, value))
     width = SIZE[0] * 6
@@ -142,13 +142,13 @@ def flag_16() -> bytes:
 
 
 def exif(orientation: int, secret: bytes = SECRET) -> bytes:
-    """EXIF with the orientation and the secret as its description."""
+    """Return EXIF with the orientation, and with the secret as its description."""
     text = secret + b"\0"
     entries = struct.pack("<HHII", 0x010E, 2, len(text), 38) + struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)
     return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + struct.pack("<I", 0) + text
 
 
-# How the sensor saw what is upright when it is turned as EXIF says.
+# The rotation of an upright picture that EXIF's orientation undoes.
 _SEEN = {
     1: None,
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -162,7 +162,7 @@ _SEEN = {
 
 
 def turned(orientation: int, format: str = "JPEG") -> bytes:  # noqa: A002
-    """The flag as a camera stores it that was held in another way: upright once its orientation is applied."""
+    """Return the flag as a rotated camera stores it: upright once its orientation is applied."""
     seen = _SEEN[orientation]
     picture = flag() if seen is None else flag().transpose(seen)
     return encoded(picture, format, quality=95, exif=exif(orientation))
@@ -174,7 +174,7 @@ def srgb_profile() -> bytes:
 
 
 def swapping_profile() -> bytes:
-    """sRGB whose red and blue primaries are exchanged: what is stored as red means blue."""
+    """Return sRGB with red and blue exchanged: a stored red means blue."""
     head, tags = srgb_profile()[:132], srgb_profile()[132:]
     names = {b"rXYZ": b"bXYZ", b"bXYZ": b"rXYZ"}
     count = int.from_bytes(head[128:132], "big")
@@ -183,7 +183,7 @@ def swapping_profile() -> bytes:
 
 
 def printer_profile() -> bytes:
-    """A CMYK profile of a printer whose colours are all one middle grey (119 in sRGB) and whose black is black."""
+    """Return a printer's CMYK profile: all colours are one middle grey (119 in sRGB), and black is black."""
     straight = bytes(range(256))
     # Lightness on paper without ink, with black, with colours and with both; the black runs fastest.
     lightness = (255, 0) + (127, 0) * 7
@@ -211,7 +211,7 @@ INKS_SEEN: tuple[Colour, ...] = ((0, 255, 255, 255), (255, 0, 255, 255), (155, 1
 
 
 def inks() -> Image.Image:
-    """The four swatches in CMYK."""
+    """Return the four swatches in CMYK."""
     picture = Image.new("CMYK", SIZE)
     for ink, (x, y) in zip(INKS, PLACES, strict=True):
         picture.paste(ink, (x - 16, y - 12, x + 16, y + 12))
@@ -219,7 +219,7 @@ def inks() -> Image.Image:
 
 
 def without_adobe(data: bytes) -> bytes:
-    """The JPEG without Adobe's segment. That inks count the other way round holds all the same, as browsers have it."""
+    """Return the JPEG without Adobe's segment. Its inks are inverted all the same, as in browsers."""
     at = data.index(b"\xff\xee")
     return data[:at] + data[at + 2 + int.from_bytes(data[at + 2 : at + 4], "big") :]
 
@@ -229,7 +229,7 @@ def a_cmyk_jpeg(**how: Any) -> bytes:
 
 
 def a_ycck_jpeg() -> bytes:
-    """The swatches as Photoshop writes them: cyan, magenta and yellow as if they were red, green and blue, in YCbCr."""
+    """Return the swatches as Photoshop writes them: cyan, magenta and yellow as red, green and blue, in YCbCr."""
     *colours, black = inks().split()
     shades = [ImageChops.invert(band) for band in Image.merge("RGB", colours).convert("YCbCr").split()]
     data = encoded(Image.merge("CMYK", (*shades, black)), "JPEG", quality=95, subsampling=0)
@@ -246,7 +246,7 @@ def _greys(levels: Sequence[int]) -> tuple[Colour, ...]:
 
 
 def _blocks(levels: Sequence[int], depth: int, before: bytes = b"") -> bytes:
-    """A grey PNG of few bits whose quarters have the levels."""
+    """Return a grey PNG of few bits whose quarters have these levels."""
     rows = b""
     for upper in (levels[:2], levels[2:]):
         row = [level for level in upper for _ in range(32)]
@@ -256,12 +256,12 @@ def _blocks(levels: Sequence[int], depth: int, before: bytes = b"") -> bytes:
 
 
 def _animation(format: str, **how: Any) -> bytes:  # noqa: A002
-    """The flag, and then a black picture."""
+    """Return an animation: the flag, then a black picture."""
     return encoded(flag(), format, save_all=True, append_images=[Image.new("RGB", SIZE)], duration=100, **how)
 
 
 def kinds() -> list[Kind]:
-    """Every kind of picture that is taken."""
+    """Return every kind of picture that is accepted."""
     plain, lossy = _opaque(QUARTERS), 8
     grey = flag().convert("L")
     greys = _greys([int(grey.getpixel(place)) for place in PLACES])  # type: ignore[arg-type]
@@ -331,8 +331,8 @@ def _mpo() -> bytes:
     return encoded(flag(), "MPO", save_all=True, append_images=[Image.new("RGB", SIZE)], quality=95, subsampling=0)
 
 
-def telling() -> list[tuple[str, bytes, str]]:
-    """Name, file and media type of pictures that say SECRET in every way their format has."""
+def with_metadata() -> list[tuple[str, bytes, str]]:
+    """Return name, file and media type of pictures that contain SECRET in every way their format has."""
     text = SECRET.decode()
     xmp = b"<x:xmpmeta>" + SECRET + b"</x:xmpmeta>"
     profile = srgb_profile() + SECRET
@@ -355,26 +355,26 @@ def telling() -> list[tuple[str, bytes, str]]:
 
 
 def flickering_gif(frames: int = 30_000) -> bytes:
-    """The flag, and then so many frames of one pixel."""
+    """Return an animation: the flag, then this number of frames of one pixel."""
     frame = b"\x21\xf9\x04\0\1\0\0\0" + b"\x2c" + struct.pack("<4HB", 0, 0, 1, 1, 0) + b"\2\2\x44\1\0"
     return a_gif()[:-1] + frame * frames + b"\x3b"
 
 
 def chattering_gif() -> bytes:
-    """The flag with nine megabytes of comments."""
+    """Return the flag with nine megabytes of comments."""
     gif = a_gif()
     at = gif.index(b"\x2c", 13 + 3 * 4)
     return gif[:at] + b"\x21\xfe" + (b"\xff" + b"x" * 255) * 36_000 + b"\0" + gif[at:]
 
 
 def looping_exif() -> bytes:
-    """EXIF whose directories follow one another in a circle."""
+    """Return EXIF whose directories refer to one another in a circle."""
     entry = struct.pack("<HHII", 0x8769, 4, 1, 8)
     return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 8)
 
 
 def odd() -> list[Kind]:
-    """Files that look like trouble and are pictures all the same."""
+    """Return unusual files that are pictures all the same."""
     plain, lossy = _opaque(QUARTERS), 8
     return [
         Kind("an orientation that is none", a_jpeg(exif=exif(9)), JPEG, plain, lossy),
@@ -386,7 +386,7 @@ def odd() -> list[Kind]:
 
 
 def a_zip(name: str = "payload.class") -> bytes:
-    """A ZIP with one file."""
+    """Return a ZIP with one file."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(name, SECRET)
@@ -414,7 +414,7 @@ def _broken_checksum() -> bytes:
 
 
 def _broken_huffman() -> bytes:
-    """A table that says it has more codes than bits can tell apart."""
+    """Return a JPEG whose Huffman table declares more codes than its bits can encode."""
     data = bytearray(a_jpeg())
     at = data.index(b"\xff\xc4") + 5
     data[at : at + 16] = b"\xff" * 16
@@ -492,7 +492,7 @@ HOSTILE: tuple[Hostile, ...] = (
 
 
 def colours_of(path: Path) -> tuple[Colour, ...]:
-    """RGBA at PLACES; where nothing is to be seen, zeros."""
+    """Return the RGBA at PLACES; zeros where the picture is transparent."""
     with Image.open(path) as picture:
         full = picture.convert("RGBA")
     seen = [full.getpixel(place) for place in PLACES]

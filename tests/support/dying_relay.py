@@ -1,4 +1,4 @@
-"""`python -m tests.support.dying URL FOLDER N`: a relay that is killed, as by SIGKILL, after N files were deleted."""
+"""`python -m tests.support.dying_relay URL FOLDER N`: a relay that SIGKILL ends after it has deleted N files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import signal
 import sys
 from pathlib import Path
 
-from gig_service.images.removal import removal
-from gig_service.images.storage import FolderStorage
+from gig_service.media.folder_storage import FolderStorage
+from gig_service.media.media_deletion import media_deletion
 from servicekit.database import Database
 
 
 class DyingStorage(FolderStorage):
-    """Kills its process instead of deleting more files, or before anybody hears of the last one."""
+    """Kills its process once `files` files are deleted, before the relay knows of the last one."""
 
     def __init__(self, root: Path, files: int) -> None:
         super().__init__(root)
@@ -29,7 +29,7 @@ class DyingStorage(FolderStorage):
 
 def main(url: str, folder: str, files: str) -> None:
     database = Database(url)
-    removal(database, DyingStorage(Path(folder), int(files))).deliver_one()
+    media_deletion(database, DyingStorage(Path(folder), int(files))).deliver_one()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pictures in a bucket of S3, or of what speaks like it."""
+"""Images' files in a bucket of S3, or of a server with S3's API."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gig_service.images.storage import CACHE_CONTROL, KEY
+from gig_service.media.storage import CACHE_CONTROL, KEY
 from gig_service.settings import MediaSettings
 from servicekit.errors import Unavailable
 
-# A call takes two tries and 12 s at most when S3 is away: a worker that goes down may have one under way.
+# While S3 is away a call takes at most 12 s, in two tries: a worker that stops may have to wait for one.
 CONNECT_SECONDS = 1
 READ_SECONDS = 5
 TRIES = 2
 
 
 class S3Storage:
-    """A bucket. `client` is boto3's."""
+    """A storage in a bucket. `client` is boto3's."""
 
     def __init__(self, client: Any, bucket: str) -> None:
         self._client = client
         self._bucket = bucket
 
     @classmethod
-    def of(cls, settings: MediaSettings) -> S3Storage:
-        """The bucket of the settings. Credentials come the AWS way: environment, files, or the machine's role."""
+    def from_settings(cls, settings: MediaSettings) -> S3Storage:
+        """Return a storage in the settings' bucket; boto3 finds the credentials: environment, files, machine role."""
         config = Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
             retries={"mode": "standard", "total_max_attempts": TRIES},
-            # Others that speak S3 know neither buckets as names of hosts nor the newer checksums.
+            # Other servers with S3's API know neither buckets as host names nor the newer checksums.
             s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -48,20 +48,20 @@ class S3Storage:
         return cls(client, settings.s3_bucket)
 
     def put(self, key: str, source: Path, media_type: str) -> None:
-        """Stores a copy of a file, to be served with this type and kept by clients for good."""
-        with _translating(), source.open("rb") as body:
+        """Store a copy of a file, to be served with this type and cached by clients for ever."""
+        with _errors_as_unavailable(), source.open("rb") as body:
             self._client.put_object(
                 Bucket=self._bucket, Key=key, Body=body, ContentType=media_type, CacheControl=CACHE_CONTROL
             )
 
     def delete(self, key: str) -> None:
-        """Removes a file."""
-        with _translating():
+        """Delete a file."""
+        with _errors_as_unavailable():
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
     def exists(self, key: str) -> bool:
-        """Whether there is such a file."""
-        with _translating():
+        """Return whether there is a file with this key."""
+        with _errors_as_unavailable():
             try:
                 self._client.head_object(Bucket=self._bucket, Key=key)
             except ClientError as error:
@@ -71,17 +71,17 @@ class S3Storage:
             return True
 
     def keys(self, older_than: timedelta) -> Iterator[str]:
-        """The keys of the files that have lain here for so long. A `put` that was cut off leaves none."""
+        """Yield the keys of the files of at least this age. An interrupted `put` leaves no file."""
         last = datetime.now(UTC) - older_than
-        with _translating():
+        with _errors_as_unavailable():
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket):
-                for found in page.get("Contents", ()):
-                    if KEY.fullmatch(found["Key"]) and found["LastModified"] <= last:
-                        yield found["Key"]
+                for file in page.get("Contents", ()):
+                    if KEY.fullmatch(file["Key"]) and file["LastModified"] <= last:
+                        yield file["Key"]
 
 
 @contextmanager
-def _translating() -> Iterator[None]:
+def _errors_as_unavailable() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Keeps what searches read in step with the gigs: every write of a gig or a package ends here."""
+"""The tables that searches read, in step with the gigs: every write of a gig or a package ends here."""
 
 from uuid import UUID
 
@@ -14,9 +14,9 @@ ADD = Statement("""
     FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id
     WHERE g.id = $1 AND g.deleted_at IS NULL
 """)
-# In one order for everybody, so that two gigs with the same new words wait for each other and never both. A longer
-# word is not worth guessing.
-LEARN = Statement("""
+# All writers insert in the same order, so that two gigs with the same new words never wait for each other both. Longer
+# words are no candidates for corrections.
+ADD_WORDS = Statement("""
     INSERT INTO words (word)
     SELECT DISTINCT word FROM gigs, regexp_split_to_table(
         search_text(concat_ws(' ', title, array_to_string(tags, ' '), description)), ' '
@@ -27,17 +27,17 @@ LEARN = Statement("""
 """)
 
 
-class Index:
-    """What searches read."""
+class SearchIndex:
+    """The rows of `search_rows` and `words`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def refresh(self, gig_id: UUID) -> None:
-        """After a change of what a gig is sorted or filtered by; of a deleted gig nothing is left."""
+        """Write a gig's search rows anew, after a change of its filters or sort keys; a deleted gig has none."""
         self._database.fetch_all(REMOVE, gig_id)
         self._database.fetch_all(ADD, gig_id)
 
-    def learn(self, gig_id: UUID) -> None:
-        """After a change of a gig's texts: its words are known from now on. To be the last write of a transaction."""
-        self._database.fetch_all(LEARN, gig_id)
+    def add_words(self, gig_id: UUID) -> None:
+        """Store the words of a gig's details, after a change of them. It must be the last write of a transaction."""
+        self._database.fetch_all(ADD_WORDS, gig_id)

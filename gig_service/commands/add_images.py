@@ -1,0 +1,96 @@
+"""The command of `UploadImages`: first the files, then the rows.
+
+The rows decide. Until the transaction commits, the gig is unchanged. A process that dies on the way leaves at most
+files without a row, which the orphan sweeper deletes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from uuid import UUID
+
+from gig_service.commands.editing import lock_own_gig
+from gig_service.domain.gig import Gig, GigPage, check_editable
+from gig_service.domain.image import Image, after_adding, check_image_room
+from gig_service.media.decoded_picture import THUMBNAIL_EXTENSION, THUMBNAIL_MEDIA_TYPE, DecodedPicture
+from gig_service.media.storage import Storage, new_key
+from gig_service.store.store import Store
+from servicekit.call import Caller
+from servicekit.crash import crash_point
+from servicekit.database import DatabaseAway
+from servicekit.errors import Unavailable
+from servicekit.ids import new_id
+
+
+class AddImages:
+    """Adds pictures to the caller's gig, which can have `limit` images. It blocks on the database and the storage."""
+
+    def __init__(self, store: Store, storage: Storage, limit: int) -> None:
+        self._store = store
+        self._storage = storage
+        self._limit = limit
+
+    def check_allowed(self, gig_id: UUID, caller: Caller, if_match: str | None) -> Gig:
+        """Return the gig when the caller may add an image to it now. Raises as `execute` does.
+
+        It refuses an upload before its files arrive; `execute` checks again.
+        """
+        gig = self._store.gigs.get(gig_id)
+        check_editable(gig, caller, if_match)
+        self.check_room(gig, 1)
+        return gig
+
+    def check_room(self, gig: Gig, adding: int) -> None:
+        """Raise Conflict (LIMIT_REACHED) when the gig cannot have that many more images."""
+        check_image_room(len(gig.image_ids), adding, self._limit)
+
+    def execute(
+        self,
+        gig_id: UUID,
+        pictures: Sequence[DecodedPicture],
+        caller: Caller,
+        if_match: str | None,
+        *,
+        first_is_primary: bool,
+    ) -> GigPage:
+        """Store the pictures, add all or none of them to the gig, and return its page, where they are the last images.
+
+        Raises NotFound, Forbidden, PreconditionFailed, Conflict and Unavailable; the gig is then unchanged. After
+        DatabaseAway it is not known whether the gig has the images.
+        """
+        stored: list[str] = []
+        try:
+            added = [self._store_files(picture, stored) for picture in pictures]
+            crash_point("files stored")
+            with self._store.transaction():
+                gig = lock_own_gig(self._store, gig_id, caller, if_match)
+                self.check_room(gig, len(added))
+                images = self._store.images.of_gig(gig.id)
+                self._store.images.save(gig.id, images, after_adding(images, added, first_is_primary=first_is_primary))
+                page = self._store.gigs.page(gig.id)
+                crash_point("rows written")
+            crash_point("committed")
+        except DatabaseAway:
+            # The commit may have succeeded, so the files stay. If it has not, the orphan sweeper deletes them.
+            raise
+        except BaseException:
+            self._delete_files(stored)
+            raise
+        return page
+
+    def _store_files(self, picture: DecodedPicture, stored: list[str]) -> Image:
+        """Store both files of a picture; each key is added to `stored` first, since a failed `put` may leave a file."""
+        image = Image(new_id(), new_key(picture.extension), new_key(THUMBNAIL_EXTENSION), is_primary=False)
+        stored.append(image.key)
+        self._storage.put(image.key, picture.path, picture.media_type)
+        crash_point("picture stored")
+        stored.append(image.thumbnail_key)
+        self._storage.put(image.thumbnail_key, picture.thumbnail, THUMBNAIL_MEDIA_TYPE)
+        return image
+
+    def _delete_files(self, keys: Sequence[str]) -> None:
+        """Delete the files, as long as the storage answers; the orphan sweeper deletes the others."""
+        with suppress(Unavailable):
+            for key in keys:
+                self._storage.delete(key)

@@ -1,0 +1,1 @@
+"""The files of images: where they are stored, and how they are deleted."""

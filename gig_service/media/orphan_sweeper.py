@@ -1,0 +1,80 @@
+"""The periodic task that deletes orphans: media files without an image, left by an upload that died before its rows."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import structlog
+from prometheus_client import Counter
+
+from gig_service.media.storage import Storage
+from gig_service.store.store import Store
+from servicekit.database import Database, DatabaseAway
+from servicekit.errors import Unavailable
+from servicekit.periodic import PeriodicTask
+
+# Much longer than an upload takes from its first file to its rows: a younger file may still get a row.
+OLDER_THAN = timedelta(hours=1)
+EVERY_SECONDS = 300.0
+
+SWEPT = Counter("marketplace_media_swept_total", "Files without an image that this process deleted")
+
+
+class OrphanSweeper:
+    """Sweeps at its start and then every `every_seconds`. Several sweepers, in any processes, do no harm."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        store: Store,
+        database: Database,
+        every_seconds: float = EVERY_SECONDS,
+        older_than: timedelta = OLDER_THAN,
+    ) -> None:
+        self._storage = storage
+        self._store = store
+        self._database = database
+        self._older_than = older_than
+        self._stopping = threading.Event()
+        self._log = structlog.get_logger()
+        self._task = PeriodicTask("orphan sweeper", self._run, every_seconds, database)
+
+    def start(self) -> None:
+        """Begin with a sweep."""
+        self._task.start()
+
+    def stop(self) -> None:
+        """Stop within a second; the next process sweeps the rest."""
+        self._stopping.set()
+        self._task.stop()
+
+    def sweep(self) -> int:
+        """Delete the orphans of at least the age `older_than` and return their number.
+
+        A file that cannot be deleted stays for the next sweep. Raises Unavailable when files or rows cannot be listed.
+        """
+        deleted = 0
+        for key in self._store.images.orphans(self._storage.keys(self._older_than)):
+            if self._stopping.is_set():
+                break
+            try:
+                self._storage.delete(key)
+            except Unavailable as error:
+                self._log.warning("file without an image stays", key=key, reason=repr(error.__cause__))
+                continue
+            deleted += 1
+            SWEPT.inc()
+            self._log.info("file without an image deleted", key=key)
+        return deleted
+
+    def _run(self) -> None:
+        try:
+            self.sweep()
+        except DatabaseAway:
+            raise
+        except Unavailable as error:
+            self._log.warning("sweeping failed, trying again", reason=repr(error.__cause__))
+        finally:
+            # The pause until the next sweep is too long to keep a connection.
+            self._database.close()
