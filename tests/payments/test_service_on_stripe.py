@@ -1,4 +1,4 @@
-"""OrderService on Stripe, against the double: what the contract says of cards, minimums, webhooks and payouts."""
+"""OrderService on the double of Stripe: the contract's cards, minimums, webhooks and payouts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ SECRET = "whsec_1"
 
 
 @pytest.fixture
-def stripe_backend(order_database: Database, sandbox_database: Database, double: StripeDouble) -> Iterator[OrderBackend]:
+def stripe_backend(
+    order_database: Database, sandbox_database: Database, double: StripeDouble
+) -> Iterator[OrderBackend]:
     gigs = GigStandIn()
     with serving(gigs) as address:
         payments = stripe_payments("sk_test_1", SECRET, "USD", double.url)
@@ -34,7 +36,7 @@ def stripe_backend(order_database: Database, sandbox_database: Database, double:
 
 
 def report(world: OrderBackend, event: dict[str, Any], signature: str | None = None) -> Answer:
-    """Sends an event as Stripe does."""
+    """Send an event with Stripe's signature, or with the given one."""
     payload = json.dumps(event).encode()
     if signature is None:
         stamp = int(time.time())
@@ -48,13 +50,13 @@ def an_event(name: str, kind: str, dispute: dict[str, Any], status: str = "needs
     return {"id": name, "type": kind, "data": {"object": {**dispute, "status": status}}}
 
 
-def disputed(world: OrderBackend, double: StripeDouble, order: str) -> dict[str, Any]:
-    """The bank takes an order's money back; what Stripe's events about it carry."""
+def open_dispute(world: OrderBackend, double: StripeDouble, order: str) -> dict[str, Any]:
+    """Open a dispute of the order's payment at Stripe. Return the object that its events carry."""
     (reference,) = [name for name, intent in double.intents.items() if intent["metadata"]["order_id"] == order]
     return double.dispute(reference)
 
 
-def test_a_life_on_stripe(stripe_backend: OrderBackend, double: StripeDouble) -> None:
+def test_an_order_is_paid_and_completed_on_stripe(stripe_backend: OrderBackend, double: StripeDouble) -> None:
     order = stripe_backend.placed(card=CARD)
     assert stripe_backend.payment(order) == ("AUTHORIZED", 0)
     stripe_backend.act("accept", order, SELLER)
@@ -66,7 +68,9 @@ def test_a_life_on_stripe(stripe_backend: OrderBackend, double: StripeDouble) ->
     assert stripe_backend.balance() == (0, 450, 0)
 
 
-def test_a_cancelled_order_is_refunded_and_a_declined_one_voided(stripe_backend: OrderBackend, double: StripeDouble) -> None:
+def test_a_cancelled_order_is_refunded_and_a_declined_one_voided(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
     cancelled, declined = stripe_backend.placed(card=CARD), stripe_backend.placed(card=CARD)
     stripe_backend.act("accept", cancelled, SELLER)
     stripe_backend.act("cancel", cancelled, SELLER)
@@ -79,7 +83,9 @@ def test_a_cancelled_order_is_refunded_and_a_declined_one_voided(stripe_backend:
     assert [refund["amount"] for refund in double.refunds] == [50000]
 
 
-def test_a_card_is_needed_and_the_sandbox_is_none(stripe_backend: OrderBackend, double: StripeDouble) -> None:
+def test_a_payment_token_is_required_and_the_sandbox_is_no_payment_method(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
     without, sandbox = stripe_backend.place(), stripe_backend.place(payment_method="sandbox", payment_token=CARD)
 
     assert [each["field"] for each in without.body["details"]] == ["paymentToken"]
@@ -91,7 +97,7 @@ def test_a_card_is_needed_and_the_sandbox_is_none(stripe_backend: OrderBackend, 
     ("card", "error"),
     [("pm_card_chargeDeclined", "PAYMENT_DECLINED"), ("pm_card_authenticationRequired", "PAYMENT_ACTION_REQUIRED")],
 )
-def test_a_card_that_says_no_is_402_and_leaves_nothing(
+def test_a_refused_card_is_402_and_stores_no_order(
     stripe_backend: OrderBackend, double: StripeDouble, card: str, error: str
 ) -> None:
     answer = stripe_backend.place(payment_token=card)
@@ -101,7 +107,7 @@ def test_a_card_that_says_no_is_402_and_leaves_nothing(
     assert {intent["status"] for intent in double.intents.values()} <= {"canceled"}
 
 
-def test_a_payment_that_nobody_knows_about_is_finished_by_the_same_key(
+def test_an_authorization_with_an_unknown_outcome_is_finished_by_the_same_key(
     stripe_backend: OrderBackend, double: StripeDouble
 ) -> None:
     double.fail("payment_intents$", 500, after=True)
@@ -113,9 +119,11 @@ def test_a_payment_that_nobody_knows_about_is_finished_by_the_same_key(
     assert len(double.intents) == 1
 
 
-def test_a_chargeback_is_taken_once_however_often_it_is_reported(stripe_backend: OrderBackend, double: StripeDouble) -> None:
+def test_a_chargeback_is_recorded_once_however_often_it_is_reported(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
     order = stripe_backend.accepted(card=CARD)
-    dispute = disputed(stripe_backend, double, order)
+    dispute = open_dispute(stripe_backend, double, order)
     events = [
         an_event("evt_1", "charge.dispute.created", dispute),
         an_event("evt_1", "charge.dispute.created", dispute),
@@ -133,9 +141,11 @@ def test_a_chargeback_is_taken_once_however_often_it_is_reported(stripe_backend:
     assert double.refunds == []
 
 
-def test_a_chargeback_whose_end_is_reported_first_changes_nothing(stripe_backend: OrderBackend, double: StripeDouble) -> None:
+def test_a_won_chargeback_that_is_reported_first_changes_nothing(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
     order = stripe_backend.accepted(card=CARD)
-    dispute = disputed(stripe_backend, double, order)
+    dispute = open_dispute(stripe_backend, double, order)
 
     report(stripe_backend, an_event("evt_2", "charge.dispute.closed", dispute, "won"))
     report(stripe_backend, an_event("evt_1", "charge.dispute.created", dispute))
@@ -144,10 +154,10 @@ def test_a_chargeback_whose_end_is_reported_first_changes_nothing(stripe_backend
 
 
 @pytest.mark.parametrize("end", ["won", "lost"])
-def test_the_books_agree_with_stripes_when_a_chargeback_has_ended(
+def test_the_records_agree_with_stripes_when_a_chargeback_is_closed(
     stripe_backend: OrderBackend, double: StripeDouble, order_database: Database, end: str
 ) -> None:
-    dispute = disputed(stripe_backend, double, stripe_backend.accepted(card=CARD))
+    dispute = open_dispute(stripe_backend, double, stripe_backend.accepted(card=CARD))
     report(stripe_backend, an_event("evt_1", "charge.dispute.created", dispute))
     assert check(order_database, stripe_backend.worker.gateway).differences == []
 
@@ -157,9 +167,11 @@ def test_the_books_agree_with_stripes_when_a_chargeback_has_ended(
     assert check(order_database, stripe_backend.worker.gateway).differences == []
 
 
-def test_what_stripe_did_not_sign_is_400_and_changes_nothing(stripe_backend: OrderBackend, double: StripeDouble) -> None:
+def test_an_event_without_stripes_signature_is_400_and_changes_nothing(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
     order = stripe_backend.accepted(card=CARD)
-    event = an_event("evt_1", "charge.dispute.created", disputed(stripe_backend, double, order))
+    event = an_event("evt_1", "charge.dispute.created", open_dispute(stripe_backend, double, order))
 
     for signature in ("", "t=1,v1=abc"):
         assert report(stripe_backend, event, signature).http_status == 400
@@ -169,18 +181,18 @@ def test_what_stripe_did_not_sign_is_400_and_changes_nothing(stripe_backend: Ord
     assert stripe_backend.status(order) == "DISPUTED"
 
 
-def test_an_event_about_somebody_elses_payment_is_taken_and_forgotten(stripe_backend: OrderBackend) -> None:
+def test_an_event_about_an_unknown_payment_is_accepted_and_ignored(stripe_backend: OrderBackend) -> None:
     dispute = {"id": "dp_9", "payment_intent": "pi_unknown", "amount": 100}
 
     assert report(stripe_backend, an_event("evt_9", "charge.dispute.created", dispute)).error == ""
 
 
-def test_payouts_want_an_account_that_can_be_paid(stripe_backend: OrderBackend, double: StripeDouble) -> None:
+def test_a_payout_needs_an_account_that_can_be_paid(stripe_backend: OrderBackend, double: StripeDouble) -> None:
     order = stripe_backend.accepted(card=CARD)
     stripe_backend.act("deliver", order, SELLER)
     stripe_backend.act("complete", order, BUYER)
 
-    def say(destination: str) -> Answer:
+    def set_account(destination: str) -> Answer:
         return stripe_backend.rpc.call(
             "SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination=destination), SELLER
         )
@@ -189,11 +201,11 @@ def test_payouts_want_an_account_that_can_be_paid(stripe_backend: OrderBackend, 
         return stripe_backend.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=100), SELLER)
 
     assert (pay_out().http_status, pay_out().error) == (409, "PAYOUT_ACCOUNT_MISSING")
-    assert say("acct_nobody").http_status == 400
+    assert set_account("acct_nobody").http_status == 400
     assert pay_out().error == "PAYOUT_ACCOUNT_MISSING"
-    assert say("acct_good").error == ""
+    assert set_account("acct_good").error == ""
     assert pay_out().error == ""
     stripe_backend.settle()
 
-    assert [(made["destination"], made["amount"]) for made in double.transfers] == [("acct_good", 10000)]
+    assert [(transfer["destination"], transfer["amount"]) for transfer in double.transfers] == [("acct_good", 10000)]
     assert stripe_backend.balance() == (0, 350, 100)
