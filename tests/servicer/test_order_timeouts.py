@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from order_service.commands.time_out_order import TimeOutOrder
 from order_service.domain.lifecycle import Action, Command, move
@@ -138,6 +139,25 @@ def test_a_locked_order_is_moved_in_the_next_round(
         assert pool.submit(move_due_in_a_thread).result(5) == 0
 
     assert order_timeouts.move_due() == 1
+
+
+def test_an_order_that_cannot_be_moved_is_logged_and_does_not_keep_the_next_from_being_moved(
+    store: Store, order_timeouts: OrderTimeouts, clock: Clock, order_database: Database
+) -> None:
+    refused, following = placed(store), placed(store)
+    order_database.execute(
+        f"ALTER TABLE order_events ADD CHECK (action <> 'expire' OR order_id <> '{refused.id}') NOT VALID"
+    )
+    clock.travel(TIMEOUTS.answer)
+
+    with capture_logs() as logs:
+        moved = order_timeouts.move_due()
+
+    assert moved == 1
+    assert (status(store, refused), status(store, following)) == (Status.PENDING, Status.CANCELLED)
+    assert [(entry["event"], entry["order"]) for entry in logs if entry["log_level"] == "error"] == [
+        ("order could not be moved by time", str(refused.id))
+    ]
 
 
 def test_an_order_expires_before_its_authorization_does(
