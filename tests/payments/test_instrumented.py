@@ -49,8 +49,8 @@ def test_calls_with_a_waiting_caller_use_at_most_half_of_the_threads() -> None:
     both_running, release = threading.Barrier(3), threading.Event()
 
     def slowly(*arguments: object) -> None:
-        both_running.wait(5)
-        assert release.wait(5)
+        both_running.wait(30)
+        assert release.wait(30)
 
     inner.void.side_effect = slowly
     limited = InstrumentedGateway(inner, threads=4)
@@ -61,7 +61,7 @@ def test_calls_with_a_waiting_caller_use_at_most_half_of_the_threads() -> None:
 
     with ThreadPoolExecutor(2) as pool:
         calls = [pool.submit(in_a_call) for _ in range(2)]
-        both_running.wait(5)
+        both_running.wait(30)
         token = current_call.set(Call())
         with pytest.raises(Unavailable):
             limited.capture(new_id(), "payment", Decimal(1))
@@ -70,7 +70,7 @@ def test_calls_with_a_waiting_caller_use_at_most_half_of_the_threads() -> None:
         limited.capture(new_id(), "payment", Decimal(1))
         release.set()
         for call in calls:
-            call.result(5)
+            call.result(30)
 
     current_call.set(Call())
     limited.capture(new_id(), "payment", Decimal(1))

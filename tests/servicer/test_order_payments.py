@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -319,21 +319,34 @@ def test_payment_recovery_finishes_a_capture_with_an_unknown_outcome_however_lat
     assert world.act("accept", order, SELLER).error == "INVALID_TRANSITION"
 
 
-def test_during_the_capture_all_other_actions_are_refused_with_the_reason(world: OrderBackend) -> None:
-    order = world.placed(card=scenarios.SLOW)
+def test_during_the_capture_all_other_actions_are_refused_with_the_reason(
+    world: OrderBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = world.placed()
     another_worker = world.another_worker()
+    capturing, resume = threading.Event(), threading.Event()
+    capture = world.sandbox.capture
+
+    def capture_when_resumed(order_id: UUID, reference: str, amount: Decimal) -> None:
+        capturing.set()
+        assert resume.wait(30)
+        capture(order_id, reference, amount)
+
+    monkeypatch.setattr(world.sandbox, "capture", capture_when_resumed)
 
     with ThreadPoolExecutor(1) as pool:
         accepting = pool.submit(closing(world.database, partial(world.act, "accept", order, SELLER)))
-        deadline = time.monotonic() + 5
-        while another_worker.actions(order, SELLER):
-            assert time.monotonic() < deadline
+        assert capturing.wait(30)
+        open_actions = another_worker.actions(order, SELLER)
         refused = [
             another_worker.act("accept", order, SELLER),
             another_worker.act("decline", order, SELLER),
             another_worker.act("cancel", order, BUYER),
         ]
-        assert accepting.result(10).error == ""
+        resume.set()
+        assert accepting.result(30).error == ""
+
+    assert open_actions == []
 
     assert [answer.error for answer in refused] == ["INVALID_TRANSITION"] * 3
     assert all("there is nothing you can do now" in answer.body["error"] for answer in refused)

@@ -182,6 +182,6 @@ def test_a_posting_of_one_seller_does_not_block_another_seller(store: Store, ord
 
     with ThreadPoolExecutor(1) as pool, store.transaction("test"):
         store.ledger.post(sale(seller)[0], store.now())
-        pool.submit(closing(order_database, partial(post, store, *sale(other)))).result(5)
+        pool.submit(closing(order_database, partial(post, store, *sale(other)))).result(30)
 
     assert store.ledger.balance(other).available == 180

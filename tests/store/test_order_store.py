@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -66,8 +67,9 @@ def wait_for_a_lock_waiter(database: Database) -> None:
     waiting = Statement("""
         SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
     """)
+    deadline = time.monotonic() + 30
     while not database.fetch_all(waiting):
-        pass
+        assert time.monotonic() < deadline
 
 
 def history(database: Database, order: Order) -> list[Row]:
@@ -136,23 +138,23 @@ def test_the_history_is_listed_oldest_first(store: Store) -> None:
 
 def test_the_time_is_read_after_the_order_is_locked(store: Store, order_database: Database) -> None:
     order = placed(store)
-    inside, go_on = threading.Event(), threading.Event()
+    is_locked, release = threading.Event(), threading.Event()
 
     def slowly(locked: Order, now: datetime) -> Change:
-        inside.set()
-        assert go_on.wait(5)
+        is_locked.set()
+        assert release.wait(30)
         return move(locked, Command(Action.ACCEPT), frozenset({Party.SELLER}), now=now, timeouts=TIMEOUTS)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(closing(order_database, lambda: store_change(store, order.id, slowly)))
-        assert inside.wait(5)
+        assert is_locked.wait(30)
         second = pool.submit(closing(order_database, lambda: act(store, order, Action.DELIVER, Party.SELLER)))
         wait_for_a_lock_waiter(order_database)
         before_release = Clock(order_database).now()
-        go_on.set()
-        first.result(5)
+        release.set()
+        first.result(30)
 
-        assert second.result(5).updated_at > before_release
+        assert second.result(30).updated_at > before_release
 
 
 def test_a_refused_change_stores_nothing(store: Store, order_database: Database) -> None:
@@ -220,11 +222,11 @@ def test_a_concurrent_action_decides_upon_the_status_that_the_first_has_stored(
 ) -> None:
     order = placed(store)
     statuses: list[Status] = []
-    inside, go_on = threading.Event(), threading.Event()
+    is_locked, release = threading.Event(), threading.Event()
 
     def slowly(locked: Order, now: datetime) -> Change:
-        inside.set()
-        assert go_on.wait(5)
+        is_locked.set()
+        assert release.wait(30)
         return move(locked, Command(Action.ACCEPT), frozenset({Party.SELLER}), now=now, timeouts=TIMEOUTS)
 
     def recording(locked: Order, now: datetime) -> Change:
@@ -233,11 +235,11 @@ def test_a_concurrent_action_decides_upon_the_status_that_the_first_has_stored(
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(closing(order_database, lambda: store_change(store, order.id, slowly)))
-        assert inside.wait(5)
+        assert is_locked.wait(30)
         second = pool.submit(closing(order_database, lambda: store_change(store, order.id, recording)))
-        go_on.set()
-        first.result(5)
-        second.result(5)
+        release.set()
+        first.result(30)
+        second.result(30)
 
     assert statuses == [Status.IN_PROGRESS]
 

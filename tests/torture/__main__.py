@@ -74,7 +74,7 @@ def main() -> int:
     arguments = parser.parse_args()
     seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed
     folder = Path(tempfile.mkdtemp(prefix="torture-"))
-    # Passable for the uid that PostgreSQL gets under root.
+    # Started as root, PostgreSQL runs under another uid, which has to enter the folder.
     folder.chmod(0o711)
     counts = Counts()
     say(f"Starting a marketplace in {folder}; {arguments.clients} clients, a kill a second, seed {seed}")

@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 
-# What says that it may be asked again.
+# The HTTP statuses after which a request may be repeated.
 AGAIN = frozenset((503, 504))
 GIVE_UP_SECONDS = 120.0
 
 
 class GivenUpError(Exception):
-    """No clear answer in two minutes."""
+    """The outcome was unknown for two minutes."""
 
 
 @dataclass

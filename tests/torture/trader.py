@@ -75,7 +75,7 @@ class Trader:
         headers = {"idempotency-key": str(uuid4())}
         answer = self.people[who].until_clear("POST", path, json=body, headers=headers)
         if answer.status_code == 201:
-            # A client who is not sure that it has read the answer asks again.
+            # A client that has lost the response repeats the request.
             if self._random.random() < 0.1:
                 again = self.people[who].until_clear("POST", path, json=body, headers=headers)
                 if (again.status_code, again.json()) != (201, answer.json()):
@@ -132,11 +132,11 @@ class Trader:
             answer = self.people[who].once("POST", f"/api/orders/{life.order}/{action}", json=body)
             if answer is not None and answer.status_code == 200:
                 break
-            # Nobody knows whether it was done; or it was, and is refused the second time. The history knows.
+            # The outcome is unknown, or a repeated action is refused because it was taken: the history has it then.
             if (who, action) in self._done(life)[known:]:
                 self._counts.add("actions found in the history")
                 break
-            # An accept that was lost on the way is finished by a worker; until then nobody can do anything.
+            # An interrupted accept is finished by payment recovery; until then no action is open.
             if answer is not None and "just being accepted" not in answer.text:
                 self._refused(life, action, answer.status_code, answer.text)
                 return
