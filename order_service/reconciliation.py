@@ -144,7 +144,8 @@ def _check_payment(records: OrderRecords) -> Iterator[str]:
     is_due = order.refunded < order.refund_due or status is PaymentStatus.CAPTURING
     is_due = is_due or (order.status is Status.CANCELLED and status is PaymentStatus.AUTHORIZED)
     if is_due and not records.is_pending:
-        yield f"waits with its payment {status}, {order.refunded} of {order.refund_due} refunded, and nothing is pending"
+        refunds = f"{order.refunded} of {order.refund_due} refunded"
+        yield f"waits with its payment {status}, {refunds}, and nothing is pending"
 
 
 def _expected_postings(records: OrderRecords) -> Iterator[Posting]:

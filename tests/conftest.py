@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from servicekit.database import Database
-from tests.support.orderservice import World
+from tests.support.orderservice import OrderBackend
 from tests.support.postgres import PostgresServer
 from tests.support.stack import Stack
 from tests.support.standins import GigStandIn, serving
@@ -54,11 +54,11 @@ def sandbox_database(postgres: PostgresServer) -> Iterator[Database]:
 
 
 @pytest.fixture
-def world(order_database: Database, sandbox_database: Database) -> Iterator[World]:
-    """OrderService and what stands around it, on the sandbox."""
+def world(order_database: Database, sandbox_database: Database) -> Iterator[OrderBackend]:
+    """Yield an OrderService worker on the sandbox."""
     gigs = GigStandIn()
     with serving(gigs) as address:
-        yield World(order_database, sandbox_database, gigs, address)
+        yield OrderBackend(order_database, sandbox_database, gigs, address)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Whatever happens to orders and payouts, no cent is lost and none is made."""
+"""The postings of orders and payouts: each sums to zero, and no cent is lost or made."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def sums_to_zero(posting: Posting) -> bool:
     return sum(line.amount for line in posting.lines) == 0
 
 
-def holdings(*postings: Posting) -> dict[Account, Decimal]:
-    """What the accounts hold after these, those that hold nothing left out."""
-    held: Counter[Account] = Counter()
+def balances(*postings: Posting) -> dict[Account, Decimal]:
+    """Return the balances after these postings, without the empty accounts."""
+    totals: Counter[Account] = Counter()
     for posting in postings:
         for line in posting.lines:
-            held[line.account] += line.amount  # type: ignore[assignment]  # a counter counts anything
-    return {account: Decimal(amount) for account, amount in held.items() if amount}
+            totals[line.account] += line.amount  # type: ignore[assignment]  # a counter counts decimals, too
+    return {account: Decimal(amount) for account, amount in totals.items() if amount}
 
 
 @given(price=PRICES, percent=PERCENTS)
@@ -52,24 +52,24 @@ def test_ten_percent_of_a_price(price: str, share: str) -> None:
 
 
 @given(price=PRICES, percent=PERCENTS, data=st.data())
-def test_an_order_that_ends_leaves_nothing_in_escrow_and_everything_where_it_belongs(
+def test_an_order_that_is_over_leaves_escrow_empty_and_each_share_in_its_account(
     price: Decimal, percent: Decimal, data: st.DataObject
 ) -> None:
     order, seller = new_id(), new_id()
     share = commission(price, percent)
     refund = data.draw(st.integers(0, int(price * 100)).map(lambda cents: Decimal(cents) / 100))
     by_bank = data.draw(st.sampled_from([Decimal(0), refund, min(refund, Decimal("0.01"))]))
-    taken = ledger.captured(order, seller, price, share)
+    captured = ledger.captured(order, seller, price, share)
 
     released = ledger.released(order, seller, price, share, refund, percent, by_bank)
     cancelled = ledger.cancelled(order, seller, price, share, by_bank)
 
-    assert all(map(sums_to_zero, (taken, released, cancelled)))
-    after_release, after_cancel = holdings(taken, released), holdings(taken, cancelled)
-    for held in (after_release, after_cancel):
-        assert Account.ESCROW not in held
-        assert Account.ESCROW_COMMISSION not in held
-        assert held.get(Account.BUYERS) == -price
+    assert all(map(sums_to_zero, (captured, released, cancelled)))
+    after_release, after_cancel = balances(captured, released), balances(captured, cancelled)
+    for final in (after_release, after_cancel):
+        assert Account.ESCROW not in final
+        assert Account.ESCROW_COMMISSION not in final
+        assert final.get(Account.BUYERS) == -price
     earned = commission(price - refund, percent)
     assert after_release.get(Account.AVAILABLE, 0) == price - refund - earned
     assert after_release.get(Account.COMMISSION, 0) == earned
@@ -77,42 +77,44 @@ def test_an_order_that_ends_leaves_nothing_in_escrow_and_everything_where_it_bel
     assert after_cancel.get(Account.REFUNDS_DUE, 0) == price - by_bank
     due = price - by_bank
     if due:
-        given_back = holdings(taken, cancelled, ledger.refunded(order, due))
-        assert given_back == ({Account.BUYERS: -by_bank, Account.CHARGEBACKS: by_bank} if by_bank else {})
+        after_refund = balances(captured, cancelled, ledger.refunded(order, due))
+        assert after_refund == ({Account.BUYERS: -by_bank, Account.CHARGEBACKS: by_bank} if by_bank else {})
 
 
 @given(amount=PRICES)
-def test_a_payout_ends_at_the_sellers_bank_or_where_it_came_from(amount: Decimal) -> None:
-    told = (new_id(), new_id(), amount)
-    asked, paid, failed = ledger.payout_requested(*told), ledger.payout_paid(*told), ledger.payout_failed(*told)
+def test_a_payout_ends_as_paid_out_or_back_in_the_available_balance(amount: Decimal) -> None:
+    payout = (new_id(), new_id(), amount)
 
-    assert all(map(sums_to_zero, (asked, paid, failed)))
-    assert holdings(asked, paid) == {Account.AVAILABLE: -amount, Account.PAID_OUT: amount}
-    assert holdings(asked, failed) == {}
+    requested = ledger.payout_requested(*payout)
+    paid, failed = ledger.payout_paid(*payout), ledger.payout_failed(*payout)
+
+    assert all(map(sums_to_zero, (requested, paid, failed)))
+    assert balances(requested, paid) == {Account.AVAILABLE: -amount, Account.PAID_OUT: amount}
+    assert balances(requested, failed) == {}
 
 
 @given(amount=PRICES)
-def test_a_chargeback_that_is_won_leaves_nothing(amount: Decimal) -> None:
+def test_a_won_chargeback_leaves_all_balances_empty(amount: Decimal) -> None:
     order = new_id()
-    taken, won = ledger.charged_back("d", order, amount), ledger.chargeback_won("d", order, amount)
+    charged_back, won = ledger.charged_back("d", order, amount), ledger.chargeback_won("d", order, amount)
 
-    assert holdings(taken) == {Account.CHARGEBACKS: -amount, Account.BUYERS: amount}
-    assert holdings(taken, won) == {}
+    assert balances(charged_back) == {Account.CHARGEBACKS: -amount, Account.BUYERS: amount}
+    assert balances(charged_back, won) == {}
 
 
-def test_what_a_seller_sees_of_a_sale_are_the_price_what_went_back_and_the_commission_on_the_rest() -> None:
+def test_a_sellers_entries_of_a_sale_are_the_price_the_refund_and_the_commission_on_the_rest() -> None:
     posting = ledger.released(new_id(), new_id(), Decimal(500), Decimal(50), Decimal("120.50"), Decimal(10), Decimal(0))
 
-    told = [(line.kind, line.amount) for line in posting.lines if line.account is Account.AVAILABLE]
+    entries = [(line.kind, line.amount) for line in posting.lines if line.account is Account.AVAILABLE]
 
-    assert told == [
+    assert entries == [
         (Kind.SALE, Decimal(500)),
         (Kind.REFUND, Decimal("-120.50")),
         (Kind.COMMISSION, Decimal("-37.95")),
     ]
 
 
-def test_nothing_is_not_posted() -> None:
+def test_a_posting_has_no_lines_of_zero() -> None:
     seller = new_id()
     posting = ledger.released(new_id(), seller, Decimal(5), Decimal(0), Decimal(0), Decimal(0), Decimal(0))
 

@@ -1,4 +1,4 @@
-"""The page about the life of an order."""
+"""docs/order-lifecycle.md, which is generated from the table of transitions."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from order_service.lifecycle_page import CONDITIONS, EFFECTS, page
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "order-lifecycle.md"
 
 
-def test_the_page_is_what_the_table_makes_of_it() -> None:
+def test_the_page_is_up_to_date_with_the_table() -> None:
     assert PAGE.read_text() == page(), "docs/order-lifecycle.md is stale: run make generate"
 
 
-def test_every_row_of_the_table_is_an_arrow_and_a_row_of_the_page() -> None:
+def test_every_transition_is_an_arrow_and_a_row_of_the_page() -> None:
     for row in TRANSITIONS:
         assert f"{row.from_status} --> {row.to_status}: {row.action} ({row.by})" in page()
         assert f"| {row.from_status} | `{row.action}` | {row.by} | {row.to_status} |" in page()
 
 
-def test_every_condition_and_effect_has_its_words() -> None:
+def test_every_condition_and_effect_has_a_text() -> None:
     assert CONDITIONS.keys() == set(Condition)
     assert EFFECTS.keys() == set(Effect)

@@ -1,4 +1,4 @@
-"""The transition table, held against the public contract as it is written there."""
+"""The table of transitions, compared with the public contract."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from servicekit.call import Caller
 from servicekit.errors import Conflict, Forbidden, InvalidArgument, MarketplaceError, NotFound
 from tests.support.orders import BUYER, NOON, SELLER, STRANGER, TIMEOUTS, an_order
 
-# The rows of the contract but for what the payment provider does: (from, action, by): (to, only when).
+# The rows of the contract without those of the payment provider: (from, action, by): (to, condition).
 CONTRACT = {
     ("PENDING", "accept", "seller"): ("IN_PROGRESS", "always"),
     ("PENDING", "decline", "seller"): ("CANCELLED", "always"),
@@ -43,16 +43,16 @@ CONTRACT = {
     ("DELIVERED", "complete", "buyer"): ("COMPLETED", "always"),
     ("DELIVERED", "auto_complete", "system"): ("COMPLETED", "once its time has passed"),
     ("DELIVERED", "dispute", "buyer"): ("DISPUTED", "always"),
-    ("DISPUTED", "resolve", "admin"): ("as said", "always"),
+    ("DISPUTED", "resolve", "admin"): ("outcome", "always"),
 }
-# What the payment provider does: (from, action): to.
+# The rows of the payment provider: (from, action): to.
 REPORTED = {
     ("PENDING", "capture_failed"): "CANCELLED",
     ("IN_PROGRESS", "chargeback"): "DISPUTED",
     ("DELIVERED", "chargeback"): "DISPUTED",
 }
-# How long an order has been there, or its work, when its time has passed.
-HOURS = {"PENDING": 48, "DELIVERED": 72}
+# The hours after which an order times out, from its placing or from its last delivery on.
+TIMEOUT_HOURS = {"PENDING": 48, "DELIVERED": 72}
 ACTIONS = (
     "accept",
     "decline",
@@ -65,19 +65,19 @@ ACTIONS = (
     "expire",
     "auto_complete",
 )
-OF_THE_SYSTEM = ("expire", "auto_complete")
+SYSTEM_ACTIONS = ("expire", "auto_complete")
 CALLERS = ({"buyer"}, {"seller"}, {"admin"}, {"buyer", "admin"}, {"seller", "admin"}, {"system"})
 DELIVERED_TO_BUYER = [Action.REVISE, Action.COMPLETE, Action.DISPUTE]
 SYSTEM = frozenset({Party.SYSTEM})
 MOMENT = timedelta(microseconds=1)
 
 
-def _named(parties: set[str]) -> str:
+def _party_names(parties: set[str]) -> str:
     return "+".join(sorted(parties))
 
 
 class Situation(NamedTuple):
-    """All that the contract's conditions look at, at noon."""
+    """The facts that the contract's conditions depend on, at noon."""
 
     status: Status
     overdue: bool
@@ -86,8 +86,8 @@ class Situation(NamedTuple):
     time_has_passed: bool
 
     def order(self) -> Order:
-        """An order in this situation."""
-        hours = timedelta(hours=HOURS.get(self.status, 1000))
+        """Return an order in this situation."""
+        hours = timedelta(hours=TIMEOUT_HOURS.get(self.status, 1000))
         since = NOON - hours if self.time_has_passed else NOON - hours + MOMENT
         delivered = self.status is Status.DELIVERED or self.delivered_before
         return an_order(
@@ -104,24 +104,24 @@ SITUATIONS = [Situation(*facts) for facts in product(Status, (False, True), (0, 
 
 
 def expected(situation: Situation, action: str, parties: set[str]) -> str:
-    """What the contract says becomes of it: the new state, `FORBIDDEN` or `INVALID_TRANSITION`."""
-    if (parties == {"admin"} and action != "resolve") or (parties == {"system"} and action not in OF_THE_SYSTEM):
+    """Return the contract's outcome: the new status, `FORBIDDEN` or `INVALID_TRANSITION`."""
+    if (parties == {"admin"} and action != "resolve") or (parties == {"system"} and action not in SYSTEM_ACTIONS):
         return "FORBIDDEN"
-    allowed = {by: row for (state, does, by), row in CONTRACT.items() if (state, does) == (situation.status, action)}
+    allowed = {by: row for (status, name, by), row in CONTRACT.items() if (status, name) == (situation.status, action)}
     if allowed and not parties & set(allowed):
         return "FORBIDDEN"
-    its_the_systems_turn = situation.status in HOURS and situation.time_has_passed
+    is_timed_out = situation.status in TIMEOUT_HOURS and situation.time_has_passed
     for by in parties & set(allowed):
-        to, when = allowed[by]
-        holds = {
+        to, condition = allowed[by]
+        is_met = {
             "always": True,
             "while revisions are left": situation.revisions > 0,
             "once overdue and before the first delivery": situation.overdue and not situation.delivered_before,
             "once overdue after a revision": situation.overdue and situation.delivered_before,
-            "once its time has passed": its_the_systems_turn,
+            "once its time has passed": is_timed_out,
         }
-        if holds[when] and (by == "system" or not its_the_systems_turn):
-            return "COMPLETED" if to == "as said" else to
+        if is_met[condition] and (by == "system" or not is_timed_out):
+            return "COMPLETED" if to == "outcome" else to
     return "INVALID_TRANSITION"
 
 
@@ -129,34 +129,34 @@ def caller(user_id: UUID, *, is_admin: bool) -> Caller:
     return Caller(user_id, roles=frozenset({"admin"}) if is_admin else frozenset())
 
 
-def told(change: Change) -> Event:
-    """The row of the history."""
+def event_of(change: Change) -> Event:
+    """Return the change's event. Fails when it has none."""
     assert change.event is not None
     return change.event
 
 
 def outcome(order: Order, action: Action, parties: frozenset[Party]) -> str:
     try:
-        end = Status.COMPLETED if action is Action.RESOLVE else None
-        return str(move(order, Command(action, outcome=end), parties, now=NOON, timeouts=TIMEOUTS).order.status)
-    except MarketplaceError as refused:
-        return refused.code
+        resolution = Status.COMPLETED if action is Action.RESOLVE else None
+        return str(move(order, Command(action, outcome=resolution), parties, now=NOON, timeouts=TIMEOUTS).order.status)
+    except MarketplaceError as error:
+        return error.code
 
 
-@pytest.mark.parametrize("parties", CALLERS, ids=_named)
+@pytest.mark.parametrize("parties", CALLERS, ids=_party_names)
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_action_by_every_party_in_every_situation_does_what_the_contract_says(
     action: str, parties: set[str]
 ) -> None:
     who = frozenset(Party(party) for party in parties)
     for situation in SITUATIONS:
-        became = outcome(situation.order(), Action(action), who)
+        actual = outcome(situation.order(), Action(action), who)
 
-        assert became == expected(situation, action, parties), situation
+        assert actual == expected(situation, action, parties), situation
 
 
-@pytest.mark.parametrize("parties", CALLERS, ids=_named)
-def test_the_actions_that_are_open_are_exactly_those_that_succeed(parties: set[str]) -> None:
+@pytest.mark.parametrize("parties", CALLERS, ids=_party_names)
+def test_the_open_actions_are_exactly_those_that_succeed(parties: set[str]) -> None:
     who = frozenset(Party(party) for party in parties)
     for situation in SITUATIONS:
         order = situation.order()
@@ -166,26 +166,26 @@ def test_the_actions_that_are_open_are_exactly_those_that_succeed(parties: set[s
         assert set(open_actions(order, who, NOON, TIMEOUTS)) == succeed
 
 
-def test_the_table_names_each_case_once_and_never_leads_back_from_an_end() -> None:
+def test_the_table_has_each_case_once_and_no_row_from_a_final_status() -> None:
     cases = {(row.from_status, row.action, row.by) for row in TRANSITIONS}
     reported = {(state, action, "system") for state, action in REPORTED}
 
     assert cases == set(CONTRACT) | reported
-    # A resolve alone leads where the admin says.
+    # Only resolve has two outcomes for one case.
     assert len(TRANSITIONS) == len(cases) + 1
     assert not {Status.COMPLETED, Status.CANCELLED} & {row.from_status for row in TRANSITIONS}
     assert {row.action for row in TRANSITIONS} == set(Action)
     assert {row.condition for row in TRANSITIONS} == set(Condition)
 
 
-def test_what_time_does_are_exactly_the_systems_rows() -> None:
-    of_the_system = [row for row in TRANSITIONS if row.by is Party.SYSTEM]
+def test_the_timed_transitions_are_exactly_the_systems_rows() -> None:
+    system_rows = [row for row in TRANSITIONS if row.by is Party.SYSTEM]
 
-    assert [row for row in of_the_system if row.condition is not Condition.REPORTED_BY_PROVIDER] == list(TIMED)
-    assert {str(row.action) for row in TIMED} == set(OF_THE_SYSTEM)
+    assert [row for row in system_rows if row.condition is not Condition.REPORTED_BY_PROVIDER] == list(TIMED)
+    assert {str(row.action) for row in TIMED} == set(SYSTEM_ACTIONS)
 
 
-def test_an_order_waits_for_the_seller_from_its_placing_on() -> None:
+def test_the_sellers_timeout_counts_from_the_placing() -> None:
     order = an_order()
     end = order.created_at + timedelta(hours=48)
 
@@ -195,7 +195,7 @@ def test_an_order_waits_for_the_seller_from_its_placing_on() -> None:
     assert open_actions(order, SYSTEM, end, TIMEOUTS) == [Action.EXPIRE]
 
 
-def test_an_order_waits_for_the_buyer_from_its_last_delivery_on() -> None:
+def test_the_buyers_timeout_counts_from_the_last_delivery() -> None:
     order = an_order(status=Status.IN_PROGRESS)
     steps = ((Action.DELIVER, Party.SELLER), (Action.REVISE, Party.BUYER), (Action.DELIVER, Party.SELLER))
     for hours, (action, party) in enumerate(steps):
@@ -206,11 +206,11 @@ def test_an_order_waits_for_the_buyer_from_its_last_delivery_on() -> None:
     assert open_actions(order, SYSTEM, end - MOMENT, TIMEOUTS) == []
     assert open_actions(order, frozenset({Party.BUYER}), end - MOMENT, TIMEOUTS) == DELIVERED_TO_BUYER
     completed = move(order, Command(Action.AUTO_COMPLETE), SYSTEM, now=end, timeouts=TIMEOUTS)
-    assert (completed.order.status, told(completed).by) == (Status.COMPLETED, Party.SYSTEM)
+    assert (completed.order.status, event_of(completed).by) == (Status.COMPLETED, Party.SYSTEM)
     assert open_actions(order, frozenset({Party.BUYER}), end, TIMEOUTS) == []
 
 
-def test_who_comes_too_late_is_told_so_and_the_wrong_person_that_it_is_not_theirs() -> None:
+def test_a_late_action_is_a_conflict_and_another_partys_action_is_forbidden() -> None:
     order = an_order()
     late = NOON + timedelta(days=3)
 
@@ -225,12 +225,12 @@ def test_who_comes_too_late_is_told_so_and_the_wrong_person_that_it_is_not_their
     )
 
 
-def test_a_stranger_is_told_that_there_is_no_such_order() -> None:
+def test_an_order_does_not_exist_for_a_stranger() -> None:
     with pytest.raises(NotFound, match="Order not found"):
         an_order().parties(caller(STRANGER, is_admin=False))
 
 
-def test_buyer_seller_and_admin_are_known_for_what_they_are() -> None:
+def test_a_caller_is_buyer_seller_and_admin_of_an_order() -> None:
     order = an_order()
 
     assert order.parties(caller(BUYER, is_admin=False)) == {Party.BUYER}
@@ -238,7 +238,7 @@ def test_buyer_seller_and_admin_are_known_for_what_they_are() -> None:
     assert order.parties(caller(STRANGER, is_admin=True)) == {Party.ADMIN}
 
 
-def test_a_refusal_names_the_state_and_what_is_open_now() -> None:
+def test_a_refusal_names_the_status_and_the_open_actions() -> None:
     order = an_order(status=Status.DELIVERED)
 
     with pytest.raises(Conflict) as refusal:
@@ -269,7 +269,7 @@ def test_a_refusal_says_why_and_until_when(action: Action, changes: dict[str, An
     assert refusal.value.message.startswith(f"You can't {action} this order now, it is {order.status}, {reason}; ")
 
 
-def test_a_refusal_says_when_nothing_is_open() -> None:
+def test_a_refusal_says_that_no_action_is_open() -> None:
     with pytest.raises(Conflict, match="it is COMPLETED; there is nothing you can do now"):
         move(
             an_order(status=Status.COMPLETED),
@@ -280,12 +280,12 @@ def test_a_refusal_says_when_nothing_is_open() -> None:
         )
 
 
-def test_the_wrong_person_is_told_so() -> None:
+def test_an_action_of_another_party_is_forbidden() -> None:
     with pytest.raises(Forbidden, match="You don't have permission to accept this order"):
         move(an_order(), Command(Action.ACCEPT), frozenset({Party.BUYER}), now=NOON, timeouts=TIMEOUTS)
 
 
-def test_a_move_changes_state_version_and_time_and_nothing_else() -> None:
+def test_a_move_changes_only_status_version_and_update_time() -> None:
     order = an_order(status=Status.DELIVERED, last_delivered_at=NOON)
     later = NOON + timedelta(hours=1)
 
@@ -294,11 +294,11 @@ def test_a_move_changes_state_version_and_time_and_nothing_else() -> None:
     assert moved == replace(order, status=Status.DISPUTED, version=2, updated_at=later)
 
 
-def test_the_history_says_who_did_what_when_and_where_it_led() -> None:
+def test_an_event_has_time_party_action_statuses_and_message() -> None:
     later = NOON + timedelta(hours=1)
 
     command = Command(Action.DECLINE, "Too busy")
-    event = told(move(an_order(), command, frozenset({Party.SELLER}), now=later, timeouts=TIMEOUTS))
+    event = event_of(move(an_order(), command, frozenset({Party.SELLER}), now=later, timeouts=TIMEOUTS))
 
     assert (event.at, event.by, event.action) == (later, "seller", "decline")
     assert (event.from_status, event.to_status, event.message) == ("PENDING", "CANCELLED", "Too busy")
@@ -307,10 +307,10 @@ def test_the_history_says_who_did_what_when_and_where_it_led() -> None:
 def test_an_admin_who_is_the_buyer_acts_as_the_buyer() -> None:
     who = frozenset({Party.BUYER, Party.ADMIN})
 
-    assert told(move(an_order(), Command(Action.CANCEL), who, now=NOON, timeouts=TIMEOUTS)).by is Party.BUYER
+    assert event_of(move(an_order(), Command(Action.CANCEL), who, now=NOON, timeouts=TIMEOUTS)).by is Party.BUYER
 
 
-def test_a_revision_is_used_up_and_the_work_is_due_again_in_the_packages_delivery_days() -> None:
+def test_a_revision_is_counted_and_the_work_is_due_after_the_packages_delivery_days() -> None:
     order = an_order(status=Status.DELIVERED, revisions_left=2, delivery_days=3, first_delivered_at=NOON)
     later = NOON + timedelta(days=30)
 
@@ -329,7 +329,7 @@ def test_a_buyer_may_cancel_an_order_in_progress_only_when_it_is_overdue() -> No
     assert open_actions(order, buyer, order.due_at + timedelta(microseconds=1), TIMEOUTS) == [Action.CANCEL]
 
 
-def test_a_buyer_disputes_what_was_delivered_once_and_whose_revision_is_overdue_and_cannot_cancel_it() -> None:
+def test_a_buyer_may_dispute_but_not_cancel_an_order_whose_revision_is_overdue() -> None:
     now = NOON
     order = an_order(status=Status.IN_PROGRESS, revisions_left=1)
     for action, party in ((Action.DELIVER, Party.SELLER), (Action.REVISE, Party.BUYER)):
@@ -340,7 +340,7 @@ def test_a_buyer_disputes_what_was_delivered_once_and_whose_revision_is_overdue_
     assert open_actions(order, frozenset({Party.BUYER}), much_later, TIMEOUTS) == [Action.DISPUTE]
 
 
-def test_only_the_first_delivery_is_remembered_as_the_first() -> None:
+def test_a_later_delivery_does_not_change_the_first_deliverys_time() -> None:
     order = an_order(status=Status.IN_PROGRESS, first_delivered_at=NOON)
 
     again = move(
@@ -350,7 +350,7 @@ def test_only_the_first_delivery_is_remembered_as_the_first() -> None:
     assert again.first_delivered_at == NOON
 
 
-def test_an_admin_says_where_a_dispute_leads_and_what_of_the_price_goes_back() -> None:
+def test_an_admin_decides_the_outcome_and_the_refund_of_a_dispute() -> None:
     order = an_order(status=Status.DISPUTED, price=Decimal("500.00"))
     admin = frozenset({Party.ADMIN})
 
@@ -371,7 +371,7 @@ def test_an_admin_says_where_a_dispute_leads_and_what_of_the_price_goes_back() -
 @pytest.mark.parametrize(
     ("outcome", "refund"), [(Status.COMPLETED, "500.01"), (Status.CANCELLED, "500.01"), (Status.CANCELLED, "499.99")]
 )
-def test_a_refund_that_does_not_go_with_the_price_or_the_outcome_is_named(outcome: Status, refund: str) -> None:
+def test_a_refund_that_does_not_fit_the_price_or_the_outcome_is_named(outcome: Status, refund: str) -> None:
     order = an_order(status=Status.DISPUTED, price=Decimal("500.00"))
     command = Command(Action.RESOLVE, "", outcome, Decimal(refund))
 
@@ -381,8 +381,8 @@ def test_a_refund_that_does_not_go_with_the_price_or_the_outcome_is_named(outcom
     assert [violation.field for violation in refusal.value.violations] == ["refundAmount"]
 
 
-@pytest.mark.parametrize("parties", CALLERS, ids=_named)
-def test_while_the_payment_is_being_captured_nothing_is_open_to_anybody(parties: set[str]) -> None:
+@pytest.mark.parametrize("parties", CALLERS, ids=_party_names)
+def test_during_the_capture_no_action_is_open_to_any_party(parties: set[str]) -> None:
     order = begin_capture(an_order())
     who = frozenset(Party(party) for party in parties)
     long_after = NOON + timedelta(days=9)
@@ -391,25 +391,25 @@ def test_while_the_payment_is_being_captured_nothing_is_open_to_anybody(parties:
     assert {outcome(order, action, who) for action in Action} <= {"INVALID_TRANSITION", "FORBIDDEN"}
 
 
-def test_what_the_provider_says_to_a_capture_counts_whatever_time_has_passed() -> None:
+def test_the_outcome_of_a_capture_counts_however_late_it_arrives() -> None:
     order, later = begin_capture(an_order()), NOON + timedelta(days=9)
 
-    taken = end_capture(order, Command(Action.ACCEPT, "On it"), later)
+    captured = end_capture(order, Command(Action.ACCEPT, "On it"), later)
     refused = end_capture(order, Command(Action.CAPTURE_FAILED), later)
 
-    assert (taken.order.status, taken.order.payment_status) == (Status.IN_PROGRESS, PaymentStatus.CAPTURED)
-    assert taken.event == Event(later, Party.SELLER, "accept", Status.PENDING, Status.IN_PROGRESS, "On it")
+    assert (captured.order.status, captured.order.payment_status) == (Status.IN_PROGRESS, PaymentStatus.CAPTURED)
+    assert captured.event == Event(later, Party.SELLER, "accept", Status.PENDING, Status.IN_PROGRESS, "On it")
     assert (refused.order.status, refused.payment_task) == (Status.CANCELLED, PaymentTask.VOID)
     assert refused.event == Event(later, Party.SYSTEM, "capture_failed", Status.PENDING, Status.CANCELLED, "")
 
 
 @pytest.mark.parametrize("status", Status)
-def test_a_chargeback_disputes_what_is_not_over_and_is_kept_in_any_case(status: Status) -> None:
+def test_a_chargeback_disputes_an_order_that_is_not_over_and_is_always_recorded(status: Status) -> None:
     order = an_order(status=status)
 
     change = record_chargeback(order, "dispute", Decimal(100), NOON)
 
-    leads_to = REPORTED.get((status, "chargeback"), status)
-    assert (str(change.order.status), change.order.charged_back) == (str(leads_to), Decimal(100))
+    to_status = REPORTED.get((status, "chargeback"), status)
+    assert (str(change.order.status), change.order.charged_back) == (str(to_status), Decimal(100))
     assert (change.event is not None) == ((status, "chargeback") in REPORTED)
     assert len(change.postings) == 1

@@ -1,4 +1,4 @@
-"""Whatever people try, in whatever sequence, an order never leaves its table."""
+"""An order follows the table of transitions for every sequence of actions."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from servicekit.errors import Conflict, Forbidden
 from tests.support.orders import NOON, TIMEOUTS, a_placing
 
 PARTIES = st.sampled_from(Party)
-# Mostly as soon as people act, so that not every order ends by waiting.
+# Mostly short, so that not every order ends by a timeout.
 HOURS = st.integers(0, 20) | st.integers(0, 24 * 400)
-OUTCOMES = [Status.COMPLETED, Status.CANCELLED]
+FINAL_STATUSES = [Status.COMPLETED, Status.CANCELLED]
 
 
-class Life(RuleBasedStateMachine):
-    """One order, and people and a system that try anything at any time."""
+class OrderPaths(RuleBasedStateMachine):
+    """One order, on which every party tries every action at any time."""
 
     order: Order
     history: list[Event]
@@ -38,9 +38,9 @@ class Life(RuleBasedStateMachine):
     def time_passes(self, hours: int) -> None:
         self.now += timedelta(hours=hours)
 
-    @rule(action=st.sampled_from(Action), party=PARTIES, end=st.sampled_from(OUTCOMES))
-    def somebody_tries(self, action: Action, party: Party, end: Status) -> None:
-        command = Command(action, outcome=end if action is Action.RESOLVE else None)
+    @rule(action=st.sampled_from(Action), party=PARTIES, outcome=st.sampled_from(FINAL_STATUSES))
+    def a_party_tries_an_action(self, action: Action, party: Party, outcome: Status) -> None:
+        command = Command(action, outcome=outcome if action is Action.RESOLVE else None)
         was_open = action in open_actions(self.order, frozenset({party}), self.now, TIMEOUTS)
         try:
             change = move(self.order, command, frozenset({party}), now=self.now, timeouts=TIMEOUTS)
@@ -51,7 +51,7 @@ class Life(RuleBasedStateMachine):
         self.follow(change)
 
     @rule()
-    def the_bank_takes_the_money_back(self) -> None:
+    def the_bank_charges_back(self) -> None:
         if self.order.payment_status is PaymentStatus.CAPTURED:
             self.follow(record_chargeback(self.order, "dispute", self.order.price, self.now))
 
@@ -61,7 +61,7 @@ class Life(RuleBasedStateMachine):
             self.history.append(change.event)
 
     @invariant()
-    def the_history_is_one_unbroken_path_through_the_table(self) -> None:
+    def the_history_is_one_path_through_the_table(self) -> None:
         rows = {(row.from_status, row.action, row.by, row.to_status) for row in TRANSITIONS}
         assert self.history[0].action == "place"
         for before, event in zip(self.history, self.history[1:], strict=False):
@@ -81,29 +81,29 @@ class Life(RuleBasedStateMachine):
         assert self.order.updated_at == self.history[-1].at
 
     @invariant()
-    def what_was_agreed_on_never_changes(self) -> None:
+    def the_terms_never_change(self) -> None:
         for term in ("price", "currency", "delivery_days", "buyer_id", "seller_id", "gig_title", "package_title"):
             assert getattr(self.order, term) == getattr(self.placed, term)
 
     @invariant()
-    def only_an_end_leaves_nothing_to_do(self) -> None:
+    def only_an_order_that_is_over_has_no_open_action(self) -> None:
         all_open = open_actions(self.order, frozenset(Party), self.now, TIMEOUTS)
-        assert bool(all_open) == (self.order.status not in OUTCOMES)
+        assert bool(all_open) == (self.order.status not in FINAL_STATUSES)
 
     @invariant()
-    def it_is_the_turn_of_people_or_of_the_system_and_never_of_both(self) -> None:
+    def actions_are_open_to_people_or_to_the_system_but_never_to_both(self) -> None:
         people = open_actions(self.order, frozenset({Party.BUYER, Party.SELLER}), self.now, TIMEOUTS)
         assert not (people and open_actions(self.order, frozenset({Party.SYSTEM}), self.now, TIMEOUTS))
 
     @invariant()
-    def nobody_acted_on_what_had_waited_too_long(self) -> None:
+    def no_person_acted_after_the_timeout(self) -> None:
         for before, event in zip(self.history, self.history[1:], strict=False):
             waited = event.at - before.at
             if before.to_status in (Status.PENDING, Status.DELIVERED):
-                timeouts = TIMEOUTS.answer if before.to_status is Status.PENDING else TIMEOUTS.approval
+                timeout = TIMEOUTS.answer if before.to_status is Status.PENDING else TIMEOUTS.approval
                 if event.action != Action.CHARGEBACK:
-                    assert (event.by is Party.SYSTEM) == (waited >= timeouts)
+                    assert (event.by is Party.SYSTEM) == (waited >= timeout)
 
 
-TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+TestOrderPaths = OrderPaths.TestCase
+TestOrderPaths.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)

@@ -1,4 +1,4 @@
-"""What an order takes over from the terms, how it may be paid, which currencies there are, what a list is made of."""
+"""The rules of placing an order, of payment methods, of currencies and of lists."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from servicekit.ids import new_id
 from tests.support.orders import BUYER, NOON, POLICY, SELLER, a_placing, an_order_request, package_terms
 
 
-def test_a_new_order_keeps_the_terms_of_the_offer_and_of_the_day() -> None:
+def test_a_new_order_copies_the_package_terms_and_the_order_policy() -> None:
     terms = package_terms(price=Decimal("19.99"), delivery_days=3, revisions=5)
     order_id = new_id()
     policy = OrderPolicy(currency="EUR", commission_percent=Decimal("7.5"), minimum=Decimal("0.50"))
-    hold = Authorization("payment-1", NOON + timedelta(days=7))
+    authorization = Authorization("payment-1", NOON + timedelta(days=7))
 
-    paid = draft(order_id, terms, an_order_request(requirements="Dark", payment_method="stripe"), policy)
-    order = place(paid, hold, NOON).order
+    new_draft = draft(order_id, terms, an_order_request(requirements="Dark", payment_method="stripe"), policy)
+    order = place(new_draft, authorization, NOON).order
 
     assert (order.id, order.version, order.status) == (order_id, 1, Status.PENDING)
     assert (order.buyer_id, order.seller_id) == (BUYER, SELLER)
@@ -43,7 +43,7 @@ def test_an_order_is_due_its_delivery_days_after_the_placing() -> None:
     assert a_placing(NOON, delivery_days=14).order.due_at == NOON + timedelta(days=14)
 
 
-def test_the_placing_opens_the_history() -> None:
+def test_the_placing_is_the_first_event_of_the_history() -> None:
     event = a_placing(NOON).event
 
     assert event is not None
@@ -61,7 +61,7 @@ def test_nobody_orders_their_own_gig() -> None:
         draft(new_id(), package_terms(), an_order_request(buyer_id=SELLER), POLICY)
 
 
-def test_a_price_below_what_the_provider_takes_is_refused_and_one_at_it_is_not() -> None:
+def test_a_price_below_the_providers_minimum_is_refused_and_the_minimum_is_not() -> None:
     draft(new_id(), package_terms(price=POLICY.minimum), an_order_request(), POLICY)
     with pytest.raises(InvalidArgument, match=r"less than the 0\.50 USD") as refusal:
         draft(new_id(), package_terms(price=POLICY.minimum - Decimal("0.01")), an_order_request(), POLICY)
@@ -69,18 +69,18 @@ def test_a_price_below_what_the_provider_takes_is_refused_and_one_at_it_is_not()
     assert [violation.field for violation in refusal.value.violations] == ["packageId"]
 
 
-def test_a_card_is_asked_for_where_cards_are_real() -> None:
-    real_cards = PaymentPolicy(Provider.STRIPE, needs_token=True)
+def test_a_payment_token_is_required_where_the_provider_needs_one() -> None:
+    stripe_policy = PaymentPolicy(Provider.STRIPE, needs_token=True)
 
     PaymentPolicy(Provider.SANDBOX, needs_token=False).check("stripe", "")
-    real_cards.check("stripe", "pm_card_visa")
+    stripe_policy.check("stripe", "pm_card_visa")
     with pytest.raises(InvalidArgument) as refusal:
-        real_cards.check("stripe", "")
+        stripe_policy.check("stripe", "")
 
     assert [violation.field for violation in refusal.value.violations] == ["paymentToken"]
 
 
-def test_the_sandbox_is_a_way_to_pay_only_where_the_deployment_runs_on_it() -> None:
+def test_the_sandbox_is_a_payment_method_only_where_it_is_the_provider() -> None:
     PaymentPolicy(Provider.SANDBOX, needs_token=False).check("sandbox", "")
     with pytest.raises(InvalidArgument) as refusal:
         PaymentPolicy(Provider.STRIPE, needs_token=False).check("sandbox", "")
@@ -89,7 +89,7 @@ def test_the_sandbox_is_a_way_to_pay_only_where_the_deployment_runs_on_it() -> N
 
 
 @pytest.mark.parametrize("provider", Provider)
-def test_stripe_is_a_way_to_pay_everywhere(provider: Provider) -> None:
+def test_stripe_is_a_payment_method_of_every_provider(provider: Provider) -> None:
     PaymentPolicy(provider, needs_token=False).check("stripe", "")
 
 
@@ -104,7 +104,7 @@ def test_a_currency_that_is_unknown_or_has_other_decimals_is_named(code: str) ->
         check_currency(code)
 
 
-def test_a_list_is_of_ones_own_orders_unless_a_side_is_named() -> None:
+def test_a_list_has_the_callers_own_orders_unless_a_role_is_named() -> None:
     assert scope_of("", is_admin=False) is Scope.OWN
     assert scope_of("buyer", is_admin=False) is Scope.BOUGHT
     assert scope_of("seller", is_admin=False) is Scope.SOLD

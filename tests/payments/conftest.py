@@ -1,4 +1,4 @@
-"""The payment providers that are tested: the sandbox, localstripe as a process of its own, and the double of Stripe."""
+"""The payment providers under test: the sandbox, localstripe as a process of its own, and the double of Stripe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ START_SECONDS = 20
 
 @pytest.fixture(scope="session")
 def localstripe() -> Iterator[str]:
-    """The address of a localstripe for the run."""
+    """Start localstripe for the session and yield its URL."""
     [port] = free_ports(1)
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -46,6 +46,6 @@ def localstripe() -> Iterator[str]:
 
 @pytest.fixture
 def double() -> Iterator[StripeDouble]:
-    """A double of Stripe with an empty book."""
+    """Yield a double of Stripe without any records."""
     with serving_double() as running:
         yield running

@@ -1,4 +1,4 @@
-"""What stands around every call to a payment provider."""
+"""Crash points and the limit on threads, around every call to a payment provider."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from servicekit.call import Call, current_call
 from servicekit.errors import Unavailable
 from servicekit.ids import new_id
 
-# What only reads the provider's book, or is a fact about it.
+# The gateway's facts, and the calls that only read the provider's records.
 WITHOUT_CRASH_POINTS = {"minimum", "needs_token", "list_payments", "list_payouts"}
 OPERATIONS = sorted({name for name in vars(Gateway) if not name.startswith("_")} - WITHOUT_CRASH_POINTS)
 
 
 @pytest.fixture
 def passed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The crash points that are passed."""
+    """Record the names of the crash points that are passed."""
     names: list[str] = []
     monkeypatch.setattr(instrumented, "crash_point", names.append)
     return names
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_every_call_to_a_provider_stands_between_crash_points(passed: list[str], operation: str) -> None:
+def test_every_call_to_a_provider_is_between_two_crash_points(passed: list[str], operation: str) -> None:
     inner: Any = create_autospec(Gateway, instance=True)
     arguments = [create_autospec(object) for _ in list(inspect.signature(getattr(Gateway, operation)).parameters)[1:]]
     for argument in arguments:
@@ -44,13 +44,13 @@ def test_every_call_to_a_provider_stands_between_crash_points(passed: list[str],
     assert passed == [f"payments.{operation}:before", f"payments.{operation}:after"]
 
 
-def test_calls_that_somebody_waits_for_hold_at_most_half_of_the_threads() -> None:
+def test_calls_with_a_waiting_caller_use_at_most_half_of_the_threads() -> None:
     inner: Any = create_autospec(Gateway, instance=True)
-    inside, go_on = threading.Barrier(3), threading.Event()
+    both_running, release = threading.Barrier(3), threading.Event()
 
     def slowly(*arguments: object) -> None:
-        inside.wait(5)
-        assert go_on.wait(5)
+        both_running.wait(30)
+        assert release.wait(30)
 
     inner.void.side_effect = slowly
     limited = InstrumentedGateway(inner, threads=4)
@@ -60,17 +60,17 @@ def test_calls_that_somebody_waits_for_hold_at_most_half_of_the_threads() -> Non
         limited.void(new_id(), "payment")
 
     with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(in_a_call) for _ in range(2)]
-        inside.wait(5)
+        calls = [pool.submit(in_a_call) for _ in range(2)]
+        both_running.wait(30)
         token = current_call.set(Call())
         with pytest.raises(Unavailable):
             limited.capture(new_id(), "payment", Decimal(1))
         current_call.reset(token)
-        # A worker's own rounds make nobody wait.
+        # No caller waits for a periodic task, so the limit does not apply to it.
         limited.capture(new_id(), "payment", Decimal(1))
-        go_on.set()
-        for each in waiting:
-            each.result(5)
+        release.set()
+        for call in calls:
+            call.result(30)
 
     current_call.set(Call())
     limited.capture(new_id(), "payment", Decimal(1))

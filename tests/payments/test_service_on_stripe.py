@@ -1,4 +1,4 @@
-"""OrderService on Stripe, against the double: what the contract says of cards, minimums, webhooks and payouts."""
+"""OrderService on the double of Stripe: the contract's cards, minimums, webhooks and payouts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from marketplace.order.v1 import order_pb2
 from order_service.payments.providers import stripe_payments
 from order_service.reconciliation import check
 from servicekit.database import Database
-from tests.support.orderservice import BUYER, SELLER, World
+from tests.support.orderservice import BUYER, SELLER, OrderBackend
 from tests.support.rpc import Answer
 from tests.support.standins import GigStandIn, serving
 from tests.support.stripe_double import StripeDouble
@@ -26,15 +26,17 @@ SECRET = "whsec_1"
 
 
 @pytest.fixture
-def stripe_world(order_database: Database, sandbox_database: Database, double: StripeDouble) -> Iterator[World]:
+def stripe_backend(
+    order_database: Database, sandbox_database: Database, double: StripeDouble
+) -> Iterator[OrderBackend]:
     gigs = GigStandIn()
     with serving(gigs) as address:
         payments = stripe_payments("sk_test_1", SECRET, "USD", double.url)
-        yield World(order_database, sandbox_database, gigs, address, payments)
+        yield OrderBackend(order_database, sandbox_database, gigs, address, payments)
 
 
-def report(world: World, event: dict[str, Any], signature: str | None = None) -> Answer:
-    """Sends an event as Stripe does."""
+def report(world: OrderBackend, event: dict[str, Any], signature: str | None = None) -> Answer:
+    """Send an event with Stripe's signature, or with the given one."""
     payload = json.dumps(event).encode()
     if signature is None:
         stamp = int(time.time())
@@ -48,39 +50,43 @@ def an_event(name: str, kind: str, dispute: dict[str, Any], status: str = "needs
     return {"id": name, "type": kind, "data": {"object": {**dispute, "status": status}}}
 
 
-def disputed(world: World, double: StripeDouble, order: str) -> dict[str, Any]:
-    """The bank takes an order's money back; what Stripe's events about it carry."""
+def open_dispute(world: OrderBackend, double: StripeDouble, order: str) -> dict[str, Any]:
+    """Open a dispute of the order's payment at Stripe. Return the object that its events carry."""
     (reference,) = [name for name, intent in double.intents.items() if intent["metadata"]["order_id"] == order]
     return double.dispute(reference)
 
 
-def test_a_life_on_stripe(stripe_world: World, double: StripeDouble) -> None:
-    order = stripe_world.placed(card=CARD)
-    assert stripe_world.payment(order) == ("AUTHORIZED", 0)
-    stripe_world.act("accept", order, SELLER)
-    stripe_world.act("deliver", order, SELLER)
-    stripe_world.act("complete", order, BUYER)
+def test_an_order_is_paid_and_completed_on_stripe(stripe_backend: OrderBackend, double: StripeDouble) -> None:
+    order = stripe_backend.placed(card=CARD)
+    assert stripe_backend.payment(order) == ("AUTHORIZED", 0)
+    stripe_backend.act("accept", order, SELLER)
+    stripe_backend.act("deliver", order, SELLER)
+    stripe_backend.act("complete", order, BUYER)
 
     (intent,) = double.intents.values()
     assert (intent["status"], intent["amount"]) == ("succeeded", 50000)
-    assert stripe_world.balance() == (0, 450, 0)
+    assert stripe_backend.balance() == (0, 450, 0)
 
 
-def test_a_cancelled_order_is_refunded_and_a_declined_one_voided(stripe_world: World, double: StripeDouble) -> None:
-    cancelled, declined = stripe_world.placed(card=CARD), stripe_world.placed(card=CARD)
-    stripe_world.act("accept", cancelled, SELLER)
-    stripe_world.act("cancel", cancelled, SELLER)
-    stripe_world.act("decline", declined, SELLER)
+def test_a_cancelled_order_is_refunded_and_a_declined_one_voided(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
+    cancelled, declined = stripe_backend.placed(card=CARD), stripe_backend.placed(card=CARD)
+    stripe_backend.act("accept", cancelled, SELLER)
+    stripe_backend.act("cancel", cancelled, SELLER)
+    stripe_backend.act("decline", declined, SELLER)
 
-    stripe_world.settle()
+    stripe_backend.settle()
 
-    assert stripe_world.payment(cancelled) == ("REFUNDED", 500)
-    assert stripe_world.payment(declined) == ("VOIDED", 0)
+    assert stripe_backend.payment(cancelled) == ("REFUNDED", 500)
+    assert stripe_backend.payment(declined) == ("VOIDED", 0)
     assert [refund["amount"] for refund in double.refunds] == [50000]
 
 
-def test_a_card_is_needed_and_the_sandbox_is_none(stripe_world: World, double: StripeDouble) -> None:
-    without, sandbox = stripe_world.place(), stripe_world.place(payment_method="sandbox", payment_token=CARD)
+def test_a_payment_token_is_required_and_the_sandbox_is_no_payment_method(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
+    without, sandbox = stripe_backend.place(), stripe_backend.place(payment_method="sandbox", payment_token=CARD)
 
     assert [each["field"] for each in without.body["details"]] == ["paymentToken"]
     assert [each["field"] for each in sandbox.body["details"]] == ["paymentMethod"]
@@ -91,31 +97,33 @@ def test_a_card_is_needed_and_the_sandbox_is_none(stripe_world: World, double: S
     ("card", "error"),
     [("pm_card_chargeDeclined", "PAYMENT_DECLINED"), ("pm_card_authenticationRequired", "PAYMENT_ACTION_REQUIRED")],
 )
-def test_a_card_that_says_no_is_402_and_leaves_nothing(
-    stripe_world: World, double: StripeDouble, card: str, error: str
+def test_a_refused_card_is_402_and_stores_no_order(
+    stripe_backend: OrderBackend, double: StripeDouble, card: str, error: str
 ) -> None:
-    answer = stripe_world.place(payment_token=card)
+    answer = stripe_backend.place(payment_token=card)
 
     assert (answer.http_status, answer.error) == (402, error)
-    assert stripe_world.listed(BUYER) == []
+    assert stripe_backend.listed(BUYER) == []
     assert {intent["status"] for intent in double.intents.values()} <= {"canceled"}
 
 
-def test_a_payment_that_nobody_knows_about_is_finished_by_the_same_key(
-    stripe_world: World, double: StripeDouble
+def test_an_authorization_with_an_unknown_outcome_is_finished_by_the_same_key(
+    stripe_backend: OrderBackend, double: StripeDouble
 ) -> None:
     double.fail("payment_intents$", 500, after=True)
 
-    assert stripe_world.place(key="k", payment_token=CARD).http_status == 503
-    order = stripe_world.place(key="k", payment_token=CARD).response.order_id
+    assert stripe_backend.place(key="k", payment_token=CARD).http_status == 503
+    order = stripe_backend.place(key="k", payment_token=CARD).response.order_id
 
-    assert stripe_world.listed(BUYER) == [order]
+    assert stripe_backend.listed(BUYER) == [order]
     assert len(double.intents) == 1
 
 
-def test_a_chargeback_is_taken_once_however_often_it_is_reported(stripe_world: World, double: StripeDouble) -> None:
-    order = stripe_world.accepted(card=CARD)
-    dispute = disputed(stripe_world, double, order)
+def test_a_chargeback_is_recorded_once_however_often_it_is_reported(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
+    order = stripe_backend.accepted(card=CARD)
+    dispute = open_dispute(stripe_backend, double, order)
     events = [
         an_event("evt_1", "charge.dispute.created", dispute),
         an_event("evt_1", "charge.dispute.created", dispute),
@@ -123,77 +131,81 @@ def test_a_chargeback_is_taken_once_however_often_it_is_reported(stripe_world: W
         an_event("evt_3", "charge.dispute.created", dispute),
     ]
 
-    assert [report(stripe_world, event).error for event in events] == [""] * 4
+    assert [report(stripe_backend, event).error for event in events] == [""] * 4
 
-    assert stripe_world.status(order) == "DISPUTED"
-    assert [action for _, action in stripe_world.actions_done(order)] == ["place", "accept", "chargeback"]
-    stripe_world.resolve(order, "CANCELLED")
-    stripe_world.settle()
-    assert stripe_world.payment(order) == ("REFUNDED", 500)
+    assert stripe_backend.status(order) == "DISPUTED"
+    assert [action for _, action in stripe_backend.history(order)] == ["place", "accept", "chargeback"]
+    stripe_backend.resolve(order, "CANCELLED")
+    stripe_backend.settle()
+    assert stripe_backend.payment(order) == ("REFUNDED", 500)
     assert double.refunds == []
 
 
-def test_a_chargeback_whose_end_is_reported_first_changes_nothing(stripe_world: World, double: StripeDouble) -> None:
-    order = stripe_world.accepted(card=CARD)
-    dispute = disputed(stripe_world, double, order)
+def test_a_won_chargeback_that_is_reported_first_changes_nothing(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
+    order = stripe_backend.accepted(card=CARD)
+    dispute = open_dispute(stripe_backend, double, order)
 
-    report(stripe_world, an_event("evt_2", "charge.dispute.closed", dispute, "won"))
-    report(stripe_world, an_event("evt_1", "charge.dispute.created", dispute))
+    report(stripe_backend, an_event("evt_2", "charge.dispute.closed", dispute, "won"))
+    report(stripe_backend, an_event("evt_1", "charge.dispute.created", dispute))
 
-    assert stripe_world.status(order) == "IN_PROGRESS"
+    assert stripe_backend.status(order) == "IN_PROGRESS"
 
 
 @pytest.mark.parametrize("end", ["won", "lost"])
-def test_the_books_agree_with_stripes_when_a_chargeback_has_ended(
-    stripe_world: World, double: StripeDouble, order_database: Database, end: str
+def test_the_records_agree_with_stripes_when_a_chargeback_is_closed(
+    stripe_backend: OrderBackend, double: StripeDouble, order_database: Database, end: str
 ) -> None:
-    dispute = disputed(stripe_world, double, stripe_world.accepted(card=CARD))
-    report(stripe_world, an_event("evt_1", "charge.dispute.created", dispute))
-    assert check(order_database, stripe_world.worker.gateway).differences == []
+    dispute = open_dispute(stripe_backend, double, stripe_backend.accepted(card=CARD))
+    report(stripe_backend, an_event("evt_1", "charge.dispute.created", dispute))
+    assert check(order_database, stripe_backend.worker.gateway).differences == []
 
     dispute["status"] = end
-    report(stripe_world, an_event("evt_2", "charge.dispute.closed", dispute, end))
+    report(stripe_backend, an_event("evt_2", "charge.dispute.closed", dispute, end))
 
-    assert check(order_database, stripe_world.worker.gateway).differences == []
+    assert check(order_database, stripe_backend.worker.gateway).differences == []
 
 
-def test_what_stripe_did_not_sign_is_400_and_changes_nothing(stripe_world: World, double: StripeDouble) -> None:
-    order = stripe_world.accepted(card=CARD)
-    event = an_event("evt_1", "charge.dispute.created", disputed(stripe_world, double, order))
+def test_an_event_without_stripes_signature_is_400_and_changes_nothing(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
+    order = stripe_backend.accepted(card=CARD)
+    event = an_event("evt_1", "charge.dispute.created", open_dispute(stripe_backend, double, order))
 
     for signature in ("", "t=1,v1=abc"):
-        assert report(stripe_world, event, signature).http_status == 400
+        assert report(stripe_backend, event, signature).http_status == 400
 
-    assert stripe_world.status(order) == "IN_PROGRESS"
-    assert report(stripe_world, event).error == ""
-    assert stripe_world.status(order) == "DISPUTED"
+    assert stripe_backend.status(order) == "IN_PROGRESS"
+    assert report(stripe_backend, event).error == ""
+    assert stripe_backend.status(order) == "DISPUTED"
 
 
-def test_an_event_about_somebody_elses_payment_is_taken_and_forgotten(stripe_world: World) -> None:
+def test_an_event_about_an_unknown_payment_is_accepted_and_ignored(stripe_backend: OrderBackend) -> None:
     dispute = {"id": "dp_9", "payment_intent": "pi_unknown", "amount": 100}
 
-    assert report(stripe_world, an_event("evt_9", "charge.dispute.created", dispute)).error == ""
+    assert report(stripe_backend, an_event("evt_9", "charge.dispute.created", dispute)).error == ""
 
 
-def test_payouts_want_an_account_that_can_be_paid(stripe_world: World, double: StripeDouble) -> None:
-    order = stripe_world.accepted(card=CARD)
-    stripe_world.act("deliver", order, SELLER)
-    stripe_world.act("complete", order, BUYER)
+def test_a_payout_needs_an_account_that_can_be_paid(stripe_backend: OrderBackend, double: StripeDouble) -> None:
+    order = stripe_backend.accepted(card=CARD)
+    stripe_backend.act("deliver", order, SELLER)
+    stripe_backend.act("complete", order, BUYER)
 
-    def say(destination: str) -> Answer:
-        return stripe_world.rpc.call(
+    def set_account(destination: str) -> Answer:
+        return stripe_backend.rpc.call(
             "SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination=destination), SELLER
         )
 
     def pay_out() -> Answer:
-        return stripe_world.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=100), SELLER)
+        return stripe_backend.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=100), SELLER)
 
     assert (pay_out().http_status, pay_out().error) == (409, "PAYOUT_ACCOUNT_MISSING")
-    assert say("acct_nobody").http_status == 400
+    assert set_account("acct_nobody").http_status == 400
     assert pay_out().error == "PAYOUT_ACCOUNT_MISSING"
-    assert say("acct_good").error == ""
+    assert set_account("acct_good").error == ""
     assert pay_out().error == ""
-    stripe_world.settle()
+    stripe_backend.settle()
 
-    assert [(made["destination"], made["amount"]) for made in double.transfers] == [("acct_good", 10000)]
-    assert stripe_world.balance() == (0, 350, 100)
+    assert [(transfer["destination"], transfer["amount"]) for transfer in double.transfers] == [("acct_good", 10000)]
+    assert stripe_backend.balance() == (0, 350, 100)

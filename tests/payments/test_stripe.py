@@ -1,4 +1,4 @@
-"""Stripe beyond what every provider does, against the double that keeps a book and honours idempotency keys."""
+"""The gateway to Stripe, beyond the behaviour of every gateway, on the double with idempotency keys."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def stripe(double: StripeDouble) -> StripeGateway:
     return StripeGateway("sk_test_1", "USD", double.url)
 
 
-def purchase(card: str = "pm_card_visa", **changed: Any) -> Purchase:
-    return replace(Purchase(new_id(), new_id(), PRICE, "USD", card), **changed)
+def purchase(card: str = "pm_card_visa", **changes: Any) -> Purchase:
+    return replace(Purchase(new_id(), new_id(), PRICE, "USD", card), **changes)
 
 
 def transfer(destination: str = "acct_good", amount: Decimal = PRICE) -> Transfer:
@@ -39,51 +39,53 @@ def transfer(destination: str = "acct_good", amount: Decimal = PRICE) -> Transfe
 
 
 def captured(stripe: StripeGateway) -> tuple[UUID, str]:
-    """An order's payment that was taken: the order, and Stripe's name for the payment."""
-    wanted = purchase()
-    reference = stripe.authorize(wanted).reference
-    stripe.capture(wanted.order_id, reference, PRICE)
-    return wanted.order_id, reference
+    """Capture a payment. Return its order and Stripe's reference."""
+    new_purchase = purchase()
+    reference = stripe.authorize(new_purchase).reference
+    stripe.capture(new_purchase.order_id, reference, PRICE)
+    return new_purchase.order_id, reference
 
 
-def the_key_of(double: StripeDouble, path: str) -> list[str]:
+def idempotency_keys(double: StripeDouble, path: str) -> list[str]:
     return [key for method, called, _, key in double.calls if method == "POST" and called.endswith(path)]
 
 
-def test_our_own_ids_are_handed_on_as_idempotency_keys(stripe: StripeGateway, double: StripeDouble) -> None:
+def test_idempotency_keys_are_made_of_our_own_ids(stripe: StripeGateway, double: StripeDouble) -> None:
     order, reference = captured(stripe)
     stripe.refund(order, reference, PRICE)
     paid = transfer()
     stripe.pay_out(paid)
 
-    assert the_key_of(double, "/payment_intents") == [f"{order}:authorize"]
-    assert the_key_of(double, "/capture") == [f"{order}:capture"]
-    assert the_key_of(double, "/refunds") == [f"{order}:refund"]
-    assert the_key_of(double, "/transfers") == [f"{paid.payout_id}:pay_out"]
+    assert idempotency_keys(double, "/payment_intents") == [f"{order}:authorize"]
+    assert idempotency_keys(double, "/capture") == [f"{order}:capture"]
+    assert idempotency_keys(double, "/refunds") == [f"{order}:refund"]
+    assert idempotency_keys(double, "/transfers") == [f"{paid.payout_id}:pay_out"]
 
 
-def test_a_payment_is_asked_for_as_the_contract_wants_it(stripe: StripeGateway, double: StripeDouble) -> None:
-    wanted = purchase()
+def test_an_authorization_is_requested_with_amount_currency_and_order(
+    stripe: StripeGateway, double: StripeDouble
+) -> None:
+    new_purchase = purchase()
 
-    stripe.authorize(wanted)
+    stripe.authorize(new_purchase)
 
-    _, _, told, _ = double.calls[0]
-    assert (told["amount"], told["currency"], told["capture_method"]) == ("1999", "usd", "manual")
-    assert told["metadata"]["order_id"] == str(wanted.order_id)
+    _, _, params, _ = double.calls[0]
+    assert (params["amount"], params["currency"], params["capture_method"]) == ("1999", "usd", "manual")
+    assert params["metadata"]["order_id"] == str(new_purchase.order_id)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the work", "after the work"])
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_payment_that_nobody_knows_about_is_made_once_however_often_it_is_asked_for(
+def test_an_authorization_with_an_unknown_outcome_is_made_once_however_often_it_is_repeated(
     stripe: StripeGateway, double: StripeDouble, status: int, after: bool
 ) -> None:
-    wanted = purchase()
+    new_purchase = purchase()
     double.fail("payment_intents$", status, after=after)
 
     with pytest.raises(Unavailable):
-        stripe.authorize(wanted)
-    stripe.authorize(wanted)
-    stripe.authorize(wanted)
+        stripe.authorize(new_purchase)
+    stripe.authorize(new_purchase)
+    stripe.authorize(new_purchase)
 
     assert len(double.intents) == 1
 
@@ -98,74 +100,72 @@ def test_a_payment_that_nobody_knows_about_is_made_once_however_often_it_is_aske
     ],
     ids=["capture", "refund", "void"],
 )
-def test_whatever_nobody_knows_about_is_done_once(
+def test_an_operation_with_an_unknown_outcome_is_done_once(
     stripe: StripeGateway, double: StripeDouble, path: str, do: Callable[..., None], after: bool
 ) -> None:
-    wanted = purchase()
-    reference = stripe.authorize(wanted).reference
+    new_purchase = purchase()
+    reference = stripe.authorize(new_purchase).reference
     if path == "/refunds":
-        stripe.capture(wanted.order_id, reference, PRICE)
+        stripe.capture(new_purchase.order_id, reference, PRICE)
     double.fail(path, 500, after=after)
 
-    # Whether a payment was captured or cancelled can be seen in it.
-    is_seen = after and path != "/refunds"
-    with nullcontext() if is_seen else pytest.raises(Unavailable):
-        do(stripe, wanted.order_id, reference)
+    # A payment shows whether it was captured or canceled, but not which refunds it has.
+    is_known = after and path != "/refunds"
+    with nullcontext() if is_known else pytest.raises(Unavailable):
+        do(stripe, new_purchase.order_id, reference)
     double.forget_keys()
-    do(stripe, wanted.order_id, reference)
-    do(stripe, wanted.order_id, reference)
+    do(stripe, new_purchase.order_id, reference)
+    do(stripe, new_purchase.order_id, reference)
 
     assert double.intents[reference]["status"] == ("canceled" if path == "/cancel" else "succeeded")
     assert [refund["amount"] for refund in double.refunds] == ([1999] if path == "/refunds" else [])
 
 
-def test_a_payment_whose_key_stripe_has_forgotten_is_looked_for(stripe: StripeGateway, double: StripeDouble) -> None:
-    wanted = purchase()
-    reference = stripe.authorize(wanted).reference
+def test_a_payment_whose_key_stripe_has_forgotten_is_searched(stripe: StripeGateway, double: StripeDouble) -> None:
+    new_purchase = purchase()
+    reference = stripe.authorize(new_purchase).reference
     double.forget_keys()
 
-    again = stripe.authorize(replace(wanted, age=timedelta(days=2)))
+    again = stripe.authorize(replace(new_purchase, age=timedelta(days=2)))
 
     assert again.reference == reference
     assert len(double.intents) == 1
     assert stripe.authorize(purchase(age=timedelta(days=2))).reference != reference
 
 
-def test_a_payout_is_paid_once_also_when_stripe_has_forgotten_the_key(
-    stripe: StripeGateway, double: StripeDouble
-) -> None:
-    wanted = transfer()
+def test_a_payout_is_paid_once_when_stripe_has_forgotten_the_key(stripe: StripeGateway, double: StripeDouble) -> None:
+    new_transfer = transfer()
     double.fail("transfers$", 500, after=True)
 
     with pytest.raises(Unavailable):
-        stripe.pay_out(wanted)
+        stripe.pay_out(new_transfer)
     double.forget_keys()
-    first, second = stripe.pay_out(wanted), stripe.pay_out(wanted)
+    first, second = stripe.pay_out(new_transfer), stripe.pay_out(new_transfer)
 
     assert first == second == double.transfers[0]["id"]
-    assert [made["amount"] for made in double.transfers] == [1999]
-    assert [line.payout_id for line in stripe.list_payouts()] == [wanted.payout_id]
+    assert [made_transfer["amount"] for made_transfer in double.transfers] == [1999]
+    assert [payout.payout_id for payout in stripe.list_payouts()] == [new_transfer.payout_id]
 
 
 @pytest.mark.parametrize("destination", ["acct_nobody", "acct_new"])
-def test_a_payout_to_whom_nobody_can_pay_is_refused_for_good(stripe: StripeGateway, destination: str) -> None:
+def test_a_payout_to_an_unusable_account_is_refused_for_good(stripe: StripeGateway, destination: str) -> None:
     with pytest.raises(PayoutRefusedError):
         stripe.pay_out(transfer(destination))
 
 
-def test_a_payout_waits_for_stripes_balance(stripe: StripeGateway, double: StripeDouble) -> None:
-    wanted = transfer()
+def test_a_payout_above_stripes_balance_is_tried_again(stripe: StripeGateway, double: StripeDouble) -> None:
+    new_transfer = transfer()
     double.balance = 1998
     with pytest.raises(Unavailable):
-        stripe.pay_out(wanted)
+        stripe.pay_out(new_transfer)
 
     double.balance = 1999
     double.forget_keys()
 
-    assert stripe.pay_out(wanted) == double.transfers[0]["id"]
+    assert stripe.pay_out(new_transfer) == double.transfers[0]["id"]
 
 
-def test_an_account_is_checked_before_it_is_taken(stripe: StripeGateway) -> None:
+def test_an_unusable_account_is_named(stripe: StripeGateway) -> None:
     stripe.check_destination("acct_good")
     for destination in ("acct_nobody", "acct_new"):
         with pytest.raises(InvalidArgument) as refusal:
@@ -175,81 +175,79 @@ def test_an_account_is_checked_before_it_is_taken(stripe: StripeGateway) -> None
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the work", "after the work"])
 @pytest.mark.parametrize(("path", "state"), [("/capture", "succeeded"), ("/cancel", "canceled")])
-def test_a_fault_that_stripe_repeats_for_a_key_does_not_keep_a_payment_where_it_is(
+def test_a_payment_changes_although_stripe_repeats_a_fault_for_the_key(
     stripe: StripeGateway, double: StripeDouble, path: str, state: str, after: bool
 ) -> None:
-    wanted = purchase()
-    reference = stripe.authorize(wanted).reference
+    new_purchase = purchase()
+    reference = stripe.authorize(new_purchase).reference
     double.fail(path, 500, after=after, is_kept=True)
 
-    def move() -> None:
+    def operate() -> None:
         if path == "/capture":
-            stripe.capture(wanted.order_id, reference, PRICE)
+            stripe.capture(new_purchase.order_id, reference, PRICE)
         else:
-            stripe.void(wanted.order_id, reference)
+            stripe.void(new_purchase.order_id, reference)
 
     if after:
-        move()
+        operate()
     else:
         with pytest.raises(Unavailable):
-            move()
-    move()
-    move()
+            operate()
+    operate()
+    operate()
 
     assert double.intents[reference]["status"] == state
 
 
-def test_a_fault_that_stripe_repeats_for_a_key_does_not_hide_a_payment_that_was_made(
+def test_an_authorization_is_found_although_stripe_repeats_a_fault_for_the_key(
     stripe: StripeGateway, double: StripeDouble
 ) -> None:
-    wanted = purchase()
+    new_purchase = purchase()
     double.fail("payment_intents$", 500, after=True, is_kept=True)
     with pytest.raises(Unavailable):
-        stripe.authorize(wanted)
+        stripe.authorize(new_purchase)
 
-    held = stripe.authorize(wanted)
+    authorization = stripe.authorize(new_purchase)
 
-    assert list(double.intents) == [held.reference]
+    assert list(double.intents) == [authorization.reference]
 
 
-def test_a_payment_that_stripe_repeats_a_fault_for_and_has_not_made_is_made_when_the_key_is_forgotten(
+def test_a_failed_authorization_whose_fault_stripe_repeats_is_made_when_the_key_is_forgotten(
     stripe: StripeGateway, double: StripeDouble
 ) -> None:
-    wanted = purchase()
+    new_purchase = purchase()
     double.fail("payment_intents$", 500, is_kept=True)
     for _ in range(2):
         with pytest.raises(Unavailable):
-            stripe.authorize(wanted)
+            stripe.authorize(new_purchase)
     double.forget_keys()
 
-    stripe.authorize(replace(wanted, age=timedelta(days=2)))
+    stripe.authorize(replace(new_purchase, age=timedelta(days=2)))
 
     assert len(double.intents) == 1
 
 
-def test_a_payment_that_stripe_is_still_working_on_is_not_known_yet(
+def test_the_outcome_of_a_processing_payment_is_unknown_until_it_is_authorized(
     stripe: StripeGateway, double: StripeDouble
 ) -> None:
-    wanted = purchase("pm_card_processing")
+    new_purchase = purchase("pm_card_processing")
     with pytest.raises(Unavailable):
-        stripe.authorize(wanted)
+        stripe.authorize(new_purchase)
     (intent,) = double.intents.values()
     intent["status"] = "requires_capture"
 
-    assert stripe.authorize(wanted).reference == intent["id"]
+    assert stripe.authorize(new_purchase).reference == intent["id"]
 
 
-def test_a_dispute_that_was_won_is_not_in_the_book_and_an_inquiry_never_was(
-    stripe: StripeGateway, double: StripeDouble
-) -> None:
-    won, asked = captured(stripe), captured(stripe)
+def test_a_won_dispute_and_an_inquiry_are_not_charged_back(stripe: StripeGateway, double: StripeDouble) -> None:
+    won, inquired = captured(stripe), captured(stripe)
     double.dispute(won[1], "won")
-    double.dispute(asked[1], "warning_under_review")
+    double.dispute(inquired[1], "warning_under_review")
 
-    assert {line.charged_back for line in stripe.list_payments()} == {Decimal(0)}
+    assert {payment.charged_back for payment in stripe.list_payments()} == {Decimal(0)}
 
 
-def test_a_payment_that_was_given_back_by_hand_needs_no_refund(stripe: StripeGateway, double: StripeDouble) -> None:
+def test_a_payment_that_was_refunded_by_hand_is_not_refunded_again(stripe: StripeGateway, double: StripeDouble) -> None:
     order, reference = captured(stripe)
     double.intents[reference]["latest_charge"]["amount_refunded"] = 1999
 
@@ -258,14 +256,14 @@ def test_a_payment_that_was_given_back_by_hand_needs_no_refund(stripe: StripeGat
     assert double.refunds == []
 
 
-def test_too_high_a_price_is_named(stripe: StripeGateway) -> None:
+def test_a_price_above_stripes_maximum_is_named(stripe: StripeGateway) -> None:
     with pytest.raises(InvalidArgument) as refusal:
         stripe.authorize(purchase(amount=Decimal(1_000_000)))
 
     assert [violation.field for violation in refusal.value.violations] == ["packageId"]
 
 
-def test_a_payment_that_stripe_cannot_make_sense_of_is_refused_and_not_tried_for_ever(
+def test_an_authorization_that_stripe_calls_invalid_is_refused_for_good(
     stripe: StripeGateway, double: StripeDouble
 ) -> None:
     double.fail("payment_intents$", 400, kind="invalid_request_error")
@@ -274,48 +272,48 @@ def test_a_payment_that_stripe_cannot_make_sense_of_is_refused_and_not_tried_for
         stripe.authorize(purchase())
 
 
-def test_no_request_outlasts_the_call_that_it_is_made_for(stripe: StripeGateway, double: StripeDouble) -> None:
-    double.slowness = 1.5
+def test_a_request_ends_with_the_deadline_of_its_call(stripe: StripeGateway, double: StripeDouble) -> None:
+    double.slowness = 3
     began = time.monotonic()
-    wanted = purchase()
+    new_purchase = purchase()
 
     def in_a_call() -> None:
         current_call.set(Call(deadline=began + 0.5))
-        stripe.authorize(wanted)
+        stripe.authorize(new_purchase)
 
     with pytest.raises(Unavailable):
         copy_context().run(in_a_call)
 
-    assert time.monotonic() - began < 1
-    # Nobody waits for what a worker does by itself.
+    assert time.monotonic() - began < double.slowness
+    # Background work has no deadline.
     stripe.authorize(purchase())
 
 
-def test_a_refund_of_what_the_bank_took_back_is_told_apart(stripe: StripeGateway, double: StripeDouble) -> None:
+def test_a_refund_of_a_charged_back_payment_is_an_error_of_its_own(stripe: StripeGateway, double: StripeDouble) -> None:
     order, reference = captured(stripe)
     double.dispute(reference)
 
     with pytest.raises(ChargedBackError):
         stripe.refund(order, reference, PRICE)
 
-    (line,) = stripe.list_payments()
-    assert (line.captured, line.refunded, line.charged_back) == (PRICE, Decimal(0), PRICE)
+    (payment,) = stripe.list_payments()
+    assert (payment.captured, payment.refunded, payment.charged_back) == (PRICE, Decimal(0), PRICE)
 
 
-def test_a_hold_that_has_ended_cannot_be_captured(stripe: StripeGateway) -> None:
-    wanted = purchase("pm_card_expires")
-    reference = stripe.authorize(wanted).reference
+def test_an_expired_authorization_cannot_be_captured(stripe: StripeGateway) -> None:
+    new_purchase = purchase("pm_card_expires")
+    reference = stripe.authorize(new_purchase).reference
 
     with pytest.raises(Declined):
-        stripe.capture(wanted.order_id, reference, PRICE)
+        stripe.capture(new_purchase.order_id, reference, PRICE)
 
 
-def test_a_payment_that_another_accounts_key_cannot_see_is_no_refusal_to_capture(stripe: StripeGateway) -> None:
+def test_a_capture_of_another_accounts_payment_is_an_error_and_no_refusal(stripe: StripeGateway) -> None:
     with pytest.raises(InvalidRequestError):
         stripe.capture(new_id(), "pi_elsewhere", PRICE)
 
 
-def test_too_small_a_price_is_named_also_where_only_stripe_knows(stripe: StripeGateway) -> None:
+def test_a_price_below_stripes_minimum_is_named(stripe: StripeGateway) -> None:
     assert stripe.minimum == Decimal("0.50")
     with pytest.raises(InvalidArgument) as refusal:
         stripe.authorize(purchase(amount=Decimal("0.49")))
@@ -324,7 +322,7 @@ def test_too_small_a_price_is_named_also_where_only_stripe_knows(stripe: StripeG
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_wrong_key_is_unavailable_and_tells_clients_nothing(
+def test_a_wrong_api_key_is_unavailable_and_shows_clients_nothing(
     stripe: StripeGateway, double: StripeDouble, status: int
 ) -> None:
     double.fail("payment_intents", status)
@@ -333,14 +331,14 @@ def test_a_wrong_key_is_unavailable_and_tells_clients_nothing(
         stripe.authorize(purchase())
 
 
-def test_a_stripe_that_cannot_be_reached_is_unavailable() -> None:
-    nowhere = StripeGateway("sk_test_1", "USD", "http://127.0.0.1:1")
+def test_an_unreachable_stripe_is_unavailable() -> None:
+    gateway = StripeGateway("sk_test_1", "USD", "http://127.0.0.1:1")
 
     with pytest.raises(Unavailable):
-        nowhere.authorize(purchase())
+        gateway.authorize(purchase())
 
 
-def test_an_older_kind_of_token_is_a_card_too(stripe: StripeGateway, double: StripeDouble) -> None:
+def test_a_token_of_the_older_kind_is_accepted(stripe: StripeGateway, double: StripeDouble) -> None:
     stripe.authorize(purchase("tok_visa"))
 
     assert len(double.intents) == 1

@@ -1,4 +1,4 @@
-"""What is believed of what comes in Stripe's name."""
+"""Stripe's webhook events: their signatures, and the provider events that they become."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from order_service.payments.stripe.events import webhook_parser
 from servicekit.errors import InvalidArgument
 
 SECRET = "whsec_1"
-read = webhook_parser(SECRET)
+parse = webhook_parser(SECRET)
 
 
-def an_event(kind: str = "charge.dispute.created", status: str = "needs_response", **changed: Any) -> dict[str, Any]:
+def an_event(kind: str = "charge.dispute.created", status: str = "needs_response", **changes: Any) -> dict[str, Any]:
     dispute = {"id": "dp_1", "object": "dispute", "payment_intent": "pi_1", "amount": 1999, "status": status}
-    return {"id": "evt_1", "type": kind, "data": {"object": {**dispute, **changed}}}
+    return {"id": "evt_1", "type": kind, "data": {"object": {**dispute, **changes}}}
 
 
 def signed(payload: bytes, secret: str = SECRET, at: float | None = None) -> str:
-    """Stripe's signature of these bytes."""
+    """Return Stripe's signature of these bytes."""
     stamp = int(time.time() if at is None else at)
     digest = hmac.new(secret.encode(), f"{stamp}.".encode() + payload, hashlib.sha256).hexdigest()
     return f"t={stamp},v1={digest}"
 
 
-def told(event: dict[str, Any]) -> ProviderEvent | None:
+def parse_signed(event: dict[str, Any]) -> ProviderEvent | None:
     payload = json.dumps(event).encode()
-    return read(payload, signed(payload))
+    return parse(payload, signed(payload))
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,10 @@ def told(event: dict[str, Any]) -> ProviderEvent | None:
         ("charge.dispute.closed", "lost", ChargebackState.LOST),
     ],
 )
-def test_a_dispute_is_told_by_its_type_and_status(kind: str, status: str, state: ChargebackState) -> None:
-    assert told(an_event(kind, status)) == ProviderEvent("evt_1", "dp_1", "pi_1", Decimal("19.99"), state)
+def test_a_dispute_event_becomes_a_chargeback_state_by_its_type_and_status(
+    kind: str, status: str, state: ChargebackState
+) -> None:
+    assert parse_signed(an_event(kind, status)) == ProviderEvent("evt_1", "dp_1", "pi_1", Decimal("19.99"), state)
 
 
 @pytest.mark.parametrize(
@@ -61,13 +63,13 @@ def test_a_dispute_is_told_by_its_type_and_status(kind: str, status: str, state:
         an_event(payment_intent=None),
         {"id": "evt_2", "type": "something.new", "data": {"object": {}}},
     ],
-    ids=["another thing", "an update", "an inquiry", "an inquiry's end", "no payment of ours", "unknown"],
+    ids=["another type", "an update", "an inquiry", "an inquiry's end", "no payment of ours", "unknown"],
 )
-def test_what_says_nothing_to_us_is_taken_and_forgotten(event: dict[str, Any]) -> None:
-    assert told(event) is None
+def test_an_event_without_meaning_for_orders_is_ignored(event: dict[str, Any]) -> None:
+    assert parse_signed(event) is None
 
 
-def test_what_was_not_signed_by_stripe_for_these_bytes_and_lately_is_refused() -> None:
+def test_a_wrong_or_old_signature_is_refused() -> None:
     payload = json.dumps(an_event()).encode()
     good = signed(payload)
 
@@ -79,14 +81,14 @@ def test_what_was_not_signed_by_stripe_for_these_bytes_and_lately_is_refused() -
         signed(payload, at=time.time() - 301),
     ):
         with pytest.raises(InvalidArgument) as refusal:
-            read(payload, signature)
+            parse(payload, signature)
         assert [violation.field for violation in refusal.value.violations] == ["stripe-signature"]
     with pytest.raises(InvalidArgument):
-        read(payload + b" ", good)
-    assert read(payload, good) is not None
+        parse(payload + b" ", good)
+    assert parse(payload, good) is not None
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"{}", b"no JSON", b'{"id": "x", "type": 5}', b"\xff"])
-def test_what_is_signed_and_no_event_is_refused(payload: bytes) -> None:
+def test_a_signed_payload_that_is_no_event_is_refused(payload: bytes) -> None:
     with pytest.raises(InvalidArgument):
-        read(payload, signed(payload))
+        parse(payload, signed(payload))

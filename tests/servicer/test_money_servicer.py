@@ -1,4 +1,4 @@
-"""What sellers have, and how they get it."""
+"""Balances, payouts and payout accounts of sellers."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from order_service.payments.sandbox import scenarios
 from servicekit.ids import new_id
 from tests.support.at_once import closing
 from tests.support.identity import token
-from tests.support.orderservice import ADMIN, BUYER, SELLER, STRANGER, World
+from tests.support.orderservice import ADMIN, BUYER, SELLER, STRANGER, OrderBackend
 from tests.support.rpc import Answer
 
 
-def completed(world: World, price: float = 500) -> str:
-    """The id of an order that was completed."""
-    world.offers(price=price)
+def completed(world: OrderBackend, price: float = 500) -> str:
+    """Complete an order of this price and return its id."""
+    world.offer_package(price=price)
     order = world.accepted()
     world.act("deliver", order, SELLER)
     world.act("complete", order, BUYER)
     return order
 
 
-def pay_out(world: World, amount: float | None = None, sent_token: str = SELLER, **metadata: Any) -> Answer:
+def pay_out(world: OrderBackend, amount: float | None = None, sent_token: str = SELLER, **metadata: Any) -> Answer:
     return world.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=amount), sent_token, **metadata)
 
 
-def payouts(world: World, sent_token: str = SELLER, **filters: Any) -> Answer:
+def payouts(world: OrderBackend, sent_token: str = SELLER, **filters: Any) -> Answer:
     return world.rpc.call("ListPayouts", order_pb2.ListPayoutsRequest(**filters), sent_token)
 
 
-def get_payout(world: World, payout_id: str, sent_token: str = SELLER) -> Answer:
+def get_payout(world: OrderBackend, payout_id: str, sent_token: str = SELLER) -> Answer:
     return world.rpc.call("GetPayout", order_pb2.GetPayoutRequest(payout_id=payout_id), sent_token)
 
 
-def entries(world: World, sent_token: str = SELLER, **filters: Any) -> Answer:
+def entries(world: OrderBackend, sent_token: str = SELLER, **filters: Any) -> Answer:
     return world.rpc.call("ListBalanceEntries", order_pb2.ListBalanceEntriesRequest(**filters), sent_token)
 
 
-def moved(world: World) -> list[tuple[str, float]]:
+def entry_amounts(world: OrderBackend) -> list[tuple[str, float]]:
     return [(order_pb2.BalanceEntry.Kind.Name(entry.kind), entry.amount) for entry in entries(world).response.results]
 
 
@@ -50,11 +50,11 @@ def status_of(answer: Answer) -> str:
     return order_pb2.Payout.Status.Name(answer.response.payout.status)
 
 
-def say_account(world: World, destination: str) -> Answer:
+def set_account(world: OrderBackend, destination: str) -> Answer:
     return world.rpc.call("SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination=destination), SELLER)
 
 
-def test_who_has_sold_nothing_has_nothing(world: World) -> None:
+def test_a_seller_without_sales_has_an_empty_balance(world: OrderBackend) -> None:
     answer = world.rpc.call("GetBalance", order_pb2.GetBalanceRequest(), SELLER)
 
     assert (answer.response.currency, world.balance()) == ("USD", (0, 0, 0))
@@ -63,7 +63,7 @@ def test_who_has_sold_nothing_has_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize("rpc", ["GetBalance", "ListBalanceEntries", "RequestPayout", "SetPayoutAccount"])
-def test_balances_are_for_sellers(world: World, rpc: str) -> None:
+def test_balances_are_for_sellers(world: OrderBackend, rpc: str) -> None:
     request = getattr(order_pb2, f"{rpc}Request")()
 
     assert world.rpc.call(rpc, request, BUYER).error == "FORBIDDEN"
@@ -71,25 +71,25 @@ def test_balances_are_for_sellers(world: World, rpc: str) -> None:
     assert world.rpc.call(rpc, request).error == "UNAUTHORIZED"
 
 
-def test_the_movements_of_a_sale_add_up_to_what_is_available(world: World) -> None:
+def test_the_entries_of_a_sale_add_up_to_the_available_balance(world: OrderBackend) -> None:
     order = world.accepted()
     world.act("deliver", order, SELLER)
     world.act("dispute", order, BUYER, "Half of it is missing")
     world.resolve(order, "COMPLETED", 100.10)
 
-    assert moved(world) == [("COMMISSION", -39.99), ("REFUND", -100.10), ("SALE", 500)]
+    assert entry_amounts(world) == [("COMMISSION", -39.99), ("REFUND", -100.10), ("SALE", 500)]
     assert world.balance() == (0, 359.91, 0)
     first = entries(world).response.results[0]
     assert (first.order_id, first.HasField("payout_id")) == (order, False)
 
 
-def test_a_commission_is_rounded_half_even_and_the_rest_is_the_sellers(world: World) -> None:
+def test_a_commission_is_rounded_half_even_and_the_rest_is_the_sellers(world: OrderBackend) -> None:
     for price, commission in ((0.65, 0.06), (0.75, 0.08), (0.85, 0.08), (19.99, 2.0)):
         completed(world, price)
-        assert moved(world)[0] == ("COMMISSION", -commission)
+        assert entry_amounts(world)[0] == ("COMMISSION", -commission)
 
 
-def test_what_is_asked_for_leaves_the_balance_at_once_and_is_paid_by_a_worker(world: World) -> None:
+def test_a_payout_leaves_the_balance_immediately_and_is_sent_by_a_worker(world: OrderBackend) -> None:
     completed(world)
 
     answer = pay_out(world, 100.5)
@@ -101,13 +101,13 @@ def test_what_is_asked_for_leaves_the_balance_at_once_and_is_paid_by_a_worker(wo
     world.settle()
     assert world.balance() == (0, 349.5, 100.5)
     assert status_of(get_payout(world, answer.response.payout_id)) == "PAID"
-    assert [(str(line.payout_id), float(line.amount)) for line in world.sandbox.list_payouts()] == [
+    assert [(str(payout.payout_id), float(payout.amount)) for payout in world.sandbox.list_payouts()] == [
         (answer.response.payout_id, 100.5)
     ]
-    assert moved(world)[0] == ("PAYOUT", -100.5)
+    assert entry_amounts(world)[0] == ("PAYOUT", -100.5)
 
 
-def test_without_an_amount_all_that_is_available_is_paid_out(world: World) -> None:
+def test_a_payout_without_an_amount_is_of_the_whole_available_balance(world: OrderBackend) -> None:
     completed(world)
 
     assert pay_out(world).response.amount == 450
@@ -115,7 +115,7 @@ def test_without_an_amount_all_that_is_available_is_paid_out(world: World) -> No
 
 
 @pytest.mark.parametrize("amount", [450.01, 1000000000])
-def test_more_than_is_available_is_refused_and_changes_nothing(world: World, amount: float) -> None:
+def test_more_than_is_available_is_refused_and_changes_nothing(world: OrderBackend, amount: float) -> None:
     completed(world)
 
     answer = pay_out(world, amount)
@@ -125,54 +125,54 @@ def test_more_than_is_available_is_refused_and_changes_nothing(world: World, amo
 
 
 @pytest.mark.parametrize("amount", [0, -1, 0.001, 1.005, float("nan"), float("inf")])
-def test_an_amount_that_makes_no_sense_is_named(world: World, amount: float) -> None:
+def test_an_invalid_amount_is_named(world: OrderBackend, amount: float) -> None:
     assert {each["field"] for each in pay_out(world, amount).body["details"]} == {"amount"}
 
 
-def test_a_payout_that_the_provider_refuses_gives_the_money_back(world: World) -> None:
+def test_a_payout_that_the_provider_refuses_gives_the_money_back(world: OrderBackend) -> None:
     completed(world)
-    assert say_account(world, scenarios.PAYOUT_REFUSED).error == ""
+    assert set_account(world, scenarios.PAYOUT_REFUSED).error == ""
 
     payout = pay_out(world, 100).response.payout_id
     world.settle()
 
     assert status_of(get_payout(world, payout)) == "FAILED"
     assert world.balance() == (0, 450, 0)
-    assert moved(world)[:2] == [("PAYOUT_FAILED", 100), ("PAYOUT", -100)]
+    assert entry_amounts(world)[:2] == [("PAYOUT_FAILED", 100), ("PAYOUT", -100)]
     assert entries(world).response.results[0].payout_id == payout
     assert list(world.sandbox.list_payouts()) == []
 
 
-def test_a_payout_that_nobody_knows_about_is_paid_once(world: World) -> None:
+def test_a_payout_with_an_unknown_outcome_is_paid_once(world: OrderBackend) -> None:
     completed(world)
-    say_account(world, scenarios.PAYOUT_TIMEOUT)
+    set_account(world, scenarios.PAYOUT_TIMEOUT)
 
     payout = pay_out(world, 100).response.payout_id
-    world.settle_in_time()
+    world.settle_with_retries()
 
     assert status_of(get_payout(world, payout)) == "PAID"
     assert len(list(world.sandbox.list_payouts())) == 1
     assert world.balance() == (0, 350, 100)
 
 
-def test_an_unknown_account_of_the_sandbox_is_named(world: World) -> None:
-    assert [each["field"] for each in say_account(world, "sandbox_bank").body["details"]] == ["destination"]
-    assert say_account(world, " acct_1 ").response.destination == "acct_1"
+def test_an_unknown_account_of_the_sandbox_is_named(world: OrderBackend) -> None:
+    assert [each["field"] for each in set_account(world, "sandbox_bank").body["details"]] == ["destination"]
+    assert set_account(world, " acct_1 ").response.destination == "acct_1"
 
 
-def test_twenty_payouts_at_once_never_take_more_than_there_is(world: World) -> None:
+def test_twenty_concurrent_payouts_never_exceed_the_balance(world: OrderBackend) -> None:
     completed(world)
-    twins = [world.twin() for _ in range(20)]
+    workers = [world.another_worker() for _ in range(20)]
 
     with ThreadPoolExecutor(20) as pool:
-        asked = [pool.submit(closing(world.database, partial(pay_out, twin, 100))) for twin in twins]
-        answers = [each.result(30) for each in asked]
+        calls = [pool.submit(closing(world.database, partial(pay_out, worker, 100))) for worker in workers]
+        answers = [call.result(30) for call in calls]
 
     assert sorted(answer.error for answer in answers) == [*[""] * 4, *["INSUFFICIENT_BALANCE"] * 16]
     assert world.balance() == (0, 50, 0)
 
 
-def test_the_same_key_is_one_payout_and_gets_the_first_answer_whatever_became_of_it(world: World) -> None:
+def test_the_same_key_is_one_payout_and_gets_the_first_response_whatever_its_status_now(world: OrderBackend) -> None:
     completed(world)
 
     first = pay_out(world, 100, idempotency_key="k")
@@ -185,7 +185,7 @@ def test_the_same_key_is_one_payout_and_gets_the_first_answer_whatever_became_of
     assert world.balance() == (0, 350, 100)
 
 
-def test_a_payout_is_seen_by_its_seller_and_admins(world: World) -> None:
+def test_a_payout_is_seen_by_its_seller_and_admins(world: OrderBackend) -> None:
     completed(world)
     payout = pay_out(world, 100).response.payout_id
 
@@ -195,9 +195,9 @@ def test_a_payout_is_seen_by_its_seller_and_admins(world: World) -> None:
     assert get_payout(world, str(new_id())).error == get_payout(world, "nonsense").error == "NOT_FOUND"
 
 
-def test_lists_are_newest_first_and_paged(world: World) -> None:
+def test_lists_are_newest_first_and_paged(world: OrderBackend) -> None:
     completed(world)
-    made = [pay_out(world, 10 + number).response.payout_id for number in range(5)]
+    created = [pay_out(world, 10 + number).response.payout_id for number in range(5)]
 
     seen, page_token = [], ""
     for _ in range(3):
@@ -206,13 +206,13 @@ def test_lists_are_newest_first_and_paged(world: World) -> None:
         page_token = page.next_page_token
     kinds, page_token = [], ""
     for _ in range(4):
-        found = entries(world, page_size=2, page_token=page_token).response
-        kinds += [order_pb2.BalanceEntry.Kind.Name(entry.kind) for entry in found.results]
-        page_token = found.next_page_token
+        entry_page = entries(world, page_size=2, page_token=page_token).response
+        kinds += [order_pb2.BalanceEntry.Kind.Name(entry.kind) for entry in entry_page.results]
+        page_token = entry_page.next_page_token
 
-    assert seen == made[::-1]
+    assert seen == created[::-1]
     assert kinds == [*["PAYOUT"] * 5, "COMMISSION", "SALE"]
     assert page_token == ""
-    assert [payout.payout_id for payout in payouts(world, ADMIN).response.results] == made[::-1]
+    assert [payout.payout_id for payout in payouts(world, ADMIN).response.results] == created[::-1]
     assert list(payouts(world, token("another", "seller")).response.results) == []
     assert entries(world, page_token="nonsense").error == "INVALID_ARGUMENT"

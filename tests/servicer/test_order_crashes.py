@@ -1,4 +1,4 @@
-"""OrderService's process dies at each of its crash points in turn, is started again, and the books are read."""
+"""OrderService is killed at each of its crash points; after a restart the reconciliation finds no difference."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from order_service.reconciliation import check
 from servicekit import crash
 from servicekit.database import Database
 from tests.payments.test_instrumented import WITHOUT_CRASH_POINTS
-from tests.support.life import ENDS, live
-from tests.support.orderservice import BUYER, World
+from tests.support.order_scenario import EXPECTED, run_scenario
+from tests.support.orderservice import BUYER, OrderBackend
 from tests.support.postgres import url_of
 
 ROOT = Path(__file__).resolve().parents[2]
-# What moves money, or binds a key: every commit there has a name. The sandbox is the provider's side.
+# The code that moves money or binds idempotency keys: every commit in it has a name. The sandbox is the provider's.
 FOLDERS = (ROOT / "order_service", ROOT / "servicekit" / "outbox", ROOT / "servicekit" / "idempotency.py")
-# Where nothing is committed, or the name is the caller's.
+# Transactions that commit nothing, or whose name is the caller's.
 UNNAMED = {
     ("audit.py", "snapshot"),
     ("orders.py", "place"),
@@ -34,17 +34,17 @@ UNNAMED = {
 
 
 def transactions() -> Iterator[tuple[str, str, str]]:
-    """Every transaction in the code: its file, its function, and its name or nothing."""
+    """Yield the file, function and name (or an empty string) of each transaction in the code."""
     for folder in FOLDERS:
         for path in [folder] if folder.is_file() else sorted(folder.rglob("*.py")):
             if "sandbox" in path.parts:
                 continue
             for function in ast.walk(ast.parse(path.read_text())):
                 if isinstance(function, ast.FunctionDef) and function.name != "transaction":
-                    yield from ((path.name, function.name, name) for name in _named(function))
+                    yield from ((path.name, function.name, name) for name in _transaction_names(function))
 
 
-def _named(function: ast.FunctionDef) -> Iterator[str]:
+def _transaction_names(function: ast.FunctionDef) -> Iterator[str]:
     for call in ast.walk(function):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "transaction":
             name = call.args[0] if call.args else None
@@ -67,21 +67,21 @@ def test_every_commit_has_a_crash_point() -> None:
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_whoever_dies_there_leaves_nothing_undone_and_nothing_twice(
-    world: World, order_database: Database, sandbox_database: Database, point: str
+def test_a_process_killed_at_a_crash_point_leaves_nothing_unfinished_and_nothing_done_twice(
+    world: OrderBackend, order_database: Database, sandbox_database: Database, point: str
 ) -> None:
-    command = [sys.executable, "-m", "tests.support.life", url_of(order_database), url_of(sandbox_database)]
+    command = [sys.executable, "-m", "tests.support.order_scenario", url_of(order_database), url_of(sandbox_database)]
     environment = {**os.environ, "CRASH_AT": point, "PYTHONPATH": os.pathsep.join(sys.path)}
 
-    died = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False, timeout=120)
-    assert died.returncode == crash.STATUS, died.stderr.decode()
-    orders = live(world)
-    world.settle_in_time()
+    killed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False, timeout=120)
+    assert killed.returncode == crash.STATUS, killed.stderr.decode()
+    orders = run_scenario(world)
+    world.settle_with_retries()
 
-    assert {key: (world.status(order), world.payment(order)) for key, order in orders.items()} == ENDS
+    assert {key: (world.status(order), world.payment(order)) for key, order in orders.items()} == EXPECTED
     assert sorted(world.listed(BUYER)) == sorted(orders.values())
     assert world.balance() == (450, 350, 100)
-    found = check(order_database, world.sandbox)
-    assert (found.differences, found.orders, found.payouts, found.pending) == ([], 6, 1, 0)
+    findings = check(order_database, world.sandbox)
+    assert (findings.differences, findings.orders, findings.payouts, findings.pending) == ([], 6, 1, 0)
     assert len(list(world.sandbox.list_payments())) == len(orders)
-    assert live(world) == orders
+    assert run_scenario(world) == orders

@@ -1,9 +1,9 @@
-"""What becomes of the money of orders: with a real OrderService database, and the sandbox's own beside it."""
+"""The payments of orders, with the real databases of OrderService and of the sandbox."""
 
 from __future__ import annotations
 
 import json
-import time
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -22,10 +22,10 @@ from servicekit.ids import new_id
 from tests.support.at_once import closing
 from tests.support.identity import user_id
 from tests.support.orders import TIMEOUTS
-from tests.support.orderservice import ADMIN, BUYER, GIG, PACKAGE, SELLER, STRANGER, World
+from tests.support.orderservice import ADMIN, BUYER, GIG, PACKAGE, SELLER, STRANGER, OrderBackend
 from tests.support.rpc import Answer
 
-LEFT = Statement("""
+ROW_COUNTS = Statement("""
     SELECT (SELECT count(*) FROM orders) AS orders, (SELECT count(*) FROM attempts) AS attempts,
         (SELECT count(*) FROM idempotency_keys) AS keys, (SELECT count(*) FROM outbox) AS outbox
 """)
@@ -35,48 +35,45 @@ LEDGER = Statement("""
 """)
 
 
-def left(world: World) -> dict[str, int]:
-    """How many rows there are."""
-    return dict(world.database.fetch_all(LEFT)[0])
+def row_counts(world: OrderBackend) -> dict[str, int]:
+    """Return the number of orders, attempts, idempotency keys and outbox rows."""
+    return dict(world.database.fetch_all(ROW_COUNTS)[0])
 
 
-def ledger(world: World) -> dict[str, Decimal]:
-    """What the accounts hold, those that hold nothing left out."""
+def ledger(world: OrderBackend) -> dict[str, Decimal]:
+    """Return the balances of the ledger accounts that are not empty."""
     return {row["name"]: row["amount"] for row in world.database.fetch_all(LEDGER) if row["amount"]}
 
 
-def at_once(world: World, works: Sequence[Callable[[], Answer]]) -> list[Answer]:
-    """The answers of calls that are made in as many threads, each through a World of its own."""
-    with ThreadPoolExecutor(len(works)) as pool:
-        return [each.result(30) for each in [pool.submit(closing(world.database, work)) for work in works]]
+def concurrently(world: OrderBackend, calls: Sequence[Callable[[], Answer]]) -> list[Answer]:
+    """Make each call in a thread of its own. Return their answers."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [each.result(30) for each in [pool.submit(closing(world.database, call)) for call in calls]]
 
 
-def another(world: World) -> World:
-    """Another worker."""
-    return world.twin()
-
-
-def test_placing_holds_the_price_on_the_card_and_moves_nothing(world: World) -> None:
+def test_placing_authorizes_the_price_and_moves_no_money(world: OrderBackend) -> None:
     order = world.placed()
 
     assert world.payment(order) == ("AUTHORIZED", 0)
-    assert world.in_book(order).authorized == 500
+    assert world.sandbox_payment(order).authorized == 500
     assert (ledger(world), world.balance()) == ({}, (0, 0, 0))
 
 
 @pytest.mark.parametrize(("action", "who"), [("decline", SELLER), ("cancel", BUYER)])
-def test_what_is_called_off_while_pending_is_let_go_of(world: World, action: str, who: str) -> None:
+def test_the_payment_of_a_pending_order_that_is_declined_or_cancelled_is_voided(
+    world: OrderBackend, action: str, who: str
+) -> None:
     order = world.placed()
 
     world.act(action, order, who)
     world.settle()
 
     assert world.payment(order) == ("VOIDED", 0)
-    assert (world.in_book(order).authorized, world.in_book(order).captured) == (Decimal(0), Decimal(0))
+    assert (world.sandbox_payment(order).authorized, world.sandbox_payment(order).captured) == (Decimal(0), Decimal(0))
     assert ledger(world) == {}
 
 
-def test_what_nobody_answers_is_let_go_of(world: World) -> None:
+def test_the_payment_of_an_order_that_expires_is_voided(world: OrderBackend) -> None:
     order = world.placed()
     world.clock.travel(TIMEOUTS.answer)
 
@@ -84,13 +81,13 @@ def test_what_nobody_answers_is_let_go_of(world: World) -> None:
     world.settle()
 
     assert world.payment(order) == ("VOIDED", 0)
-    assert world.in_book(order).authorized == 0
+    assert world.sandbox_payment(order).authorized == 0
 
 
-def test_accepting_takes_the_money_into_escrow_and_completing_gives_it_to_the_seller_less_commission(
-    world: World,
+def test_accepting_puts_the_price_in_escrow_and_completing_pays_the_seller_less_the_commission(
+    world: OrderBackend,
 ) -> None:
-    world.offers(price=19.99)
+    world.offer_package(price=19.99)
     order = world.accepted()
     assert world.payment(order) == ("CAPTURED", 0)
     assert world.balance() == (17.99, 0, 0)
@@ -110,10 +107,10 @@ def test_accepting_takes_the_money_into_escrow_and_completing_gives_it_to_the_se
         "available": Decimal("17.99"),
         "commission": Decimal("2.00"),
     }
-    assert world.in_book(order).captured == Decimal("19.99")
+    assert world.sandbox_payment(order).captured == Decimal("19.99")
 
 
-def test_time_completes_with_the_same_money(world: World) -> None:
+def test_an_order_completed_by_its_timeout_pays_the_seller_as_well(world: OrderBackend) -> None:
     order = world.accepted()
     world.act("deliver", order, SELLER)
     world.clock.travel(TIMEOUTS.approval)
@@ -123,7 +120,7 @@ def test_time_completes_with_the_same_money(world: World) -> None:
     assert (world.status(order), world.balance()) == ("COMPLETED", (0, 450, 0))
 
 
-def test_cancelling_what_is_in_progress_gives_everything_back(world: World) -> None:
+def test_cancelling_an_order_in_progress_refunds_everything(world: OrderBackend) -> None:
     order = world.accepted()
 
     world.act("cancel", order, SELLER)
@@ -132,11 +129,11 @@ def test_cancelling_what_is_in_progress_gives_everything_back(world: World) -> N
     world.settle()
 
     assert world.payment(order) == ("REFUNDED", 500)
-    assert world.in_book(order).refunded == 500
+    assert world.sandbox_payment(order).refunded == 500
     assert (ledger(world), world.balance()) == ({}, (0, 0, 0))
 
 
-def test_a_dispute_holds_the_money_until_an_admin_has_decided(world: World) -> None:
+def test_a_disputed_order_stays_in_escrow_until_an_admin_resolves_it(world: OrderBackend) -> None:
     order = world.accepted()
     world.act("deliver", order, SELLER)
 
@@ -163,7 +160,7 @@ def test_a_dispute_holds_the_money_until_an_admin_has_decided(world: World) -> N
     ],
 )
 def test_a_dispute_can_end_with_a_partial_refund(
-    world: World, refund: float | None, payment: tuple[str, float], available: float
+    world: OrderBackend, refund: float | None, payment: tuple[str, float], available: float
 ) -> None:
     order = world.accepted()
     world.act("deliver", order, SELLER)
@@ -173,11 +170,11 @@ def test_a_dispute_can_end_with_a_partial_refund(
     world.settle()
 
     assert (world.status(order), world.payment(order), world.balance()) == ("COMPLETED", payment, (0, available, 0))
-    assert float(world.in_book(order).refunded) == (refund or 0)
-    assert world.actions_done(order)[-1] == ("admin", "resolve")
+    assert float(world.sandbox_payment(order).refunded) == (refund or 0)
+    assert world.history(order)[-1] == ("admin", "resolve")
 
 
-def test_a_dispute_can_end_with_everything_given_back(world: World) -> None:
+def test_a_dispute_can_end_with_a_full_refund(world: OrderBackend) -> None:
     order = world.accepted()
     world.act("deliver", order, SELLER)
     world.act("dispute", order, BUYER, "Nothing of it works")
@@ -189,7 +186,7 @@ def test_a_dispute_can_end_with_everything_given_back(world: World) -> None:
     assert ledger(world) == {}
 
 
-def test_a_refund_above_the_price_is_named_and_changes_nothing(world: World) -> None:
+def test_a_refund_above_the_price_is_named_and_changes_nothing(world: OrderBackend) -> None:
     order = world.accepted()
     world.act("deliver", order, SELLER)
     world.act("dispute", order, BUYER, "Half of it is missing")
@@ -204,39 +201,45 @@ def test_a_refund_above_the_price_is_named_and_changes_nothing(world: World) -> 
     ("card", "error"),
     [(scenarios.DECLINED, "PAYMENT_DECLINED"), (scenarios.CONFIRM, "PAYMENT_ACTION_REQUIRED")],
 )
-def test_a_card_that_says_no_leaves_nothing_and_the_key_free(world: World, card: str, error: str) -> None:
+def test_a_refused_card_stores_nothing_and_frees_the_idempotency_key(
+    world: OrderBackend, card: str, error: str
+) -> None:
     answer = world.place(key="k", payment_token=card)
 
     assert (answer.http_status, answer.error) == (402, error)
-    assert left(world) == {"orders": 0, "attempts": 0, "keys": 0, "outbox": 0}
+    assert row_counts(world) == {"orders": 0, "attempts": 0, "keys": 0, "outbox": 0}
     assert list(world.sandbox.list_payments()) == []
     assert world.place(key="k").error == ""
 
 
-def test_an_unknown_card_of_the_sandbox_is_named(world: World) -> None:
+def test_an_unknown_card_of_the_sandbox_is_named(world: OrderBackend) -> None:
     answer = world.place(payment_token="sandbox_visa")
 
     assert [each["field"] for each in answer.body["details"]] == ["paymentToken"]
-    assert left(world)["attempts"] == 0
+    assert row_counts(world)["attempts"] == 0
 
 
 @pytest.mark.parametrize("card", [scenarios.TIMEOUT_BEFORE, scenarios.TIMEOUT_AFTER])
-def test_the_same_key_finishes_the_order_whose_payment_nobody_knew_about(world: World, card: str) -> None:
+def test_the_same_key_finishes_an_order_whose_authorization_had_an_unknown_outcome(
+    world: OrderBackend, card: str
+) -> None:
     first = world.place(key="k", payment_token=card)
     assert (first.http_status, first.headers["retry-after"]) == (503, "1")
-    assert left(world) == {"orders": 0, "attempts": 1, "keys": 1, "outbox": 0}
+    assert row_counts(world) == {"orders": 0, "attempts": 1, "keys": 1, "outbox": 0}
 
     second, third = world.place(key="k", payment_token=card), world.place(key="k", payment_token=card)
 
     assert second.response == third.response
     assert world.listed(BUYER) == [second.response.order_id]
-    assert left(world) == {"orders": 1, "attempts": 0, "keys": 1, "outbox": 0}
-    (line,) = world.sandbox.list_payments()
-    assert (str(line.order_id), line.authorized) == (second.response.order_id, Decimal(500))
+    assert row_counts(world) == {"orders": 1, "attempts": 0, "keys": 1, "outbox": 0}
+    (payment,) = world.sandbox.list_payments()
+    assert (str(payment.order_id), payment.authorized) == (second.response.order_id, Decimal(500))
 
 
 @pytest.mark.parametrize("card", [scenarios.TIMEOUT_BEFORE, scenarios.TIMEOUT_AFTER])
-def test_a_worker_finishes_the_order_whose_payment_nobody_knew_about(world: World, card: str) -> None:
+def test_payment_recovery_finishes_an_order_whose_authorization_had_an_unknown_outcome(
+    world: OrderBackend, card: str
+) -> None:
     world.place(key="k", payment_token=card)
 
     assert world.store.attempts.counts() == {Kind.AUTHORIZE: 1}
@@ -246,10 +249,10 @@ def test_a_worker_finishes_the_order_whose_payment_nobody_knew_about(world: Worl
     (order,) = world.listed(BUYER)
     assert (world.status(order), world.payment(order)) == ("PENDING", ("AUTHORIZED", 0))
     assert world.place(key="k", payment_token=card).response.order_id == order
-    assert left(world)["attempts"] == 0
+    assert row_counts(world)["attempts"] == 0
 
 
-def test_a_worker_finishes_what_was_begun_without_a_key(world: World) -> None:
+def test_payment_recovery_finishes_an_order_that_was_begun_without_a_key(world: OrderBackend) -> None:
     assert world.place(payment_token=scenarios.TIMEOUT_AFTER).http_status == 503
 
     world.settle()
@@ -258,22 +261,22 @@ def test_a_worker_finishes_what_was_begun_without_a_key(world: World) -> None:
     assert world.payment(order) == ("AUTHORIZED", 0)
 
 
-def test_the_same_key_sent_by_fifty_clients_at_once_is_one_order_and_one_payment(world: World) -> None:
-    twins = [another(world) for _ in range(50)]
-    works = [partial(twin.place, key="k", payment_token=scenarios.SLOW) for twin in twins]
+def test_the_same_key_sent_by_fifty_clients_at_once_is_one_order_and_one_payment(world: OrderBackend) -> None:
+    workers = [world.another_worker() for _ in range(50)]
+    calls = [partial(worker.place, key="k", payment_token=scenarios.SLOW) for worker in workers]
 
-    answers = at_once(world, works)
-    told = {answer.http_status for answer in answers if answer.error}
-    again = [world.place(key="k", payment_token=scenarios.SLOW) for _ in range(3)]
+    answers = concurrently(world, calls)
+    statuses = {answer.http_status for answer in answers if answer.error}
+    later_answers = [world.place(key="k", payment_token=scenarios.SLOW) for _ in range(3)]
 
-    assert told <= {503}
-    orders = {answer.response.order_id for answer in [*answers, *again] if not answer.error}
+    assert statuses <= {503}
+    orders = {answer.response.order_id for answer in [*answers, *later_answers] if not answer.error}
     assert [*orders] == world.listed(BUYER)
-    assert all(not answer.error for answer in again)
-    assert [line.authorized for line in world.sandbox.list_payments()] == [500]
+    assert all(not answer.error for answer in later_answers)
+    assert [payment.authorized for payment in world.sandbox.list_payments()] == [500]
 
 
-def test_a_capture_that_is_refused_for_good_cancels_the_order(world: World) -> None:
+def test_a_capture_that_is_refused_for_good_cancels_the_order(world: OrderBackend) -> None:
     order = world.placed(card=scenarios.CAPTURE_DECLINED)
 
     answer = world.act("accept", order, SELLER)
@@ -281,12 +284,12 @@ def test_a_capture_that_is_refused_for_good_cancels_the_order(world: World) -> N
 
     assert (answer.http_status, answer.error) == (402, "PAYMENT_DECLINED")
     assert (world.status(order), world.payment(order)) == ("CANCELLED", ("VOIDED", 0))
-    assert world.actions_done(order)[-1] == ("system", "capture_failed")
-    assert world.in_book(order).authorized == 0
+    assert world.history(order)[-1] == ("system", "capture_failed")
+    assert world.sandbox_payment(order).authorized == 0
     assert ledger(world) == {}
 
 
-def test_the_sellers_next_try_finishes_a_capture_that_nobody_knew_about(world: World) -> None:
+def test_the_sellers_next_accept_finishes_a_capture_with_an_unknown_outcome(world: OrderBackend) -> None:
     order = world.placed(card=scenarios.CAPTURE_TIMEOUT)
 
     first = world.act("accept", order, SELLER, "On it")
@@ -299,12 +302,12 @@ def test_the_sellers_next_try_finishes_a_capture_that_nobody_knew_about(world: W
     second = world.act("accept", order, SELLER, "Again")
 
     assert second.error == ""
-    assert world.actions_done(order) == [("buyer", "place"), ("seller", "accept")]
+    assert world.history(order) == [("buyer", "place"), ("seller", "accept")]
     assert world.events(order, BUYER).response.events[-1].message == "On it"
     assert world.balance() == (450, 0, 0)
 
 
-def test_a_worker_finishes_a_capture_that_nobody_knew_about_however_late(world: World) -> None:
+def test_payment_recovery_finishes_a_capture_with_an_unknown_outcome_however_late(world: OrderBackend) -> None:
     order = world.placed(card=scenarios.CAPTURE_TIMEOUT)
     world.act("accept", order, SELLER)
     world.clock.travel(timedelta(days=30))
@@ -316,62 +319,77 @@ def test_a_worker_finishes_a_capture_that_nobody_knew_about_however_late(world: 
     assert world.act("accept", order, SELLER).error == "INVALID_TRANSITION"
 
 
-def test_while_the_capture_is_under_way_all_others_are_refused_and_told_why(world: World) -> None:
-    order = world.placed(card=scenarios.SLOW)
-    others = another(world)
+def test_during_the_capture_all_other_actions_are_refused_with_the_reason(
+    world: OrderBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = world.placed()
+    another_worker = world.another_worker()
+    capturing, resume = threading.Event(), threading.Event()
+    capture = world.sandbox.capture
+
+    def capture_when_resumed(order_id: UUID, reference: str, amount: Decimal) -> None:
+        capturing.set()
+        assert resume.wait(30)
+        capture(order_id, reference, amount)
+
+    monkeypatch.setattr(world.sandbox, "capture", capture_when_resumed)
 
     with ThreadPoolExecutor(1) as pool:
         accepting = pool.submit(closing(world.database, partial(world.act, "accept", order, SELLER)))
-        deadline = time.monotonic() + 5
-        while others.actions(order, SELLER):
-            assert time.monotonic() < deadline
+        assert capturing.wait(30)
+        open_actions = another_worker.actions(order, SELLER)
         refused = [
-            others.act("accept", order, SELLER),
-            others.act("decline", order, SELLER),
-            others.act("cancel", order, BUYER),
+            another_worker.act("accept", order, SELLER),
+            another_worker.act("decline", order, SELLER),
+            another_worker.act("cancel", order, BUYER),
         ]
-        assert accepting.result(10).error == ""
+        resume.set()
+        assert accepting.result(30).error == ""
+
+    assert open_actions == []
 
     assert [answer.error for answer in refused] == ["INVALID_TRANSITION"] * 3
     assert all("there is nothing you can do now" in answer.body["error"] for answer in refused)
-    assert world.actions_done(order) == [("buyer", "place"), ("seller", "accept")]
+    assert world.history(order) == [("buyer", "place"), ("seller", "accept")]
 
 
-def test_of_ten_accepts_at_once_one_wins(world: World) -> None:
+def test_of_ten_concurrent_accepts_one_wins(world: OrderBackend) -> None:
     order = world.placed(card=scenarios.SLOW)
-    twins = [another(world) for _ in range(10)]
+    workers = [world.another_worker() for _ in range(10)]
 
-    answers = at_once(world, [partial(twin.act, "accept", order, SELLER) for twin in twins])
+    answers = concurrently(world, [partial(worker.act, "accept", order, SELLER) for worker in workers])
 
     assert sorted(answer.error for answer in answers) == ["", *["INVALID_TRANSITION"] * 9]
     assert world.balance() == (450, 0, 0)
 
 
-def test_only_the_holder_of_the_attempts_lock_begins_a_capture(world: World) -> None:
+def test_only_the_holder_of_the_attempts_lock_begins_a_capture(world: OrderBackend) -> None:
     order = world.placed()
 
     with world.store.attempt_lock(UUID(order)) as is_holder:
         # Another worker holds the lock and has not locked the order yet.
-        (answer,) = at_once(world, [partial(world.act, "accept", order, SELLER)])
+        (answer,) = concurrently(world, [partial(world.act, "accept", order, SELLER)])
 
     assert is_holder
     assert (answer.error, "it is just being accepted" in answer.message) == ("INVALID_TRANSITION", True)
-    assert (left(world)["attempts"], world.payment(order)) == (0, ("AUTHORIZED", 0))
+    assert (row_counts(world)["attempts"], world.payment(order)) == (0, ("AUTHORIZED", 0))
     assert world.act("accept", order, SELLER).error == ""
     assert world.balance() == (450, 0, 0)
 
 
 @pytest.mark.parametrize(("who", "error"), [(STRANGER, "NOT_FOUND"), (BUYER, "FORBIDDEN")])
-def test_who_may_not_accept_is_told_so_before_the_lock_is_asked_for(world: World, who: str, error: str) -> None:
+def test_a_caller_who_may_not_accept_is_refused_before_the_lock_is_taken(
+    world: OrderBackend, who: str, error: str
+) -> None:
     order = world.placed()
 
     with world.store.attempt_lock(UUID(order)):
-        (answer,) = at_once(world, [partial(world.act, "accept", order, who)])
+        (answer,) = concurrently(world, [partial(world.act, "accept", order, who)])
 
     assert answer.error == error
 
 
-def test_an_attempt_of_a_worker_of_the_first_version_is_recovered(world: World) -> None:
+def test_an_attempt_of_a_worker_of_the_first_version_is_recovered(world: OrderBackend) -> None:
     """Its draft is stored with the names that the first version gave its parts."""
     order_id = new_id()
     draft = {
@@ -404,32 +422,32 @@ def test_an_attempt_of_a_worker_of_the_first_version_is_recovered(world: World) 
     world.settle()
 
     assert world.listed(BUYER) == [str(order_id)]
-    assert left(world)["attempts"] == 0
+    assert row_counts(world)["attempts"] == 0
 
 
-def test_a_provider_that_is_away_is_503_and_all_is_done_when_it_is_back(
-    order_database: Database, sandbox_database: Database, world: World
+def test_an_unreachable_provider_is_503_and_all_work_is_finished_when_it_is_back(
+    order_database: Database, sandbox_database: Database, world: OrderBackend
 ) -> None:
     cancelled, accepted = world.accepted(), world.placed()
     provider = world.sandbox
-    away = Sandbox(Database("postgresql://nobody@127.0.0.1:1/nothing"))
-    world.exchange(away)
+    unreachable = Sandbox(Database("postgresql://nobody@127.0.0.1:1/nothing"))
+    world.use_sandbox(unreachable)
 
     placing = world.place(key="k")
     accepting = world.act("accept", accepted, SELLER)
     cancelling = world.act("cancel", cancelled, SELLER)
     assert [(each.http_status, each.headers["retry-after"]) for each in (placing, accepting)] == [(503, "1")] * 2
     assert cancelling.error == ""
-    world.exchange(provider)
-    world.settle_in_time()
+    world.use_sandbox(provider)
+    world.settle_with_retries()
 
     assert (world.status(accepted), world.payment(accepted)) == ("IN_PROGRESS", ("CAPTURED", 0))
     assert world.payment(cancelled) == ("REFUNDED", 500)
     assert world.place(key="k").response.order_id in world.listed(BUYER)
-    assert left(world) == {"orders": 3, "attempts": 0, "keys": 1, "outbox": 0}
+    assert row_counts(world) == {"orders": 3, "attempts": 0, "keys": 1, "outbox": 0}
 
 
-def test_an_order_from_before_there_were_payments_goes_its_way_without_money(world: World) -> None:
+def test_an_order_older_than_payments_is_completed_without_money(world: OrderBackend) -> None:
     order = world.placed()
     world.database.execute("UPDATE orders SET payment_status = NULL, payment_reference = '', capture_before = NULL")
 
@@ -437,25 +455,25 @@ def test_an_order_from_before_there_were_payments_goes_its_way_without_money(wor
         assert world.act(action, order, who).error == ""
 
     assert not world.get(order, BUYER).response.order.HasField("payment")
-    assert (ledger(world), left(world)["outbox"]) == ({}, 0)
+    assert (ledger(world), row_counts(world)["outbox"]) == ({}, 0)
 
 
-def test_a_chargeback_disputes_the_order_and_its_end_is_the_admins(world: World) -> None:
+def test_a_chargeback_disputes_the_order_and_an_admin_resolves_it(world: OrderBackend) -> None:
     order = world.accepted(card=scenarios.CHARGEBACK)
     world.settle()
     assert world.status(order) == "DISPUTED"
-    assert world.actions_done(order)[-1] == ("system", "chargeback")
+    assert world.history(order)[-1] == ("system", "chargeback")
     assert ledger(world)["chargebacks"] == -500
 
     world.resolve(order, "CANCELLED")
     world.settle()
 
     assert world.payment(order) == ("REFUNDED", 500)
-    assert world.in_book(order).refunded == 0
+    assert world.sandbox_payment(order).refunded == 0
     assert ledger(world) == {}
 
 
-def test_a_seller_who_is_right_gets_the_money_and_the_chargeback_is_the_platforms_loss(world: World) -> None:
+def test_a_charged_back_order_resolved_for_the_seller_is_the_platforms_loss(world: OrderBackend) -> None:
     order = world.accepted(card=scenarios.CHARGEBACK)
     world.settle()
 
@@ -464,53 +482,53 @@ def test_a_seller_who_is_right_gets_the_money_and_the_chargeback_is_the_platform
 
     assert world.balance() == (0, 360, 0)
     assert world.payment(order) == ("PARTIALLY_REFUNDED", 100)
-    assert world.in_book(order).refunded == 0
+    assert world.sandbox_payment(order).refunded == 0
     assert ledger(world) == {"available": Decimal(360), "commission": Decimal(40), "chargebacks": Decimal(-400)}
 
 
-def test_a_chargeback_after_the_end_is_the_platforms_loss(world: World) -> None:
+def test_a_chargeback_of_a_completed_order_is_the_platforms_loss(world: OrderBackend) -> None:
     order = world.accepted()
     world.act("deliver", order, SELLER)
     world.act("complete", order, BUYER)
 
-    world.sandbox.report_chargeback(world.in_book(order).order_id)
+    world.sandbox.report_chargeback(world.sandbox_payment(order).order_id)
     world.settle()
 
     assert (world.status(order), world.balance()) == ("COMPLETED", (0, 450, 0))
     assert ledger(world)["chargebacks"] == -500
 
 
-def test_a_chargeback_that_is_won_leaves_nothing_of_it(world: World) -> None:
+def test_a_won_chargeback_is_reversed_in_the_ledger(world: OrderBackend) -> None:
     order = world.accepted()
-    paid = world.in_book(order).order_id
-    world.sandbox.report_chargeback(paid)
+    paid_order = world.sandbox_payment(order).order_id
+    world.sandbox.report_chargeback(paid_order)
     world.settle()
-    world.sandbox.report_chargeback_won(paid)
+    world.sandbox.report_chargeback_won(paid_order)
     world.settle()
 
     world.resolve(order, "CANCELLED")
     world.settle()
 
     assert world.payment(order) == ("REFUNDED", 500)
-    assert world.in_book(order).refunded == 500
+    assert world.sandbox_payment(order).refunded == 500
     assert ledger(world) == {}
 
 
-def test_a_refund_that_the_bank_was_faster_with_is_settled_without_paying_twice(world: World) -> None:
+def test_a_refund_that_the_bank_made_first_is_not_paid_twice(world: OrderBackend) -> None:
     order = world.accepted()
     world.act("cancel", order, SELLER)
-    world.sandbox.report_chargeback(world.in_book(order).order_id)
+    world.sandbox.report_chargeback(world.sandbox_payment(order).order_id)
 
     world.settle()
 
     assert world.payment(order) == ("REFUNDED", 500)
-    assert world.in_book(order).refunded == 0
+    assert world.sandbox_payment(order).refunded == 0
     assert ledger(world) == {}
 
 
-def test_a_report_that_comes_before_we_know_of_the_capture_comes_again(world: World) -> None:
+def test_a_provider_event_that_arrives_before_the_captures_outcome_is_recorded_later(world: OrderBackend) -> None:
     order = world.placed(card=scenarios.CHARGEBACK)
-    world.sandbox.capture(world.in_book(order).order_id, world.in_book(order).reference, Decimal(500))
+    world.sandbox.capture(world.sandbox_payment(order).order_id, world.sandbox_payment(order).reference, Decimal(500))
     world.database.execute("UPDATE orders SET payment_status = 'CAPTURING'")
 
     world.worker.provider_events.record_pending()
@@ -523,10 +541,10 @@ def test_a_report_that_comes_before_we_know_of_the_capture_comes_again(world: Wo
     assert world.sandbox.pending_events(10) == []
 
 
-def test_a_price_below_the_providers_minimum_is_refused_before_anything_is_asked(world: World) -> None:
-    world.offers(price=0.49)
+def test_a_price_below_the_providers_minimum_is_refused_before_an_attempt_begins(world: OrderBackend) -> None:
+    world.offer_package(price=0.49)
 
     answer = world.place(key=str(new_id()))
 
     assert (answer.http_status, [each["field"] for each in answer.body["details"]]) == (400, ["packageId"])
-    assert left(world)["attempts"] == left(world)["keys"] == 0
+    assert row_counts(world)["attempts"] == row_counts(world)["keys"] == 0

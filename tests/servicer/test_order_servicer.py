@@ -1,4 +1,4 @@
-"""OrderService's RPCs in their pipeline, with a real PostgreSQL below and a GigService over real gRPC beside."""
+"""OrderService's RPCs in their pipeline, with a real PostgreSQL and a stand-in of GigService over real gRPC."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from servicekit.database import Database
 from servicekit.ids import new_id
 from tests.support.identity import service_token, token, user_id
 from tests.support.orders import TIMEOUTS
-from tests.support.orderservice import ADMIN, BUYER, GIG, PACKAGE, SELLER, STRANGER, World
+from tests.support.orderservice import ADMIN, BUYER, GIG, PACKAGE, SELLER, STRANGER, OrderBackend
 from tests.support.rpc import Answer
 from tests.support.standins import GigStandIn, serving
 
-WHOSE = {"buyer": BUYER, "seller": SELLER, "admin": ADMIN, "stranger": STRANGER}
+TOKENS = {"buyer": BUYER, "seller": SELLER, "admin": ADMIN, "stranger": STRANGER}
 
 
-def test_placing_an_order_answers_what_the_seed_shows(world: World) -> None:
+def test_a_placed_order_is_answered_as_the_seed_shows(world: OrderBackend) -> None:
     answer = world.place()
 
     placed = answer.response
@@ -38,8 +38,8 @@ def test_placing_an_order_answers_what_the_seed_shows(world: World) -> None:
     assert answer.headers["location"] == f"/api/orders/{placed.order_id}"
 
 
-def test_an_order_shows_all_that_was_agreed_on(world: World) -> None:
-    world.offers(price=19.99)
+def test_an_order_shows_all_of_its_terms(world: OrderBackend) -> None:
+    world.offer_package(price=19.99)
     placed = world.place().response
 
     order = world.get(placed.order_id, BUYER).response.order
@@ -53,49 +53,49 @@ def test_an_order_shows_all_that_was_agreed_on(world: World) -> None:
     assert order.created_at.nanos == 0
 
 
-def test_later_edits_of_the_gig_change_nothing(world: World) -> None:
+def test_later_edits_of_the_gig_do_not_change_an_order(world: OrderBackend) -> None:
     order_id = world.placed()
 
-    world.offers(price=1000, gig_title="Dearer", delivery_days=1, revisions=0)
+    world.offer_package(price=1000, gig_title="Dearer", delivery_days=1, revisions=0)
 
     order = world.get(order_id, BUYER).response.order
     assert (order.price, order.gig_title, order.revisions_left) == (500, "Professional Website Development", 1)
 
 
-def test_a_package_that_cannot_be_bought_is_not_found(world: World) -> None:
+def test_a_package_that_cannot_be_bought_is_not_found(world: OrderBackend) -> None:
     answer = world.place(package_id=str(new_id()))
 
     assert (answer.http_status, answer.body) == (404, {"error": "Package not found", "code": "NOT_FOUND"})
 
 
-def test_nobody_orders_their_own_gig(world: World) -> None:
+def test_nobody_orders_their_own_gig(world: OrderBackend) -> None:
     answer = world.place(token("webdev_pro", "seller", "buyer"))
 
     assert answer.body == {"error": "You can't order your own gig", "code": "FORBIDDEN"}
 
 
 @pytest.mark.parametrize(("sent_token", "error"), [(None, "UNAUTHORIZED"), (SELLER, "FORBIDDEN"), (ADMIN, "FORBIDDEN")])
-def test_only_buyers_place_orders(world: World, sent_token: str, error: str) -> None:
+def test_only_buyers_place_orders(world: OrderBackend, sent_token: str, error: str) -> None:
     assert world.place(sent_token).error == error
 
 
-def test_every_field_of_a_bad_order_is_named(world: World) -> None:
+def test_every_field_of_a_bad_order_is_named(world: OrderBackend) -> None:
     answer = world.place(package_id="nonsense", requirements="x" * 5001, payment_method="cash")
 
     assert answer.http_status == 400
     assert {detail["field"] for detail in answer.body["details"]} == {"packageId", "requirements", "paymentMethod"}
 
 
-def test_the_sandbox_pays_where_the_deployment_runs_on_it(world: World) -> None:
+def test_the_sandbox_pays_where_the_deployment_runs_on_it(world: OrderBackend) -> None:
     assert world.place(payment_method="sandbox").error == ""
 
 
-def test_without_gig_service_placing_is_unavailable_and_makes_nothing(
+def test_without_gig_service_placing_is_unavailable_and_stores_nothing(
     order_database: Database, sandbox_database: Database
 ) -> None:
     gigs = GigStandIn()
     with serving(gigs) as address:
-        world = World(order_database, sandbox_database, gigs, address)
+        world = OrderBackend(order_database, sandbox_database, gigs, address)
 
     answer = world.place()
 
@@ -103,14 +103,14 @@ def test_without_gig_service_placing_is_unavailable_and_makes_nothing(
     assert world.listed(BUYER) == []
 
 
-@pytest.mark.parametrize("whose", ["buyer", "seller", "admin"])
-def test_an_order_is_seen_by_its_sides_and_admins(world: World, whose: str) -> None:
+@pytest.mark.parametrize("party", ["buyer", "seller", "admin"])
+def test_an_order_is_shown_to_its_parties_and_admins(world: OrderBackend, party: str) -> None:
     order_id = world.placed()
 
-    assert world.get(order_id.upper(), WHOSE[whose]).response.order.order_id == order_id
+    assert world.get(order_id.upper(), TOKENS[party]).response.order.order_id == order_id
 
 
-def test_others_learn_nothing_of_an_order_whatever_they_try(world: World) -> None:
+def test_a_stranger_gets_not_found_for_every_call_on_an_order(world: OrderBackend) -> None:
     order_id = world.placed()
     unknown = str(new_id())
     not_found = {"error": "Order not found", "code": "NOT_FOUND"}
@@ -124,12 +124,12 @@ def test_others_learn_nothing_of_an_order_whatever_they_try(world: World) -> Non
         assert world.act(action, unknown, BUYER, "Hello").body == not_found
 
 
-def test_nobody_sees_an_order_without_a_token(world: World) -> None:
+def test_nobody_sees_an_order_without_a_token(world: OrderBackend) -> None:
     assert world.get(world.placed(), None).error == "UNAUTHORIZED"
     assert world.events(world.placed(), None).error == "UNAUTHORIZED"
 
 
-def test_an_orders_life_and_what_each_side_can_do_in_it(world: World) -> None:
+def test_each_status_of_an_order_opens_its_actions_to_each_party(world: OrderBackend) -> None:
     order_id = world.placed()
     assert world.actions(order_id, BUYER) == ["cancel"]
     assert world.actions(order_id, SELLER) == ["accept", "decline"]
@@ -155,12 +155,12 @@ def test_an_orders_life_and_what_each_side_can_do_in_it(world: World) -> None:
     assert (completed.status, list(completed.actions)) == (order_pb2.Order.COMPLETED, [])
 
 
-def test_a_seller_can_decline_and_a_buyer_can_cancel_what_is_pending(world: World) -> None:
+def test_a_seller_can_decline_and_a_buyer_can_cancel_a_pending_order(world: OrderBackend) -> None:
     assert world.act("decline", world.placed(), SELLER, "Busy").response.order.status == order_pb2.Order.CANCELLED
     assert world.act("cancel", world.placed(), BUYER).response.order.status == order_pb2.Order.CANCELLED
 
 
-def test_the_wrong_person_is_refused(world: World) -> None:
+def test_an_action_of_another_party_is_forbidden(world: OrderBackend) -> None:
     order_id = world.placed()
 
     assert world.act("accept", order_id, BUYER).body == {
@@ -172,7 +172,7 @@ def test_the_wrong_person_is_refused(world: World) -> None:
     assert world.act("complete", order_id, ADMIN).error == "FORBIDDEN"
 
 
-def test_the_right_person_at_the_wrong_time_is_told_what_is_open(world: World) -> None:
+def test_an_action_in_the_wrong_status_is_refused_with_the_open_actions(world: OrderBackend) -> None:
     order_id = world.placed()
 
     answer = world.act("deliver", order_id, SELLER)
@@ -181,7 +181,7 @@ def test_the_right_person_at_the_wrong_time_is_told_what_is_open(world: World) -
     assert "accept, decline" in answer.body["error"]
 
 
-def test_a_revision_needs_a_message_and_says_so_before_anything_else(world: World) -> None:
+def test_a_revision_without_a_valid_message_is_refused(world: OrderBackend) -> None:
     order_id = world.delivered()
 
     for message in ("", " \n", "x" * 5001):
@@ -189,8 +189,8 @@ def test_a_revision_needs_a_message_and_says_so_before_anything_else(world: Worl
         assert [detail["field"] for detail in answer.body["details"]] == ["message"]
 
 
-def test_without_revisions_left_there_is_no_revising(world: World) -> None:
-    world.offers(revisions=0)
+def test_a_revision_is_refused_when_none_are_left(world: OrderBackend) -> None:
+    world.offer_package(revisions=0)
     order_id = world.delivered()
 
     answer = world.act("revise", order_id, BUYER, "Bluer, please")
@@ -199,7 +199,7 @@ def test_without_revisions_left_there_is_no_revising(world: World) -> None:
     assert "what you can do now: complete, dispute" in answer.body["error"]
 
 
-def test_a_revision_is_due_in_the_packages_delivery_days(world: World) -> None:
+def test_a_revision_is_due_in_the_packages_delivery_days(world: OrderBackend) -> None:
     order_id = world.delivered()
     world.clock.travel(timedelta(days=2))
 
@@ -208,7 +208,7 @@ def test_a_revision_is_due_in_the_packages_delivery_days(world: World) -> None:
     assert revised.due_date.seconds - revised.updated_at.seconds in (14 * 86400, 14 * 86400 + 1)
 
 
-def test_a_buyer_may_cancel_an_order_in_progress_only_when_it_is_overdue(world: World) -> None:
+def test_a_buyer_may_cancel_an_order_in_progress_only_when_it_is_overdue(world: OrderBackend) -> None:
     order_id = world.placed()
     world.act("accept", order_id, SELLER)
     assert world.act("cancel", order_id, BUYER).error == "INVALID_TRANSITION"
@@ -219,21 +219,23 @@ def test_a_buyer_may_cancel_an_order_in_progress_only_when_it_is_overdue(world: 
     assert world.act("cancel", order_id, BUYER).response.order.status == order_pb2.Order.CANCELLED
 
 
-def told(answer: Answer) -> list[dict[str, Any]]:
-    """The history as JSON has it, without the times."""
-    found = MessageToDict(answer.response, always_print_fields_with_no_presence=True)["events"]
-    return [{key: value for key, value in event.items() if key != "at"} for event in found]
+def events_json(answer: Answer) -> list[dict[str, Any]]:
+    """Return the events as JSON, without their times."""
+    events = MessageToDict(answer.response, always_print_fields_with_no_presence=True)["events"]
+    return [{key: value for key, value in event.items() if key != "at"} for event in events]
 
 
-@pytest.mark.parametrize("whose", ["buyer", "seller", "admin"])
-def test_the_history_of_an_order_is_seen_by_its_sides_and_admins_oldest_first(world: World, whose: str) -> None:
+@pytest.mark.parametrize("party", ["buyer", "seller", "admin"])
+def test_the_history_of_an_order_is_shown_to_its_parties_and_admins_oldest_first(
+    world: OrderBackend, party: str
+) -> None:
     order_id = world.placed()
     world.act("accept", order_id, SELLER, "On it")
     world.act("deliver", order_id, SELLER)
 
-    answer = world.events(order_id, WHOSE[whose])
+    answer = world.events(order_id, TOKENS[party])
 
-    assert told(answer) == [
+    assert events_json(answer) == [
         {"by": "buyer", "action": "place", "to": "PENDING", "message": ""},
         {"by": "seller", "action": "accept", "from": "PENDING", "to": "IN_PROGRESS", "message": "On it"},
         {"by": "seller", "action": "deliver", "from": "IN_PROGRESS", "to": "DELIVERED", "message": ""},
@@ -244,17 +246,17 @@ def test_the_history_of_an_order_is_seen_by_its_sides_and_admins_oldest_first(wo
     assert (times[0], times[-1]) == (order.created_at.seconds, order.updated_at.seconds)
 
 
-def test_the_system_is_told_apart_in_the_history(world: World) -> None:
+def test_a_timeout_is_in_the_history_as_the_systems_action(world: OrderBackend) -> None:
     order_id = world.placed()
     world.clock.travel(TIMEOUTS.answer)
 
     world.order_timeouts.move_due()
 
     expired = {"by": "system", "action": "expire", "from": "PENDING", "to": "CANCELLED", "message": ""}
-    assert told(world.events(order_id, BUYER))[1:] == [expired]
+    assert events_json(world.events(order_id, BUYER))[1:] == [expired]
 
 
-def test_what_nobody_answered_in_time_is_closed_to_all_before_the_system_gets_to_it(world: World) -> None:
+def test_an_unanswered_order_whose_time_is_over_is_closed_before_a_worker_expires_it(world: OrderBackend) -> None:
     order_id = world.placed()
     world.clock.travel(TIMEOUTS.answer)
 
@@ -270,7 +272,7 @@ def test_what_nobody_answered_in_time_is_closed_to_all_before_the_system_gets_to
     assert world.get(order_id, BUYER).response.order.status == order_pb2.Order.CANCELLED
 
 
-def test_what_nobody_objected_to_in_time_is_closed_to_all_before_the_system_gets_to_it(world: World) -> None:
+def test_a_delivered_order_whose_time_is_over_is_closed_before_a_worker_completes_it(world: OrderBackend) -> None:
     order_id = world.delivered()
     world.clock.travel(TIMEOUTS.approval)
 
@@ -283,7 +285,7 @@ def test_what_nobody_objected_to_in_time_is_closed_to_all_before_the_system_gets
     assert world.get(order_id, BUYER).response.order.status == order_pb2.Order.COMPLETED
 
 
-def test_a_list_shows_ones_orders_newest_first(world: World) -> None:
+def test_a_list_shows_ones_orders_newest_first(world: OrderBackend) -> None:
     first, second = world.placed(), world.placed()
     foreign = world.placed(token("other", "buyer"))
 
@@ -294,7 +296,7 @@ def test_a_list_shows_ones_orders_newest_first(world: World) -> None:
     assert world.listed(ADMIN, role="admin") == [foreign, second, first]
 
 
-def test_a_list_can_be_of_one_state(world: World) -> None:
+def test_a_list_can_be_filtered_by_status(world: OrderBackend) -> None:
     first, second = world.placed(), world.placed()
     world.act("decline", first, SELLER)
 
@@ -303,7 +305,7 @@ def test_a_list_can_be_of_one_state(world: World) -> None:
     assert world.listed(BUYER, status=order_pb2.Order.DISPUTED) == []
 
 
-def test_an_order_in_a_list_is_the_whole_order(world: World) -> None:
+def test_an_order_in_a_list_is_the_whole_order(world: OrderBackend) -> None:
     order_id = world.placed()
 
     (listed,) = world.page(SELLER).response.results
@@ -312,11 +314,11 @@ def test_an_order_in_a_list_is_the_whole_order(world: World) -> None:
     assert list(listed.actions) == ["accept", "decline"]
 
 
-def test_everyones_orders_are_for_admins(world: World) -> None:
+def test_everyones_orders_are_for_admins(world: OrderBackend) -> None:
     assert world.page(SELLER, role="admin").error == "FORBIDDEN"
 
 
-def test_pages_go_on_where_the_last_one_ended(world: World) -> None:
+def test_each_page_continues_where_the_last_one_ended(world: OrderBackend) -> None:
     placed = [world.placed() for _ in range(5)]
     seen: list[str] = []
     page_token = ""
@@ -331,7 +333,7 @@ def test_pages_go_on_where_the_last_one_ended(world: World) -> None:
     assert not page.HasField("next_page_token")
 
 
-def test_a_page_token_goes_with_its_filters(world: World) -> None:
+def test_a_page_token_goes_with_its_filters(world: OrderBackend) -> None:
     for _ in range(2):
         world.placed()
     page_token = world.page(BUYER, page_size=1).response.next_page_token
@@ -345,11 +347,11 @@ def test_a_page_token_goes_with_its_filters(world: World) -> None:
 
 
 @pytest.mark.parametrize("filters", [{"role": "boss"}, {"page_size": 101}, {"page_size": -1}, {"status": 99}])
-def test_filters_that_make_no_sense_are_named(world: World, filters: dict[str, Any]) -> None:
+def test_invalid_filters_are_refused(world: OrderBackend, filters: dict[str, Any]) -> None:
     assert world.page(BUYER, **filters).error == "INVALID_ARGUMENT"
 
 
-def test_other_services_learn_whose_an_order_is_and_where_it_stands(world: World) -> None:
+def test_other_services_can_describe_an_order(world: OrderBackend) -> None:
     order_id = world.delivered()
     request = order_pb2.DescribeOrderRequest(order_id=order_id)
 

@@ -1,4 +1,4 @@
-"""What OrderService refuses to start with."""
+"""The settings of OrderService, and the values with which it does not start."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def refusal(capsys: pytest.CaptureFixture[str]) -> str:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         load(Settings)
-    assert ended.value.code == 2
+    assert exit_info.value.code == 2
     return capsys.readouterr().err
 
 
@@ -52,7 +52,7 @@ def test_the_currency_is_the_us_dollar_unless_set(environment: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("provider", Provider)
-def test_payments_name_their_provider(environment: pytest.MonkeyPatch, provider: Provider) -> None:
+def test_the_payments_setting_names_the_provider(environment: pytest.MonkeyPatch, provider: Provider) -> None:
     environment.setenv("PAYMENTS", provider)
 
     assert load(Settings).payments is provider
@@ -72,30 +72,30 @@ def test_with_unknown_payments_the_service_does_not_start(
 ) -> None:
     environment.setenv("PAYMENTS", value)
 
-    said = refusal(capsys)
+    message = refusal(capsys)
 
-    assert said.startswith("PAYMENTS: ")
-    assert "'stripe' or 'sandbox'" in said
+    assert message.startswith("PAYMENTS: ")
+    assert "'stripe' or 'sandbox'" in message
 
 
 @pytest.mark.parametrize(
     ("provider", "names"),
     [("sandbox", ["SANDBOX_DATABASE_URL"]), ("stripe", ["STRIPE_API_KEY"]), ("stripe", ["STRIPE_WEBHOOK_SECRET"])],
 )
-def test_a_provider_without_what_it_needs_is_named_and_no_secret_is_shown(
+def test_a_missing_setting_of_the_provider_is_named_and_no_secret_is_shown(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], provider: str, names: list[str]
 ) -> None:
     environment.setenv("PAYMENTS", provider)
     for name in names:
         environment.delenv(name)
 
-    said = refusal(capsys)
+    message = refusal(capsys)
 
-    assert said == f"PAYMENTS={provider} needs {' and '.join(names)}\n"
+    assert message == f"PAYMENTS={provider} needs {' and '.join(names)}\n"
 
 
 @pytest.mark.parametrize("value", ["-1", "100.01", "a tenth", "7.125"])
-def test_a_commission_that_makes_no_sense_is_refused(
+def test_an_invalid_commission_is_refused(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
 ) -> None:
     assert load(Settings).commission_percent == 10
@@ -113,7 +113,7 @@ def test_a_currency_with_other_than_two_decimals_is_refused(
     assert refusal(capsys).startswith("CURRENCY: ")
 
 
-def test_orders_wait_as_long_as_the_contract_says_unless_set(environment: pytest.MonkeyPatch) -> None:
+def test_the_timeouts_are_the_contracts_unless_set(environment: pytest.MonkeyPatch) -> None:
     assert load(Settings).timeouts == TIMEOUTS
     environment.setenv("ORDER_EXPIRE_HOURS", "24")
     environment.setenv("ORDER_AUTO_COMPLETE_HOURS", "240")
@@ -122,7 +122,7 @@ def test_orders_wait_as_long_as_the_contract_says_unless_set(environment: pytest
 
 @pytest.mark.parametrize("name", ["ORDER_EXPIRE_HOURS", "ORDER_AUTO_COMPLETE_HOURS"])
 @pytest.mark.parametrize("value", ["0", "-1", "soon", "9000"])
-def test_a_wait_that_makes_no_sense_is_refused(
+def test_an_invalid_timeout_is_refused(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
 ) -> None:
     environment.setenv(name, value)
@@ -130,7 +130,7 @@ def test_a_wait_that_makes_no_sense_is_refused(
     assert refusal(capsys).startswith(f"{name}: ")
 
 
-def test_no_order_waits_longer_for_an_answer_than_a_card_stays_authorised(
+def test_the_answer_timeout_is_shorter_than_an_authorization(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment.setenv("ORDER_EXPIRE_HOURS", "145")

@@ -1,4 +1,4 @@
-"""What passing time does to orders, with a real database whose clock is moved."""
+"""Order timeouts, with a real database whose clock is moved."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from order_service.commands.time_out_order import TimeOutOrder
 from order_service.domain.lifecycle import Action, Command, move
@@ -20,7 +21,7 @@ from servicekit.database import Database, Statement
 from servicekit.errors import Conflict
 from tests.support.orders import TIMEOUTS, a_placing, store_change, store_placing
 
-TOLD = Statement("SELECT order_id, action, by FROM order_events WHERE by = 'system'")
+SYSTEM_EVENTS = Statement("SELECT order_id, action, by FROM order_events WHERE by = 'system'")
 
 
 @pytest.fixture
@@ -47,8 +48,8 @@ def placed(store: Store) -> Order:
 
 
 def act(store: Store, order: Order, action: Action, party: Party) -> Order:
-    def decide(found: Order, now: datetime) -> Change:
-        return move(found, Command(action, "so"), frozenset({party}), now=now, timeouts=TIMEOUTS)
+    def decide(locked: Order, now: datetime) -> Change:
+        return move(locked, Command(action, "so"), frozenset({party}), now=now, timeouts=TIMEOUTS)
 
     return store_change(store, order.id, decide)
 
@@ -57,7 +58,7 @@ def status(store: Store, order: Order) -> Status:
     return store.orders.get(order.id).order.status
 
 
-def test_orders_walk_through_two_weeks_without_waiting(
+def test_orders_pass_two_weeks_of_timeouts_on_a_moved_clock(
     store: Store, order_timeouts: OrderTimeouts, clock: Clock
 ) -> None:
     began = time.monotonic()
@@ -81,10 +82,12 @@ def test_orders_walk_through_two_weeks_without_waiting(
     act(store, late, Action.CANCEL, Party.BUYER)
 
     assert status(store, late) is Status.CANCELLED
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
-def test_the_last_delivery_counts(store: Store, order_timeouts: OrderTimeouts, clock: Clock) -> None:
+def test_the_buyers_timeout_counts_from_the_last_delivery(
+    store: Store, order_timeouts: OrderTimeouts, clock: Clock
+) -> None:
     order = placed(store)
     act(store, order, Action.ACCEPT, Party.SELLER)
     act(store, order, Action.DELIVER, Party.SELLER)
@@ -113,39 +116,60 @@ def test_ten_workers_at_once_move_each_of_three_hundred_orders_once(
     with ThreadPoolExecutor(10) as pool:
         moved = [pool.submit(work) for _ in range(10)]
         total = sum(each.result(30) for each in moved)
-    # What a worker had locked when the others looked is left to that one, so that together they have all.
+    # Orders that one worker had locked were skipped by the others, so a last round moves the rest.
     total += a_worker(store).move_due()
 
-    told = order_database.fetch_all(TOLD)
+    events = order_database.fetch_all(SYSTEM_EVENTS)
     assert total == 300
-    assert sorted(row["order_id"] for row in told) == sorted(order.id for order in orders)
-    assert {(row["action"], row["by"]) for row in told} == {("expire", "system")}
+    assert sorted(row["order_id"] for row in events) == sorted(order.id for order in orders)
+    assert {(row["action"], row["by"]) for row in events} == {("expire", "system")}
 
 
-def test_an_order_that_somebody_holds_is_left_for_the_next_round(
+def test_a_locked_order_is_moved_in_the_next_round(
     store: Store, order_timeouts: OrderTimeouts, clock: Clock, order_database: Database
 ) -> None:
     order = placed(store)
     clock.travel(TIMEOUTS.answer)
 
-    def meanwhile() -> int:
+    def move_due_in_a_thread() -> int:
         moved = order_timeouts.move_due()
         order_database.close()
         return moved
 
     with ThreadPoolExecutor(1) as pool, order_database.transaction():
         order_database.fetch_all(Statement("SELECT id FROM orders WHERE id = $1 FOR UPDATE"), order.id)
-        assert pool.submit(meanwhile).result(5) == 0
+        assert pool.submit(move_due_in_a_thread).result(30) == 0
 
     assert order_timeouts.move_due() == 1
 
 
-def test_no_hold_on_a_card_is_left_to_lapse(store: Store, order_timeouts: OrderTimeouts, clock: Clock) -> None:
-    def briefly(now: datetime) -> Change:
+def test_an_order_that_cannot_be_moved_is_logged_and_does_not_keep_the_next_from_being_moved(
+    store: Store, order_timeouts: OrderTimeouts, clock: Clock, order_database: Database
+) -> None:
+    refused, following = placed(store), placed(store)
+    order_database.execute(
+        f"ALTER TABLE order_events ADD CHECK (action <> 'expire' OR order_id <> '{refused.id}') NOT VALID"
+    )
+    clock.travel(TIMEOUTS.answer)
+
+    with capture_logs() as logs:
+        moved = order_timeouts.move_due()
+
+    assert moved == 1
+    assert (status(store, refused), status(store, following)) == (Status.PENDING, Status.CANCELLED)
+    assert [(entry["event"], entry["order"]) for entry in logs if entry["log_level"] == "error"] == [
+        ("order could not be moved by time", str(refused.id))
+    ]
+
+
+def test_an_order_expires_before_its_authorization_does(
+    store: Store, order_timeouts: OrderTimeouts, clock: Clock
+) -> None:
+    def a_short_authorization(now: datetime) -> Change:
         placing = a_placing(now)
         return replace(placing, order=replace(placing.order, capture_before=now + timedelta(hours=5)))
 
-    order, other = store_placing(store, briefly), placed(store)
+    order, other = store_placing(store, a_short_authorization), placed(store)
     clock.travel(timedelta(hours=3, minutes=59))
     assert order_timeouts.move_due() == 0
     clock.travel(timedelta(minutes=1))
@@ -157,11 +181,11 @@ def test_no_hold_on_a_card_is_left_to_lapse(store: Store, order_timeouts: OrderT
     assert (status(store, order), status(store, other)) == (Status.CANCELLED, Status.PENDING)
 
 
-def test_what_is_being_accepted_when_its_time_comes_is_left_to_the_payment_provider(
+def test_an_order_whose_payment_is_being_captured_does_not_expire(
     store: Store, order_timeouts: OrderTimeouts, clock: Clock
 ) -> None:
     order = placed(store)
-    store_change(store, order.id, lambda found, now: Change(begin_capture(found)))
+    store_change(store, order.id, lambda locked, now: Change(begin_capture(locked)))
     clock.travel(timedelta(days=30))
 
     assert order_timeouts.move_due() == 0

@@ -1,4 +1,4 @@
-"""The books are checked, and each thing that is wrong in them is named."""
+"""Reconciliation: consistent records have no difference, and each difference is named."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from order_service import reconciliation
 from order_service.payments.sandbox import scenarios
 from order_service.reconciliation import check, report
 from servicekit.database import Database
-from tests.support.orderservice import BUYER, SELLER, World
+from tests.support.orderservice import BUYER, SELLER, OrderBackend
 
 LEDGER = ("ledger_transactions", "ledger_entries")
 
 
 @pytest.fixture
-def busy(world: World) -> World:
-    """A marketplace in which everything has happened."""
-    world.offers(price=19.99)
+def traded(world: OrderBackend) -> OrderBackend:
+    """Return an OrderService with orders in every status and payouts, chargebacks included."""
+    world.offer_package(price=19.99)
     world.placed()
     world.act("decline", world.placed(), SELLER)
     world.accepted()
@@ -34,11 +34,11 @@ def busy(world: World) -> World:
     late = world.accepted()
     world.act("cancel", late, SELLER)
     for order in (finished, late):
-        world.sandbox.report_chargeback(world.in_book(order).order_id)
+        world.sandbox.report_chargeback(world.sandbox_payment(order).order_id)
     world.settle()
     world.resolve(charged_back[0], "COMPLETED", 7)
     world.resolve(charged_back[1], "CANCELLED")
-    world.sandbox.report_chargeback_won(world.in_book(finished).order_id)
+    world.sandbox.report_chargeback_won(world.sandbox_payment(finished).order_id)
     for amount, account in ((10, ""), (11, scenarios.PAYOUT_REFUSED)):
         if account:
             world.rpc.call("SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination=account), SELLER)
@@ -47,46 +47,46 @@ def busy(world: World) -> World:
     return world
 
 
-def disputed(world: World) -> str:
+def disputed(world: OrderBackend) -> str:
     order = world.delivered()
     world.act("dispute", order, BUYER, "Not what was agreed on")
     return order
 
 
-def differences(world: World) -> list[str]:
+def differences(world: OrderBackend) -> list[str]:
     return check(world.database, world.sandbox).differences
 
 
 @pytest.fixture
-def unlocked(busy: World) -> Iterator[Database]:
-    """The ledger without what keeps it from being changed."""
+def unprotected_database(traded: OrderBackend) -> Iterator[Database]:
+    """Disable the triggers that keep the ledger append-only."""
     for table in LEDGER:
-        busy.database.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-    yield busy.database
+        traded.database.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+    yield traded.database
 
 
-def test_what_happened_in_order_leaves_no_difference(busy: World) -> None:
-    found = check(busy.database, busy.sandbox)
+def test_consistent_records_have_no_difference(traded: OrderBackend) -> None:
+    findings = check(traded.database, traded.sandbox)
 
-    assert found.differences == []
-    assert (found.orders, found.payouts, found.pending) == (14, 2, 0)
-    assert sum(found.totals.values()) == 0
-    assert report(found).endswith("no differences")
+    assert findings.differences == []
+    assert (findings.orders, findings.payouts, findings.pending) == (14, 2, 0)
+    assert sum(findings.totals.values()) == 0
+    assert report(findings).endswith("no differences")
 
 
-def test_what_is_pending_is_no_difference(busy: World) -> None:
-    busy.act("cancel", busy.accepted(), SELLER)
-    busy.act("decline", busy.placed(), SELLER)
-    busy.act("accept", busy.placed(card=scenarios.CAPTURE_TIMEOUT), SELLER)
-    busy.place(payment_token=scenarios.TIMEOUT_AFTER)
+def test_pending_work_is_no_difference(traded: OrderBackend) -> None:
+    traded.act("cancel", traded.accepted(), SELLER)
+    traded.act("decline", traded.placed(), SELLER)
+    traded.act("accept", traded.placed(card=scenarios.CAPTURE_TIMEOUT), SELLER)
+    traded.place(payment_token=scenarios.TIMEOUT_AFTER)
 
-    found = check(busy.database, busy.sandbox)
+    findings = check(traded.database, traded.sandbox)
 
-    assert (found.differences, found.pending) == ([], 3)
+    assert (findings.differences, findings.pending) == ([], 3)
 
 
 @pytest.mark.parametrize(
-    ("harm", "named"),
+    ("statement", "difference"),
     [
         ("UPDATE orders SET status = 'DELIVERED' WHERE status = 'IN_PROGRESS'", "its history ends with IN_PROGRESS"),
         ("UPDATE orders SET status = 'IN_PROGRESS' WHERE status = 'PENDING'", "and its payment AUTHORIZED"),
@@ -105,14 +105,14 @@ def test_what_is_pending_is_no_difference(busy: World) -> None:
         ("DELETE FROM chargebacks", "which has not happened"),
     ],
 )
-def test_what_was_changed_behind_the_services_back_is_named(busy: World, harm: str, named: str) -> None:
-    busy.database.execute(harm)
+def test_a_change_made_outside_the_service_is_named(traded: OrderBackend, statement: str, difference: str) -> None:
+    traded.database.execute(statement)
 
-    assert any(named in difference for difference in differences(busy)), differences(busy)
+    assert any(difference in text for text in differences(traded)), differences(traded)
 
 
 @pytest.mark.parametrize(
-    ("harm", "named"),
+    ("statement", "difference"),
     [
         ("UPDATE payments SET refunded = refunded - 0.01 WHERE refunded > 0", "refunded in our records"),
         ("UPDATE payments SET state = 'VOIDED' WHERE state = 'HELD'", "authorized in our records"),
@@ -127,16 +127,16 @@ def test_what_was_changed_behind_the_services_back_is_named(busy: World, harm: s
         ),
     ],
 )
-def test_what_the_provider_sees_otherwise_is_named(
-    busy: World, sandbox_database: Database, harm: str, named: str
+def test_a_difference_to_the_providers_records_is_named(
+    traded: OrderBackend, sandbox_database: Database, statement: str, difference: str
 ) -> None:
-    sandbox_database.execute(harm)
+    sandbox_database.execute(statement)
 
-    assert any(named in difference for difference in differences(busy)), differences(busy)
+    assert any(difference in text for text in differences(traded)), differences(traded)
 
 
 @pytest.mark.parametrize(
-    ("harm", "named"),
+    ("statement", "difference"),
     [
         ("UPDATE ledger_entries SET amount = amount + 1 WHERE number IS NULL", "not to zero"),
         ("DELETE FROM ledger_entries WHERE number IS NULL", "not to zero"),
@@ -147,18 +147,22 @@ def test_what_the_provider_sees_otherwise_is_named(
         ),
     ],
 )
-def test_what_is_wrong_with_the_ledger_is_named(busy: World, unlocked: Database, harm: str, named: str) -> None:
-    unlocked.execute(harm)
+def test_a_damaged_ledger_is_named(
+    traded: OrderBackend, unprotected_database: Database, statement: str, difference: str
+) -> None:
+    unprotected_database.execute(statement)
 
-    assert any(named in difference for difference in differences(busy)), differences(busy)
+    assert any(difference in text for text in differences(traded)), differences(traded)
 
 
-def test_what_looks_wrong_only_for_a_moment_is_not_said(busy: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    busy.database.execute("UPDATE payouts SET status = 'PENDING' WHERE status = 'PAID'")
+def test_a_difference_that_is_gone_in_the_next_check_is_not_reported(
+    traded: OrderBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traded.database.execute("UPDATE payouts SET status = 'PENDING' WHERE status = 'PAID'")
 
-    def meanwhile(seconds: float) -> None:
-        busy.database.execute("UPDATE payouts SET status = 'PAID' WHERE status = 'PENDING'")
+    def repair(seconds: float) -> None:
+        traded.database.execute("UPDATE payouts SET status = 'PAID' WHERE status = 'PENDING'")
 
-    monkeypatch.setattr(reconciliation, "sleep", meanwhile)
+    monkeypatch.setattr(reconciliation, "sleep", repair)
 
-    assert reconciliation.check_repeatedly(busy.database, busy.sandbox).differences == []
+    assert reconciliation.check_repeatedly(traded.database, traded.sandbox).differences == []

@@ -1,4 +1,4 @@
-"""What PostgreSQL itself sees to in the ledger."""
+"""The ledger in a real PostgreSQL, whose constraints and triggers protect it."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def store(order_database: Database) -> Store:
     return Store(order_database)
 
 
-def post(store: Store, *made: Posting) -> None:
+def post(store: Store, *all_postings: Posting) -> None:
     with store.transaction("test"):
-        for posting in made:
+        for posting in all_postings:
             store.ledger.post(posting, store.now())
 
 
 def sale(seller: UUID, price: str = "100") -> tuple[Posting, Posting]:
-    """An order that was paid for and completed."""
+    """Return the postings of an order that was captured and completed."""
     order, amount, share = new_id(), Decimal(price), Decimal(price) / 10
     nothing = Decimal(0)
     return (
@@ -48,7 +48,7 @@ def sale(seller: UUID, price: str = "100") -> tuple[Posting, Posting]:
     )
 
 
-def test_balances_are_what_the_entries_come_to(store: Store) -> None:
+def test_balances_are_the_sums_of_the_entries(store: Store) -> None:
     seller, other = new_id(), new_id()
     post(store, *sale(seller), *sale(other), sale(seller, "50")[0])
     payout = new_id()
@@ -61,7 +61,7 @@ def test_balances_are_what_the_entries_come_to(store: Store) -> None:
     assert store.ledger.balance(new_id()) == Balance(Decimal(0), Decimal(0), Decimal(0))
 
 
-def test_entries_are_told_newest_first_and_paged(store: Store) -> None:
+def test_entries_are_listed_newest_first_in_pages(store: Store) -> None:
     seller = new_id()
     for _ in range(3):
         post(store, *sale(seller))
@@ -76,17 +76,17 @@ def test_entries_are_told_newest_first_and_paged(store: Store) -> None:
     ]
 
 
-def test_a_posting_belongs_to_a_transaction(store: Store) -> None:
+def test_a_posting_outside_a_transaction_is_an_error(store: Store) -> None:
     with pytest.raises(RuntimeError):
         store.ledger.post(sale(new_id())[0], store.now())
 
 
-def test_nothing_is_posted_twice(store: Store) -> None:
-    taken, _ = sale(new_id())
-    post(store, taken)
+def test_a_posting_cannot_be_stored_twice(store: Store) -> None:
+    captured, _ = sale(new_id())
+    post(store, captured)
 
     with pytest.raises(REFUSALS):
-        post(store, taken)
+        post(store, captured)
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_nothing_is_posted_twice(store: Store) -> None:
     ],
     ids=["a cent is missing", "one side", "no side"],
 )
-def test_what_does_not_sum_to_zero_is_refused_at_the_commit(store: Store, lines: tuple[Line, ...]) -> None:
+def test_a_posting_that_does_not_sum_to_zero_is_refused_at_the_commit(store: Store, lines: tuple[Line, ...]) -> None:
     with pytest.raises(REFUSALS, match="does not sum to zero"):
         post(store, Posting("wrong", lines, order_id=new_id()))
 
 
-def test_no_seller_has_less_than_nothing(store: Store) -> None:
+def test_no_sellers_balance_is_negative(store: Store) -> None:
     seller = new_id()
     post(store, *sale(seller))
 
@@ -115,15 +115,17 @@ def test_no_seller_has_less_than_nothing(store: Store) -> None:
 
 @pytest.mark.parametrize("table", ["ledger_transactions", "ledger_entries"])
 @pytest.mark.parametrize(
-    "harm",
+    "statement",
     ["UPDATE {} SET id = DEFAULT", "DELETE FROM {}", "TRUNCATE {} CASCADE"],
     ids=["update", "delete", "truncate"],
 )
-def test_the_ledger_can_only_grow(store: Store, order_database: Database, table: str, harm: str) -> None:
+def test_ledger_rows_cannot_be_changed_or_deleted(
+    store: Store, order_database: Database, table: str, statement: str
+) -> None:
     post(store, *sale(new_id()))
 
     with pytest.raises(REFUSALS, match="the ledger is append-only"):
-        order_database.execute(harm.format(table))
+        order_database.execute(statement.format(table))
 
 
 @pytest.mark.parametrize(
@@ -156,13 +158,13 @@ def test_a_balance_that_is_not_the_sum_of_the_entries_cannot_be_stored(
         """)
 
 
-def test_twenty_workers_at_once_leave_one_unbroken_chain(store: Store, order_database: Database) -> None:
+def test_twenty_concurrent_workers_leave_one_unbroken_chain(store: Store, order_database: Database) -> None:
     seller = new_id()
 
     with ThreadPoolExecutor(20) as pool:
-        works = [pool.submit(closing(order_database, partial(post, store, *sale(seller)))) for _ in range(60)]
-        for work in works:
-            work.result(30)
+        calls = [pool.submit(closing(order_database, partial(post, store, *sale(seller)))) for _ in range(60)]
+        for call in calls:
+            call.result(30)
 
     assert store.ledger.balance(seller) == Balance(Decimal(0), Decimal(90 * 60), Decimal(0))
     totals: dict[int, Decimal] = {}
@@ -171,15 +173,15 @@ def test_twenty_workers_at_once_leave_one_unbroken_chain(store: Store, order_dat
         totals[row["account_id"]] = totals.get(row["account_id"], Decimal(0)) + row["amount"]
         numbers.setdefault(row["account_id"], []).append(row["number"])
         assert row["balance"] == totals[row["account_id"]]
-    assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
+    assert all(chain == list(range(1, len(chain) + 1)) for chain in numbers.values())
 
 
-def test_a_seller_whose_money_moves_holds_nobody_else_up(store: Store, order_database: Database) -> None:
+def test_a_posting_of_one_seller_does_not_block_another_seller(store: Store, order_database: Database) -> None:
     seller, other = new_id(), new_id()
     post(store, *sale(seller), *sale(other))
 
     with ThreadPoolExecutor(1) as pool, store.transaction("test"):
         store.ledger.post(sale(seller)[0], store.now())
-        pool.submit(closing(order_database, partial(post, store, *sale(other)))).result(5)
+        pool.submit(closing(order_database, partial(post, store, *sale(other)))).result(30)
 
     assert store.ledger.balance(other).available == 180

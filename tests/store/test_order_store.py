@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -35,7 +36,7 @@ from tests.support.orders import (
 )
 
 HISTORY = Statement("SELECT * FROM order_events WHERE order_id = $1 ORDER BY version")
-EVERYTHING = list(Status)
+ALL_STATUSES = list(Status)
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def clock(order_database: Database) -> Clock:
 
 
 def placed(store: Store, buyer: UUID = BUYER, **terms: Any) -> Order:
-    """A new order; keyword arguments change the terms."""
+    """Store a new order; keyword arguments change the terms."""
     return store_placing(store, lambda now: a_placing(now, an_order_request(buyer_id=buyer), **terms))
 
 
@@ -57,17 +58,18 @@ def act(store: Store, order: Order, action: Action, party: Party, message: str =
     return store_change(
         store,
         order.id,
-        lambda found, now: move(found, Command(action, message), frozenset({party}), now=now, timeouts=TIMEOUTS),
+        lambda locked, now: move(locked, Command(action, message), frozenset({party}), now=now, timeouts=TIMEOUTS),
     )
 
 
-def wait_for_a_lock(database: Database) -> None:
-    """Waits until somebody waits for a lock here."""
+def wait_for_a_lock_waiter(database: Database) -> None:
+    """Return once a connection to this database waits for a lock."""
     waiting = Statement("""
         SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
     """)
+    deadline = time.monotonic() + 30
     while not database.fetch_all(waiting):
-        pass
+        assert time.monotonic() < deadline
 
 
 def history(database: Database, order: Order) -> list[Row]:
@@ -75,16 +77,16 @@ def history(database: Database, order: Order) -> list[Row]:
 
 
 def ids(store: Store, scope: Scope, user: UUID, **options: Any) -> list[UUID]:
-    page = {"statuses": EVERYTHING, "after": START, "limit": 100, **options}
+    page = {"statuses": ALL_STATUSES, "after": START, "limit": 100, **options}
     return [reading.order.id for reading in store.orders.page(scope, user, **page)]
 
 
-def test_what_is_placed_is_what_is_found(store: Store) -> None:
+def test_a_stored_order_is_read_back_unchanged(store: Store) -> None:
     order = placed(store, price=Decimal("19.99"))
 
-    found, now = store.orders.get(order.id)
+    stored, now = store.orders.get(order.id)
 
-    assert found == order
+    assert stored == order
     assert order.created_at <= now < order.created_at + timedelta(minutes=1)
 
 
@@ -113,9 +115,9 @@ def test_every_change_is_stored_with_its_row_of_the_history(store: Store, order_
 
     assert store.orders.get(order.id).order == revised
     assert revised.first_delivered_at == delivered.updated_at
-    told = [(row["by"], row["action"], row["came_from"], row["went_to"], row["message"])
+    rows = [(row["by"], row["action"], row["came_from"], row["went_to"], row["message"])
             for row in history(order_database, order)]  # fmt: skip
-    assert told == [
+    assert rows == [
         ("buyer", "place", None, "PENDING", ""),
         ("seller", "accept", "PENDING", "IN_PROGRESS", "On it"),
         ("seller", "deliver", "IN_PROGRESS", "DELIVERED", "Here"),
@@ -123,7 +125,7 @@ def test_every_change_is_stored_with_its_row_of_the_history(store: Store, order_
     ]
 
 
-def test_the_history_is_told_oldest_first(store: Store) -> None:
+def test_the_history_is_listed_oldest_first(store: Store) -> None:
     order = placed(store)
     accepted = act(store, order, Action.ACCEPT, Party.SELLER, "On it")
 
@@ -134,28 +136,28 @@ def test_the_history_is_told_oldest_first(store: Store) -> None:
     assert store.orders.history(new_id()) == []
 
 
-def test_time_is_read_once_the_order_is_ones_own(store: Store, order_database: Database) -> None:
+def test_the_time_is_read_after_the_order_is_locked(store: Store, order_database: Database) -> None:
     order = placed(store)
-    inside, go_on = threading.Event(), threading.Event()
+    is_locked, release = threading.Event(), threading.Event()
 
-    def holding(found: Order, now: datetime) -> Change:
-        inside.set()
-        assert go_on.wait(5)
-        return move(found, Command(Action.ACCEPT), frozenset({Party.SELLER}), now=now, timeouts=TIMEOUTS)
+    def slowly(locked: Order, now: datetime) -> Change:
+        is_locked.set()
+        assert release.wait(30)
+        return move(locked, Command(Action.ACCEPT), frozenset({Party.SELLER}), now=now, timeouts=TIMEOUTS)
 
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(closing(order_database, lambda: store_change(store, order.id, holding)))
-        assert inside.wait(5)
+        first = pool.submit(closing(order_database, lambda: store_change(store, order.id, slowly)))
+        assert is_locked.wait(30)
         second = pool.submit(closing(order_database, lambda: act(store, order, Action.DELIVER, Party.SELLER)))
-        wait_for_a_lock(order_database)
-        let_go = Clock(order_database).now()
-        go_on.set()
-        first.result(5)
+        wait_for_a_lock_waiter(order_database)
+        before_release = Clock(order_database).now()
+        release.set()
+        first.result(30)
 
-        assert second.result(5).updated_at > let_go
+        assert second.result(30).updated_at > before_release
 
 
-def test_a_refused_change_leaves_nothing_behind(store: Store, order_database: Database) -> None:
+def test_a_refused_change_stores_nothing(store: Store, order_database: Database) -> None:
     order = placed(store)
 
     with pytest.raises(Conflict):
@@ -165,7 +167,7 @@ def test_a_refused_change_leaves_nothing_behind(store: Store, order_database: Da
     assert len(history(order_database, order)) == 1
 
 
-def test_a_placing_whose_history_cannot_be_written_leaves_no_order(store: Store, order_database: Database) -> None:
+def test_a_placing_whose_event_cannot_be_stored_stores_no_order(store: Store, order_database: Database) -> None:
     order_database.execute("ALTER TABLE order_events ADD CHECK (action <> 'place') NOT VALID")
 
     with pytest.raises(peewee.IntegrityError):
@@ -174,7 +176,7 @@ def test_a_placing_whose_history_cannot_be_written_leaves_no_order(store: Store,
     assert ids(store, Scope.ALL, STRANGER) == []
 
 
-def test_time_is_the_databases_and_can_be_moved(store: Store, clock: Clock) -> None:
+def test_the_time_is_the_databases_and_a_test_can_move_it(store: Store, clock: Clock) -> None:
     order = placed(store, delivery_days=14)
     act(store, order, Action.ACCEPT, Party.SELLER)
     clock.travel(timedelta(days=14, seconds=1))
@@ -204,7 +206,7 @@ def test_of_two_actions_at_the_same_moment_exactly_one_wins(
         assert len(history(order_database, order)) == 2
 
 
-def test_twenty_completions_at_once_complete_an_order_once(store: Store, order_database: Database) -> None:
+def test_twenty_concurrent_completions_complete_an_order_once(store: Store, order_database: Database) -> None:
     order = placed(store)
     act(store, order, Action.ACCEPT, Party.SELLER)
     act(store, order, Action.DELIVER, Party.SELLER)
@@ -215,32 +217,34 @@ def test_twenty_completions_at_once_complete_an_order_once(store: Store, order_d
     assert [row["version"] for row in history(order_database, order)] == [1, 2, 3, 4]
 
 
-def test_a_second_action_decides_upon_what_the_first_has_left(store: Store, order_database: Database) -> None:
+def test_a_concurrent_action_decides_upon_the_status_that_the_first_has_stored(
+    store: Store, order_database: Database
+) -> None:
     order = placed(store)
-    seen: list[Status] = []
-    inside, go_on = threading.Event(), threading.Event()
+    statuses: list[Status] = []
+    is_locked, release = threading.Event(), threading.Event()
 
-    def slowly(found: Order, now: Any) -> Any:
-        inside.set()
-        assert go_on.wait(5)
-        return move(found, Command(Action.ACCEPT), frozenset({Party.SELLER}), now=now, timeouts=TIMEOUTS)
+    def slowly(locked: Order, now: datetime) -> Change:
+        is_locked.set()
+        assert release.wait(30)
+        return move(locked, Command(Action.ACCEPT), frozenset({Party.SELLER}), now=now, timeouts=TIMEOUTS)
 
-    def watching(found: Order, now: Any) -> Any:
-        seen.append(found.status)
-        return move(found, Command(Action.DELIVER), frozenset({Party.SELLER}), now=now, timeouts=TIMEOUTS)
+    def recording(locked: Order, now: datetime) -> Change:
+        statuses.append(locked.status)
+        return move(locked, Command(Action.DELIVER), frozenset({Party.SELLER}), now=now, timeouts=TIMEOUTS)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(closing(order_database, lambda: store_change(store, order.id, slowly)))
-        assert inside.wait(5)
-        second = pool.submit(closing(order_database, lambda: store_change(store, order.id, watching)))
-        go_on.set()
-        first.result(5)
-        second.result(5)
+        assert is_locked.wait(30)
+        second = pool.submit(closing(order_database, lambda: store_change(store, order.id, recording)))
+        release.set()
+        first.result(30)
+        second.result(30)
 
-    assert seen == [Status.IN_PROGRESS]
+    assert statuses == [Status.IN_PROGRESS]
 
 
-def test_a_list_shows_each_side_its_own_orders_newest_first(store: Store) -> None:
+def test_a_list_shows_each_party_its_own_orders_newest_first(store: Store) -> None:
     bought = placed(store, buyer=BUYER)
     sold = placed(store, buyer=STRANGER, seller_id=BUYER)
     others = placed(store, buyer=STRANGER, seller_id=SELLER)
@@ -253,7 +257,7 @@ def test_a_list_shows_each_side_its_own_orders_newest_first(store: Store) -> Non
 
 
 @pytest.mark.parametrize("scope", Scope)
-def test_a_list_can_be_of_one_state(store: Store, scope: Scope) -> None:
+def test_a_list_can_be_filtered_by_status(store: Store, scope: Scope) -> None:
     orders = [placed(store) for _ in range(3)]
     act(store, orders[1], Action.ACCEPT, Party.SELLER)
     user = SELLER if scope is Scope.SOLD else BUYER
@@ -269,12 +273,12 @@ def test_pages_neither_skip_nor_repeat_while_orders_are_placed(
 ) -> None:
     user = SELLER if scope is Scope.SOLD else BUYER
     before = [placed(store).id for _ in range(7)]
-    # Several at the very same moment: the id decides.
+    # Orders of the same moment are sorted by their ids.
     order_database.execute("UPDATE orders SET created_at = (SELECT min(created_at) FROM orders)")
     seen: list[UUID] = []
 
     after = START
-    while page := store.orders.page(scope, user, statuses=EVERYTHING, after=after, limit=2):
+    while page := store.orders.page(scope, user, statuses=ALL_STATUSES, after=after, limit=2):
         seen += [reading.order.id for reading in page]
         after = PageKey(page[-1].order.created_at, page[-1].order.id)
         placed(store)
@@ -282,7 +286,7 @@ def test_pages_neither_skip_nor_repeat_while_orders_are_placed(
     assert seen == sorted(before, reverse=True)
 
 
-def test_ones_own_orders_are_found_by_an_index_whatever_others_have(store: Store, order_database: Database) -> None:
+def test_a_callers_own_orders_are_read_by_an_index(store: Store, order_database: Database) -> None:
     order_database.execute("SET enable_seqscan = off")
     for _ in range(3):
         placed(store)

@@ -1,6 +1,6 @@
-"""What a marketplace has to do with orders and money, as the public contract says it: a model in memory.
+"""A model in memory of the marketplace's orders and money, as the public contract describes them.
 
-It is written from the contract alone and shares nothing with the services. Time is in hours since the beginning.
+It is written from the contract alone and shares no code with the services. Times are hours since the start.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ CENT = Decimal("0.01")
 COMMISSION = Decimal("0.10")
 ANSWER_HOURS, APPROVAL_HOURS, KEY_HOURS = 48, 72, 48
 
-# (status, action): who can do it. What else must hold is in `Order.can`.
+# (status, action): the parties that may take it. `Order.can` has the other conditions.
 WHO = {
     ("PENDING", "accept"): ("seller",),
     ("PENDING", "decline"): ("seller",),
@@ -29,13 +29,13 @@ ACTIONS = ("accept", "decline", "cancel", "deliver", "revise", "complete", "disp
 
 
 def commission(amount: Decimal) -> Decimal:
-    """The marketplace's share."""
+    """Return the marketplace's commission on an amount."""
     return (amount * COMMISSION).quantize(CENT, rounding=ROUND_HALF_EVEN)
 
 
 @dataclass
 class Seller:
-    """What a seller has, and every movement of what is available, oldest first."""
+    """A seller's balance, and every entry of the available balance, oldest first."""
 
     escrow: Decimal = Decimal(0)
     paid_out: Decimal = Decimal(0)
@@ -52,7 +52,7 @@ class Seller:
 
 @dataclass
 class Order:
-    """An order, by what the contract says of it. `owner` is the seller's name, `card` what it was paid with."""
+    """An order by the contract. `owner` is the seller's name, `card` the payment token."""
 
     seller: Seller
     owner: str
@@ -73,7 +73,7 @@ class Order:
         self.history.append(("buyer", "place", "PENDING"))
 
     def can(self, action: str, who: str, now: int) -> bool:
-        """Whether this one can do this now."""
+        """Return whether this party can take the action now."""
         if who not in WHO.get((self.status, action), ()):
             return False
         overdue, delivered = now > self.due_at, self.delivered_at is not None
@@ -84,20 +84,20 @@ class Order:
         return action != "revise" or self.revisions > 0
 
     def open(self, who: str, now: int) -> set[str]:
-        """What this one can do now."""
+        """Return the actions that are open to this party now."""
         return {action for action in ACTIONS if self.can(action, who, now)}
 
     def refusal(self, action: str, who: str) -> int:
-        """The HTTP status of what this one cannot do."""
+        """Return the HTTP status of an action that this party cannot take."""
         if who == "stranger":
             return 404
-        known = WHO.get((self.status, action))
+        allowed = WHO.get((self.status, action))
         if who == "admin" and action != "resolve":
             return 403
-        return 403 if known and who not in known else 409
+        return 403 if allowed and who not in allowed else 409
 
     def do(self, action: str, who: str, now: int, outcome: str = "", refund: Decimal = Decimal(0)) -> None:
-        """This one does it, and can."""
+        """Take an action that is open to this party."""
         match self.status, action:
             case "PENDING", "accept":
                 self.payment = "CAPTURED"
@@ -110,7 +110,7 @@ class Order:
                 self.delivered_at = now
                 self._to("DELIVERED", who, action)
             case "IN_PROGRESS", "cancel":
-                self._give_back(who, action)
+                self._cancel_with_refund(who, action)
             case "DELIVERED", "revise":
                 self.revisions -= 1
                 self.due_at = now + 24 * self.days
@@ -121,18 +121,18 @@ class Order:
                 self._to("DISPUTED", who, action)
             case "DISPUTED", "resolve":
                 if outcome == "CANCELLED":
-                    self._give_back(who, action)
+                    self._cancel_with_refund(who, action)
                 else:
                     self._release(who, action, refund)
 
     def pass_time(self, now: int) -> None:
-        """What nobody does in time, the system does."""
+        """Expire or complete the order when its time has passed."""
         if self.status == "PENDING" and now >= self.placed_at + ANSWER_HOURS:
             self.do("expire", "system", now)
         elif self.status == "DELIVERED" and self.delivered_at is not None and now >= self.delivered_at + APPROVAL_HOURS:
             self.do("auto_complete", "system", now)
 
-    def _give_back(self, who: str, action: str) -> None:
+    def _cancel_with_refund(self, who: str, action: str) -> None:
         self.seller.escrow -= self.price - commission(self.price)
         self.refunded, self.payment = self.price, "REFUNDED"
         self._to("CANCELLED", who, action)

@@ -1,4 +1,4 @@
-"""Builders for orders: what a test does not name is something believable."""
+"""Builders for orders, with realistic defaults for all that a test does not set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUYER = UUID("018f0000-0000-7000-8000-00000000000b")
 SELLER = UUID("018f0000-0000-7000-8000-00000000000c")
 STRANGER = UUID("018f0000-0000-7000-8000-00000000000d")
 NOON = datetime(2023, 8, 20, 12, tzinfo=UTC)
-# As the public contract has it.
+# The timeouts of the public contract.
 TIMEOUTS = Timeouts(answer=timedelta(hours=48), approval=timedelta(hours=72))
 
 
@@ -29,7 +29,7 @@ POLICY = OrderPolicy(currency="USD", commission_percent=Decimal(10), minimum=Dec
 
 
 def package_terms(**changes: Any) -> PackageTerms:
-    """The seed's basic website, fourteen days, two revisions."""
+    """Return the terms of the seed's basic website: fourteen days, two revisions."""
     terms = PackageTerms(
         package_id=new_id(),
         package_title="Basic Website",
@@ -44,23 +44,26 @@ def package_terms(**changes: Any) -> PackageTerms:
 
 
 def an_order_request(**changes: Any) -> OrderRequest:
-    """The seed's buyer."""
+    """Return an order request of the seed's buyer."""
     return replace(OrderRequest(BUYER, "Need dark theme", "stripe"), **changes)
 
 
 def a_draft(request: OrderRequest | None = None, **terms: Any) -> Draft:
-    """An order that has yet to be paid for; keyword arguments change the terms."""
+    """Return an order whose payment is not authorized yet; keyword arguments change the terms."""
     return draft(new_id(), package_terms(**terms), request or an_order_request(), POLICY)
 
 
 def a_placing(now: datetime, request: OrderRequest | None = None, **terms: Any) -> Change:
-    """An order whose payment was authorised right now, for a week."""
-    paid = a_draft(request, **terms)
-    return place(paid, Authorization(f"payment-{paid.order_id}", now + timedelta(days=7)), now)
+    """Return the placing of an order whose payment is authorized now, for a week."""
+    new_draft = a_draft(request, **terms)
+    return place(new_draft, Authorization(f"payment-{new_draft.order_id}", now + timedelta(days=7)), now)
 
 
 def an_order(**changes: Any) -> Order:
-    """An order placed at noon, with these fields changed. What is past PENDING has been paid, unless said otherwise."""
+    """Return an order placed at noon, with these changes.
+
+    Unless the changes say otherwise, its payment is captured, or AUTHORIZED where it is PENDING or CANCELLED.
+    """
     if changes.get("status", Status.PENDING) not in (Status.PENDING, Status.CANCELLED):
         changes.setdefault("payment_status", PaymentStatus.CAPTURED)
     return replace(a_placing(NOON).order, **changes)

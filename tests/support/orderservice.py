@@ -1,4 +1,4 @@
-"""OrderService without a network, around real databases, the real sandbox and a GigService over real gRPC."""
+"""OrderService without a network, with real databases, the real sandbox and a stand-in of GigService over real gRPC."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ PACKAGE = "aa0e8400-e29b-41d4-a716-446655440000"
 GIG = "550e8400-e29b-41d4-a716-446655440000"
 
 
-def the_settings(**changed: Any) -> Settings:
-    """A worker's settings; what no test looks at is made up."""
-    known: dict[str, Any] = {
+def worker_settings(**changes: Any) -> Settings:
+    """Return the settings of a worker, with these changes."""
+    values: dict[str, Any] = {
         "listen": "127.0.0.1:1",
         "metrics_listen": "127.0.0.1:2",
         "user_jwks": "user.json",
@@ -52,15 +52,15 @@ def the_settings(**changed: Any) -> Settings:
         # Longer than any test's time travel.
         "idempotency_key_hours": 8760,
     }
-    return Settings(**{**known, **changed})
+    return Settings(**{**values, **changes})
 
 
-class Exchange:
-    """Payments by a sandbox that can be exchanged for another one."""
+class SwitchableSandbox:
+    """Payments by a sandbox that a test can switch to another one."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        # Any: it is whatever the sandbox is.
+        # Any: `__getattr__` makes it a gateway.
         gateway: Any = self
         self.payments = Payments(
             gateway,
@@ -73,31 +73,36 @@ class Exchange:
         return getattr(self.sandbox, name)
 
 
-class World:
-    """OrderService, and what stands around it."""
+class OrderBackend:
+    """One OrderService worker with its databases, its payment provider and a stand-in of GigService at `address`."""
 
     def __init__(
-        self, database: Database, book: Database, gigs: GigStandIn, address: str, payments: Payments | None = None
+        self,
+        database: Database,
+        sandbox_database: Database,
+        gigs: GigStandIn,
+        address: str,
+        payments: Payments | None = None,
     ) -> None:
         self.gigs = gigs
         self.database = database
-        self._built_with = (database, book, gigs, address, payments)
+        self._arguments = (database, sandbox_database, gigs, address, payments)
         self.clock = Clock(database)
-        self.sandbox = Sandbox(book)
-        self._exchange = Exchange(self.sandbox)
+        self.sandbox = Sandbox(sandbox_database)
+        self._switchable_sandbox = SwitchableSandbox(self.sandbox)
         provider = Provider.SANDBOX if payments is None else Provider.STRIPE
         gigs_client = Gigs(address, service_tokens("order"))
         self.worker = Worker(
-            the_settings(payments=provider), database, gigs_client, payments or self._exchange.payments
+            worker_settings(payments=provider), database, gigs_client, payments or self._switchable_sandbox.payments
         )
         self.store = self.worker.store
         self.order_timeouts = self.worker.order_timeouts
         self.rpc = Rpc(self.worker.servicer, SERVICE, self.worker.idempotency_keys)
         self._relay = Relay(database, self.worker.topics)
-        self.offers()
+        self.offer_package()
 
-    def offers(self, package_id: str = PACKAGE, **changed: Any) -> None:
-        """GigService offers the seed's basic website, changed like this."""
+    def offer_package(self, package_id: str = PACKAGE, **changes: Any) -> None:
+        """Let GigService offer the seed's basic website, with these changes."""
         terms: dict[str, Any] = {
             "package_id": package_id,
             "package_title": "Basic Website",
@@ -108,22 +113,22 @@ class World:
             "delivery_days": 14,
             "revisions": 1,
         }
-        self.gigs.offers[package_id] = gig_pb2.GetPackageTermsResponse(**{**terms, **changed})
+        self.gigs.offers[package_id] = gig_pb2.GetPackageTermsResponse(**{**terms, **changes})
 
-    def place(self, sent_token: str = BUYER, key: str | None = None, **changed: Any) -> Answer:
+    def place(self, sent_token: str = BUYER, key: str | None = None, **changes: Any) -> Answer:
         fields = {"package_id": PACKAGE, "requirements": "Need dark theme", "payment_method": "stripe"}
-        request = order_pb2.PlaceOrderRequest(**{**fields, **changed})
+        request = order_pb2.PlaceOrderRequest(**{**fields, **changes})
         if key is None:
             return self.rpc.call("PlaceOrder", request, sent_token)
         return self.rpc.call("PlaceOrder", request, sent_token, idempotency_key=key)
 
     def placed(self, sent_token: str = BUYER, card: str = "") -> str:
-        """The id of a new order."""
+        """Place an order and return its id."""
         order_id: str = self.place(sent_token, payment_token=card).response.order_id
         return order_id
 
     def accepted(self, card: str = "") -> str:
-        """The id of an order that is paid for and under way."""
+        """Place and accept an order and return its id."""
         order_id = self.placed(card=card)
         self.act("accept", order_id, SELLER)
         return order_id
@@ -134,50 +139,50 @@ class World:
         return self.rpc.call("ResolveOrder", request, sent_token)
 
     def payment(self, order_id: str) -> tuple[str, float]:
-        """What became of the money: the payment's status, and how much was given back."""
+        """Return the status of the order's payment, and the refunded amount."""
         payment = self.get(order_id, BUYER).response.order.payment
         return order_pb2.Order.Payment.Status.Name(payment.status), payment.refunded
 
     def status(self, order_id: str) -> str:
-        """Where an order stands."""
+        """Return the order's status."""
         return order_pb2.Order.Status.Name(self.get(order_id, BUYER).response.order.status)
 
-    def actions_done(self, order_id: str) -> list[tuple[str, str]]:
-        """The history: who did what."""
+    def history(self, order_id: str) -> list[tuple[str, str]]:
+        """Return the order's history as pairs of party and action, oldest first."""
         return [(event.by, event.action) for event in self.events(order_id, BUYER).response.events]
 
     def balance(self, sent_token: str = SELLER) -> tuple[float, float, float]:
-        """What a seller has: in escrow, available, paid out."""
-        found = self.rpc.call("GetBalance", order_pb2.GetBalanceRequest(), sent_token).response
-        return found.in_escrow, found.available, found.paid_out
+        """Return a seller's balance: in escrow, available, paid out."""
+        balance = self.rpc.call("GetBalance", order_pb2.GetBalanceRequest(), sent_token).response
+        return balance.in_escrow, balance.available, balance.paid_out
 
-    def twin(self) -> World:
-        """Another worker of the same service."""
-        return World(*self._built_with)
+    def another_worker(self) -> OrderBackend:
+        """Return another worker of the same service."""
+        return OrderBackend(*self._arguments)
 
-    def exchange(self, provider: Sandbox) -> None:
-        """Has the service ask this provider from now on."""
-        self._exchange.sandbox = provider
+    def use_sandbox(self, sandbox: Sandbox) -> None:
+        """Let the service call this sandbox from now on."""
+        self._switchable_sandbox.sandbox = sandbox
 
-    def settle_in_time(self) -> None:
-        """Settles what has to be tried again later, too."""
+    def settle_with_retries(self) -> None:
+        """Do the background work, and again once postponed work is due."""
         self.settle()
         self.clock.travel(timedelta(minutes=1))
         time.sleep(AWAY_SECONDS)
         self.settle()
 
     def settle(self) -> None:
-        """Does all that workers do beside the calls, until nothing is left to do now."""
+        """Do the background work that is due now: payment recovery, provider events, the outbox."""
         for _ in range(3):
             self.worker.payment_recovery.recover_due()
             self.worker.provider_events.record_pending()
             while self._relay.deliver_one():
                 pass
 
-    def in_book(self, order_id: str) -> ProviderPayment:
-        """What the sandbox's own book says of an order's payment."""
-        (line,) = [line for line in self.sandbox.list_payments() if str(line.order_id) == order_id]
-        return line
+    def sandbox_payment(self, order_id: str) -> ProviderPayment:
+        """Return the order's payment in the sandbox's own records."""
+        (payment,) = [payment for payment in self.sandbox.list_payments() if str(payment.order_id) == order_id]
+        return payment
 
     def act(self, action: str, order_id: str, sent_token: str, message: str = "") -> Answer:
         name = f"{action.capitalize()}Order"
@@ -185,7 +190,7 @@ class World:
         return self.rpc.call(name, request, sent_token)
 
     def delivered(self) -> str:
-        """The id of an order whose work was handed over."""
+        """Place, accept and deliver an order and return its id."""
         order_id = self.placed()
         self.act("accept", order_id, SELLER)
         self.act("deliver", order_id, SELLER)

@@ -1,12 +1,16 @@
-"""A small double of Stripe's API, for what `localstripe` lacks: transfers, accounts, idempotency keys, search.
+"""A small double of Stripe's API, with the parts that `localstripe` lacks: transfers, accounts, idempotency, search.
 
-It keeps a book in memory and answers over HTTP as the public documentation says, as far as OrderService asks:
-PaymentIntents that are captured by hand, refunds, disputes, transfers, accounts. It honours idempotency keys: the same
-key with the same parameters gets the same answer, also when that was a fault of Stripe's own; with others it is
-`idempotency_error`, and while the first is under way 409. It refuses what the documentation says is refused: too small
-or too large an amount, an unknown card, capturing or cancelling what is in another state, refunding more than is left
-or what is disputed, paying out what is not there or to whom it cannot be.
-It knows no webhooks, no currencies but the one asked for, and no time: nothing lapses by itself.
+It keeps its objects in memory and responds over HTTP as Stripe documents it, for the calls that OrderService makes:
+PaymentIntents with manual capture, refunds, disputes, transfers and accounts.
+
+Idempotency keys: the same key with the same parameters gets the same response, a fault of Stripe included. With other
+parameters it is an `idempotency_error`, and while the first request is running it is 409.
+
+Documented errors: an amount that is too small or too large; an unknown card; a capture or cancellation in the wrong
+status; a refund above the rest of the charge, or of a disputed charge; a transfer above the balance, or to an account
+without the capability.
+
+It has no webhooks, does not check currencies, and nothing expires by itself.
 """
 
 from __future__ import annotations
@@ -24,9 +28,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 Object = dict[str, Any]
-HOLD_SECONDS = 7 * 24 * 3600
+AUTHORIZATION_SECONDS = 7 * 24 * 3600
 SMALLEST, LARGEST = 50, 99_999_999
-# What a payment by one of these cards is at first. That of `pm_card_expires` is answered as held, and is not any more.
+# The first status of a payment by each card. For `pm_card_expires` it is already `canceled` after the response.
 STATUSES = {
     "pm_card_visa": "requires_capture",
     "tok_visa": "requires_capture",
@@ -34,12 +38,12 @@ STATUSES = {
     "pm_card_processing": "processing",
     "pm_card_expires": "requires_capture",
 }
-# A dispute of one of these statuses has the money.
-HAS_THE_MONEY = ("needs_response", "under_review", "lost")
+# The statuses of a dispute in which the bank has the money.
+FUNDS_WITHDRAWN = ("needs_response", "under_review", "lost")
 
 
-class Refusal(Exception):
-    """An answer that is no success."""
+class ApiError(Exception):
+    """An error response."""
 
     def __init__(self, status: int, kind: str, code: str, message: str = "", param: str = "") -> None:
         super().__init__(code)
@@ -47,15 +51,15 @@ class Refusal(Exception):
         self.body = {"error": {"type": kind, "code": code, "message": message or code, "param": param}}
 
 
-def invalid(code: str, param: str = "", status: int = 400) -> Refusal:
-    return Refusal(status, "invalid_request_error", code, param=param)
+def invalid(code: str, param: str = "", status: int = 400) -> ApiError:
+    return ApiError(status, "invalid_request_error", code, param=param)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """How a call whose path matches `path` goes wrong: before its work was done or `after` it.
+    """The failure of a request whose path matches `path`: before its work, or `after` it.
 
-    What `is_kept` is Stripe's own fault, which it repeats for the idempotency key; else it is one of the way there.
+    With `is_kept` it is a fault of Stripe, which is repeated for the idempotency key; otherwise one of the network.
     """
 
     path: str
@@ -65,13 +69,13 @@ class Failure:
     is_kept: bool = False
 
     @property
-    def answer(self) -> tuple[int, Object]:
-        return self.status, Refusal(self.status, self.kind, "").body
+    def response(self) -> tuple[int, Object]:
+        return self.status, ApiError(self.status, self.kind, "").body
 
 
 @dataclass
 class StripeDouble:
-    """The book, and what `fail` has said is to go wrong next."""
+    """Stripe's objects by their kind, and the failures to come."""
 
     intents: dict[str, Object] = field(default_factory=dict)
     refunds: list[Object] = field(default_factory=list)
@@ -82,24 +86,24 @@ class StripeDouble:
     failures: list[Failure] = field(default_factory=list)
     calls: list[tuple[str, str, Object, str]] = field(default_factory=list)
     url: str = ""
-    # Seconds that each answer takes.
+    # Seconds that each response takes.
     slowness: float = 0.0
 
     def __post_init__(self) -> None:
         self._numbers = count(1)
         self._lock = threading.Lock()
-        self._answers: dict[str, tuple[str, int, Object] | None] = {}
+        self._responses: dict[str, tuple[str, int, Object] | None] = {}
         for account, transfers in (("acct_good", "active"), ("acct_new", "pending")):
             self.accounts[account] = {"id": account, "object": "account", "capabilities": {"transfers": transfers}}
 
-    def fail(self, path: str, status: int, **how: Any) -> None:
-        """Has the next call of this path (a regular expression) fail with this status. `how`: see Failure."""
-        self.failures.append(Failure(path, status, **how))
+    def fail(self, path: str, status: int, **options: Any) -> None:
+        """Let the next request of this path (a regular expression) fail with this status. Options: see Failure."""
+        self.failures.append(Failure(path, status, **options))
 
     def dispute(self, reference: str, status: str = "needs_response") -> Object:
-        """The bank takes a captured payment back; the object that events about it carry."""
+        """Open a dispute of a captured payment. Return the object that its events carry."""
         charge = self.intents[reference]["latest_charge"]
-        # As documented: whether it has ever been, so it stays when the dispute is won.
+        # It is documented as "has ever been disputed", so it stays true when the dispute is won.
         charge["disputed"] = True
         dispute = {
             "id": f"dp_{reference}",
@@ -112,35 +116,35 @@ class StripeDouble:
         return dispute
 
     def forget_keys(self) -> None:
-        """A day has passed."""
-        self._answers.clear()
+        """Forget all idempotency keys, as Stripe does after a day."""
+        self._responses.clear()
 
-    def answer(self, method: str, path: str, params: Object, key: str) -> tuple[int, Object, bool]:
-        """One call: its status, its body, and whether this is a repetition of what was answered to the same key."""
+    def handle(self, method: str, path: str, params: Object, key: str) -> tuple[int, Object, bool]:
+        """Handle a request. Return its status, its body, and whether it repeats the response of an idempotency key."""
         self.calls.append((method, path, params, key))
         time.sleep(self.slowness)
         if method != "POST" or not key:
             return *self._attempt(method, path, params), False
-        told = json.dumps([path, params], sort_keys=True)
+        request = json.dumps([path, params], sort_keys=True)
         with self._lock:
-            if key in self._answers:
-                known = self._answers[key]
+            if key in self._responses:
+                known = self._responses[key]
                 if known is None:
-                    return 409, Refusal(409, "idempotency_error", "idempotency_key_in_use").body, False
-                if known[0] != told:
-                    return 400, Refusal(400, "idempotency_error", "").body, False
+                    return 409, ApiError(409, "idempotency_error", "idempotency_key_in_use").body, False
+                if known[0] != request:
+                    return 400, ApiError(400, "idempotency_error", "").body, False
                 return known[1], known[2], True
-            self._answers[key] = None
-        status, body = self._attempt(method, path, params, lambda done: self._remember(key, told, done))
+            self._responses[key] = None
+        status, body = self._attempt(method, path, params, lambda response: self._remember(key, request, response))
         with self._lock:
-            # Stripe keeps an answer once the work has begun; what failed before may be tried again.
-            if self._answers.get(key) is None:
-                self._answers.pop(key, None)
+            # Stripe keeps a response once the work has begun; a request that failed before it may be repeated.
+            if self._responses.get(key) is None:
+                self._responses.pop(key, None)
         return status, body, False
 
-    def _remember(self, key: str, told: str, done: tuple[int, Object]) -> None:
+    def _remember(self, key: str, request: str, response: tuple[int, Object]) -> None:
         with self._lock:
-            self._answers[key] = (told, *done)
+            self._responses[key] = (request, *response)
 
     def _attempt(
         self, method: str, path: str, params: Object, remember: Callable[[tuple[int, Object]], None] | None = None
@@ -149,18 +153,18 @@ class StripeDouble:
         if failure:
             self.failures.remove(failure)
         if failure and failure.is_kept and remember:
-            remember(failure.answer)
+            remember(failure.response)
         if failure and not failure.after:
-            return failure.answer
+            return failure.response
         try:
-            done = 200, self._work(method, path, params)
-        except Refusal as refused:
-            done = refused.status, refused.body
-        # A deep copy: what was answered does not change with the book.
-        done = done[0], json.loads(json.dumps(done[1]))
+            response = 200, self._work(method, path, params)
+        except ApiError as error:
+            response = error.status, error.body
+        # A deep copy: a kept response does not change with the objects.
+        response = response[0], json.loads(json.dumps(response[1]))
         if remember and not (failure and failure.is_kept):
-            remember(done)
-        return failure.answer if failure else done
+            remember(response)
+        return failure.response if failure else response
 
     def _work(self, method: str, path: str, params: Object) -> Object:
         with self._lock:
@@ -170,10 +174,10 @@ class StripeDouble:
                 case "GET", ["payment_intents"]:
                     return self._list("payment_intents", list(self.intents.values())[::-1], params)
                 case "GET", ["payment_intents", "search"]:
-                    wanted = re.fullmatch(r"metadata\['(\w+)'\]:'(.*)'", params["query"])
-                    assert wanted
-                    found = [each for each in self.intents.values() if each["metadata"].get(wanted[1]) == wanted[2]]
-                    return {"object": "search_result", "data": found, "has_more": False}
+                    query = re.fullmatch(r"metadata\['(\w+)'\]:'(.*)'", params["query"])
+                    assert query
+                    intents = [each for each in self.intents.values() if each["metadata"].get(query[1]) == query[2]]
+                    return {"object": "search_result", "data": intents, "has_more": False}
                 case "GET", ["payment_intents", name]:
                     return self._intent(name)
                 case "POST", ["payment_intents", name, "capture"]:
@@ -183,29 +187,29 @@ class StripeDouble:
                 case "POST", ["refunds"]:
                     return self._refund(params)
                 case "GET", ["refunds"]:
-                    found = [each for each in self.refunds if each["payment_intent"] == params["payment_intent"]]
-                    return self._list("refunds", found, params)
+                    refunds = [each for each in self.refunds if each["payment_intent"] == params["payment_intent"]]
+                    return self._list("refunds", refunds, params)
                 case "GET", ["disputes"]:
-                    found = [each for each in self.disputes if each["payment_intent"] == params["payment_intent"]]
-                    return self._list("disputes", found, params)
+                    disputes = [each for each in self.disputes if each["payment_intent"] == params["payment_intent"]]
+                    return self._list("disputes", disputes, params)
                 case "POST", ["transfers"]:
                     return self._transfer(params)
                 case "GET", ["transfers"]:
                     group = params.get("transfer_group")
-                    found = [each for each in self.transfers[::-1] if group in (None, each["transfer_group"])]
-                    return self._list("transfers", found, params)
+                    transfers = [each for each in self.transfers[::-1] if group in (None, each["transfer_group"])]
+                    return self._list("transfers", transfers, params)
                 case "GET", ["accounts", name]:
                     if name not in self.accounts:
-                        raise Refusal(403, "invalid_request_error", "account_invalid")
+                        raise ApiError(403, "invalid_request_error", "account_invalid")
                     return self.accounts[name]
         raise invalid("url_invalid", status=404)
 
-    def _list(self, of: str, found: list[Object], params: Object) -> Object:
+    def _list(self, kind: str, objects: list[Object], params: Object) -> Object:
         after = params.get("starting_after")
         if after:
-            found = found[[each["id"] for each in found].index(after) + 1 :]
+            objects = objects[[each["id"] for each in objects].index(after) + 1 :]
         limit = int(params.get("limit", 10))
-        return {"object": "list", "data": found[:limit], "has_more": len(found) > limit, "url": f"/v1/{of}"}
+        return {"object": "list", "data": objects[:limit], "has_more": len(objects) > limit, "url": f"/v1/{kind}"}
 
     def _intent(self, name: str) -> Object:
         if name not in self.intents:
@@ -221,7 +225,7 @@ class StripeDouble:
         if int(params["amount"]) > LARGEST:
             raise invalid("amount_too_large", "amount")
         if card in ("pm_card_chargeDeclined", "tok_chargeDeclined"):
-            raise Refusal(402, "card_error", "card_declined", "Your card was declined.")
+            raise ApiError(402, "card_error", "card_declined", "Your card was declined.")
         if card not in STATUSES:
             raise invalid("resource_missing", "payment_method")
         number, now = next(self._numbers), int(time.time())
@@ -233,7 +237,7 @@ class StripeDouble:
             "amount_refunded": 0,
             "created": now,
             "disputed": False,
-            "payment_method_details": {"card": {"capture_before": now + HOLD_SECONDS}},
+            "payment_method_details": {"card": {"capture_before": now + AUTHORIZATION_SECONDS}},
         }
         intent = {
             "id": f"pi_{number}",
@@ -270,22 +274,22 @@ class StripeDouble:
         charge = intent["latest_charge"]
         if intent["status"] != "succeeded":
             raise invalid("payment_intent_unexpected_state")
-        if any(each["payment_intent"] == intent["id"] and each["status"] in HAS_THE_MONEY for each in self.disputes):
+        if any(each["payment_intent"] == intent["id"] and each["status"] in FUNDS_WITHDRAWN for each in self.disputes):
             raise invalid("charge_disputed")
         if charge["amount_refunded"] == charge["amount"]:
             raise invalid("charge_already_refunded")
         if charge["amount_refunded"] + amount > charge["amount"]:
             raise invalid("amount_too_large", "amount")
         charge["amount_refunded"] += amount
-        made = {
+        refund = {
             "id": f"re_{next(self._numbers)}",
             "object": "refund",
             "payment_intent": intent["id"],
             "amount": amount,
             "metadata": params.get("metadata", {}),
         }
-        self.refunds.append(made)
-        return made
+        self.refunds.append(refund)
+        return refund
 
     def _transfer(self, params: Object) -> Object:
         account, amount = self.accounts.get(params["destination"]), int(params["amount"])
@@ -296,7 +300,7 @@ class StripeDouble:
         if amount > self.balance:
             raise invalid("balance_insufficient")
         self.balance -= amount
-        made = {
+        transfer = {
             "id": f"tr_{next(self._numbers)}",
             "object": "transfer",
             "amount": amount,
@@ -304,26 +308,26 @@ class StripeDouble:
             "transfer_group": params.get("transfer_group"),
             "metadata": params.get("metadata", {}),
         }
-        self.transfers.append(made)
-        return made
+        self.transfers.append(transfer)
+        return transfer
 
 
 def nested(pairs: list[tuple[str, str]]) -> Object:
-    """Form fields as Stripe reads them: `a[b]=c` is {"a": {"b": "c"}}; lists are left as they come."""
-    found: Object = {}
+    """Return form fields as Stripe reads them: `a[b]=c` is {"a": {"b": "c"}}. Lists are not converted."""
+    fields: Object = {}
     for name, value in pairs:
         head, *rest = re.findall(r"[^\[\]]+", name)
-        place = found
+        level = fields
         for part in rest:
-            place = place.setdefault(head, {})
+            level = level.setdefault(head, {})
             head = part
-        place[head] = value
-    return found
+        level[head] = value
+    return fields
 
 
 @contextmanager
 def serving_double() -> Iterator[StripeDouble]:
-    """Serves a double on a free port of 127.0.0.1."""
+    """Serve a double on a free port of 127.0.0.1."""
     double = StripeDouble()
 
     class Handler(BaseHTTPRequestHandler):
@@ -332,11 +336,11 @@ def serving_double() -> Iterator[StripeDouble]:
         def respond(self) -> None:
             split = urlsplit(self.path)
             length = int(self.headers.get("content-length") or 0)
-            body = self.rfile.read(length).decode()
-            params = nested(parse_qsl(body if self.command == "POST" else split.query, keep_blank_values=True))
+            form = self.rfile.read(length).decode()
+            params = nested(parse_qsl(form if self.command == "POST" else split.query, keep_blank_values=True))
             key = self.headers.get("idempotency-key", "")
-            status, answer, is_repeated = double.answer(self.command, split.path, params, key)
-            data = json.dumps(answer).encode()
+            status, body, is_repeated = double.handle(self.command, split.path, params, key)
+            data = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")
             if is_repeated:
@@ -345,11 +349,11 @@ def serving_double() -> Iterator[StripeDouble]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = respond  # noqa: N815  # by these names it is called
+        do_GET = respond  # noqa: N815  # the names that BaseHTTPRequestHandler calls
         do_POST = respond  # noqa: N815
 
         def log_message(self, *args: object) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

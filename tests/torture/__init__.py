@@ -1,1 +1,1 @@
-"""A marketplace under load while its parts are killed, every second another one; and then its books are read."""
+"""A load test during which a part of the stack is killed every second; afterwards all records are compared."""

@@ -1,4 +1,4 @@
-"""`python -m tests.torture`: kills parts of a marketplace under load for a while, and then reads all its books."""
+"""`python -m tests.torture`: kills parts of a marketplace under load, and then compares all its records."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def say(text: str) -> None:
 
 
 def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Counts) -> list[str]:
-    """Everything that was not as it should be in the end. The stack runs, and still does afterwards."""
+    """Return the differences that are left in the end. The stack is running, and still is afterwards."""
     traders = [Trader(stack, seed * 1000 + number, counts) for number in range(clients)]
     end = time.monotonic() + seconds
 
@@ -66,7 +66,7 @@ def _tell(counts: Counts, over: threading.Event) -> None:
 
 
 def main() -> int:
-    """0 when there is no difference."""
+    """Run the torture. Return 0 when there is no difference."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__.split(": ", 1)[1])
     parser.add_argument("--seconds", type=float, default=180, help="how long there are load and kills (default 180)")
     parser.add_argument("--clients", type=int, default=8, help="buyers and sellers at once (default 8)")
@@ -74,7 +74,7 @@ def main() -> int:
     arguments = parser.parse_args()
     seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed
     folder = Path(tempfile.mkdtemp(prefix="torture-"))
-    # Passable for the uid that PostgreSQL gets under root.
+    # Started as root, PostgreSQL runs under another uid, which has to enter the folder.
     folder.chmod(0o711)
     counts = Counts()
     say(f"Starting a marketplace in {folder}; {arguments.clients} clients, a kill a second, seed {seed}")

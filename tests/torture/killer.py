@@ -1,4 +1,4 @@
-"""Kills parts of a stack, as `kill -9` does, and nothing that is not below it."""
+"""Kills processes of one stack, as `kill -9` does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = ("gig", "order", "order", "review", "postgres", "backend", "envoy")
 
 
 class Killer:
-    """Every second a random part, until it is told to stop."""
+    """A thread that kills a random part every second, until it is stopped."""
 
     def __init__(self, stack: Stack, seed: int, counts: Counts) -> None:
         self._stack = stack
@@ -43,5 +43,5 @@ class Killer:
 
 
 def _kind(name: str) -> str:
-    """`order-0` is an order, `backend of orders` a backend, `postmaster` postgres."""
+    """Return a part's kind: `order` for `order-0`, `backend` for `backend of orders`, `postgres` for `postmaster`."""
     return {"postmaster": "postgres"}.get(name, name.replace(" ", "-").split("-")[0])

@@ -1,4 +1,4 @@
-"""A client who does not give up: it asks again when it is told to, and when nobody answers."""
+"""A client that repeats a request when it is told to, and when the response is lost."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 
 import httpx
 
-# What says that it may be asked again.
+# The HTTP statuses after which a request may be repeated.
 AGAIN = frozenset((503, 504))
 GIVE_UP_SECONDS = 120.0
 
 
 class GivenUpError(Exception):
-    """No clear answer in two minutes."""
+    """The outcome was unknown for two minutes."""
 
 
 @dataclass
 class Counts:
-    """What has been done, by name. Shared by all clients."""
+    """Counters by name. Shared by all clients."""
 
     numbers: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -39,7 +39,7 @@ class Patient:
         self._counts = counts
 
     def once(self, method: str, path: str, **options: Any) -> httpx.Response | None:
-        """A clear answer, or None when nobody knows what became of it."""
+        """Send a request once. Return None when its outcome is unknown."""
         self._counts.add("requests")
         try:
             answer = self._client.request(method, path, **options)
@@ -52,7 +52,7 @@ class Patient:
         return answer
 
     def until_clear(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """The clear answer to what may be asked again: a read, or a call with a key."""
+        """Repeat a read, or a request with an idempotency key, until its outcome is known."""
         deadline = time.monotonic() + GIVE_UP_SECONDS
         while (answer := self.once(method, path, **options)) is None:
             if time.monotonic() > deadline:
@@ -61,14 +61,14 @@ class Patient:
         return answer
 
     def get(self, path: str, **params: Any) -> Any:
-        """The JSON of a read."""
+        """Return the JSON of a read."""
         answer = self.until_clear("GET", path, params=params)
         if answer.status_code != 200:
             raise GivenUpError(f"GET {path}: {answer.status_code} {answer.text}")
         return answer.json()
 
     def all(self, path: str, **params: Any) -> list[Any]:
-        """All pages of a list."""
+        """Return the results of all pages of a list."""
         found: list[Any] = []
         while True:
             page = self.get(path, pageSize=100, **params)

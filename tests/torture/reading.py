@@ -1,4 +1,4 @@
-"""What everything came to: what was acknowledged against what is there, and the books against each other."""
+"""Comparison of everything that was acknowledged with the records, and of the records with each other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IN_THE_MIDDLE = Statement("""
 
 
 def wait_until_quiet(stack: Stack) -> bool:
-    """Whether, in two minutes, nothing is left that a worker has yet to do."""
+    """Return whether all background work is done within two minutes."""
     databases = [Database(database_url(stack.layout, name)) for name in ("orders", "reviews", "gigs")]
     sandbox = Sandbox(Database(database_url(stack.layout, "sandbox")))
     deadline = time.monotonic() + QUIET_SECONDS
@@ -41,7 +41,7 @@ def wait_until_quiet(stack: Stack) -> bool:
 
 
 def differences(stack: Stack, traders: list[Trader], counts: Counts) -> Iterator[str]:
-    """Everything that is not as it should be."""
+    """Yield every difference."""
     if not wait_until_quiet(stack):
         yield f"something is still under way after {QUIET_SECONDS:.0f} s"
     for trader in traders:
@@ -60,13 +60,13 @@ def differences(stack: Stack, traders: list[Trader], counts: Counts) -> Iterator
 
 
 def read_books(stack: Stack) -> Findings:
-    """`make check-books`, the sandbox's book included."""
+    """Return the findings of `make check-books`, the sandbox's records included."""
     orders, book = (Database(database_url(stack.layout, name)) for name in ("orders", "sandbox"))
     return check_repeatedly(orders, Sandbox(book))
 
 
 def _orders(trader: Trader, counts: Counts) -> Iterator[str]:
-    """No acknowledged order or action is missing, none stands twice, and nothing is there that nobody asked for."""
+    """Yield the orders and actions that are missing, that exist twice, or that were not acknowledged."""
     listed = Counter(order["orderId"] for order in trader.people["buyer"].all("/api/orders"))
     asked = Counter(life.order for life in trader.lives)
     if listed != asked:
@@ -82,7 +82,7 @@ def _orders(trader: Trader, counts: Counts) -> Iterator[str]:
 
 
 def _money(trader: Trader) -> Iterator[str]:
-    """A seller has what the acknowledged orders and payouts come to, to the cent."""
+    """Yield where the seller's balance differs from the acknowledged orders and payouts, to the cent."""
     escrow = available = paid_out = Decimal(0)
     for life in trader.lives:
         status = trader.people["buyer"].get(f"/api/orders/{life.order}")["status"]
@@ -110,7 +110,7 @@ def _money(trader: Trader) -> Iterator[str]:
 
 
 def _ratings(trader: Trader) -> Iterator[str]:
-    """Each review counts once."""
+    """Yield a difference unless each review counts once."""
     counted = sum(trader.people["buyer"].get(f"/api/gigs/{gig}")["reviewCount"] for gig in trader.gigs)
     written = sum(life.is_reviewed for life in trader.lives)
     if counted != written:

@@ -1,4 +1,4 @@
-"""A buyer and a seller who do business with each other, at random, and remember everything that was acknowledged."""
+"""A buyer and a seller who trade at random and record everything that was acknowledged."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ CENT = Decimal("0.01")
 
 
 def commission(amount: Decimal) -> Decimal:
-    """A tenth, as the contract rounds it."""
+    """Return a tenth of the amount, as the contract rounds it."""
     return (amount / 10).quantize(CENT, rounding=ROUND_HALF_EVEN)
 
 
 @dataclass
 class Life:
-    """An order that was acknowledged: all that people did to it, and what its resolving gave back."""
+    """An acknowledged order: the actions of people on it, and the refund of its resolution."""
 
     order: str
     price: Decimal
@@ -37,7 +37,7 @@ class Life:
 
 
 class Trader:
-    """One client of the load. What is wrong is added to `differences`."""
+    """One client of the load. Each difference that it sees is added to `differences`."""
 
     def __init__(self, stack: Stack, seed: int, counts: Counts) -> None:
         self._random = random.Random(seed)  # no secret
@@ -50,7 +50,7 @@ class Trader:
         self._packages: list[tuple[str, Decimal]] = []
 
     def open(self) -> None:
-        """Three gigs to trade with."""
+        """Create three gigs to trade with."""
         for price in ("0.65", "19.99", "500"):
             made = self._make("seller", "/api/gigs", a_gig(price=float(price), revisions=2))
             assert made is not None
@@ -59,7 +59,7 @@ class Trader:
             self._packages.append((package, Decimal(price)))
 
     def trade(self) -> None:
-        """One order and what becomes of it, and now and then a payout."""
+        """Place one order and act on it, and sometimes request a payout."""
         life = self._place()
         if life is not None:
             self._live(life)
@@ -71,11 +71,11 @@ class Trader:
             person.close()
 
     def _make(self, who: str, path: str, body: dict[str, Any], *refusals: str) -> Any:
-        """Makes something, once, by a key; None when it is refused with one of these codes."""
+        """Create something once, by an idempotency key. Return None when it is refused with one of these codes."""
         headers = {"idempotency-key": str(uuid4())}
         answer = self.people[who].until_clear("POST", path, json=body, headers=headers)
         if answer.status_code == 201:
-            # A client who is not sure that it has read the answer asks again.
+            # A client that has lost the response repeats the request.
             if self._random.random() < 0.1:
                 again = self.people[who].until_clear("POST", path, json=body, headers=headers)
                 if (again.status_code, again.json()) != (201, answer.json()):
@@ -101,7 +101,7 @@ class Trader:
         return self.lives[-1]
 
     def _live(self, life: Life) -> None:
-        """Does what can be done, at random, for a while or to the end."""
+        """Take random open actions, for a while or until the order is over."""
         for _ in range(self._random.randrange(1, LONGEST_LIFE)):
             path = f"/api/orders/{life.order}"
             choices = []
@@ -132,11 +132,11 @@ class Trader:
             answer = self.people[who].once("POST", f"/api/orders/{life.order}/{action}", json=body)
             if answer is not None and answer.status_code == 200:
                 break
-            # Nobody knows whether it was done; or it was, and is refused the second time. The history knows.
+            # The outcome is unknown, or a repeated action is refused because it was taken: the history has it then.
             if (who, action) in self._done(life)[known:]:
                 self._counts.add("actions found in the history")
                 break
-            # An accept that was lost on the way is finished by a worker; until then nobody can do anything.
+            # An interrupted accept is finished by payment recovery; until then no action is open.
             if answer is not None and "just being accepted" not in answer.text:
                 self._refused(life, action, answer.status_code, answer.text)
                 return
@@ -149,14 +149,14 @@ class Trader:
             life.refund = refund
 
     def _refused(self, life: Life, action: str, status: int, text: str) -> None:
-        """A bank may have been faster, or a worker that finishes an accept; and a capture may be refused for good."""
+        """Count a refused action. It is a difference unless the bank or a worker acted first or the capture failed."""
         self._counts.add("actions refused")
         is_fine = status == 409 or (status, action) == (402, "accept")
         if not is_fine:
             self.differences.append(f"order {life.order}: {action} got {status} {text}")
 
     def _done(self, life: Life) -> list[tuple[str, str]]:
-        """What people did, as the history has it."""
+        """Return the actions of people in the order's history."""
         events = self.people["admin"].get(f"/api/orders/{life.order}/events")["events"]
         return [(event["by"], event["action"]) for event in events if event["by"] != "system"]
 

@@ -1,6 +1,7 @@
-"""`python -m tests.support.life ORDERS SANDBOX`: a marketplace in which everything happens that moves money.
+"""`python -m tests.support.order_scenario ORDERS SANDBOX`: orders with every operation that moves money.
 
-It can be lived again from the beginning, as clients do who do not know how far they got: by the same keys.
+The arguments are the URLs of two databases. The scenario can be run again from the beginning, with the same idempotency
+keys, as a client does who has lost the responses.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from marketplace.order.v1 import order_pb2
 from order_service.payments.sandbox import scenarios
 from servicekit.database import Database
 from tests.support.orders import TIMEOUTS
-from tests.support.orderservice import BUYER, SELLER, World
+from tests.support.orderservice import BUYER, SELLER, OrderBackend
 from tests.support.standins import GigStandIn, serving
 
-# Where each order has got to in the end, by the key that it was placed with.
-ENDS = {
+# The final status and payment of each order, by its idempotency key.
+EXPECTED = {
     "completed": ("COMPLETED", ("CAPTURED", 0.0)),
     "declined": ("CANCELLED", ("VOIDED", 0.0)),
     "refused": ("CANCELLED", ("VOIDED", 0.0)),
@@ -34,14 +35,14 @@ ACTIONS = {
 }
 
 
-def live(world: World) -> dict[str, str]:
-    """Lives it; the orders' ids by their keys."""
+def run_scenario(world: OrderBackend) -> dict[str, str]:
+    """Run the scenario. Return the ids of its orders by their idempotency keys."""
     world.place(key="no card", payment_token=scenarios.DECLINED)
     orders = {}
     for key, actions in ACTIONS.items():
         orders[key] = world.place(key=key, payment_token=CARDS.get(key, "")).response.order_id
-        for action, who in actions:
-            world.act(action, orders[key], who)
+        for action, sent_token in actions:
+            world.act(action, orders[key], sent_token)
         world.settle()
     world.rpc.call("SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination="acct_1"), SELLER)
     world.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=100), SELLER, idempotency_key="payout")
@@ -54,7 +55,7 @@ def live(world: World) -> dict[str, str]:
 def main(orders: str, sandbox: str) -> None:
     gigs = GigStandIn()
     with serving(gigs) as address:
-        live(World(Database(orders), Database(sandbox), gigs, address))
+        run_scenario(OrderBackend(Database(orders), Database(sandbox), gigs, address))
 
 
 if __name__ == "__main__":
