@@ -1,12 +1,14 @@
-"""Renders Envoy's bootstrap from the settings and the protos: `python -m edge.bootstrap --output FILE`."""
+"""The renderer of Envoy's bootstrap, from the settings and the protos: `python -m edge.bootstrap --output FILE`."""
 
 from __future__ import annotations
 
 import argparse
 import ipaddress
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -79,8 +81,8 @@ def render(settings: EdgeSettings) -> str:
     return environment.get_template("envoy.yaml.j2").render(
         settings=settings,
         services=known.services(),
-        routes=sorted(known.routes, key=_literal_first),
-        paths=sorted(known.paths(), key=_template_order),
+        routes=[each for route in sorted(known.routes, key=_literal_first) for each in _api_routes(route, settings)],
+        paths={path: ", ".join(known.paths()[path]) for path in sorted(known.paths(), key=_template_order)},
         uploads=[route.path for route in known.routes if route.upload],
         media_dir=_media_dir(settings),
         clusters=_clusters(settings),
@@ -91,6 +93,48 @@ def render(settings: EdgeSettings) -> str:
         descriptor_set=str(GENERATED / "envoy" / DESCRIPTOR_SET),
         lua_path=";".join(f"{folder}/?.lua" for folder in (TEMPLATES, GENERATED / "envoy")),
     )
+
+
+@dataclass(frozen=True)
+class ApiRoute:
+    """One route of the listener `api`. A route of the contract becomes two where a header or HEAD makes a difference."""
+
+    name: str
+    method: str
+    path: str
+    route: contract.Route
+    response_facts: dict[str, Any]
+    """The filter context of `request_headers.lua` and `response.lua`."""
+    body_facts: dict[str, Any]
+    """The filter context of `request_body.lua`."""
+    with_key: bool = False
+    """Whether the route matches only requests with an idempotency key."""
+
+
+def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRoute]:
+    """Yield the routes of the listener `api` for one route of the contract, the most exact one first."""
+    response: dict[str, Any] = {"status": route.status}
+    if route.unwrap:
+        response["unwrap"] = route.unwrap
+    body: dict[str, Any] = {}
+    if route.body:
+        body["body"] = route.body
+    if route.raw:
+        body["raw"] = True
+    if route.upload:
+        body["max_file_bytes"] = settings.image_max_bytes
+    if route.query:
+        body["query"] = {each.name: each.value_type | {"repeated": each.repeated} for each in route.query}
+
+    if route.method == "GET":
+        response["is_read"] = True
+        yield ApiRoute(route.name, "GET", route.path, route, response, body)
+        yield ApiRoute(f"HEAD {route.path}", "HEAD", route.path, route, response | {"is_head": True}, body)
+        return
+    if route.takes_key:
+        name = f"{route.name} with an idempotency key"
+        yield ApiRoute(name, route.method, route.path, route, response, body, with_key=True)
+    yield ApiRoute(route.name, route.method, route.path, route, response, body)
 
 
 def cluster_of(service: str) -> str:

@@ -50,6 +50,17 @@ class Field:
     message: str = ""
     """The full name of the message that it holds."""
 
+    @property
+    def value_type(self) -> dict[str, Any]:
+        """Return the type of one value as a table for the edge's scripts."""
+        table: dict[str, Any] = {"kind": self.kind}
+        if self.message:
+            table["message"] = self.message
+        if self.values:
+            table["values"] = dict.fromkeys(self.values, True)
+            table["expected"] = ", ".join(self.values)
+        return table
+
 
 @dataclass(frozen=True)
 class Route:

@@ -39,7 +39,6 @@ def generate(target: Path) -> None:
     known = contract.load(source)
     folder = target / "envoy"
     folder.mkdir(exist_ok=True)
-    (folder / "routes.lua").write_text(_routes(known))
     (folder / "messages.lua").write_text(_messages(known))
     (folder / "errors.lua").write_text(_errors(known))
     (folder / DESCRIPTOR_SET).write_bytes(_for_the_transcoder(source.read_bytes()))
@@ -64,56 +63,24 @@ def _for_the_transcoder(descriptor_set: bytes) -> bytes:
     return written
 
 
-def _routes(known: contract.Contract) -> str:
-    lines = [HEADER, "-- Every route by its name, and under its path alone what a path allows.\nreturn {\n"]
-    for route in known.routes:
-        lines.append(f"  [{_text(route.name)}] = {{\n")
-        lines.append(f"    status = {route.status},\n")
-        lines.append(f"    reads = {_boolean(route.method == 'GET')},\n")
-        if route.body:
-            lines.append(f"    body = {_text(route.body)},\n")
-        if route.upload:
-            lines.append("    upload = true,\n")
-        if route.raw:
-            lines.append("    raw = true,\n")
-        if route.takes_key:
-            lines.append("    takes_key = true,\n")
-        if route.unwrap:
-            lines.append(f"    unwrap = {_text(route.unwrap)},\n")
-        lines.append("    query = {\n" if route.query else "    query = {},\n")
-        lines += [f"      [{_text(each.name)}] = {_parameter(each)},\n" for each in route.query]
-        lines.append("    },\n  },\n" if route.query else "  },\n")
-    for path, methods in known.paths().items():
-        lines.append(f"  [{_text(path)}] = {{ allow = {_text(', '.join(methods))} }},\n")
-    return "".join([*lines, "}\n"])
-
-
-def _parameter(parameter: contract.Field) -> str:
-    return f"{{ {', '.join([*_value(parameter), f'repeated = {_boolean(parameter.repeated)}'])} }}"
-
-
 def _messages(known: contract.Contract) -> str:
     lines = [HEADER, "-- What JSON bodies are made of: the fields of every message by its name.\nreturn {\n"]
     for name, fields in known.messages.items():
         lines.append(f"  [{_text(name)}] = {{\n")
         for field in fields:
-            value = f"{{ {', '.join(_value(field))} }}"
-            if field.repeated:
-                value = f'{{ kind = "list", item = {value} }}'
-            lines.append(f"    [{_text(field.name)}] = {value},\n")
+            value = {"kind": "list", "item": field.value_type} if field.repeated else field.value_type
+            lines.append(f"    [{_text(field.name)}] = {_lua(value)},\n")
         lines.append("  },\n")
     return "".join([*lines, "}\n"])
 
 
-def _value(field: contract.Field) -> list[str]:
-    """What one value of a field may be, as entries of a Lua table."""
-    entries = [f"kind = {_text(field.kind)}"]
-    if field.message:
-        entries.append(f"message = {_text(field.message)}")
-    if field.values:
-        names = ", ".join(f"{value} = true" for value in field.values)
-        entries += [f"values = {{ {names} }}", f"expected = {_text(', '.join(field.values))}"]
-    return entries
+def _lua(value: Any) -> str:
+    """Return a table, a text or a boolean in Lua; the names in a table are Lua names."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{name} = {_lua(each)}' for name, each in value.items())} }}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _text(value)
 
 
 def _errors(known: contract.Contract) -> str:
@@ -131,10 +98,6 @@ def _text(value: str) -> str:
         raise contract.ContractError(f"{value!r} has characters that the edge's tables cannot hold")
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _boolean(value: bool) -> str:
-    return "true" if value else "false"
 
 
 if __name__ == "__main__":

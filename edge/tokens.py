@@ -15,7 +15,7 @@ from pathlib import Path
 
 import jwt
 
-from edge import keys
+from edge import signing_keys
 
 ROLES = ("seller", "buyer", "admin")
 DEFAULT_SECONDS = 24 * 60 * 60
@@ -58,18 +58,18 @@ def mint(data_dir: Path, name: str, roles: Sequence[str], seconds: int = DEFAULT
 
     Makes the key when it is missing. Raises OSError and ValueError when it cannot be read or made.
     """
-    key = keys.user_key(data_dir).load()
+    key = signing_keys.user_key(data_dir).load()
     now = int(time.time())
     claims = {
-        "iss": keys.USER_ISSUER,
-        "aud": keys.USER_AUDIENCE,
+        "iss": signing_keys.USER_ISSUER,
+        "aud": signing_keys.USER_AUDIENCE,
         "sub": str(user_id(name)),
         "preferred_username": name,
         "roles": list(roles),
         "iat": now,
         "exp": now + seconds,
     }
-    return jwt.encode(claims, key, algorithm=keys.ALGORITHM, headers={"kid": keys.key_id(key)})
+    return jwt.encode(claims, key, algorithm=signing_keys.ALGORITHM, headers={"kid": signing_keys.key_id(key)})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from edge import keys
+from edge import signing_keys
 from edge.bootstrap import BootstrapError, jwks_source, render
 from edge.settings import EdgeSettings
 from tests.support.edge import ENVOY, ROOT, Edge, assert_refused, free_ports, settings_for_tests
@@ -64,7 +64,7 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
         "PYTHONPATH": str(ROOT),
         "PORT": "18080",
         "ENVOY_ADMIN_PORT": "18081",
-        "USER_JWKS": str(keys.user_key(folder).jwks),
+        "USER_JWKS": str(signing_keys.user_key(folder).jwks),
         "USER_JWT_ISSUER": "i",
         "USER_JWT_AUDIENCE": "a",
         "IMAGE_SERVICE_ADDRESSES": "127.0.0.1:3",
@@ -156,7 +156,7 @@ def key_server() -> Iterator[ThreadingHTTPServer]:
 
 def test_keys_can_be_fetched(key_server: ThreadingHTTPServer) -> None:
     edge = Edge(user_jwks=f"http://127.0.0.1:{key_server.server_port}/jwks.json")
-    key_server.keys = keys.user_key(edge.folder).jwks.read_bytes()  # type: ignore[attr-defined]
+    key_server.keys = signing_keys.user_key(edge.folder).jwks.read_bytes()  # type: ignore[attr-defined]
     try:
         edge.start()
         with edge.client() as api:

@@ -13,7 +13,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from edge import keys, tokens
+from edge import signing_keys, tokens
 from servicekit.identity import SERVICE_AUDIENCE, SERVICE_ISSUER
 from tests.support.edge import Edge, assert_refused, get
 
@@ -24,8 +24,8 @@ ANYONE = "/api/categories"
 def claims(**changes: Any) -> dict[str, Any]:
     """Those of a good token; None leaves one out."""
     good: dict[str, Any] = {
-        "iss": keys.USER_ISSUER,
-        "aud": keys.USER_AUDIENCE,
+        "iss": signing_keys.USER_ISSUER,
+        "aud": signing_keys.USER_AUDIENCE,
         "sub": str(tokens.user_id("someone")),
         "preferred_username": "someone",
         "roles": ["buyer"],
@@ -36,8 +36,8 @@ def claims(**changes: Any) -> dict[str, Any]:
 
 def signed(edge: Edge, **changes: Any) -> str:
     """A token signed with the users' key."""
-    key = keys.user_key(edge.folder).load()
-    return jwt.encode(claims(**changes), key, algorithm="ES256", headers={"kid": keys.key_id(key)})
+    key = signing_keys.user_key(edge.folder).load()
+    return jwt.encode(claims(**changes), key, algorithm="ES256", headers={"kid": signing_keys.key_id(key)})
 
 
 def ask(api: httpx.Client, token: str, path: str = NEEDS) -> httpx.Response:
@@ -97,7 +97,7 @@ def unsigned(edge: Edge) -> str:
 
 def of_another_key(edge: Edge) -> str:
     """Signed, but by someone else under our key's name."""
-    kid = keys.key_id(keys.user_key(edge.folder).load())
+    kid = signing_keys.key_id(signing_keys.user_key(edge.folder).load())
     return jwt.encode(claims(), ec.generate_private_key(ec.SECP256R1()), algorithm="ES256", headers={"kid": kid})
 
 
@@ -109,7 +109,7 @@ def of_an_unknown_key(edge: Edge) -> str:
 
 def of_the_public_key_as_secret(edge: Edge) -> str:
     """Signed with HMAC, the public key being the secret."""
-    secret = keys.user_key(edge.folder).jwks.read_bytes()
+    secret = signing_keys.user_key(edge.folder).jwks.read_bytes()
     head = {"alg": "HS256", "kid": json.loads(secret)["keys"][0]["kid"]}
     text = ".".join(base64url(json.dumps(each).encode()) for each in (head, claims()))
     return f"{text}.{base64url(hmac.digest(secret, text.encode(), 'sha256'))}"
@@ -128,9 +128,9 @@ def changed(edge: Edge) -> str:
 
 def of_the_services(edge: Edge) -> str:
     """A service's own token, signed with the services' key."""
-    service = keys.service_key(edge.folder).load()
+    service = signing_keys.service_key(edge.folder).load()
     made = claims(iss=SERVICE_ISSUER, aud=SERVICE_AUDIENCE, roles=["service"])
-    return jwt.encode(made, service, algorithm="ES256", headers={"kid": keys.key_id(service)})
+    return jwt.encode(made, service, algorithm="ES256", headers={"kid": signing_keys.key_id(service)})
 
 
 @pytest.mark.parametrize("path", [NEEDS, ANYONE])

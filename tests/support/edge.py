@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from edge import keys, tokens
+from edge import signing_keys, tokens
 from edge.bootstrap import render
 from edge.settings import EdgeSettings
 from tests.support.upstream import Upstream
@@ -44,9 +44,9 @@ def settings_for_tests(folder: Path, **changes: Any) -> EdgeSettings:
     values: dict[str, Any] = {
         "port": port,
         "envoy_admin_port": admin,
-        "user_jwks": str(keys.user_key(folder).jwks),
-        "user_jwt_issuer": keys.USER_ISSUER,
-        "user_jwt_audience": keys.USER_AUDIENCE,
+        "user_jwks": str(signing_keys.user_key(folder).jwks),
+        "user_jwt_issuer": signing_keys.USER_ISSUER,
+        "user_jwt_audience": signing_keys.USER_AUDIENCE,
         "media_dir": folder / "media",
         **{f"{service}_service_addresses": "127.0.0.1:1" for service in SERVICES},
     }
