@@ -119,8 +119,7 @@ local function read_string(text, at, field, path)
   return stop
 end
 
--- Returns the value of a number. LuaJIT reads no exponent of more than four digits or so: such a number is zero or
--- too large.
+-- Returns the value of a number. LuaJIT does not read an exponent of ten digits: such a number is zero or infinite.
 local function number_value(number)
   local value = tonumber(number)
   if value then return value end
