@@ -2,7 +2,8 @@
 
 local encoding = {}
 
-local byte, char, find, format, gsub, sub = string.byte, string.char, string.find, string.format, string.gsub, string.sub
+local byte, char, find = string.byte, string.char, string.find
+local format, gsub, sub = string.format, string.gsub, string.sub
 
 local function is_between(text, at, low, high)
   local value = byte(text, at)
@@ -54,8 +55,8 @@ end
 
 local ESCAPED = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
 
--- Returns the content of a JSON string without its escapes. A character beyond ASCII may come out wrong, which is enough
--- to compare with ASCII names.
+-- Returns the content of a JSON string without its escapes. An escaped character beyond ASCII becomes U+FFFD, which is
+-- enough to compare with ASCII names.
 function encoding.unescape_json(text)
   return (gsub(text, "\\(.)(%x?%x?%x?%x?)", function(kind, digits)
     if kind ~= "u" then return (ESCAPED[kind] or kind) .. digits end

@@ -10,8 +10,8 @@ local MAX_DETAILS = 50
 local MAX_FIELD_BYTES = 200
 
 local function detail(violation)
-  local field = encoding.shorten(violation.field, MAX_FIELD_BYTES)
-  return '{"field": ' .. encoding.json_string(field) .. ', "message": ' .. encoding.json_string(violation.message) .. "}"
+  local field = encoding.json_string(encoding.shorten(violation.field, MAX_FIELD_BYTES))
+  return '{"field": ' .. field .. ', "message": ' .. encoding.json_string(violation.message) .. "}"
 end
 
 -- Returns the JSON body of a code of the catalogue. `text` replaces the catalogue's. `violations` is a list of

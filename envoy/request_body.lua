@@ -66,8 +66,8 @@ local function check_body(handle)
   local message, is_raw = context:get("body"), context:get("raw")
   local length = content_length(headers)
   if length and length > MAX_BODY_BYTES then return error_response.send(handle, "PAYLOAD_TOO_LARGE") end
-  local has_readable_type = not message or is_json(headers)
-  if not has_readable_type and length and length > 0 then return error_response.send(handle, "UNSUPPORTED_MEDIA_TYPE") end
+  local is_wrong_type = message and not is_json(headers)
+  if is_wrong_type and length and length > 0 then return error_response.send(handle, "UNSUPPORTED_MEDIA_TYPE") end
   local violations = check_query(headers, context)
   headers:remove("content-encoding")
   -- With gRPC's own content type the transcoder would not transcode.
@@ -78,13 +78,14 @@ local function check_body(handle)
   local body = handle:body()
   local size = body and body:length() or 0
   if size > MAX_BODY_BYTES then return error_response.send(handle, "PAYLOAD_TOO_LARGE") end
-  if size > 0 and not has_readable_type then return error_response.send(handle, "UNSUPPORTED_MEDIA_TYPE") end
+  if size > 0 and is_wrong_type then return error_response.send(handle, "UNSUPPORTED_MEDIA_TYPE") end
   if #violations > 0 then return error_response.send(handle, "INVALID_ARGUMENT", nil, violations) end
   if size == 0 then return end
   if message then
     local violation = json_types.check(body:getBytes(0, size), message)
-    if violation and violation.field == "" then return error_response.send(handle, "INVALID_ARGUMENT", NOT_AN_OBJECT) end
-    if violation then return error_response.send(handle, "INVALID_ARGUMENT", nil, { violation }) end
+    if not violation then return end
+    if violation.field == "" then return error_response.send(handle, "INVALID_ARGUMENT", NOT_AN_OBJECT) end
+    error_response.send(handle, "INVALID_ARGUMENT", nil, { violation })
   elseif not is_raw then
     -- A body that the RPC does not have.
     handle:headers():replace("content-length", tostring(body:setBytes("")))

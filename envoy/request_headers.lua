@@ -1,8 +1,8 @@
 -- Checks the headers of a request: their size, the path, the form of the access token. Removes all headers that no
 -- service needs. Runs before jwt_authn, which checks the token itself.
 --
--- The route's filter context: `status` (HTTP status of a success) is set when a service answers. Envoy answers all other
--- routes itself (404, 405, OPTIONS), and then no token is looked at.
+-- The route's filter context: `status` (HTTP status of a success) is set when a service answers. Envoy answers on all
+-- other routes itself (404, 405, OPTIONS), and then no token is checked.
 
 local encoding = require("encoding")
 local error_response = require("error_response")
@@ -41,8 +41,8 @@ local function remove_unknown_headers(headers)
   return size
 end
 
--- Brings `Authorization` into the form that jwt_authn reads ("Bearer", one space, the token). Returns false when there is
--- such a header and it does not hold exactly one bearer token: jwt_authn would take a token with other text around it.
+-- Brings `Authorization` into the form that jwt_authn reads ("Bearer", one space, the token). Returns false when the
+-- header is not exactly one bearer token: jwt_authn would take a token with other text around it.
 local function normalise_token(headers)
   local value = headers:get("authorization")
   if not value then return true end

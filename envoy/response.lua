@@ -89,7 +89,8 @@ local function list_contains(list, etag)
   return false
 end
 
--- Answers with a status that has no body: 204 or 304. A content-length would break the connection between the listeners.
+-- Answers with a status that has no body: 204 or 304. A content-length would break the connection between the two
+-- listeners.
 local function answer_without_body(handle, headers, status)
   headers:replace(":status", status)
   headers:remove("content-type")
