@@ -1,1 +1,1 @@
-"""The Python side of the public edge: what Envoy reads is derived from the protos and rendered here."""
+"""The Python side of the public edge: it renders Envoy's configuration from the protos and the settings."""

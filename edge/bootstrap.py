@@ -1,12 +1,14 @@
-"""Renders Envoy's bootstrap from the settings and the protos: `python -m edge.bootstrap --output FILE`."""
+"""The renderer of Envoy's bootstrap, from the settings and the protos: `python -m edge.bootstrap --output FILE`."""
 
 from __future__ import annotations
 
 import argparse
 import ipaddress
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -20,20 +22,20 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "envoy"
 GENERATED = ROOT / "generated"
 
-# HTTP statuses that Envoy itself answers with and API.md does not know, and what is told instead.
+# Statuses of Envoy's own responses that API.md does not know, and the error that replaces each.
 REPLACED_STATUSES = {408: "DEADLINE_EXCEEDED", 501: "INVALID_ARGUMENT", 502: "UNAVAILABLE"}
 
-# Where Debian, Fedora and Alpine keep the certificates of the authorities that are trusted.
+# The trusted certificate authorities in Debian, Fedora and Alpine.
 CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
 class BootstrapError(Exception):
-    """The settings ask for what cannot be rendered; the text says which and why."""
+    """A setting that cannot be rendered; the text names it and says why."""
 
 
 @dataclass(frozen=True)
 class Jwks:
-    """Where the public keys of people's tokens come from: a file, or a URL in its parts."""
+    """The source of the public keys of users' access tokens: a file, or a URL in its parts."""
 
     file: str = ""
     url: str = ""
@@ -45,7 +47,7 @@ class Jwks:
 
 
 def jwks_source(value: str) -> Jwks:
-    """Reads USER_JWKS. Raises BootstrapError for another scheme than https, http or a file's path."""
+    """Return the source that USER_JWKS names. Raises BootstrapError when it is neither an http(s) URL nor a path."""
     if "://" not in value:
         return Jwks(file=str(Path(value).resolve()))
     parts = urlsplit(value)
@@ -57,17 +59,17 @@ def jwks_source(value: str) -> Jwks:
 
 
 def _ca_file() -> str:
-    """The system's certificates in one file, or what SSL_CERT_FILE names. Raises BootstrapError when there are none."""
+    """Return the file of trusted certificates, SSL_CERT_FILE's or the system's. Raises BootstrapError without one."""
     candidates = [ssl.get_default_verify_paths().cafile, *CA_FILES]
-    found = next((each for each in candidates if each and Path(each).is_file()), None)
-    if found is None:
+    file = next((each for each in candidates if each and Path(each).is_file()), None)
+    if file is None:
         raise BootstrapError("USER_JWKS: no certificates to check an https URL with; name a file in SSL_CERT_FILE")
-    return found
+    return file
 
 
 def render(settings: EdgeSettings) -> str:
-    """Envoy's bootstrap as YAML. Raises BootstrapError and contract.ContractError."""
-    known = contract.load()
+    """Return Envoy's bootstrap as YAML. Raises BootstrapError and ContractError."""
+    protos = contract.load()
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -78,27 +80,69 @@ def render(settings: EdgeSettings) -> str:
     environment.tests["ip_address"] = _is_ip_address
     return environment.get_template("envoy.yaml.j2").render(
         settings=settings,
-        services=known.services(),
-        routes=sorted(known.routes, key=_literal_first),
-        paths=sorted(known.paths(), key=_template_order),
-        uploads=[route.path for route in known.routes if route.upload],
+        services=protos.services(),
+        routes=[each for route in sorted(protos.routes, key=_literal_first) for each in _api_routes(route, settings)],
+        paths=[(path, ", ".join(protos.paths()[path])) for path in sorted(protos.paths(), key=_template_order)],
+        uploads=[route.path for route in protos.routes if route.upload],
         media_dir=_media_dir(settings),
         clusters=_clusters(settings),
         cluster_of=cluster_of,
-        errors={error.name: error for error in known.errors},
-        replies=_local_replies(known),
+        errors={error.name: error for error in protos.errors},
+        replies=_local_replies(protos),
         jwks=jwks_source(settings.user_jwks),
         descriptor_set=str(GENERATED / "envoy" / DESCRIPTOR_SET),
         lua_path=";".join(f"{folder}/?.lua" for folder in (TEMPLATES, GENERATED / "envoy")),
     )
 
 
+@dataclass(frozen=True)
+class ApiRoute:
+    """One route of the listener `api`: a route of the contract for one method, with or without an idempotency key."""
+
+    name: str
+    method: str
+    rpc: contract.Route
+    response_context: dict[str, Any]
+    """The filter context of `request_headers.lua` and `response.lua`."""
+    body_context: dict[str, Any]
+    """The filter context of `request_body.lua`."""
+    with_key: bool = False
+    """Whether the route matches only requests with an idempotency key."""
+
+
+def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRoute]:
+    """Yield the routes of the listener `api` for one route of the contract, the most exact one first."""
+    response: dict[str, Any] = {"status": route.status}
+    if route.unwrap:
+        response["unwrap"] = route.unwrap
+    body: dict[str, Any] = {}
+    if route.body:
+        body["body"] = route.body
+    if route.raw:
+        body["raw"] = True
+    if route.upload:
+        body["max_file_bytes"] = settings.image_max_bytes
+    if route.query:
+        body["query"] = {each.name: each.value_type | {"repeated": each.repeated} for each in route.query}
+
+    if route.method == "GET":
+        response["is_read"] = True
+        yield ApiRoute(route.name, "GET", route, response, body)
+        yield ApiRoute(f"HEAD {route.path}", "HEAD", route, response | {"is_head": True}, body)
+        return
+    if route.takes_key:
+        name = f"{route.name} with an idempotency key"
+        yield ApiRoute(name, route.method, route, response, body, with_key=True)
+    yield ApiRoute(route.name, route.method, route, response, body)
+
+
 def cluster_of(service: str) -> str:
-    """The Envoy cluster of a gRPC service: `gig` of `marketplace.gig.v1.GigService`."""
+    """Return the Envoy cluster of a gRPC service: `gig` for `marketplace.gig.v1.GigService`."""
     return service.rpartition(".")[2].removesuffix("Service").lower()
 
 
 def _clusters(settings: EdgeSettings) -> dict[str, list[tuple[str, int]]]:
+    """Return host and port of each worker by the name of its cluster."""
     addresses = {
         "gig": settings.gig_service_addresses,
         "image": settings.image_service_addresses,
@@ -112,7 +156,7 @@ def _clusters(settings: EdgeSettings) -> dict[str, list[tuple[str, int]]]:
 
 
 def _media_dir(settings: EdgeSettings) -> str:
-    """The folder that is served at /media; empty when clients find pictures elsewhere."""
+    """Return the folder that is served at /media, or an empty text when pictures are in S3."""
     if settings.media_storage == "s3":
         return ""
     if settings.media_dir is None:
@@ -128,17 +172,17 @@ def _is_ip_address(host: str) -> bool:
     return True
 
 
-def _local_replies(known: contract.Contract) -> list[tuple[int, contract.ErrorCode]]:
-    """Which error of the catalogue stands for each status that Envoy makes by itself: the first one of that status."""
-    errors = {error.name: error for error in known.errors}
+def _local_replies(protos: contract.Contract) -> list[tuple[int, contract.ErrorCode]]:
+    """Return the error for each status of Envoy's own responses: the first one of the catalogue with that status."""
+    errors = {error.name: error for error in protos.errors}
     replies = {status: errors[name] for status, name in REPLACED_STATUSES.items()}
-    for error in known.errors:
+    for error in protos.errors:
         replies.setdefault(error.http, error)
     return sorted(replies.items())
 
 
 def _template_order(path: str) -> list[tuple[bool, str]]:
-    """Literal segments come before variables, so that the more exact of two templates is asked first."""
+    """Return a sort key that puts literal segments before variables: the more exact of two templates comes first."""
     return [(segment.startswith("{"), segment) for segment in path.split("/")]
 
 
@@ -147,7 +191,7 @@ def _literal_first(route: contract.Route) -> list[tuple[bool, str]]:
 
 
 def main() -> None:
-    """Writes the bootstrap for the settings of the environment."""
+    """Write the bootstrap for the settings of the environment. Exits with 2 when a setting is wrong."""
     parser = argparse.ArgumentParser(description="Renders Envoy's bootstrap from the environment and the protos.")
     parser.add_argument("--output", type=Path, required=True)
     output: Path = parser.parse_args().output

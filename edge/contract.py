@@ -1,8 +1,7 @@
-"""What the protos say about HTTP: routes, who needs a token, query parameters, success codes and the error catalogue.
+"""The HTTP side of the protos: routes, access, query parameters, success codes and the error catalogue.
 
-Everything that the edge does is derived from this one reading of the descriptor set: the tables for Envoy's Lua
-(`edge.generate`), Envoy's routes (`edge.bootstrap`) and the tests. The set carries its own copy of our options, so
-nothing generated has to be imported to read it.
+The tables for Envoy's scripts (`edge.generate`), Envoy's routes (`edge.bootstrap`) and the tests all come from this one
+reading of the descriptor set. The set has its own copy of our options, so it is read without generated code.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _KINDS: dict[int, Kind] = {
 
 
 class ContractError(Exception):
-    """The protos ask for something that the edge cannot do; the text names the RPC."""
+    """An RPC that the edge cannot serve; the text names it."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,22 @@ class Field:
     """As clients write it, in camelCase."""
     kind: Kind
     repeated: bool
-    """Whether it is a list: in a query, whether it may stand more than once."""
+    """Whether it is a list; in a query: whether it may stand there more than once."""
     values: tuple[str, ...] = ()
-    """The names that an enum takes; its zero value is none of them."""
+    """The values of an enum, without its zero value."""
     message: str = ""
-    """The full name of the message that it holds."""
+    """The full name of the message that is its value."""
+
+    @property
+    def value_type(self) -> dict[str, Any]:
+        """Return the type of one value as a table for the edge's scripts."""
+        table: dict[str, Any] = {"kind": self.kind}
+        if self.message:
+            table["message"] = self.message
+        if self.values:
+            table["values"] = dict.fromkeys(self.values, True)
+            table["expected"] = ", ".join(self.values)
+        return table
 
 
 @dataclass(frozen=True)
@@ -66,20 +76,20 @@ class Route:
     status: int
     """The HTTP status of success."""
     body: str = ""
-    """The full name of the message that the JSON body is; empty: no body is read."""
+    """The full name of the JSON body's message; empty: no body is read."""
     upload: bool = False
-    """Whether the body is a file, or a form of files, that streams to the service as it is."""
+    """Whether the body is a file, or a form with files, that streams to the service unchanged."""
     raw: bool = False
-    """Whether the body goes to the service as it is, byte by byte, whatever it says."""
+    """Whether the body goes to the service byte by byte, unchecked."""
     takes_key: bool = False
-    """Whether a request with an idempotency key can be made again without harm."""
+    """Whether the RPC takes an idempotency key, so that a request with one can be sent again."""
     unwrap: str = ""
     """The one field of the response, in camelCase, that is the body; empty: the whole response is."""
     query: tuple[Field, ...] = ()
 
     @property
     def name(self) -> str:
-        """What Envoy and its Lua call the route."""
+        """Return the route's name in Envoy."""
         return f"{self.method} {self.path}"
 
 
@@ -94,34 +104,34 @@ class ErrorCode:
 
     @property
     def body(self) -> str:
-        """The JSON body that tells the error when nothing more exact is known."""
+        """Return the JSON body with the catalogue's own text."""
         return json.dumps({"error": self.text, "code": self.name})
 
 
 @dataclass(frozen=True)
 class Contract:
-    """All that the edge knows of the protos, in the order of the protos."""
+    """Routes, messages and errors, in the order of the protos."""
 
     routes: tuple[Route, ...]
     messages: dict[str, tuple[Field, ...]]
-    """What JSON bodies are made of: the fields of each message by its full name."""
+    """The fields of each message of a JSON body, by the message's full name."""
     errors: tuple[ErrorCode, ...]
 
     def services(self) -> list[str]:
-        """The full names of the services that have routes."""
+        """Return the full names of the services that have routes."""
         return list(dict.fromkeys(route.service for route in self.routes))
 
     def paths(self) -> dict[str, list[str]]:
-        """Each path template with what its `Allow` header lists: HEAD wherever GET is, and OPTIONS always."""
-        methods: dict[str, list[str]] = {}
+        """Return the methods of each path template, for `Allow`: HEAD beside every GET, and OPTIONS always."""
+        paths: dict[str, list[str]] = {}
         for route in self.routes:
-            known = methods.setdefault(route.path, [])
-            known += ["GET", "HEAD"] if route.method == "GET" else [route.method]
-        return {path: [*known, "OPTIONS"] for path, known in methods.items()}
+            methods = paths.setdefault(route.path, [])
+            methods += ["GET", "HEAD"] if route.method == "GET" else [route.method]
+        return {path: [*methods, "OPTIONS"] for path, methods in paths.items()}
 
 
 def load(descriptor_set: Path = DESCRIPTOR_SET) -> Contract:
-    """Reads a descriptor set with its imports. Raises ContractError for what the edge cannot serve."""
+    """Read a descriptor set with its imports. Raises ContractError for an RPC that the edge cannot serve."""
     files = FileDescriptorSet.FromString(descriptor_set.read_bytes())
     pool = pool_of(files)
     reader = _Reader(pool)
@@ -136,7 +146,7 @@ def load(descriptor_set: Path = DESCRIPTOR_SET) -> Contract:
 
 
 def pool_of(files: FileDescriptorSet) -> DescriptorPool:
-    """A pool of these files alone, untouched by what this process has imported."""
+    """Return a pool with these files only, independent of the modules that this process has imported."""
     pool = DescriptorPool()
     for file in files.file:
         pool.Add(file)
@@ -144,13 +154,13 @@ def pool_of(files: FileDescriptorSet) -> DescriptorPool:
 
 
 class _Reader:
-    """Reads our options through the pool that they came with."""
+    """A reader of our options, by the pool that defines them."""
 
     def __init__(self, pool: DescriptorPool) -> None:
         self.pool = pool
 
     def _option(self, kind: str, options: Any, extension: str) -> Any:
-        """The value of one extension of `options` (a `google.protobuf.{kind}`), or None when it is not set."""
+        """Return the value of one extension of `options` (a `google.protobuf.{kind}`), or None when it is not set."""
         parsed = message_factory.GetMessageClass(self.pool.FindMessageTypeByName(f"google.protobuf.{kind}"))()
         parsed.ParseFromString(options.SerializeToString())
         field = self.pool.FindExtensionByName(extension)
@@ -188,16 +198,16 @@ class _Reader:
                 )
 
     def messages(self, routes: tuple[Route, ...]) -> dict[str, tuple[Field, ...]]:
-        """The messages of all JSON bodies, with those that they hold."""
-        found: dict[str, tuple[Field, ...]] = {}
+        """Return the fields of the messages of all JSON bodies, and of the messages in them."""
+        messages: dict[str, tuple[Field, ...]] = {}
         open_names = [route.body for route in routes if route.body]
         while open_names:
             name = open_names.pop(0)
-            if name not in found:
+            if name not in messages:
                 fields = (_field(each) for each in self.pool.FindMessageTypeByName(name).fields)
-                found[name] = tuple(field for field in fields if field is not None)
-                open_names += [field.message for field in found[name] if field.message]
-        return found
+                messages[name] = tuple(field for field in fields if field is not None)
+                open_names += [field.message for field in messages[name] if field.message]
+        return messages
 
     def errors(self) -> Iterator[ErrorCode]:
         catalogue = self.pool.FindEnumTypeByName("marketplace.common.v1.Error.Code")
@@ -208,7 +218,7 @@ class _Reader:
 
 
 def _unwrapped(method: MethodDescriptor, response_body: str) -> str:
-    """The JSON name of the field that `response_body` names. It must be the only one, or others would be lost."""
+    """Return the JSON name of the field that `response_body` names: the only field, since others would be lost."""
     if not response_body:
         return ""
     fields: list[FieldDescriptor] = list(method.output_type.fields)
@@ -218,14 +228,14 @@ def _unwrapped(method: MethodDescriptor, response_body: str) -> str:
 
 
 def _is_any_bytes(method: MethodDescriptor, body: str) -> bool:
-    """Whether the field that is the body takes any bytes: at once, or where the client streams piece by piece."""
+    """Return whether the body's field is a `google.api.HttpBody`, which takes any bytes."""
     field = method.input_type.fields_by_name.get(body)
     message = field.message_type if field is not None else None
     return message is not None and message.full_name == "google.api.HttpBody"
 
 
 def _query(method: MethodDescriptor, path: str, body: str) -> Iterator[Field]:
-    """The fields of the request that neither the path nor the body binds, as query parameters."""
+    """Yield the query parameters: the fields of the request that are neither in the path nor the body."""
     request: Descriptor = method.input_type
     for each in request.fields:
         if f"{{{each.name}}}" in path or each.name == body:
@@ -237,7 +247,7 @@ def _query(method: MethodDescriptor, path: str, body: str) -> Iterator[Field]:
 
 
 def _field(field: FieldDescriptor) -> Field | None:
-    """A field as clients see it, or None when its JSON has a form of its own (maps, 64 bits, google.protobuf)."""
+    """Return a field, or None when its JSON has a form of its own (maps, 64 bits, google.protobuf)."""
     kind, message = _KINDS.get(field.type), field.message_type
     if kind is None:
         return None

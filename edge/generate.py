@@ -1,7 +1,7 @@
-"""Writes what Envoy reads, from the descriptor set, into `generated/envoy/`.
+"""The generator of `generated/envoy/`, from the descriptor set.
 
-- `routes.lua`, `messages.lua`, `errors.lua`: tables for its Lua
-- `descriptors.binpb`: the descriptor set for its transcoder
+- `messages.lua`, `errors.lua`: tables for Envoy's scripts
+- `descriptors.binpb`: the descriptor set for Envoy's transcoder
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from edge import contract
 DESCRIPTOR_SET = "descriptors.binpb"
 HEADER = "-- Written by `make generate` from the protos; do not edit.\n"
 
-# What a bare gRPC status means, which no handler of ours has put a catalogue code on: a server that has no free place
-# (grpcio says RESOURCE_EXHAUSTED), one that is going down (CANCELLED), one that is older than the edge (UNIMPLEMENTED).
-# Statuses that are not here are INTERNAL.
+# The error for a gRPC status without a code of the catalogue. Such a status comes from grpcio itself: the server is
+# full (RESOURCE_EXHAUSTED), stops (CANCELLED), or is older than the edge (UNIMPLEMENTED). All others are INTERNAL.
 BARE_STATUSES = {
     1: "UNAVAILABLE",  # CANCELLED
     4: "DEADLINE_EXCEEDED",
@@ -34,24 +33,23 @@ BARE_STATUSES = {
 
 
 def generate(target: Path) -> None:
-    """Writes `target/envoy/*` from `target/descriptors.binpb`; the same input gives the same bytes."""
+    """Write `target/envoy/*` from `target/descriptors.binpb`; the same input gives the same bytes."""
     source = target / DESCRIPTOR_SET
-    known = contract.load(source)
+    protos = contract.load(source)
     folder = target / "envoy"
     folder.mkdir(exist_ok=True)
-    (folder / "routes.lua").write_text(_routes(known))
-    (folder / "messages.lua").write_text(_messages(known))
-    (folder / "errors.lua").write_text(_errors(known))
+    (folder / "messages.lua").write_text(_messages(protos))
+    (folder / "errors.lua").write_text(_errors(protos))
     (folder / DESCRIPTOR_SET).write_bytes(_for_the_transcoder(source.read_bytes()))
 
 
 def _for_the_transcoder(descriptor_set: bytes) -> bytes:
-    """The descriptor set without comments and without `response_body`, which Envoy's transcoder refuses to start with.
+    """Return the descriptor set without comments and without `response_body`.
 
-    The Lua takes the named field out of the answer instead (`unwrap` in `routes.lua`).
+    Envoy's transcoder does not start with `response_body`; `response.lua` unwraps the named field instead.
     """
     pool = contract.pool_of(FileDescriptorSet.FromString(descriptor_set))
-    # The set's own classes know all of its options, so that they are written in one order wherever this runs.
+    # The set's own classes know all of its options, so the order of the bytes is the same on every machine.
     files: Any = message_factory.GetMessageClass(pool.FindMessageTypeByName(FileDescriptorSet.DESCRIPTOR.full_name))()
     files.ParseFromString(descriptor_set)
     http = pool.FindExtensionByName("google.api.http")
@@ -64,77 +62,44 @@ def _for_the_transcoder(descriptor_set: bytes) -> bytes:
     return written
 
 
-def _routes(known: contract.Contract) -> str:
-    lines = [HEADER, "-- Every route by its name, and under its path alone what a path allows.\nreturn {\n"]
-    for route in known.routes:
-        lines.append(f"  [{_text(route.name)}] = {{\n")
-        lines.append(f"    status = {route.status},\n")
-        lines.append(f"    reads = {_boolean(route.method == 'GET')},\n")
-        if route.body:
-            lines.append(f"    body = {_text(route.body)},\n")
-        if route.upload:
-            lines.append("    upload = true,\n")
-        if route.raw:
-            lines.append("    raw = true,\n")
-        if route.takes_key:
-            lines.append("    takes_key = true,\n")
-        if route.unwrap:
-            lines.append(f"    unwrap = {_text(route.unwrap)},\n")
-        lines.append("    query = {\n" if route.query else "    query = {},\n")
-        lines += [f"      [{_text(each.name)}] = {_parameter(each)},\n" for each in route.query]
-        lines.append("    },\n  },\n" if route.query else "  },\n")
-    for path, methods in known.paths().items():
-        lines.append(f"  [{_text(path)}] = {{ allow = {_text(', '.join(methods))} }},\n")
-    return "".join([*lines, "}\n"])
-
-
-def _parameter(parameter: contract.Field) -> str:
-    return f"{{ {', '.join([*_value(parameter), f'repeated = {_boolean(parameter.repeated)}'])} }}"
-
-
-def _messages(known: contract.Contract) -> str:
-    lines = [HEADER, "-- What JSON bodies are made of: the fields of every message by its name.\nreturn {\n"]
-    for name, fields in known.messages.items():
+def _messages(protos: contract.Contract) -> str:
+    lines = [HEADER, "-- The fields of each message of a JSON body, by the message's full name.\nreturn {\n"]
+    for name, fields in protos.messages.items():
         lines.append(f"  [{_text(name)}] = {{\n")
         for field in fields:
-            value = f"{{ {', '.join(_value(field))} }}"
-            if field.repeated:
-                value = f'{{ kind = "list", item = {value} }}'
-            lines.append(f"    [{_text(field.name)}] = {value},\n")
+            value = {"kind": "list", "item": field.value_type} if field.repeated else field.value_type
+            lines.append(f"    [{_text(field.name)}] = {_lua(value)},\n")
         lines.append("  },\n")
     return "".join([*lines, "}\n"])
 
 
-def _value(field: contract.Field) -> list[str]:
-    """What one value of a field may be, as entries of a Lua table."""
-    entries = [f"kind = {_text(field.kind)}"]
-    if field.message:
-        entries.append(f"message = {_text(field.message)}")
-    if field.values:
-        names = ", ".join(f"{value} = true" for value in field.values)
-        entries += [f"values = {{ {names} }}", f"expected = {_text(', '.join(field.values))}"]
-    return entries
+def _lua(value: Any) -> str:
+    """Return a table, a text or a boolean in Lua; the names in a table are Lua names."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{name} = {_lua(each)}' for name, each in value.items())} }}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _text(value)
 
 
-def _errors(known: contract.Contract) -> str:
-    lines = [HEADER, "-- The error catalogue, and what a gRPC status without a code of ours stands for.\nreturn {\n"]
+def _errors(protos: contract.Contract) -> str:
+    lines = [
+        HEADER,
+        "-- The error catalogue, and the error for a gRPC status without a code of it.\nreturn {\n",
+    ]
     lines.append("  codes = {\n")
-    lines += [f"    {each.name} = {{ status = {each.http}, text = {_text(each.text)} }},\n" for each in known.errors]
+    lines += [f"    {each.name} = {{ status = {each.http}, text = {_text(each.text)} }},\n" for each in protos.errors]
     lines.append("  },\n  by_grpc_status = {\n")
     lines += [f"    [{_text(str(status))}] = {_text(name)},\n" for status, name in BARE_STATUSES.items()]
     return "".join([*lines, "  },\n}\n"])
 
 
 def _text(value: str) -> str:
-    """A Lua string. The texts are printable ASCII, so that escaping quotes and backslashes is enough."""
+    """Return a Lua string. The texts are printable ASCII, so only quotes and backslashes are escaped."""
     if not (value.isascii() and value.isprintable()):
         raise contract.ContractError(f"{value!r} has characters that the edge's tables cannot hold")
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _boolean(value: bool) -> str:
-    return "true" if value else "false"
 
 
 if __name__ == "__main__":

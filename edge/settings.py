@@ -1,4 +1,4 @@
-"""Settings of the public edge, all from the environment; a wrong value is named at start."""
+"""The settings of the public edge, all from the environment; a wrong value is named at start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from servicekit.settings import Addresses
 
 
 class EdgeSettings(BaseSettings):
-    """What Envoy has to know. Times are seconds."""
+    """The settings that Envoy's bootstrap is rendered from. Times are seconds."""
 
     model_config = SettingsConfigDict(extra="ignore")
 

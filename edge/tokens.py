@@ -1,7 +1,7 @@
-"""`make token ROLE=seller,buyer NAME=webdev_pro`: print a token for the local stack, and nothing else.
+"""Access tokens for a local stack: `make token ROLE=seller,buyer NAME=webdev_pro` prints one.
 
-Works whether or not a stack is running, since all it needs is the key in DATA_DIR. The same name is always the same
-user, on every machine: the id is derived from the name.
+It needs only the signing key in DATA_DIR; the stack need not run. A user's id is derived from the name, so the same
+name is the same user on every machine.
 """
 
 import argparse
@@ -15,24 +15,24 @@ from pathlib import Path
 
 import jwt
 
-from edge import keys
+from edge import signing_keys
 
 ROLES = ("seller", "buyer", "admin")
 DEFAULT_SECONDS = 24 * 60 * 60
 DEFAULT_DATA_DIR = ".data"
 _LONGEST_NAME = 100  # characters
 
-# A namespace of our own (RFC 9562, section 5.5): ids of other systems that derive theirs from names differ from ours.
+# Our own namespace (RFC 9562, section 5.5), so that our ids differ from other systems' ids for the same names.
 _USERS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:marketplace:local-users")
 
 
 def user_id(name: str) -> uuid.UUID:
-    """The id of the local user of this name."""
+    """Return the id of the local user of this name."""
     return uuid.uuid5(_USERS, name)
 
 
 def parse_roles(text: str) -> list[str]:
-    """Roles from a comma-separated list, each once. Raises ValueError for one that no user can have."""
+    """Return the roles of a comma-separated list, each once. Raises ValueError for a role that no user can have."""
     roles = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     known = f"choose from {', '.join(ROLES)}, several with commas between"
     if not roles:
@@ -46,7 +46,7 @@ def parse_roles(text: str) -> list[str]:
 
 
 def parse_name(text: str) -> str:
-    """A user's name as it is stored (trimmed, NFC). Raises ValueError for one that cannot be a name."""
+    """Return a user's name as it is stored: trimmed, NFC. Raises ValueError when it cannot be a name."""
     name = unicodedata.normalize("NFC", text.strip())
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         raise ValueError(f"a name of 1 to {_LONGEST_NAME} printable characters is needed")
@@ -54,34 +54,34 @@ def parse_name(text: str) -> str:
 
 
 def mint(data_dir: Path, name: str, roles: Sequence[str], seconds: int = DEFAULT_SECONDS) -> str:
-    """A signed token for the local user of this name, valid from now for so many seconds.
+    """Return a signed access token for the local user of this name, valid from now for `seconds`.
 
-    Makes the key when it is missing. Raises OSError and ValueError when it cannot be read or made.
+    Makes the signing key when it is missing. Raises OSError and ValueError when it cannot be read or made.
     """
-    key = keys.user_key(data_dir).load()
+    key = signing_keys.user_key(data_dir).load()
     now = int(time.time())
     claims = {
-        "iss": keys.USER_ISSUER,
-        "aud": keys.USER_AUDIENCE,
+        "iss": signing_keys.USER_ISSUER,
+        "aud": signing_keys.USER_AUDIENCE,
         "sub": str(user_id(name)),
         "preferred_username": name,
         "roles": list(roles),
         "iat": now,
         "exp": now + seconds,
     }
-    return jwt.encode(claims, key, algorithm=keys.ALGORITHM, headers={"kid": keys.key_id(key)})
+    return jwt.encode(claims, key, algorithm=signing_keys.ALGORITHM, headers={"kid": signing_keys.key_id(key)})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a token; 2 with one line on stderr when the request makes no sense."""
+    """Print a token. Return 2, with one line on stderr, when the arguments are wrong."""
     parser = argparse.ArgumentParser(prog="python -m edge.tokens", description="Print a token for the local stack.")
     parser.add_argument("--role", required=True, help=f"any of {', '.join(ROLES)}; several with commas between")
     parser.add_argument("--name", required=True, help="the user's name; the same name is the same user")
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("DATA_DIR") or DEFAULT_DATA_DIR)
     parser.add_argument("--ttl", type=int, default=DEFAULT_SECONDS, help="seconds until it expires (default: a day)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        token = mint(Path(given.data_dir), parse_name(given.name), parse_roles(given.role), given.ttl)
+        token = mint(Path(options.data_dir), parse_name(options.name), parse_roles(options.role), options.ttl)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"token: {error}\n")
         return 2

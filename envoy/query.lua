@@ -1,17 +1,17 @@
--- The query of a request, held against what its route takes. The transcoder, which reads it after us, would take
--- `min_price` for `minPrice`, the last of two, and numbers for enums, and would refuse an empty value.
+-- Checks the query of a request against the parameters of its route. The transcoder alone would take `min_price` for
+-- `minPrice`, the last of two values and numbers for enums, and would refuse an empty value.
 
 local encoding = require("encoding")
 
 local query = {}
 
-local LARGEST_INT = 2147483647
+local MAX_INT = 2147483647
 
 local checks = {
   string = function() return nil end,
   int = function(value)
     local number = value:match("^-?%d+$") and tonumber(value)
-    if not number or number < -LARGEST_INT - 1 or number > LARGEST_INT then return "must be a whole number" end
+    if not number or number < -MAX_INT - 1 or number > MAX_INT then return "must be a whole number" end
   end,
   number = function(value)
     local number = (value:match("^-?%d+%.?%d*$") or value:match("^-?%d+%.?%d*[eE][-+]?%d+$")) and tonumber(value)
@@ -25,26 +25,26 @@ local checks = {
   end,
 }
 
--- What is wrong with one parameter, or nil.
-local function problem(parameter, value, seen)
+-- Returns the message for a wrong parameter, or nil. `seen` says whether its name stood before.
+local function check_parameter(parameter, value, seen)
   if not parameter then return "is not a parameter of this request" end
   if seen and not parameter.repeated then return "must not be given more than once" end
   if not value then return "cannot be decoded" end
   return checks[parameter.kind](value, parameter)
 end
 
--- The query with empty parameters left out, and a list of violations. `parameters` is `query` of a route.
+-- Returns the query without empty parameters, and a list of violations. `parameters` is `query` of the filter context.
 function query.check(text, parameters)
   local kept, violations, seen = {}, {}, {}
   for pair in text:gmatch("[^&]+") do
     local name, value = pair:match("^([^=]*)=?(.*)$")
     if value ~= "" then
       local decoded = encoding.unescape((name:gsub("%+", " ")))
-      local wrong = problem(parameters[decoded], encoding.unescape((value:gsub("%+", " "))), seen[decoded])
+      local message = check_parameter(parameters[decoded], encoding.unescape((value:gsub("%+", " "))), seen[decoded])
       if not decoded then
         violations[#violations + 1] = { field = name:gsub("[\128-\255]", "?"), message = "cannot be decoded" }
-      elseif wrong then
-        violations[#violations + 1] = { field = decoded, message = wrong }
+      elseif message then
+        violations[#violations + 1] = { field = decoded, message = message }
       else
         seen[decoded] = true
         kept[#kept + 1] = decoded .. "=" .. value

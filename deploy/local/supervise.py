@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from deploy.local import postgres
 from deploy.local.layout import Layout
 from deploy.local.settings import StackSettings
-from edge import keys
+from edge import signing_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 _HERE = Path(__file__).resolve().parent
@@ -52,8 +52,8 @@ class Process:
 
 def shared_environment(settings: StackSettings, layout: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
     """The environment that all processes of the stack have in common, on top of the caller's own."""
-    user = keys.user_key(layout.data_dir)
-    service = keys.service_key(layout.data_dir)
+    user = signing_keys.user_key(layout.data_dir)
+    service = signing_keys.service_key(layout.data_dir)
     jwks = settings.user_jwks or str(user.jwks)
     return dict(inherited) | {
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "generated"))),
@@ -65,8 +65,8 @@ def shared_environment(settings: StackSettings, layout: Layout, inherited: Mappi
         "PAYMENTS": settings.payments,
         "SHUTDOWN_GRACE_SECONDS": str(_SERVICE_GRACE_SECONDS),
         "USER_JWKS": jwks if jwks.startswith(("http://", "https://")) else str(Path(jwks).absolute()),
-        "USER_JWT_ISSUER": settings.user_jwt_issuer or keys.USER_ISSUER,
-        "USER_JWT_AUDIENCE": settings.user_jwt_audience or keys.USER_AUDIENCE,
+        "USER_JWT_ISSUER": settings.user_jwt_issuer or signing_keys.USER_ISSUER,
+        "USER_JWT_AUDIENCE": settings.user_jwt_audience or signing_keys.USER_AUDIENCE,
         "SERVICE_JWKS": str(service.jwks),
         "SERVICE_SIGNING_KEY": str(service.private),
         "MEDIA_STORAGE": settings.media_storage,

@@ -1,5 +1,5 @@
 -- Written by `make generate` from the protos; do not edit.
--- The error catalogue, and what a gRPC status without a code of ours stands for.
+-- The error catalogue, and the error for a gRPC status without a code of it.
 return {
   codes = {
     INVALID_ARGUMENT = { status = 400, text = "The request is invalid" },

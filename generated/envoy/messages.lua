@@ -1,5 +1,5 @@
 -- Written by `make generate` from the protos; do not edit.
--- What JSON bodies are made of: the fields of every message by its name.
+-- The fields of each message of a JSON body, by the message's full name.
 return {
   ["marketplace.gig.v1.CreateGigRequest"] = {
     ["title"] = { kind = "string" },

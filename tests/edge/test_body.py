@@ -1,4 +1,4 @@
-"""What a JSON body may be, and what is said of one that it may not."""
+"""JSON bodies: which are taken, and how the others are refused."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.edge import Edge, assert_refused, details_of, read_answer
+from tests.support.edge import Edge, assert_refused, details_of, read_response
 
 STATUS = "/api/gigs/0190a000-0000-7000-8000-000000000001/status"
 MIB = 1024 * 1024
 
 
 def post(edge: Edge, api: httpx.Client, body: bytes, path: str = "/api/gigs", **headers: str) -> httpx.Response:
-    """A body as it is, with a good token."""
+    """Send bytes with a good token."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return api.post(path, content=body, headers={"content-type": "application/json", **named, **edge.bearer()})
 
@@ -91,9 +91,9 @@ def test_a_wrong_type_is_told_with_its_field(
 
 @pytest.mark.parametrize("status", [1, True, "active", "NONSENSE", "STATUS_UNSPECIFIED", "", [], {}])
 def test_a_status_is_one_of_its_names(edge: Edge, api: httpx.Client, status: object) -> None:
-    answer = api.patch(STATUS, json={"status": status}, headers=edge.bearer())
+    response = api.patch(STATUS, json={"status": status}, headers=edge.bearer())
 
-    assert details_of(answer) == {"status": "must be one of ACTIVE, PAUSED, SUSPENDED"}
+    assert details_of(response) == {"status": "must be one of ACTIVE, PAUSED, SUSPENDED"}
 
 
 def test_a_number_that_does_not_fit_is_refused(edge: Edge, api: httpx.Client) -> None:
@@ -160,9 +160,9 @@ def test_no_body_is_an_empty_one(edge: Edge, length: bytes) -> None:
     token = f"Authorization: Bearer {edge.token()}\r\n".encode()
     request = b"PATCH " + STATUS.encode() + b" HTTP/1.1\r\nHost: edge\r\n" + token + length + b"\r\n"
 
-    answer = edge.raw(request + (b"0\r\n\r\n" if b"chunked" in length else b""))
+    response = edge.raw(request + (b"0\r\n\r\n" if b"chunked" in length else b""))
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert edge.gig.last().request.ListFields()[0][0].name == "gig_id"
 
 
@@ -206,9 +206,9 @@ def test_a_body_of_another_type_is_a_415(edge: Edge, api: httpx.Client, kind: st
 
 
 def test_a_body_of_another_type_in_chunks_is_a_415(edge: Edge, api: httpx.Client) -> None:
-    answer = api.post("/api/gigs", content=iter([b"{}"]), headers={"content-type": "text/plain", **edge.bearer()})
+    response = api.post("/api/gigs", content=iter([b"{}"]), headers={"content-type": "text/plain", **edge.bearer()})
 
-    assert_refused(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+    assert_refused(response, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
 def test_another_type_without_a_body_does_not_matter(edge: Edge, api: httpx.Client) -> None:
@@ -221,7 +221,7 @@ def test_a_compressed_body_is_a_415(edge: Edge, api: httpx.Client) -> None:
 
 
 def chunks(size: int) -> Iterator[bytes]:
-    """A JSON body of so many bytes, in pieces."""
+    """Yield a JSON body of `size` bytes in pieces."""
     yield b'{"title": "'
     left = size - len(b'{"title": ""}')
     while left > 0:
@@ -245,9 +245,9 @@ def test_a_body_of_one_mib_passes_and_a_larger_one_is_a_413(edge: Edge, api: htt
 def test_a_length_above_the_limit_is_refused_before_the_body_is_sent(edge: Edge) -> None:
     head = f"POST /api/gigs HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer {edge.token()}\r\nContent-Length: {MIB + 1}"
 
-    answer = edge.raw(f"{head}\r\nContent-Type: application/json\r\n\r\n".encode(), seconds=5)
+    response = edge.raw(f"{head}\r\nContent-Type: application/json\r\n\r\n".encode(), seconds=5)
 
-    assert_refused(answer, 413, "PAYLOAD_TOO_LARGE")
+    assert_refused(response, 413, "PAYLOAD_TOO_LARGE")
 
 
 def test_chunks_above_the_limit_are_refused_while_they_come(edge: Edge) -> None:
@@ -262,23 +262,23 @@ def test_chunks_above_the_limit_are_refused_while_they_come(edge: Edge) -> None:
             except ConnectionError:
                 break
 
-        answer = read_answer(connection)
+        response = read_response(connection)
 
-    assert_refused(answer, 413, "PAYLOAD_TOO_LARGE")
+    assert_refused(response, 413, "PAYLOAD_TOO_LARGE")
     assert edge.received() == 0
 
 
 def test_a_body_where_none_is_read_does_not_matter(edge: Edge, api: httpx.Client) -> None:
     for content in (b"{}", b"nonsense", b"x" * 100_000):
-        answer = api.request("DELETE", STATUS.removesuffix("/status"), content=content, headers=edge.bearer())
-        assert answer.status_code == 204
+        response = api.request("DELETE", STATUS.removesuffix("/status"), content=content, headers=edge.bearer())
+        assert response.status_code == 204
         assert api.request("GET", "/api/categories", content=content).status_code == 200
 
 
 def test_a_large_body_of_many_values_does_not_hold_up_the_edge(edge: Edge, api: httpx.Client) -> None:
     body = b'{"x": [' + b"1," * 500_000 + b"1]}"
 
-    answer = post(edge, api, body)
+    response = post(edge, api, body)
 
-    assert answer.status_code == 201
-    assert answer.elapsed.total_seconds() < 1
+    assert response.status_code == 201
+    assert response.elapsed.total_seconds() < 1

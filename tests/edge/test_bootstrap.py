@@ -1,4 +1,4 @@
-"""The rendered bootstrap: Envoy takes it, and wrong settings are named."""
+"""The rendered bootstrap and the scripts: Envoy takes them, and wrong settings are named."""
 
 from __future__ import annotations
 
@@ -10,61 +10,60 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from edge import keys
-from edge.bootstrap import BootstrapError, jwks_source, render
+from edge import check, signing_keys
+from edge.bootstrap import BootstrapError, jwks_source
 from edge.settings import EdgeSettings
-from tests.support.edge import ENVOY, ROOT, Edge, assert_refused, free_ports, settings_for_tests
+from tests.support.edge import ROOT, Edge, assert_refused, free_ports
 
 ADDRESSES = {f"{service}_service_addresses": "127.0.0.1:1,127.0.0.1:2" for service in ("gig", "order", "review")}
 
 
-def validated(config: Path) -> subprocess.CompletedProcess[str]:
-    """Envoy's own opinion of a bootstrap."""
-    command = [str(ENVOY), "--mode", "validate", "--disable-hot-restart", "-c", str(config)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("variant", check.VARIANTS)
+def test_envoy_takes_what_is_rendered(tmp_path: Path, variant: str) -> None:
+    assert not list(check.bootstrap_errors(tmp_path, **check.VARIANTS[variant]))
+
+
+def test_a_bootstrap_that_envoy_refuses_is_an_error(tmp_path: Path) -> None:
+    [error] = check.bootstrap_errors(tmp_path, edge_host="no address")
+
+    assert "no address" in error
+
+
+def test_every_script_compiles_and_uses_no_unknown_global() -> None:
+    assert "request_headers.lua" in [script.name for script in check.scripts()]
+    for script in check.scripts():
+        assert not list(check.script_errors(script.name, script.read_bytes()))
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("source", "error"),
     [
-        {},
-        ADDRESSES,
-        {"gig_service_addresses": "gigs.example:10000,10.0.0.1:10000"},
-        {"edge_host": "0.0.0.0"},
-        {"media_storage": "s3", "media_dir": None},
-        {"user_jwks": "https://login.example/.well-known/jwks.json?x=%20y"},
-        {"user_jwks": "http://login.example:8081/jwks"},
-        {"user_jwt_issuer": 'https://"login".example/\\ä', "user_jwt_audience": "{{ 1 }} # x: 'y'"},
+        ("local x = = 1", "a.lua:1: unexpected symbol near '='"),
+        ("x = 1", "a.lua: writes the global 'x'"),
+        ("function on_request() end", "a.lua: writes the global 'on_request'"),
+        (
+            "return { f = function() return function() return misspelt end end }",
+            "a.lua: reads the global 'misspelt'",
+        ),
+        ("return os.getenv", "a.lua: reads the global 'os'"),
     ],
-    ids=str,
 )
-def test_envoy_takes_what_is_rendered(tmp_path: Path, changes: dict[str, Any]) -> None:
-    config = tmp_path / "envoy.yaml"
-    config.write_text(render(settings_for_tests(tmp_path, **changes)))
-
-    result = validated(config)
-
-    assert result.returncode == 0, result.stderr[-2000:]
-    # Unknown methods shall be a 405, and pictures come from a folder; Envoy calls both work in progress. Nothing can be
-    # fetched here.
-    warnings = [line for line in result.stderr.splitlines() if "[warning]" in line]
-    known = ("allow_custom_methods", "Jwks async fetching", "file_server.v3", "async_files.v3")
-    assert all(any(each in line for each in known) for line in warnings), warnings
+def test_an_error_of_a_script_is_found(source: str, error: str) -> None:
+    assert list(check.script_errors("a.lua", source.encode())) == [error]
 
 
 def environment(folder: Path, **changes: str) -> dict[str, str]:
-    """What a stack sets for the edge."""
+    """Return the environment that a stack sets for the edge."""
     values = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
         "PORT": "18080",
         "ENVOY_ADMIN_PORT": "18081",
-        "USER_JWKS": str(keys.user_key(folder).jwks),
+        "USER_JWKS": str(signing_keys.user_key(folder).jwks),
         "USER_JWT_ISSUER": "i",
         "USER_JWT_AUDIENCE": "a",
         "IMAGE_SERVICE_ADDRESSES": "127.0.0.1:3",
@@ -75,7 +74,7 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
 
 
 def run(folder: Path, **changes: str) -> subprocess.CompletedProcess[str]:
-    """The command that a stack runs; an empty change leaves a variable out."""
+    """Run the command that a stack runs; an empty change leaves a variable out."""
     command = [sys.executable, "-m", "edge.bootstrap", "--output", str(folder / "envoy.yaml")]
     return subprocess.run(
         command, capture_output=True, text=True, check=False, env=environment(folder, **changes), cwd=folder
@@ -143,7 +142,7 @@ class _Keys(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def key_server() -> Iterator[ThreadingHTTPServer]:
-    """Where keys can be fetched; `keys` are its bytes."""
+    """Start a server that keys are fetched from; `keys` are its bytes."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Keys)
     server.keys = b"{}"  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever)
@@ -156,7 +155,7 @@ def key_server() -> Iterator[ThreadingHTTPServer]:
 
 def test_keys_can_be_fetched(key_server: ThreadingHTTPServer) -> None:
     edge = Edge(user_jwks=f"http://127.0.0.1:{key_server.server_port}/jwks.json")
-    key_server.keys = keys.user_key(edge.folder).jwks.read_bytes()  # type: ignore[attr-defined]
+    key_server.keys = signing_keys.user_key(edge.folder).jwks.read_bytes()  # type: ignore[attr-defined]
     try:
         edge.start()
         with edge.client() as api:

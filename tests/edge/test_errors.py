@@ -8,7 +8,7 @@ import pytest
 
 from marketplace.gig.v1 import gig_pb2
 from tests.support.edge import Edge, assert_refused, details_of, get
-from tests.support.upstream import fails, tells
+from tests.support.upstream import fails, returns
 
 GIG = "/api/gigs/0190a000-0000-7000-8000-000000000001"
 GONE = [("x-error-status", "404"), ("x-error-body", '{"error": "Gig not found", "code": "NOT_FOUND"}')]
@@ -17,7 +17,7 @@ GONE = [("x-error-status", "404"), ("x-error-body", '{"error": "Gig not found", 
 @pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
 @pytest.mark.parametrize("early", [False, True], ids=["with-the-status", "before-the-status"])
 def test_an_error_of_a_service_comes_out_as_it_says(edge: Edge, http2: bool, early: bool) -> None:
-    edge.gig.answers["GetGig"] = fails(grpc.StatusCode.NOT_FOUND, "told to gRPC", GONE, early=early)
+    edge.gig.responses["GetGig"] = fails(grpc.StatusCode.NOT_FOUND, "told to gRPC", GONE, early=early)
 
     with edge.client(http2=http2) as api:
         for _ in range(3):
@@ -27,19 +27,19 @@ def test_an_error_of_a_service_comes_out_as_it_says(edge: Edge, http2: bool, ear
 
 def test_an_error_of_a_service_carries_neither_tag_nor_place(edge: Edge, api: httpx.Client) -> None:
     more = [("etag", '"1"'), ("location", "/api/gigs/1")]
-    edge.gig.answers["GetGig"] = fails(grpc.StatusCode.NOT_FOUND, "", [*GONE, *more])
+    edge.gig.responses["GetGig"] = fails(grpc.StatusCode.NOT_FOUND, "", [*GONE, *more])
 
     assert_refused(api.get(GIG), 404, "NOT_FOUND")
 
 
 def test_a_service_may_say_when_to_come_back(edge: Edge, api: httpx.Client) -> None:
     away = [("x-error-status", "503"), ("x-error-body", '{"error": "Away", "code": "UNAVAILABLE"}')]
-    edge.gig.answers["CreateGig"] = fails(grpc.StatusCode.UNAVAILABLE, "", [*away, ("retry-after", "7")])
+    edge.gig.responses["CreateGig"] = fails(grpc.StatusCode.UNAVAILABLE, "", [*away, ("retry-after", "7")])
 
-    answer = api.post("/api/gigs", json={}, headers=edge.bearer())
+    response = api.post("/api/gigs", json={}, headers=edge.bearer())
 
-    assert_refused(answer, 503, "UNAVAILABLE")
-    assert answer.headers["retry-after"] == "7"
+    assert_refused(response, 503, "UNAVAILABLE")
+    assert response.headers["retry-after"] == "7"
 
 
 def test_the_violations_that_a_service_names_come_out(edge: Edge, api: httpx.Client) -> None:
@@ -48,11 +48,11 @@ def test_the_violations_that_a_service_names_come_out(edge: Edge, api: httpx.Cli
         '"details": [{"field": "title", "message": "\\u00e4 \\"x\\""}]}'
     )
     said = [("x-error-status", "400"), ("x-error-body", body)]
-    edge.gig.answers["CreateGig"] = fails(grpc.StatusCode.INVALID_ARGUMENT, "", said)
+    edge.gig.responses["CreateGig"] = fails(grpc.StatusCode.INVALID_ARGUMENT, "", said)
 
-    answer = api.post("/api/gigs", json={}, headers=edge.bearer())
+    response = api.post("/api/gigs", json={}, headers=edge.bearer())
 
-    assert details_of(answer) == {"title": 'ä "x"'}
+    assert details_of(response) == {"title": 'ä "x"'}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_violations_that_a_service_names_come_out(edge: Edge, api: httpx.Cli
 def test_a_bare_status_of_grpc_becomes_an_error_of_the_catalogue(
     edge: Edge, api: httpx.Client, status: grpc.StatusCode, http: int, code: str, started: bool
 ) -> None:
-    edge.gig.answers["GetGig"] = fails(status, "grpc's own words about an upstream", early=started)
+    edge.gig.responses["GetGig"] = fails(status, "grpc's own words about an upstream", early=started)
 
     assert_refused(api.get(GIG), http, code)
 
@@ -87,20 +87,20 @@ def test_an_exception_that_escapes_a_service_is_an_internal_error(edge: Edge, ap
     def broken(request: object, context: object) -> gig_pb2.GetGigResponse:
         raise RuntimeError("upstream secret")
 
-    edge.gig.answers["GetGig"] = broken
+    edge.gig.responses["GetGig"] = broken
 
     assert_refused(api.get(GIG), 500, "INTERNAL")
 
 
 def test_an_answer_without_the_field_that_is_its_body_is_an_internal_error(edge: Edge, api: httpx.Client) -> None:
-    edge.gig.answers["GetGig"] = tells(gig_pb2.GetGigResponse(), ("etag", '"1"'))
+    edge.gig.responses["GetGig"] = returns(gig_pb2.GetGigResponse(), ("etag", '"1"'))
 
     assert_refused(api.get(GIG), 500, "INTERNAL")
 
 
 def test_head_of_an_error_leaves_the_connection_whole(edge: Edge, api: httpx.Client) -> None:
-    edge.gig.answers["GetGig"] = fails(grpc.StatusCode.NOT_FOUND, "", GONE)
-    edge.gig.answers["ListPackages"] = fails(grpc.StatusCode.INTERNAL, "")
+    edge.gig.responses["GetGig"] = fails(grpc.StatusCode.NOT_FOUND, "", GONE)
+    edge.gig.responses["ListPackages"] = fails(grpc.StatusCode.INTERNAL, "")
 
     for _ in range(3):
         assert api.head(GIG).status_code == 404
@@ -148,9 +148,9 @@ def test_of_several_refusals_the_first_is_answered(
     if kind:
         headers = {"content-type": kind, **headers}
 
-    answer = api.request(method, target, content=iter([content]) if in_chunks else content, headers=headers)
+    response = api.request(method, target, content=iter([content]) if in_chunks else content, headers=headers)
 
-    assert_refused(answer, status, code)
+    assert_refused(response, status, code)
     assert edge.received() == 0
 
 
@@ -188,6 +188,19 @@ def test_an_escaped_slash_is_part_of_an_id_not_a_step(edge: Edge) -> None:
     assert edge.gig.last().rpc == "GetGig"
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS", "TRACE"])
+def test_an_undecodable_path_is_a_404_with_any_method(edge: Edge, method: str) -> None:
+    assert_refused(edge.raw(get("/api/gigs/%ff", method=method)), 404, "NOT_FOUND")
+
+
+def test_a_path_with_any_byte_is_an_id_or_a_404(edge: Edge) -> None:
+    for byte in range(256):
+        response = edge.raw(get(f"/api/gigs/%{byte:02x}X:1"))
+        assert response.status_code == (200 if 0 < byte < 128 else 404), byte
+        if response.status_code == 200:
+            assert edge.gig.last().request.gig_id == f"{chr(byte)}X:1"
+
+
 def test_http_1_0_is_told_to_upgrade(edge: Edge) -> None:
     assert_refused(edge.raw(get("/api/categories", version="1.0")), 426, "UPGRADE_REQUIRED")
 
@@ -196,20 +209,22 @@ def test_http_1_0_is_told_to_upgrade(edge: Edge) -> None:
 def test_headers_over_16_kib_are_refused(edge: Edge, size: int) -> None:
     assert_refused(edge.raw(get("/api/categories", "X-Large: " + "a" * size)), 431, "HEADERS_TOO_LARGE")
     assert_refused(edge.raw(get("/api/gigs?q=" + "a" * size)), 431, "HEADERS_TOO_LARGE")
+    assert_refused(edge.raw(get("/api/categories", "X-Large: " + "a" * size, method="PUT")), 431, "HEADERS_TOO_LARGE")
+    assert_refused(edge.raw(get("/api/nothing", "X-Large: " + "a" * size, method="OPTIONS")), 431, "HEADERS_TOO_LARGE")
 
 
 def test_over_http2_headers_over_16_kib_are_refused_as_well(edge: Edge) -> None:
     with edge.client(http2=True) as api:
-        answer = api.get("/api/categories", headers={"x-large": "a" * 20_000})
-        assert_refused(answer, 431, "HEADERS_TOO_LARGE")
+        response = api.get("/api/categories", headers={"x-large": "a" * 20_000})
+        assert_refused(response, 431, "HEADERS_TOO_LARGE")
         assert api.get("/api/categories").status_code == 200
 
 
 @pytest.mark.parametrize("header", ["Cookie: a=", "X-Large: ", 'If-Match: "', "Idempotency-Key: ", "Traceparent: "])
 def test_headers_of_15_kib_pass_and_do_not_upset_grpc(edge: Edge, header: str) -> None:
-    answer = edge.raw(get("/api/categories", header + "a" * 15_000))
+    response = edge.raw(get("/api/categories", header + "a" * 15_000))
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 def test_a_query_of_15_kib_passes(edge: Edge) -> None:

@@ -16,11 +16,11 @@ GIG = "/api/gigs/0190a000-0000-7000-8000-000000000001"
 @pytest.mark.parametrize(
     ("script", "line", "path"),
     [
-        ("gate.lua", "local function look(handle)", "/api/categories"),
-        ("input.lua", "local function look(handle)", "/api/categories"),
+        ("request_headers.lua", "local function check_headers(handle)", "/api/categories"),
+        ("request_body.lua", "local function check_body(handle)", "/api/categories"),
         ("query.lua", "function query.check(text, parameters)", "/api/gigs?q=a"),
-        ("answer.lua", "local function unwrap(handle, name)", GIG),
-        ("answer.lua", "local function repair(handle, headers, status)", "/api/nothing"),
+        ("response.lua", "local function unwrap(handle, name)", GIG),
+        ("response.lua", "local function convert_error(handle, headers)", "/api/nothing"),
     ],
 )
 def test_a_fault_of_a_script_is_an_internal_error(

@@ -1,4 +1,4 @@
-"""What a request looks like to the service, and its answer to the client, when all is well."""
+"""Good requests: how they arrive at the service, and how the response arrives at the client."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 
 from marketplace.gig.v1 import gig_pb2
 from tests.support.edge import Edge, assert_nothing_of_the_inside, get
-from tests.support.upstream import tells
+from tests.support.upstream import returns
 
 GIG = "0190a000-0000-7000-8000-000000000001"
 A_GIG = gig_pb2.GetGigResponse(gig=gig_pb2.Gig(id=GIG, title="A gig", status=gig_pb2.Gig.ACTIVE))
-# What Envoy and gRPC add to each call on their own.
+# The headers that Envoy adds to each call.
 OF_THE_EDGE = {
     "x-forwarded-for",
     "x-forwarded-proto",
@@ -28,28 +28,28 @@ OF_THE_EDGE = {
 
 @pytest.fixture(params=[False, True], ids=["http1", "http2"])
 def either(request: pytest.FixtureRequest, edge: Edge) -> httpx.Client:
-    """A client of HTTP/1.1, then one of HTTP/2."""
+    """Return a client of HTTP/1.1, then one of HTTP/2."""
     return edge.client(http2=request.param)
 
 
 def test_the_named_field_of_a_response_is_the_body(edge: Edge, either: httpx.Client) -> None:
-    edge.gig.answers["GetGig"] = tells(A_GIG, ("etag", '"1"'))
+    edge.gig.responses["GetGig"] = returns(A_GIG, ("etag", '"1"'))
 
-    answer = either.get(f"/api/gigs/{GIG}")
+    response = either.get(f"/api/gigs/{GIG}")
 
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["etag"] == '"1"'
-    assert int(answer.headers["content-length"]) == len(answer.content)
-    assert answer.json()["title"] == "A gig"
-    assert answer.json()["status"] == "ACTIVE"
-    assert answer.json()["reviewCount"] == 0
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["etag"] == '"1"'
+    assert int(response.headers["content-length"]) == len(response.content)
+    assert response.json()["title"] == "A gig"
+    assert response.json()["status"] == "ACTIVE"
+    assert response.json()["reviewCount"] == 0
     assert edge.gig.last().request.gig_id == GIG
-    assert_nothing_of_the_inside(answer)
+    assert_nothing_of_the_inside(response)
 
 
 def test_what_is_not_set_is_left_out_and_zeros_are_printed(edge: Edge, api: httpx.Client) -> None:
-    edge.gig.answers["SearchGigs"] = gig_pb2.SearchGigsResponse()
+    edge.gig.responses["SearchGigs"] = gig_pb2.SearchGigsResponse()
 
     assert api.get("/api/gigs").json() == {"results": [], "total": 0, "totalIsEstimate": False}
 
@@ -72,36 +72,36 @@ def test_gig_is_a_second_spelling_of_api_gigs(edge: Edge, api: httpx.Client, spe
 
 
 def test_a_gig_can_be_created_by_its_second_spelling(edge: Edge, api: httpx.Client) -> None:
-    answer = api.post("/gig/", json={"title": "A gig"}, headers=edge.bearer())
+    response = api.post("/gig/", json={"title": "A gig"}, headers=edge.bearer())
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     assert edge.gig.last().request.title == "A gig"
 
 
 def test_what_was_made_is_a_201_with_its_place(edge: Edge, either: httpx.Client) -> None:
     made = gig_pb2.CreateGigResponse(id=GIG)
-    edge.gig.answers["CreateGig"] = tells(made, ("location", f"/api/gigs/{GIG}"), ("etag", '"1"'))
+    edge.gig.responses["CreateGig"] = returns(made, ("location", f"/api/gigs/{GIG}"), ("etag", '"1"'))
 
-    answer = either.post("/api/gigs", json={}, headers=edge.bearer())
+    response = either.post("/api/gigs", json={}, headers=edge.bearer())
 
-    assert answer.status_code == 201
-    assert answer.headers["location"] == f"/api/gigs/{GIG}"
-    assert answer.headers["etag"] == '"1"'
-    assert answer.json()["id"] == GIG
+    assert response.status_code == 201
+    assert response.headers["location"] == f"/api/gigs/{GIG}"
+    assert response.headers["etag"] == '"1"'
+    assert response.json()["id"] == GIG
 
 
 def test_what_is_gone_is_a_204_without_body_and_length(edge: Edge, either: httpx.Client) -> None:
-    answer = either.delete(f"/api/gigs/{GIG}", headers=edge.bearer())
+    response = either.delete(f"/api/gigs/{GIG}", headers=edge.bearer())
 
-    assert answer.status_code == 204
-    assert answer.content == b""
-    assert "content-length" not in answer.headers
-    assert "content-type" not in answer.headers
+    assert response.status_code == 204
+    assert response.content == b""
+    assert "content-length" not in response.headers
+    assert "content-type" not in response.headers
     assert either.get("/api/categories").status_code == 200  # the connection still works
 
 
 def test_head_answers_as_get_without_the_body(edge: Edge, either: httpx.Client) -> None:
-    edge.gig.answers["GetGig"] = tells(A_GIG, ("etag", '"1"'))
+    edge.gig.responses["GetGig"] = returns(A_GIG, ("etag", '"1"'))
 
     head, whole = either.head(f"/api/gigs/{GIG}"), either.get(f"/api/gigs/{GIG}")
 
@@ -114,36 +114,36 @@ def test_head_answers_as_get_without_the_body(edge: Edge, either: httpx.Client) 
 
 
 def test_head_of_what_is_not_there_has_the_error_without_its_body(edge: Edge, either: httpx.Client) -> None:
-    answer = either.head("/api/nothing")
+    response = either.head("/api/nothing")
 
-    assert answer.status_code == 404
-    assert answer.content == b""
-    assert answer.headers["content-type"] == "application/json"
+    assert response.status_code == 404
+    assert response.content == b""
+    assert response.headers["content-type"] == "application/json"
     assert either.get("/api/categories").status_code == 200
 
 
 @pytest.mark.parametrize("tags", ['"v1"', 'W/"v1"', '"other", "v1"', '"other",W/"v1"', '"a" , W/"v1"', "*"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_tag_that_is_known_is_a_304(edge: Edge, api: httpx.Client, method: str, tags: str) -> None:
-    edge.gig.answers["GetGig"] = tells(A_GIG, ("etag", '"v1"'))
+    edge.gig.responses["GetGig"] = returns(A_GIG, ("etag", '"v1"'))
 
-    answer = api.request(method, f"/api/gigs/{GIG}", headers={"If-None-Match": tags})
+    response = api.request(method, f"/api/gigs/{GIG}", headers={"If-None-Match": tags})
 
-    assert answer.status_code == 304
-    assert answer.content == b""
-    assert answer.headers["etag"] == '"v1"'
-    assert "content-length" not in answer.headers
+    assert response.status_code == 304
+    assert response.content == b""
+    assert response.headers["etag"] == '"v1"'
+    assert "content-length" not in response.headers
 
 
 @pytest.mark.parametrize("tags", ['"v2"', 'W/"v2"', '"v"', "v1", '"v1', ""])
 def test_another_tag_is_a_whole_answer(edge: Edge, api: httpx.Client, tags: str) -> None:
-    edge.gig.answers["GetGig"] = tells(A_GIG, ("etag", '"v1"'))
+    edge.gig.responses["GetGig"] = returns(A_GIG, ("etag", '"v1"'))
 
     assert api.get(f"/api/gigs/{GIG}", headers={"If-None-Match": tags}).status_code == 200
 
 
 def test_a_weak_tag_of_the_service_matches_as_well(edge: Edge, api: httpx.Client) -> None:
-    edge.gig.answers["GetGig"] = tells(A_GIG, ("etag", 'W/"v1"'))
+    edge.gig.responses["GetGig"] = returns(A_GIG, ("etag", 'W/"v1"'))
 
     assert api.get(f"/api/gigs/{GIG}", headers={"If-None-Match": '"v1"'}).status_code == 304
 
@@ -182,9 +182,9 @@ def test_only_what_is_known_goes_on_to_the_services(edge: Edge, api: httpx.Clien
         "x_forwarded_for": "1.2.3.4",
     }
 
-    answer = api.get("/api/categories", headers={**passed, **dropped})
+    response = api.get("/api/categories", headers={**passed, **dropped})
 
-    assert answer.status_code == 200, answer.text
+    assert response.status_code == 200, response.text
     metadata = edge.gig.last().metadata
     assert passed.items() <= metadata.items()
     assert set(metadata) - set(passed) == OF_THE_EDGE
@@ -207,17 +207,17 @@ def test_the_service_knows_how_long_the_edge_waits(edge: Edge, api: httpx.Client
 
 @pytest.mark.parametrize("id_", ["a", "A-z_09", "x" * 64, "0190a000-0000-7000-8000-000000000001"])
 def test_a_request_id_in_the_right_form_is_kept(edge: Edge, api: httpx.Client, id_: str) -> None:
-    answer = api.get("/api/categories", headers={"X-Request-Id": id_})
+    response = api.get("/api/categories", headers={"X-Request-Id": id_})
 
-    assert answer.headers["x-request-id"] == id_
+    assert response.headers["x-request-id"] == id_
     assert edge.gig.last().metadata["x-request-id"] == id_
 
 
 @pytest.mark.parametrize("ids", [["x" * 65], ["a b"], ["a.b"], ["a,b"], ["ä"], [""], ["a", "b"], ['"a"']])
 def test_a_request_id_in_another_form_is_replaced(edge: Edge, ids: list[str]) -> None:
-    answer = edge.raw(get("/api/categories", *(f"X-Request-Id: {each}" for each in ids)))
+    response = edge.raw(get("/api/categories", *(f"X-Request-Id: {each}" for each in ids)))
 
-    given = answer.headers["x-request-id"]
+    given = response.headers["x-request-id"]
     assert given not in (*ids, ",".join(ids), ", ".join(ids))
     assert len(given) == 36
     assert edge.gig.last().metadata["x-request-id"] == given
@@ -232,9 +232,9 @@ def test_errors_keep_the_request_id_too(edge: Edge, api: httpx.Client) -> None:
 def test_an_offered_upgrade_is_left_unanswered(edge: Edge, offer: str) -> None:
     connection = "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"
 
-    answer = edge.raw(get("/api/categories", f"Upgrade: {offer}", *connection))
+    response = edge.raw(get("/api/categories", f"Upgrade: {offer}", *connection))
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 def test_over_http2_no_trailers_of_grpc_come_out(edge: Edge) -> None:
@@ -246,7 +246,7 @@ def test_over_http2_no_trailers_of_grpc_come_out(edge: Edge) -> None:
 
 
 def http2_events(edge: Edge, path: str, *headers: tuple[str, str]) -> list[h2.events.Event]:
-    """All that comes back for one GET, down to the end of the stream or connection."""
+    """Return the events of one GET, to the end of the stream or connection."""
     client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
     with socket.create_connection(("127.0.0.1", edge.port), timeout=10) as connection:
         client.initiate_connection()

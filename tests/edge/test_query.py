@@ -1,4 +1,4 @@
-"""What a query may hold, and what is said of one that it may not."""
+"""Queries: which are taken, and how the others are refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.edge import Edge, assert_refused, details_of, get
 
 
 def searched(edge: Edge) -> dict[str, Any]:
-    """The fields that reached SearchGigs."""
+    """Return the fields that reached SearchGigs."""
     request = edge.gig.last().request
     return {field.name: getattr(request, field.name) for field, _ in request.ListFields()}
 

@@ -25,10 +25,10 @@ MIB = 1024 * 1024
 def test_it_arrives_byte_by_byte_with_its_signature(edge: Edge, api: httpx.Client, body: bytes) -> None:
     headers = {"content-type": "application/json; charset=utf-8", "stripe-signature": "t=1,v1=abc"}
 
-    answer = api.post(WEBHOOK, content=body, headers=headers)
+    response = api.post(WEBHOOK, content=body, headers=headers)
 
-    assert answer.status_code == 200
-    assert answer.json() == {}
+    assert response.status_code == 200
+    assert response.json() == {}
     received = edge.order.last()
     assert received.request.event.data == body
     assert received.metadata["stripe-signature"] == "t=1,v1=abc"
@@ -36,9 +36,9 @@ def test_it_arrives_byte_by_byte_with_its_signature(edge: Edge, api: httpx.Clien
 
 def test_no_kind_of_body_makes_the_transcoder_step_aside(edge: Edge, api: httpx.Client) -> None:
     for kind in ("application/grpc", "application/grpc-web", "text/plain", "multipart/form-data; boundary=x"):
-        answer = api.post(WEBHOOK, content=b"{}", headers={"content-type": kind})
+        response = api.post(WEBHOOK, content=b"{}", headers={"content-type": kind})
 
-        assert answer.status_code == 200, kind
+        assert response.status_code == 200, kind
         assert edge.order.last().request.event.data == b"{}"
 
 

@@ -20,14 +20,14 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND",
 
 
 def at(path: str) -> str:
-    """A path of a template."""
+    """Return a path for a template."""
     return re.sub(r"\{[^}]*\}", ID, path)
 
 
 def send(
     api: httpx.Client, route: contract.Route, headers: dict[str, str] | None = None, method: str = ""
 ) -> httpx.Response:
-    """A request for a route, with an empty body where one is read."""
+    """Send a request for a route, with an empty body where the route has one."""
     if route.upload:
         headers = {**(headers or {}), "content-type": "image/jpeg"}
         return api.request(method or route.method, at(route.path), content=b"x", headers=headers)
@@ -36,9 +36,9 @@ def send(
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_a_route_leads_to_its_rpc_and_back(edge: Edge, api: httpx.Client, route: contract.Route) -> None:
-    answer = send(api, route, edge.bearer())
+    response = send(api, route, edge.bearer())
 
-    assert answer.status_code == route.status, answer.text
+    assert response.status_code == route.status, response.text
     [arrived] = edge.upstreams[cluster_of(route.service)][0].received
     assert arrived.rpc == route.rpc
     for name in re.findall(r"\{([^}]*)\}", route.path):
@@ -50,13 +50,13 @@ def test_a_route_leads_to_its_rpc_and_back(edge: Edge, api: httpx.Client, route:
 def test_a_route_asks_for_a_token_where_not_anyone_may_call(
     edge: Edge, api: httpx.Client, route: contract.Route
 ) -> None:
-    answer = send(api, route)
+    response = send(api, route)
 
     if route.needs_token:
-        assert_refused(answer, 401, "UNAUTHORIZED")
+        assert_refused(response, 401, "UNAUTHORIZED")
         assert edge.received() == 0
     else:
-        assert answer.status_code == route.status
+        assert response.status_code == route.status
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
@@ -71,11 +71,11 @@ def test_another_method_on_a_known_path_is_a_405_that_lists_those_it_knows(
 ) -> None:
     for method in METHODS:
         if method not in allowed:
-            answer = api.request(method, at(path))
-            assert answer.status_code == 405, method
-            assert answer.headers["allow"] == ", ".join(allowed)
+            response = api.request(method, at(path))
+            assert response.status_code == 405, method
+            assert response.headers["allow"] == ", ".join(allowed)
             if method != "HEAD":
-                assert_refused(answer, 405, "METHOD_NOT_ALLOWED")
+                assert_refused(response, 405, "METHOD_NOT_ALLOWED")
     assert edge.received() == 0
 
 
@@ -83,20 +83,20 @@ def test_another_method_on_a_known_path_is_a_405_that_lists_those_it_knows(
 def test_options_on_a_known_path_lists_its_methods(
     edge: Edge, api: httpx.Client, path: str, allowed: list[str]
 ) -> None:
-    answer = api.options(at(path))
+    response = api.options(at(path))
 
-    assert answer.status_code == 204
-    assert answer.headers["allow"] == ", ".join(allowed)
-    assert answer.content == b""
+    assert response.status_code == 204
+    assert response.headers["allow"] == ", ".join(allowed)
+    assert response.content == b""
     assert edge.received() == 0
 
 
 @pytest.mark.parametrize("route", [each for each in ROUTES if each.method == "GET"], ids=lambda route: route.name)
 def test_head_answers_wherever_get_does(edge: Edge, api: httpx.Client, route: contract.Route) -> None:
-    answer = send(api, route, edge.bearer(), "HEAD")
+    response = send(api, route, edge.bearer(), "HEAD")
 
-    assert answer.status_code == 200
-    assert answer.content == b""
+    assert response.status_code == 200
+    assert response.content == b""
     assert edge.received() == 1
 
 
@@ -112,6 +112,15 @@ def test_a_path_in_other_letter_case_is_unknown(edge: Edge, api: httpx.Client, p
         assert_refused(api.get(at(other), headers=edge.bearer()), 404, "NOT_FOUND")
 
 
+@pytest.mark.parametrize("token", ["Bearer a.b.c", "nonsense"])
+def test_methods_are_answered_before_the_token_is_looked_at(edge: Edge, api: httpx.Client, token: str) -> None:
+    headers = {"Authorization": token}
+
+    assert api.options("/api/orders", headers=headers).status_code == 204
+    assert_refused(api.put("/api/orders", headers=headers), 405, "METHOD_NOT_ALLOWED")
+    assert_refused(api.get("/api/nothing", headers=headers), 404, "NOT_FOUND")
+
+
 def test_options_on_an_unknown_path_is_a_404(api: httpx.Client) -> None:
     assert_refused(api.options("/api/nothing"), 404, "NOT_FOUND")
 
@@ -120,6 +129,6 @@ def test_options_on_an_unknown_path_is_a_404(api: httpx.Client) -> None:
 def test_no_rpc_can_be_reached_by_its_own_name(edge: Edge, api: httpx.Client, path: str) -> None:
     for kind in ("application/grpc", "application/grpc+proto", "application/grpc-web", "application/json"):
         headers = {"content-type": kind, "te": "trailers", **edge.bearer()}
-        answer = api.post(path, content=b"\0\0\0\0\0", headers=headers)
-        assert_refused(answer, 404, "NOT_FOUND")
+        response = api.post(path, content=b"\0\0\0\0\0", headers=headers)
+        assert_refused(response, 404, "NOT_FOUND")
     assert edge.received() == 0

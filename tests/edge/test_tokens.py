@@ -1,4 +1,4 @@
-"""Which tokens the edge takes."""
+"""Access tokens: which the edge takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from edge import keys, tokens
+from edge import signing_keys, tokens
 from servicekit.identity import SERVICE_AUDIENCE, SERVICE_ISSUER
 from tests.support.edge import Edge, assert_refused, get
 
@@ -22,10 +22,10 @@ ANYONE = "/api/categories"
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """Those of a good token; None leaves one out."""
+    """Return the claims of a good token; None leaves a claim out."""
     good: dict[str, Any] = {
-        "iss": keys.USER_ISSUER,
-        "aud": keys.USER_AUDIENCE,
+        "iss": signing_keys.USER_ISSUER,
+        "aud": signing_keys.USER_AUDIENCE,
         "sub": str(tokens.user_id("someone")),
         "preferred_username": "someone",
         "roles": ["buyer"],
@@ -35,13 +35,13 @@ def claims(**changes: Any) -> dict[str, Any]:
 
 
 def signed(edge: Edge, **changes: Any) -> str:
-    """A token signed with the users' key."""
-    key = keys.user_key(edge.folder).load()
-    return jwt.encode(claims(**changes), key, algorithm="ES256", headers={"kid": keys.key_id(key)})
+    """Return a token signed with the users' key."""
+    key = signing_keys.user_key(edge.folder).load()
+    return jwt.encode(claims(**changes), key, algorithm="ES256", headers={"kid": signing_keys.key_id(key)})
 
 
 def ask(api: httpx.Client, token: str, path: str = NEEDS) -> httpx.Response:
-    """A GET with a token."""
+    """Send a GET with a token."""
     return api.get(path, headers={"Authorization": f"Bearer {token}"})
 
 
@@ -80,6 +80,9 @@ def test_the_letter_case_of_the_scheme_does_not_matter(edge: Edge, api: httpx.Cl
         {"sub": ""},
         {"sub": "0190a000-0000-7000-8000-00000000000"},
         {"sub": "0190a000-0000-7000-8000-0000000000011"},
+        {"sub": "0190a000000070008000000000000001"},
+        {"sub": "{0190a000-0000-7000-8000-000000000001}"},
+        {"sub": "0190a000-0000-7000-8000-000000000001\n"},
     ],
     ids=lambda changes: ",".join(f"{name}={value}" for name, value in changes.items()),
 )
@@ -90,47 +93,58 @@ def test_a_token_with_wrong_claims_is_refused(
     assert edge.received() == 0
 
 
+def test_a_subject_in_any_letter_case_is_taken(edge: Edge, api: httpx.Client) -> None:
+    assert ask(api, signed(edge, sub="0190A000-0000-7000-8000-00000000000f")).status_code == 200
+
+
+def test_a_bad_subject_is_answered_before_a_bad_body(edge: Edge, api: httpx.Client) -> None:
+    headers = {"Authorization": f"Bearer {signed(edge, sub='someone')}", "Content-Type": "text/plain"}
+
+    for content in (b"x", b"x" * (1 << 20) + b"x"):
+        assert_refused(api.post("/api/gigs?x=1", content=content, headers=headers), 401, "UNAUTHORIZED")
+
+
 def unsigned(edge: Edge) -> str:
-    """A token of the algorithm `none`."""
+    """Return a token of the algorithm `none`."""
     return jwt.encode(claims(), "", algorithm="none")
 
 
 def of_another_key(edge: Edge) -> str:
-    """Signed, but by someone else under our key's name."""
-    kid = keys.key_id(keys.user_key(edge.folder).load())
+    """Return a token signed with another key under our key's id."""
+    kid = signing_keys.key_id(signing_keys.user_key(edge.folder).load())
     return jwt.encode(claims(), ec.generate_private_key(ec.SECP256R1()), algorithm="ES256", headers={"kid": kid})
 
 
 def of_an_unknown_key(edge: Edge) -> str:
-    """Signed by someone else under a name of their own, with another algorithm."""
+    """Return a token signed with another key, id and algorithm."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return jwt.encode(claims(), key, algorithm="RS256", headers={"kid": "other"})
 
 
 def of_the_public_key_as_secret(edge: Edge) -> str:
-    """Signed with HMAC, the public key being the secret."""
-    secret = keys.user_key(edge.folder).jwks.read_bytes()
+    """Return a token signed with HMAC, with the public key as the secret."""
+    secret = signing_keys.user_key(edge.folder).jwks.read_bytes()
     head = {"alg": "HS256", "kid": json.loads(secret)["keys"][0]["kid"]}
     text = ".".join(base64url(json.dumps(each).encode()) for each in (head, claims()))
     return f"{text}.{base64url(hmac.digest(secret, text.encode(), 'sha256'))}"
 
 
 def base64url(data: bytes) -> str:
-    """As tokens spell bytes."""
+    """Return bytes as they stand in tokens."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def changed(edge: Edge) -> str:
-    """A good token with another payload."""
+    """Return a good token with another payload."""
     head, _, signature = signed(edge).split(".")
     return f"{head}.{base64url(json.dumps(claims(roles=['admin'])).encode())}.{signature}"
 
 
 def of_the_services(edge: Edge) -> str:
-    """A service's own token, signed with the services' key."""
-    service = keys.service_key(edge.folder).load()
+    """Return a service's own token, signed with the services' key."""
+    service = signing_keys.service_key(edge.folder).load()
     made = claims(iss=SERVICE_ISSUER, aud=SERVICE_AUDIENCE, roles=["service"])
-    return jwt.encode(made, service, algorithm="ES256", headers={"kid": keys.key_id(service)})
+    return jwt.encode(made, service, algorithm="ES256", headers={"kid": signing_keys.key_id(service)})
 
 
 @pytest.mark.parametrize("path", [NEEDS, ANYONE])
@@ -170,8 +184,8 @@ def test_a_token_in_the_query_never_counts(edge: Edge, api: httpx.Client, name: 
 
 def test_a_token_in_a_cookie_or_another_header_never_counts(edge: Edge, api: httpx.Client) -> None:
     for header in ("Cookie", "X-Authorization", "Proxy-Authorization", "X-Jwt"):
-        answer = api.get(NEEDS, headers={header: f"Bearer {signed(edge)}"})
-        assert_refused(answer, 401, "UNAUTHORIZED")
+        response = api.get(NEEDS, headers={header: f"Bearer {signed(edge)}"})
+        assert_refused(response, 401, "UNAUTHORIZED")
 
 
 def test_a_token_that_has_run_out_is_refused_though_it_was_good_before(edge: Edge, api: httpx.Client) -> None:
@@ -189,3 +203,10 @@ def test_the_user_stands_in_the_access_log(edge: Edge, api: httpx.Client) -> Non
 
     [line] = edge.access_log("whose")
     assert line["user"] == str(tokens.user_id("someone"))
+
+
+def test_nobody_stands_in_the_access_log_without_a_token(edge: Edge, api: httpx.Client) -> None:
+    api.get(ANYONE, headers={"X-Edge-User": str(tokens.user_id("someone")), "X-Request-Id": "nobody"})
+
+    [line] = edge.access_log("nobody")
+    assert "user" not in line

@@ -31,7 +31,7 @@ LARGEST = 10 * 1024 * 1024
 
 @pytest.fixture
 def seller(edge: Edge) -> Iterator[httpx.Client]:
-    """A client with a token."""
+    """Return a client with a token."""
     with httpx.Client(base_url=edge.url, headers=edge.bearer("seller"), timeout=20) as client:
         yield client
 
@@ -43,9 +43,9 @@ def send(
 
 
 def refusing(code: str) -> AtOnce:
-    """An upload that is refused with the first of its pieces."""
-    told = status.from_error(MarketplaceError(code))
-    return AtOnce(fails(told.code, told.message, told.metadata))  # type: ignore[arg-type]
+    """Return a handler that refuses an upload with its first piece."""
+    refused = status.from_error(MarketplaceError(code))
+    return AtOnce(fails(refused.code, refused.message, refused.metadata))  # type: ignore[arg-type]
 
 
 def in_pieces(size: int, piece: int = 65_536, pause: float = 0) -> Iterator[bytes]:
@@ -59,9 +59,9 @@ def test_a_file_arrives_whole_and_in_pieces(edge: Edge, http2: bool) -> None:
     content = bytes(range(256)) * 12_000
     headers = {**edge.bearer("seller"), "content-type": "image/png"}
     with httpx.Client(base_url=edge.url, http1=not http2, http2=http2, headers=headers, timeout=20) as client:
-        answer = client.post(PATH + "?isPrimary=true", content=content)
+        response = client.post(PATH + "?isPrimary=true", content=content)
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     arrived = edge.image.last()
     assert (arrived.request.gig_id, arrived.request.is_primary) == (GIG, True)
     assert arrived.request.file.content_type == "image/png"
@@ -70,9 +70,9 @@ def test_a_file_arrives_whole_and_in_pieces(edge: Edge, http2: bool) -> None:
 
 
 def test_a_form_goes_through_as_it_is(edge: Edge, seller: httpx.Client) -> None:
-    answer = seller.post(PATH, files={"file": ("a.jpg", b"one", "image/jpeg")})
+    response = seller.post(PATH, files={"file": ("a.jpg", b"one", "image/jpeg")})
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     arrived = edge.image.last().request.file
     assert arrived.content_type.startswith("multipart/form-data; boundary=")
     assert b"one" in arrived.data
@@ -122,9 +122,9 @@ def test_a_query_is_checked_as_everywhere(edge: Edge, seller: httpx.Client) -> N
 
 
 def test_the_second_spelling_takes_pictures_too(edge: Edge, seller: httpx.Client) -> None:
-    answer = seller.post(f"/gig/{GIG}/images", content=b"x", headers={"content-type": "image/png"})
+    response = seller.post(f"/gig/{GIG}/images", content=b"x", headers={"content-type": "image/png"})
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     assert edge.image.last().request.gig_id == GIG
 
 
@@ -135,7 +135,7 @@ REFUSALS = [("PAYLOAD_TOO_LARGE", 413), ("FORBIDDEN", 403), ("LIMIT_REACHED", 40
 def test_a_refusal_while_the_file_still_comes_reaches_the_client(
     edge: Edge, seller: httpx.Client, code: str, expected: int
 ) -> None:
-    edge.image.answers["UploadImages"] = refusing(code)
+    edge.image.responses["UploadImages"] = refusing(code)
 
     # Slow enough for the answer to be there long before the end.
     assert_refused(send(seller, in_pieces(1 << 20, pause=0.02)), expected, code)
@@ -143,7 +143,7 @@ def test_a_refusal_while_the_file_still_comes_reaches_the_client(
 
 @pytest.mark.parametrize(("code", "expected"), REFUSALS)
 def test_a_refusal_while_the_file_still_comes_reaches_a_client_of_http_2(edge: Edge, code: str, expected: int) -> None:
-    edge.image.answers["UploadImages"] = refusing(code)
+    edge.image.responses["UploadImages"] = refusing(code)
 
     status_code, body = refused_over_http2(edge, in_pieces(1 << 20, 8_192, pause=0.01))
 
@@ -151,7 +151,7 @@ def test_a_refusal_while_the_file_still_comes_reaches_a_client_of_http_2(edge: E
 
 
 def refused_over_http2(edge: Edge, pieces: Iterator[bytes]) -> tuple[int, bytes]:
-    """Status and body of an answer that comes before all is sent. (httpx goes on sending, and fails over that.)"""
+    """Return status and body of a response that comes before the end of the request, which httpx cannot read."""
     http = h2.connection.H2Connection()
     headers = {**edge.bearer("seller"), "content-type": "image/png"}
     pseudo = {":method": "POST", ":scheme": "http", ":authority": "localhost", ":path": PATH}
@@ -170,29 +170,29 @@ def refused_over_http2(edge: Edge, pieces: Iterator[bytes]) -> tuple[int, bytes]
                         body += event.data
                     elif isinstance(event, h2.events.StreamEnded):
                         return status_code, body
-    raise AssertionError("everything was sent, and no answer came")
+    raise AssertionError("everything was sent, and no response came")
 
 
 def test_a_client_that_pauses_too_long_is_told_so() -> None:
     with an_edge(edge_upload_idle_seconds=1) as edge:
-        answer = httpx.post(
+        response = httpx.post(
             edge.url + PATH,
             content=in_pieces(131_072, pause=3),
             headers={**edge.bearer("seller"), "content-type": "image/png"},
             timeout=20,
         )
-        assert_refused(answer, 504, "DEADLINE_EXCEEDED")
+        assert_refused(response, 504, "DEADLINE_EXCEEDED")
 
 
 def test_an_upload_may_take_longer_than_any_other_call() -> None:
     with an_edge(edge_request_timeout_seconds=1, edge_try_timeout_seconds=1) as edge:
-        answer = httpx.post(
+        response = httpx.post(
             edge.url + PATH,
             content=in_pieces(327_680, pause=0.5),
             headers={**edge.bearer("seller"), "content-type": "image/png"},
             timeout=20,
         )
-        assert answer.status_code == 201
+        assert response.status_code == 201
         assert edge.image.last().seconds_left > 60
 
 
@@ -204,7 +204,7 @@ def test_fifty_uploads_that_nobody_reads_do_not_fill_the_edges_memory(edge: Edge
         over.wait(20)
         context.abort(grpc.StatusCode.UNAVAILABLE, "")
 
-    edge.image.answers["UploadImages"] = AtOnce(hold)  # type: ignore[arg-type]
+    edge.image.responses["UploadImages"] = AtOnce(hold)  # type: ignore[arg-type]
     envoy = psutil.Process(edge.pid)
     before = envoy.memory_info().rss
 
@@ -226,7 +226,7 @@ def test_fifty_uploads_that_nobody_reads_do_not_fill_the_edges_memory(edge: Edge
 
 @pytest.fixture
 def picture(edge: Edge) -> Iterator[str]:
-    """The path of a picture in the folder; beside it lie things that are none."""
+    """Return the path of a picture in the folder; other files lie beside it."""
     folder = edge.folder / "media" / "ab"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{'ab' * 16}.jpg").write_bytes(b"\xff\xd8 a picture")
@@ -236,16 +236,27 @@ def picture(edge: Edge) -> Iterator[str]:
 
 
 def test_a_picture_is_served_for_good(api: httpx.Client, picture: str) -> None:
-    answer, head, part = api.get(picture), api.head(picture), api.get(picture, headers={"range": "bytes=0-1"})
+    response, head, part = api.get(picture), api.head(picture), api.get(picture, headers={"range": "bytes=0-1"})
 
-    assert (answer.status_code, answer.content) == (200, b"\xff\xd8 a picture")
-    assert answer.headers["content-type"] == "image/jpeg"
-    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "sandbox" in answer.headers["content-security-policy"]
-    assert answer.headers["x-request-id"]
+    assert (response.status_code, response.content) == (200, b"\xff\xd8 a picture")
+    assert response.headers["content-type"] == "image/jpeg"
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in response.headers["content-security-policy"]
+    assert response.headers["x-request-id"]
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", "12")
     assert (part.status_code, part.content) == (206, b"\xff\xd8")
+
+
+def test_an_error_about_a_picture_has_the_headers_of_an_error(api: httpx.Client, picture: str) -> None:
+    missing = api.get(picture.replace("jpg", "png"))
+    beyond = api.get(picture, headers={"range": "bytes=100-200"})
+
+    assert_refused(missing, 404, "NOT_FOUND")
+    assert_refused(beyond, 400, "INVALID_ARGUMENT")
+    for response in (missing, beyond):
+        assert "content-security-policy" not in response.headers
+        assert "x-content-type-options" not in response.headers
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What clients see of workers that are away, slow, full, killed or going down."""
+"""Workers that are away, slow, full, killed or stopping, as clients see them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from grpc_health.v1 import health_pb2
 
 from marketplace.gig.v1 import gig_pb2
 from tests.support.edge import ROOT, Edge, an_edge, assert_refused, free_ports
-from tests.support.upstream import Upstream, fails, slow, tells
+from tests.support.upstream import Upstream, fails, returns, slow
 
 GIG = "/api/gigs/0190a000-0000-7000-8000-000000000001"
 
 
 def eventually(check: Callable[[], bool], seconds: float = 5) -> None:
-    """Waits until it holds."""
+    """Wait until the check holds."""
     deadline = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < deadline, "still not so"
@@ -32,35 +32,35 @@ def eventually(check: Callable[[], bool], seconds: float = 5) -> None:
 
 @pytest.fixture(scope="module")
 def running_pair() -> Iterator[Edge]:
-    """An edge with two workers a service that waits a second for one and two for all."""
+    """Start an edge with two workers a service; it waits a second for one worker and two for all."""
     with an_edge(2, edge_request_timeout_seconds=2, edge_try_timeout_seconds=1) as edge:
         yield edge
 
 
 @pytest.fixture
 def pair(running_pair: Edge) -> Edge:
-    """The same, knowing nothing of the test before."""
+    """Return the same edge, with upstreams as new."""
     running_pair.reset()
     return running_pair
 
 
-def answer_of(edge: Edge, rpc: str, answer: Any) -> None:
-    """Tells both workers of GigService what to answer."""
+def set_response(edge: Edge, rpc: str, response: Any) -> None:
+    """Set the response of both workers of GigService."""
     for upstream in edge.upstreams["gig"]:
-        upstream.answers[rpc] = answer
+        upstream.responses[rpc] = response
 
 
 def calls(edge: Edge, rpc: str) -> int:
-    """How many calls of an RPC reached the two workers."""
+    """Count the calls of an RPC that reached the two workers."""
     return sum(call.rpc == rpc for upstream in edge.upstreams["gig"] for call in upstream.received)
 
 
 def test_without_a_worker_the_answer_is_503_at_once_and_good_as_soon_as_one_is_there() -> None:
     [port] = free_ports(1)
     with an_edge(gig_service_addresses=f"127.0.0.1:{port}") as edge, edge.client() as api:
-        for answer in (api.get("/api/categories"), api.post("/api/gigs", json={}, headers=edge.bearer())):
-            assert_refused(answer, 503, "UNAVAILABLE")
-            assert answer.elapsed.total_seconds() < 1.5
+        for response in (api.get("/api/categories"), api.post("/api/gigs", json={}, headers=edge.bearer())):
+            assert_refused(response, 503, "UNAVAILABLE")
+            assert response.elapsed.total_seconds() < 1.5
         assert api.get("/api/orders", headers=edge.bearer()).status_code == 200
 
         upstream = Upstream(port)
@@ -72,32 +72,31 @@ def test_without_a_worker_the_answer_is_503_at_once_and_good_as_soon_as_one_is_t
 
 
 def test_an_answer_that_comes_too_late_is_a_504(pair: Edge) -> None:
-    answer_of(pair, "CreateGig", slow(4))
+    set_response(pair, "CreateGig", slow(4))
 
     with pair.client() as api:
-        answer = api.post("/api/gigs", json={}, headers=pair.bearer())
+        response = api.post("/api/gigs", json={}, headers=pair.bearer())
 
-    assert_refused(answer, 504, "DEADLINE_EXCEEDED")
-    assert 1.5 < answer.elapsed.total_seconds() < 3.5
+    assert_refused(response, 504, "DEADLINE_EXCEEDED")
+    assert 1.5 < response.elapsed.total_seconds() < 3.5
     assert calls(pair, "CreateGig") == 1
 
 
 def test_a_read_that_one_worker_does_not_answer_is_answered_by_another(pair: Edge) -> None:
     hanging, answering = pair.upstreams["gig"]
-    hanging.answers["GetGig"] = slow(4)
-    answering.answers["GetGig"] = tells(gig_pb2.GetGigResponse(gig=gig_pb2.Gig(title="here")))
+    hanging.responses["GetGig"] = slow(4)
+    answering.responses["GetGig"] = returns(gig_pb2.GetGigResponse(gig=gig_pb2.Gig(title="here")))
 
     with pair.client() as api:
-        answers = [api.get(GIG) for _ in range(4)]
-
-    assert [answer.status_code for answer in answers] == [200] * 4
-    assert any(call.rpc == "GetGig" for call in hanging.received)
+        while not any(call.rpc == "GetGig" for call in hanging.received):
+            response = api.get(GIG)
+            assert (response.status_code, response.json()["title"]) == (200, "here")
 
 
 def test_a_read_that_one_worker_cannot_answer_is_answered_by_another(pair: Edge) -> None:
     failing, answering = pair.upstreams["gig"]
-    failing.answers["GetGig"] = fails(grpc.StatusCode.UNAVAILABLE)
-    answering.answers["GetGig"] = tells(gig_pb2.GetGigResponse(gig=gig_pb2.Gig(title="here")))
+    failing.responses["GetGig"] = fails(grpc.StatusCode.UNAVAILABLE)
+    answering.responses["GetGig"] = returns(gig_pb2.GetGigResponse(gig=gig_pb2.Gig(title="here")))
 
     with pair.client() as api:
         assert [api.get(GIG).status_code for _ in range(20)] == [200] * 20
@@ -106,7 +105,7 @@ def test_a_read_that_one_worker_cannot_answer_is_answered_by_another(pair: Edge)
 
 
 def test_a_write_is_never_repeated_once_it_reached_a_worker(pair: Edge) -> None:
-    answer_of(pair, "CreateGig", fails(grpc.StatusCode.UNAVAILABLE))
+    set_response(pair, "CreateGig", fails(grpc.StatusCode.UNAVAILABLE))
 
     with pair.client() as api:
         assert_refused(api.post("/api/gigs", json={}, headers=pair.bearer()), 503, "UNAVAILABLE")
@@ -115,7 +114,7 @@ def test_a_write_is_never_repeated_once_it_reached_a_worker(pair: Edge) -> None:
 
 
 def test_a_write_with_a_key_is_not_repeated_when_the_worker_says_that_it_cannot(pair: Edge) -> None:
-    answer_of(pair, "CreateGig", fails(grpc.StatusCode.UNAVAILABLE))
+    set_response(pair, "CreateGig", fails(grpc.StatusCode.UNAVAILABLE))
 
     with pair.client() as api:
         headers = {**pair.bearer(), "idempotency-key": "k"}
@@ -125,7 +124,7 @@ def test_a_write_with_a_key_is_not_repeated_when_the_worker_says_that_it_cannot(
 
 
 def test_workers_that_said_they_cannot_are_asked_again_at_once(pair: Edge) -> None:
-    answer_of(pair, "ListCategories", fails(grpc.StatusCode.UNAVAILABLE))
+    set_response(pair, "ListCategories", fails(grpc.StatusCode.UNAVAILABLE))
     with pair.client() as api:
         for _ in range(30):
             assert_refused(api.get("/api/categories"), 503, "UNAVAILABLE")
@@ -140,7 +139,7 @@ def test_a_full_worker_is_a_503(pair: Edge) -> None:
         port = int(edge.settings.review_service_addresses.rpartition(":")[2])
         # One place for Envoy's health checks, one for a call.
         upstream = Upstream(port, max_concurrent=1)
-        upstream.answers["SubmitReview"] = slow(1.5)
+        upstream.responses["SubmitReview"] = slow(1.5)
         upstream.start()
         review = "/api/orders/0190a000-0000-7000-8000-000000000001/review"
         try:
@@ -164,13 +163,13 @@ def test_a_worker_that_goes_down_finishes_what_it_has_and_gets_nothing_new(pair:
         time.sleep(1.8)
         return gig_pb2.CreateGigResponse(id="done")
 
-    leaving.answers["CreateGig"] = last_call
-    staying.answers["CreateGig"] = fails(grpc.StatusCode.INTERNAL)
-    answers: list[httpx.Response] = []
+    leaving.responses["CreateGig"] = last_call
+    staying.responses["CreateGig"] = fails(grpc.StatusCode.INTERNAL)
+    responses: list[httpx.Response] = []
 
     def write() -> None:
         while not entered.is_set():
-            answers[:] = [httpx.post(f"{pair.url}/api/gigs", json={}, headers=pair.bearer(), timeout=10)]
+            responses[:] = [httpx.post(f"{pair.url}/api/gigs", json={}, headers=pair.bearer(), timeout=10)]
 
     try:
         writer = threading.Thread(target=write)
@@ -184,7 +183,7 @@ def test_a_worker_that_goes_down_finishes_what_it_has_and_gets_nothing_new(pair:
         writer.join()
 
         assert not leaving.received
-        assert [answer.json()["id"] for answer in answers if answer.status_code == 201] == ["done"]
+        assert [response.json()["id"] for response in responses if response.status_code == 201] == ["done"]
     finally:
         leaving.health.set("", health_pb2.HealthCheckResponse.SERVING)
 
@@ -192,15 +191,15 @@ def test_a_worker_that_goes_down_finishes_what_it_has_and_gets_nothing_new(pair:
 class Worker:
     """A worker in a process of its own, which can be killed."""
 
-    def __init__(self, port: int, name: str) -> None:
-        command = [sys.executable, "-m", "tests.support.upstream", str(port), name]
+    def __init__(self, port: int, name: str, *deadly: str) -> None:
+        command = [sys.executable, "-m", "tests.support.upstream", str(port), name, *deadly]
         environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}"}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=ROOT)
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == b"serving\n"
 
     def kill(self) -> None:
-        """As the kernel would."""
+        """Kill the process, as the kernel would."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
@@ -216,8 +215,8 @@ def test_a_worker_killed_with_kill_9_costs_no_reader_an_error() -> None:
             def read() -> None:
                 with edge.client() as api:
                     while not stop.is_set():
-                        answer = api.get(GIG)
-                        seen.append((answer.status_code, answer.json().get("title", answer.text)))
+                        response = api.get(GIG)
+                        seen.append((response.status_code, response.json().get("title", response.text)))
 
             readers = [threading.Thread(target=read) for _ in range(6)]
             for reader in readers:
@@ -271,13 +270,29 @@ def test_a_worker_killed_with_kill_9_costs_no_writer_with_a_key_an_error() -> No
             worker.kill()
 
 
+@pytest.mark.parametrize(("key", "tried"), [({}, 1), ({"idempotency-key": "k"}, 2)], ids=["no key", "key"])
+def test_a_write_whose_worker_dies_is_sent_to_another_one_only_with_a_key(key: dict[str, str], tried: int) -> None:
+    ports = free_ports(2)
+    workers = [Worker(port, str(port), "CreateGig") for port in ports]
+    try:
+        with an_edge(gig_service_addresses=",".join(f"127.0.0.1:{port}" for port in ports)) as edge:
+            with edge.client() as api:
+                response = api.post("/api/gigs", json={}, headers={**edge.bearer(), **key})
+
+            assert_refused(response, 503, "UNAVAILABLE")
+            assert sum(worker.process.poll() is not None for worker in workers) == tried
+    finally:
+        for worker in workers:
+            worker.kill()
+
+
 def test_a_client_that_sends_nothing_more_is_told_so_in_json() -> None:
     with an_edge(edge_idle_timeout_seconds=1) as edge:
         head = f"POST /api/gigs HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer {edge.token()}\r\n"
 
-        answer = edge.raw(f"{head}Content-Type: application/json\r\nContent-Length: 10\r\n\r\n".encode())
+        response = edge.raw(f"{head}Content-Type: application/json\r\nContent-Length: 10\r\n\r\n".encode())
 
-        assert_refused(answer, 504, "DEADLINE_EXCEEDED")
+        assert_refused(response, 504, "DEADLINE_EXCEEDED")
 
 
 def test_no_more_connections_are_taken_than_allowed() -> None:
@@ -296,14 +311,16 @@ def test_no_more_connections_are_taken_than_allowed() -> None:
 
 def test_a_drained_edge_finishes_what_it_has_and_closes_its_connections(pair: Edge) -> None:
     with an_edge() as edge, edge.client() as api:
-        edge.gig.answers["CreateGig"] = slow(1)
-        answers: list[httpx.Response] = []
-        writer = threading.Thread(target=lambda: answers.append(api.post("/api/gigs", json={}, headers=edge.bearer())))
+        edge.gig.responses["CreateGig"] = slow(1)
+        responses: list[httpx.Response] = []
+        writer = threading.Thread(
+            target=lambda: responses.append(api.post("/api/gigs", json={}, headers=edge.bearer()))
+        )
         writer.start()
         eventually(lambda: edge.received() == 1)
 
         httpx.post(f"{edge.admin}/drain_listeners?graceful&skip_exit")
         writer.join()
 
-        assert answers[0].status_code == 201
-        assert answers[0].headers["connection"] == "close"
+        assert responses[0].status_code == 201
+        assert responses[0].headers["connection"] == "close"

@@ -9,11 +9,11 @@ from typing import Any
 import jwt
 import pytest
 
-from edge import keys, tokens
+from edge import signing_keys, tokens
 
 
 def decoded(token: str, data_dir: Path) -> dict[str, Any]:
-    jwks = jwt.PyJWKSet.from_json(keys.user_key(data_dir).jwks.read_text())
+    jwks = jwt.PyJWKSet.from_json(signing_keys.user_key(data_dir).jwks.read_text())
     key = jwks[jwt.get_unverified_header(token)["kid"]]
     return jwt.decode(token, key, algorithms=["ES256"], issuer="marketplace-local", audience="marketplace")
 
@@ -77,26 +77,26 @@ def test_keys_are_made_once_however_many_ask_at_once(tmp_path: Path) -> None:
 
 
 def test_private_keys_are_for_their_owner_alone_and_the_public_half_holds_no_secret(tmp_path: Path) -> None:
-    pairs = [keys.user_key(tmp_path), keys.service_key(tmp_path)]
+    pairs = [signing_keys.user_key(tmp_path), signing_keys.service_key(tmp_path)]
 
     assert {pair.private.stat().st_mode & 0o777 for pair in pairs} == {0o600}
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
     for pair in pairs:
         (jwk,) = json.loads(pair.jwks.read_text())["keys"]
         assert "d" not in jwk
-        assert jwk["kid"] == keys.key_id(pair.load())
+        assert jwk["kid"] == signing_keys.key_id(pair.load())
     assert pairs[0].load().private_numbers() != pairs[1].load().private_numbers()
 
 
 def test_a_lost_public_half_is_written_again_from_the_private_one(tmp_path: Path) -> None:
     token = tokens.mint(tmp_path, "ann", ["buyer"])
-    keys.user_key(tmp_path).jwks.unlink()
+    signing_keys.user_key(tmp_path).jwks.unlink()
 
     assert decoded(token, tmp_path)["preferred_username"] == "ann"
 
 
 def test_a_spoilt_key_is_named_with_its_cure(tmp_path: Path) -> None:
-    keys.user_key(tmp_path).private.write_text("not a key")
+    signing_keys.user_key(tmp_path).private.write_text("not a key")
 
     with pytest.raises(ValueError, match=r"user\.pem is not a private key in PEM; remove it"):
         tokens.mint(tmp_path, "ann", ["buyer"])

@@ -1,4 +1,4 @@
-"""A real Envoy with the bootstrap that is shipped, on ports of its own, before upstreams that answer as told."""
+"""A real Envoy with the shipped bootstrap, on its own ports, in front of upstreams whose responses a test sets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from edge import keys, tokens
+from edge import signing_keys, tokens
 from edge.bootstrap import render
 from edge.settings import EdgeSettings
 from tests.support.upstream import Upstream
@@ -27,7 +27,7 @@ SERVICES = ("gig", "image", "order", "review")
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on now."""
+    """Return ports of 127.0.0.1 that nobody listens on now."""
     taken = [socket.socket() for _ in range(count)]
     try:
         for each in taken:
@@ -39,14 +39,14 @@ def free_ports(count: int) -> list[int]:
 
 
 def settings_for_tests(folder: Path, **changes: Any) -> EdgeSettings:
-    """Settings that render and run; `changes` by their field names."""
+    """Return settings that render and run; `changes` by their field names."""
     port, admin = free_ports(2)
     values: dict[str, Any] = {
         "port": port,
         "envoy_admin_port": admin,
-        "user_jwks": str(keys.user_key(folder).jwks),
-        "user_jwt_issuer": keys.USER_ISSUER,
-        "user_jwt_audience": keys.USER_AUDIENCE,
+        "user_jwks": str(signing_keys.user_key(folder).jwks),
+        "user_jwt_issuer": signing_keys.USER_ISSUER,
+        "user_jwt_audience": signing_keys.USER_AUDIENCE,
         "media_dir": folder / "media",
         **{f"{service}_service_addresses": "127.0.0.1:1" for service in SERVICES},
     }
@@ -54,7 +54,7 @@ def settings_for_tests(folder: Path, **changes: Any) -> EdgeSettings:
 
 
 class Edge:
-    """One Envoy. Each service has as many upstreams as asked for, all in this process unless addresses are given."""
+    """One Envoy. Each service has `workers` upstreams in this process, unless `changes` has its addresses."""
 
     def __init__(self, workers: int = 1, **changes: Any) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="mkt-edge-")
@@ -76,7 +76,7 @@ class Edge:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Edge:
-        """Starts the upstreams and Envoy and waits until it takes requests."""
+        """Start the upstreams and Envoy, and wait until it takes requests."""
         for upstream in self.all_upstreams():
             upstream.start()
         config = self.folder / "envoy.yaml"
@@ -93,7 +93,7 @@ class Edge:
         return self
 
     def stop(self) -> None:
-        """Stops everything and removes the folder."""
+        """Stop everything and remove the folder."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(10)
@@ -103,68 +103,68 @@ class Edge:
 
     @property
     def pid(self) -> int:
-        """Envoy's process."""
+        """Return the id of Envoy's process."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def log(self) -> Path:
-        """Envoy's output, access log included."""
+        """Return the file of Envoy's output, access log included."""
         return self.folder / "envoy.log"
 
     def all_upstreams(self) -> list[Upstream]:
-        """Those of all services."""
+        """Return the upstreams of all services."""
         return [upstream for upstreams in self.upstreams.values() for upstream in upstreams]
 
     @property
     def gig(self) -> Upstream:
-        """The first worker of GigService."""
+        """Return the first worker of GigService."""
         return self.upstreams["gig"][0]
 
     @property
     def image(self) -> Upstream:
-        """The first process that takes pictures."""
+        """Return the first process that takes pictures."""
         return self.upstreams["image"][0]
 
     @property
     def order(self) -> Upstream:
-        """The first worker of OrderService."""
+        """Return the first worker of OrderService."""
         return self.upstreams["order"][0]
 
     @property
     def review(self) -> Upstream:
-        """The first worker of ReviewService."""
+        """Return the first worker of ReviewService."""
         return self.upstreams["review"][0]
 
     def reset(self) -> None:
-        """Makes all upstreams forget what was told and what arrived."""
+        """Remove the responses and the received calls of all upstreams."""
         for upstream in self.all_upstreams():
             upstream.reset()
 
     def received(self) -> int:
-        """How many calls reached an upstream."""
+        """Count the calls that reached an upstream."""
         return sum(len(upstream.received) for upstream in self.all_upstreams())
 
     def token(self, *roles: str, name: str = "someone", seconds: int = 600) -> str:
-        """A good token."""
+        """Return a good token."""
         return tokens.mint(self.folder, name, roles or ("buyer", "seller"), seconds)
 
     def bearer(self, *roles: str) -> dict[str, str]:
-        """The header with a good token."""
+        """Return the header with a good token."""
         return {"Authorization": f"Bearer {self.token(*roles)}"}
 
     def client(self, *, http2: bool = False) -> httpx.Client:
-        """A client of HTTP/1.1, or of HTTP/2 without TLS."""
+        """Return a client of HTTP/1.1, or of HTTP/2 without TLS."""
         return httpx.Client(base_url=self.url, http1=not http2, http2=http2, timeout=30)
 
     def raw(self, request: bytes, seconds: float = 10) -> httpx.Response:
-        """Sends bytes as they are over a new connection, and reads one answer of HTTP/1.1."""
+        """Send bytes over a new connection and read one response of HTTP/1.1."""
         with closing(socket.create_connection(("127.0.0.1", self.port), timeout=seconds)) as connection:
             connection.sendall(request)
-            return read_answer(connection, has_body=not request.startswith(b"HEAD "))
+            return read_response(connection, has_body=not request.startswith(b"HEAD "))
 
     def access_log(self, request_id: str) -> list[dict[str, Any]]:
-        """The lines of one request, as soon as there is one."""
+        """Return the lines of one request, as soon as there is one."""
         deadline = time.monotonic() + 5
         while True:
             lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
@@ -182,7 +182,7 @@ class Edge:
 
 @contextmanager
 def an_edge(workers: int = 1, **changes: Any) -> Iterator[Edge]:
-    """An edge for one test."""
+    """Start an edge for one test."""
     edge = Edge(workers, **changes)
     try:
         yield edge.start()
@@ -191,16 +191,16 @@ def an_edge(workers: int = 1, **changes: Any) -> Iterator[Edge]:
 
 
 def get(target: str, *headers: str, method: str = "GET", version: str = "1.1") -> bytes:
-    """The bytes of a request without a body; Latin-1, so that any byte can be sent."""
+    """Return the bytes of a request without a body; Latin-1, so that any byte can be sent."""
     lines = [f"{method} {target} HTTP/{version}", "Host: edge", *headers, "", ""]
     return "\r\n".join(lines).encode("latin-1")
 
 
-def read_answer(connection: socket.socket, *, has_body: bool = True) -> httpx.Response:
-    """One answer of HTTP/1.1 with a content-length, or whatever comes until the other side closes."""
-    answer = b""
+def read_response(connection: socket.socket, *, has_body: bool = True) -> httpx.Response:
+    """Read one response of HTTP/1.1 by its content-length, or until the other side closes."""
+    response = b""
     while True:
-        head, found, body = answer.partition(b"\r\n\r\n")
+        head, found, body = response.partition(b"\r\n\r\n")
         if found:
             status_line, *lines = head.decode("latin-1").split("\r\n")
             headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
@@ -210,40 +210,40 @@ def read_answer(connection: socket.socket, *, has_body: bool = True) -> httpx.Re
                 return httpx.Response(parsed.status_code, headers=headers, content=body)
         piece = connection.recv(65536)
         if not piece:
-            raise ConnectionError(f"closed after {answer!r}")
-        answer += piece
+            raise ConnectionError(f"closed after {response!r}")
+        response += piece
 
 
-def assert_refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """Checks all that an error has in common with every other, and gives its body."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["cache-control"] == "no-store"
-    assert len(answer.headers.get_list("x-request-id")) == 1
-    body: dict[str, Any] = answer.json()
+def assert_refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """Check what all errors have in common. Return the body."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+    assert len(response.headers.get_list("x-request-id")) == 1
+    body: dict[str, Any] = response.json()
     assert body["code"] == code
     assert body["error"]
     assert set(body) <= {"error", "code", "details"}
     for inside in ("grpc", "envoy", "upstream", "TYPE_", "marketplace.", "lua"):
-        assert inside not in answer.text
-    assert_nothing_of_the_inside(answer)
-    assert ("retry-after" in answer.headers) == (status in (429, 503))
-    assert answer.headers.get("www-authenticate") == ("Bearer" if status == 401 else None)
-    assert "etag" not in answer.headers
-    assert "location" not in answer.headers
+        assert inside not in response.text
+    assert_nothing_of_the_inside(response)
+    assert ("retry-after" in response.headers) == (status in (429, 503))
+    assert response.headers.get("www-authenticate") == ("Bearer" if status == 401 else None)
+    assert "etag" not in response.headers
+    assert "location" not in response.headers
     return body
 
 
-def assert_nothing_of_the_inside(answer: httpx.Response) -> None:
-    """No header tells what stands behind the edge."""
-    assert answer.headers["server"] == "marketplace"
-    for name in answer.headers:
+def assert_nothing_of_the_inside(response: httpx.Response) -> None:
+    """Check that no header shows what is behind the edge."""
+    assert response.headers["server"] == "marketplace"
+    for name in response.headers:
         assert not name.startswith(("grpc-", "x-envoy", "x-edge", "x-error", "via")), name
 
 
-def details_of(answer: httpx.Response) -> dict[str, str]:
-    """The message of each field that a 400 names."""
-    body = assert_refused(answer, 400, "INVALID_ARGUMENT")
+def details_of(response: httpx.Response) -> dict[str, str]:
+    """Return the message of each field that a 400 names."""
+    body = assert_refused(response, 400, "INVALID_ARGUMENT")
     details: list[dict[str, str]] = body.get("details", [])
     assert all(set(each) == {"field", "message"} for each in details)
     assert len({each["field"] for each in details}) == len(details)

@@ -1,11 +1,14 @@
-"""A gRPC server that answers as told and remembers what it got: what stands behind the edge in the edge's own tests.
+"""A gRPC server behind the edge, for the edge's own tests: a test sets its responses and reads the received calls.
 
-It serves every RPC of the marketplace, so the edge cannot tell it from the services. Run as a program
-(`python -m tests.support.upstream PORT NAME`) it answers each call at once, its name in the header `etag`.
+It serves every RPC of the marketplace, like the services. As a program (`python -m
+tests.support.upstream PORT NAME [RPC]`) it answers each call at once, with its name in the header `etag`; a call of RPC
+kills it.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
 import time
@@ -40,7 +43,7 @@ Handler = Callable[[Any, grpc.ServicerContext], Message]
 
 @dataclass(frozen=True)
 class AtOnce:
-    """A handler of an upload that answers when its first piece is here."""
+    """A handler of an upload that answers after the first piece."""
 
     handler: Handler
 
@@ -50,7 +53,7 @@ class AtOnce:
 
 @dataclass(frozen=True)
 class Received:
-    """One call that arrived."""
+    """A received call."""
 
     rpc: str
     request: Any
@@ -61,15 +64,15 @@ class Received:
 
 @dataclass
 class Upstream:
-    """A server on a port of 127.0.0.1. What it does with an RPC is set by `answers`."""
+    """A server on a port of 127.0.0.1. `responses` has a handler or a message for an RPC."""
 
     port: int
-    answers: dict[str, Handler | Message] = field(default_factory=dict)
+    responses: dict[str, Handler | Message] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
     max_concurrent: int | None = None
 
     def start(self) -> None:
-        """Serves until `stop`."""
+        """Serve until `stop`."""
         pool = ThreadPoolExecutor(8)
         self._server = grpc.server(pool, options=OPTIONS, maximum_concurrent_rpcs=self.max_concurrent)
         self.health = health.HealthServicer()
@@ -81,37 +84,37 @@ class Upstream:
         self._server.start()
 
     def stop(self) -> None:
-        """Ends at once; calls under way are cut off."""
+        """Stop at once; running calls are cut off."""
         self._server.stop(None).wait()
 
     def reset(self) -> None:
-        """Forgets what was told and what arrived."""
-        self.answers.clear()
+        """Remove the responses and the received calls."""
+        self.responses.clear()
         self.received.clear()
 
     def last(self) -> Received:
-        """The latest call."""
+        """Return the latest call."""
         return self.received[-1]
 
     def serve_upload(self, rpc: str, pieces: Iterator[Any], context: grpc.ServicerContext) -> Message:
-        """As `serve`, when all of the body is here, in one piece again; before that when it is told so by `at_once`."""
+        """Answer an upload with its whole body in one piece; after its first piece when the handler is `AtOnce`."""
         request = next(pieces)
         data = [request.file.data]
-        if not isinstance(self.answers.get(rpc), AtOnce):
+        if not isinstance(self.responses.get(rpc), AtOnce):
             data += [piece.file.data for piece in pieces]
         request.file.data = b"".join(data)
         return self.serve(rpc, request, context, len(data))
 
     def serve(self, rpc: str, request: Message, context: grpc.ServicerContext, pieces: int = 1) -> Message:
-        """Answers one call as told; untold, with an empty message."""
+        """Answer one call as the test set it, else with an empty message."""
         metadata = dict(context.invocation_metadata() or ())
         self.received.append(Received(rpc, request, metadata, context.time_remaining(), pieces))
-        answer = self.answers.get(rpc)
-        if isinstance(answer, Message):
-            return answer
-        if answer is not None:
-            return answer(request, context)
-        return empty_answer(rpc)
+        response = self.responses.get(rpc)
+        if isinstance(response, Message):
+            return response
+        if response is not None:
+            return response(request, context)
+        return empty_response(rpc)
 
 
 class _EveryMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
@@ -135,20 +138,20 @@ class _EveryMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         )
 
 
-def empty_answer(rpc: str) -> Message:
-    """The response message of an RPC, with its one message field set to an empty one, so that it can be unwrapped."""
+def empty_response(rpc: str) -> Message:
+    """Return the response message of an RPC; a message field is set to an empty one, so that it can be unwrapped."""
     method = next(each for each in METHODS.values() if each.name == rpc)
-    answer = CLASSES[method.output_type.full_name]()
+    response = CLASSES[method.output_type.full_name]()
     for each in method.output_type.fields:
         if each.message_type is not None and not each.is_repeated:
-            getattr(answer, each.name).SetInParent()
-    return answer
+            getattr(response, each.name).SetInParent()
+    return response
 
 
 def fails(
     code: grpc.StatusCode, message: str = "", headers: Iterable[tuple[str, str]] = (), *, early: bool = False
 ) -> Handler:
-    """A handler that ends with a status of gRPC and headers, which come before the status when they are `early`."""
+    """Return a handler that ends with a gRPC status and headers, which come before the status when they are `early`."""
 
     def handler(request: Message, context: grpc.ServicerContext) -> Message:
         if early:
@@ -162,20 +165,20 @@ def fails(
 
 
 def slow(seconds: float) -> Handler:
-    """A handler that takes its time."""
+    """Return a handler that answers after some seconds."""
 
     def handler(request: Message, context: grpc.ServicerContext) -> Message:
         time.sleep(seconds)
         rpc = next(
             method.name for method in METHODS.values() if isinstance(request, CLASSES[method.input_type.full_name])
         )
-        return empty_answer(rpc)
+        return empty_response(rpc)
 
     return handler
 
 
-def tells(message: Message, *headers: tuple[str, str]) -> Handler:
-    """A handler that answers a message and, after it, headers, as the services send `etag` and `location`."""
+def returns(message: Message, *headers: tuple[str, str]) -> Handler:
+    """Return a handler that answers a message and then headers, as the services send `etag` and `location`."""
 
     def handler(request: Message, context: grpc.ServicerContext) -> Message:
         context.set_trailing_metadata(headers)
@@ -184,10 +187,16 @@ def tells(message: Message, *headers: tuple[str, str]) -> Handler:
     return handler
 
 
+def _die(request: Message, context: grpc.ServicerContext) -> Message:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("the process is dead")
+
+
 def _main() -> None:
-    port, name = int(sys.argv[1]), sys.argv[2]
+    port, name, deadly = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
     upstream = Upstream(port)
-    upstream.answers["GetGig"] = tells(gig_pb2.GetGigResponse(gig=gig_pb2.Gig(title=name)), ("etag", f'"{name}"'))
+    upstream.responses.update(dict.fromkeys(deadly, _die))
+    upstream.responses["GetGig"] = returns(gig_pb2.GetGigResponse(gig=gig_pb2.Gig(title=name)), ("etag", f'"{name}"'))
     upstream.start()
     sys.stdout.write("serving\n")
     sys.stdout.flush()

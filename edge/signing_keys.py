@@ -1,7 +1,7 @@
-"""The keys of a local stack: `DATA_DIR/keys`, made when first needed.
+"""The signing keys of a local stack, in `DATA_DIR/keys`. They are made when they are first needed.
 
-Two pairs, both ES256: `user` signs what `make token` prints and counts only while no other JWKS is set; `service`
-signs the tokens with which the services call each other. The private halves are readable by their owner alone.
+There are two pairs, both ES256. `user` signs the access tokens of `make token`; it counts only while USER_JWKS is not
+set. `service` signs the tokens with which services call each other. Only their owner can read the private keys.
 """
 
 import base64
@@ -26,13 +26,13 @@ _COORDINATE_BYTES = 32  # P-256
 
 @dataclass(frozen=True)
 class LocalKey:
-    """A pair of keys in files: the PEM of the private half and the JWKS of the public one."""
+    """A key pair in files: the private key as PEM, the public key as JWKS."""
 
     private: Path
     jwks: Path
 
     def load(self) -> ec.EllipticCurvePrivateKey:
-        """The private key. Raises ValueError when the file holds anything but an EC key on P-256."""
+        """Return the private key. Raises ValueError when the file is not an EC key on P-256."""
         try:
             key = serialization.load_pem_private_key(self.private.read_bytes(), password=None)
         except ValueError as error:
@@ -43,17 +43,17 @@ class LocalKey:
 
 
 def user_key(data_dir: Path) -> LocalKey:
-    """The pair that signs local users' tokens, made if it is missing. Raises OSError and ValueError."""
+    """Return the pair for local users' tokens; make it when it is missing. Raises OSError and ValueError."""
     return _ensure(data_dir / "keys", "user")
 
 
 def service_key(data_dir: Path) -> LocalKey:
-    """The pair that signs the services' own tokens, made if it is missing. Raises OSError and ValueError."""
+    """Return the pair for the services' own tokens; make it when it is missing. Raises OSError and ValueError."""
     return _ensure(data_dir / "keys", "service")
 
 
 def key_id(key: ec.EllipticCurvePrivateKey) -> str:
-    """The key's JWK thumbprint (RFC 7638), so that the same key has the same `kid` wherever it is computed."""
+    """Return the key's JWK thumbprint (RFC 7638): the same key has the same `kid` everywhere."""
     members = {name: value for name, value in _jwk(key).items() if name in ("crv", "kty", "x", "y")}
     canonical = json.dumps(members, sort_keys=True, separators=(",", ":"))
     return _base64url(hashlib.sha256(canonical.encode()).digest())
@@ -86,14 +86,14 @@ def _base64url(data: bytes) -> str:
 
 
 def _keep_the_first(written: Path, target: Path) -> None:
-    """Of two processes that make a key at once, both go on with the one that was there first."""
+    """Publish a written file, unless the target exists: two processes that make a key at once both use the first."""
     with contextlib.suppress(FileExistsError):
         target.hardlink_to(written)
     written.unlink()
 
 
 def _write(target: Path, content: bytes, mode: int, publish: Callable[[Path, Path], object]) -> None:
-    """Write a file aside and let it appear whole, with its permissions."""
+    """Write a file completely, with its permissions, before `publish` moves it to its name."""
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(file.fileno(), mode)

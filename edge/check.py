@@ -1,0 +1,139 @@
+"""The check of Envoy's input: `python -m edge.check` compiles the Lua scripts and validates the bootstrap.
+
+A script must compile with LuaJIT, as in Envoy, and use no global variable that Lua does not have. Envoy must take the
+bootstrap in each of `VARIANTS`. Needs the development dependency lupa.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lupa.luajit21 import LuaRuntime  # type: ignore[import-untyped]
+
+from edge import signing_keys
+from edge.bootstrap import GENERATED, TEMPLATES, render
+from edge.settings import EdgeSettings
+
+ENVOY = Path(sys.executable).parent / "envoy"
+
+# Warnings that do not count. Envoy calls `allow_custom_methods` (an unknown method is a 405) and the file server (for
+# pictures) work in progress. A JWKS cannot be fetched while a bootstrap is validated.
+KNOWN_WARNINGS = ("allow_custom_methods", "Jwks async fetching", "file_server.v3", "async_files.v3")
+
+SERVICES = ("gig", "image", "order", "review")
+
+# The settings of a bootstrap beside the required ones.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "several workers": {f"{service}_service_addresses": "127.0.0.1:1,127.0.0.1:2" for service in SERVICES},
+    "all addresses": {"edge_host": "0.0.0.0"},  # noqa: S104  # only rendered
+    "workers by name": {"gig_service_addresses": "gigs.example:10000,10.0.0.1:10000"},
+    "pictures in S3": {"media_storage": "s3", "media_dir": None},
+    "JWKS by https": {"user_jwks": "https://login.example/.well-known/jwks.json?x=%20y"},
+    "JWKS by http": {"user_jwks": "http://login.example:8081/jwks"},
+    "odd characters": {"user_jwt_issuer": 'https://"login".example/\\ä', "user_jwt_audience": "{{ 1 }} # x: 'y'"},
+}
+
+# The global variables that a script may read. It may write none: every table is local to its module.
+KNOWN_GLOBALS = frozenset(
+    ("error", "ipairs", "math", "pairs", "pcall", "require", "string", "table", "tonumber", "tostring", "type")
+)
+
+# Lua that compiles a script. It returns an error; or nil and the names of the globals that the script reads and writes,
+# from the bytecode of all its functions. A sample that has one of each tells the numbers of the two instructions.
+_COMPILE = """
+local source, name = ...
+local util = require("jit.util")
+local function instruction(func, at)
+  local word = util.funcbc(func, at)
+  if word then return word % 256, math.floor(word / 65536) end
+end
+local sample = assert(loadstring("x = y"))
+local read, write = instruction(sample, 1), instruction(sample, 2)
+local script, fault = loadstring(source, "=" .. name)
+if not script then return fault end
+local reads, writes = {}, {}
+local function visit(func)
+  local at = 1
+  while true do
+    local code, constant = instruction(func, at)
+    if not code then break end
+    if code == read then reads[util.funck(func, -constant - 1)] = true end
+    if code == write then writes[util.funck(func, -constant - 1)] = true end
+    at = at + 1
+  end
+  local index = -1
+  while util.funck(func, index) ~= nil do
+    if type(util.funck(func, index)) == "proto" then visit(util.funck(func, index)) end
+    index = index - 1
+  end
+end
+visit(script)
+return nil, reads, writes
+"""
+
+
+def scripts() -> list[Path]:
+    """Return all Lua files that Envoy loads."""
+    return sorted([*TEMPLATES.glob("*.lua"), *(GENERATED / "envoy").glob("*.lua")])
+
+
+def script_errors(name: str, source: bytes) -> Iterator[str]:
+    """Yield the errors of a script: it does not compile, or it uses a global that it must not use."""
+    lua = LuaRuntime(encoding=None)
+    compiled = lua.execute(_COMPILE.encode(), source, name.encode())
+    if isinstance(compiled, bytes):
+        yield compiled.decode(errors="replace")
+        return
+    _, reads, writes = compiled
+    for each in sorted(key.decode() for key in reads):
+        if each not in KNOWN_GLOBALS:
+            yield f"{name}: reads the global {each!r}"
+    for each in sorted(key.decode() for key in writes):
+        yield f"{name}: writes the global {each!r}"
+
+
+def bootstrap_errors(folder: Path, **changes: Any) -> Iterator[str]:
+    """Yield Envoy's errors and unknown warnings about a bootstrap. Files are written into `folder`."""
+    values: dict[str, Any] = {
+        "envoy_admin_port": 18081,
+        "user_jwks": str(signing_keys.user_key(folder).jwks),
+        "user_jwt_issuer": signing_keys.USER_ISSUER,
+        "user_jwt_audience": signing_keys.USER_AUDIENCE,
+        "media_dir": folder / "media",
+        **{f"{service}_service_addresses": "127.0.0.1:1" for service in SERVICES},
+    }
+    config = folder / "envoy.yaml"
+    config.write_text(render(EdgeSettings(**{**values, **changes})))
+    command = [str(ENVOY), "--mode", "validate", "--disable-hot-restart", "-c", str(config)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        yield result.stderr[-2000:].strip()
+        return
+    for line in result.stderr.splitlines():
+        if "[warning]" in line and not any(each in line for each in KNOWN_WARNINGS):
+            yield line
+
+
+def main() -> int:
+    """Check scripts and bootstraps; print every error. Return 1 when there is one."""
+    argparse.ArgumentParser(prog="python -m edge.check", description=main.__doc__).parse_args()
+    errors = [error for script in scripts() for error in script_errors(script.name, script.read_bytes())]
+    for name, changes in VARIANTS.items():
+        with tempfile.TemporaryDirectory(prefix="mkt-edge-check-") as folder:
+            errors += [f"bootstrap ({name}): {error}" for error in bootstrap_errors(Path(folder), **changes)]
+    for error in errors:
+        sys.stderr.write(f"{error}\n")
+    if not errors:
+        sys.stdout.write(f"The edge's {len(scripts())} scripts and {len(VARIANTS)} bootstraps are good.\n")
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

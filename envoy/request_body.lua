@@ -1,0 +1,99 @@
+-- Checks what a caller sends beside the headers: size and type of the body, the query, the types of a JSON body. Runs
+-- after jwt_authn, since a bad token is answered first.
+--
+-- The route's filter context: `body` (message name of a JSON body), `raw` (the body goes to the service byte by byte),
+-- `max_file_bytes` (the body is an upload), `query` (parameters by name).
+
+local error_response = require("error_response")
+local json_types = require("json_types")
+local query = require("query")
+
+local request_body = {}
+
+local MAX_BODY_BYTES = 1024 * 1024
+local NOT_AN_OBJECT = "The request body must be a JSON object"
+
+-- The media type without its parameters, in lower case.
+local function media_type(headers)
+  return (headers:get("content-type") or ""):match("^[^;]*"):gsub("%s", ""):lower()
+end
+
+local function is_compressed(headers)
+  local coding = headers:get("content-encoding")
+  return coding ~= nil and coding:lower() ~= "identity"
+end
+
+-- Returns whether a body, if there is one, is JSON by its headers. A body without a type counts as JSON.
+local function is_json(headers)
+  if is_compressed(headers) then return false end
+  if not headers:get("content-type") then return true end
+  local kind = media_type(headers)
+  return kind == "application/json" or kind:match("^application/[%w.-]+%+json$") ~= nil
+end
+
+local function content_length(headers)
+  return tonumber(headers:get("content-length") or "")
+end
+
+-- Brings the query into the form that the transcoder reads. Returns a list of violations.
+local function check_query(headers, context)
+  local path_and_query = headers:get(":path")
+  local path, text = path_and_query:match("^([^?]*)%?(.*)$")
+  if not path then return {} end
+  local kept, violations = query.check(text, context:get("query") or {})
+  if kept ~= text then headers:replace(":path", kept == "" and path or path .. "?" .. kept) end
+  return violations
+end
+
+-- Checks an upload by its headers. The body passes in pieces and is not waited for; the service counts its bytes.
+local function check_upload(handle, headers, context)
+  local length, kind = content_length(headers), media_type(headers)
+  local is_file = kind:match("^image/[%w.+-]+$") ~= nil
+  if is_file and length and length > context:get("max_file_bytes") then
+    return error_response.send(handle, "PAYLOAD_TOO_LARGE")
+  end
+  if is_compressed(headers) or not is_file and kind ~= "multipart/form-data" then
+    return error_response.send(handle, "UNSUPPORTED_MEDIA_TYPE")
+  end
+  local violations = check_query(headers, context)
+  if #violations > 0 then return error_response.send(handle, "INVALID_ARGUMENT", nil, violations) end
+  headers:remove("content-encoding")
+end
+
+local function check_body(handle)
+  local headers, context = handle:headers(), handle:filterContext()
+  if context:get("max_file_bytes") then return check_upload(handle, headers, context) end
+  local message, is_raw = context:get("body"), context:get("raw")
+  local length = content_length(headers)
+  if length and length > MAX_BODY_BYTES then return error_response.send(handle, "PAYLOAD_TOO_LARGE") end
+  local is_wrong_type = message and not is_json(headers)
+  if is_wrong_type and length and length > 0 then return error_response.send(handle, "UNSUPPORTED_MEDIA_TYPE") end
+  local violations = check_query(headers, context)
+  headers:remove("content-encoding")
+  -- With gRPC's own content type the transcoder would not transcode.
+  if message or is_raw then headers:replace("content-type", "application/json") else headers:remove("content-type") end
+  if #violations > 0 and length then return error_response.send(handle, "INVALID_ARGUMENT", nil, violations) end
+
+  -- Waiting for the body invalidates `headers` and `context`; `handle` gives new ones.
+  local body = handle:body()
+  local size = body and body:length() or 0
+  if size > MAX_BODY_BYTES then return error_response.send(handle, "PAYLOAD_TOO_LARGE") end
+  if size > 0 and is_wrong_type then return error_response.send(handle, "UNSUPPORTED_MEDIA_TYPE") end
+  if #violations > 0 then return error_response.send(handle, "INVALID_ARGUMENT", nil, violations) end
+  if size == 0 then return end
+  if message then
+    local violation = json_types.check(body:getBytes(0, size), message)
+    if not violation then return end
+    if violation.field == "" then return error_response.send(handle, "INVALID_ARGUMENT", NOT_AN_OBJECT) end
+    error_response.send(handle, "INVALID_ARGUMENT", nil, { violation })
+  elseif not is_raw then
+    -- A body that the RPC does not have.
+    handle:headers():replace("content-length", tostring(body:setBytes("")))
+  end
+end
+
+function request_body.on_request(handle)
+  error_response.run(handle, check_body)
+end
+
+return request_body

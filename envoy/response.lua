@@ -1,0 +1,158 @@
+-- Turns the response of a service, or of Envoy itself, into the one that API clients get: status, body and headers.
+--
+-- The route's filter context: `status` (HTTP status of a success; absent where Envoy answers itself), `is_read` (the
+-- route is a GET or HEAD), `is_head`, `unwrap` (name of the one field that is the body).
+
+local encoding = require("encoding")
+local error_response = require("error_response")
+local errors = require("errors")
+
+local response = {}
+
+-- Headers that a success may have and an error must not.
+local SUCCESS_HEADERS = { "etag", "location" }
+
+-- Returns the whole body. When trailers follow the headers at once, the first call returns nil and the second one an
+-- empty body.
+local function whole_body(handle)
+  return handle:body(true) or handle:body(true)
+end
+
+local function body_text(handle)
+  local body = whole_body(handle)
+  return body:getBytes(0, body:length())
+end
+
+local function set_body(handle, text)
+  local length = whole_body(handle):setBytes(text)
+  handle:headers():replace("content-length", tostring(length))
+end
+
+-- Replaces the response by an error with this JSON body.
+local function replace_by_error(handle, status, body)
+  set_body(handle, body)
+  local headers = handle:headers()
+  headers:replace(":status", tostring(status))
+  for _, name in ipairs(SUCCESS_HEADERS) do headers:remove(name) end
+  for name, value in pairs(error_response.headers(status)) do
+    -- A service may set its own Retry-After.
+    if name ~= "retry-after" or not headers:get(name) then headers:replace(name, value) end
+  end
+end
+
+-- Replaces the response by an error of the catalogue.
+local function replace_by_code(handle, code, text, violations)
+  replace_by_error(handle, errors.codes[code].status, error_response.body(code, text, violations))
+end
+
+-- Returns text and violations for an error of the transcoder. Its own words are not used: they contain names of our
+-- messages and parts of the body.
+local function explain(transcoder_error)
+  if transcoder_error:find("Root element must be a message", 1, true) then
+    return "The request body must be a JSON object"
+  end
+  if transcoder_error:find("Message too deep", 1, true) then return "The request body is nested too deeply" end
+  local field = transcoder_error:match("^([%w_.%[%]]+): invalid value")
+  if not field then return "The request body is not valid JSON" end
+  return nil, { { field = encoding.camel_case(field), message = "has the wrong type" } }
+end
+
+-- Brings an error into the form of the contract. Returns false when the response is a success.
+local function convert_error(handle, headers)
+  local error_status = headers:get("x-error-status")
+  if error_status then
+    replace_by_error(handle, tonumber(error_status), headers:get("x-error-body"))
+    return true
+  end
+  local grpc_status = headers:get("grpc-status")
+  if grpc_status and grpc_status ~= "0" then
+    replace_by_code(handle, errors.by_grpc_status[grpc_status] or "INTERNAL")
+    return true
+  end
+  if tonumber(headers:get(":status")) < 400 then return false end
+  if headers:get("x-edge-transcoder-error") then
+    headers:remove("x-edge-transcoder-error")
+    replace_by_code(handle, "INVALID_ARGUMENT", explain(body_text(handle)))
+  elseif headers:get("content-type") ~= "application/json" then
+    replace_by_code(handle, "INTERNAL")
+  end
+  return true
+end
+
+-- Returns whether a list of entity tags, as in If-None-Match, contains `etag`. Weak and strong tags are equal here.
+local function list_contains(list, etag)
+  if list:match("^%s*%*%s*$") then return true end
+  local opaque = etag:gsub("^W/", "")
+  for candidate in list:gmatch('"[^"]*"') do
+    if candidate == opaque then return true end
+  end
+  return false
+end
+
+-- Answers with a status that has no body: 204 or 304. A content-length would break the connection between the two
+-- listeners.
+local function answer_without_body(handle, headers, status)
+  headers:replace(":status", status)
+  headers:remove("content-type")
+  whole_body(handle):setBytes("")
+  handle:headers():remove("content-length")
+end
+
+-- Makes the value of the one field of the message the body: {"gig":{…}} becomes {…}.
+local function unwrap(handle, name)
+  local text = body_text(handle)
+  local prefix = '{"' .. name .. '":'
+  if text:sub(1, #prefix) ~= prefix then return replace_by_code(handle, "INTERNAL") end
+  set_body(handle, text:sub(#prefix + 1, -2))
+end
+
+-- Removes the body, as for HEAD; the headers stay those of the GET, content-length included.
+local function remove_body(handle)
+  local length = handle:headers():get("content-length")
+  if not length then return end
+  whole_body(handle):setBytes("")
+  handle:headers():replace("content-length", length)
+end
+
+-- Copies headers from the trailers, where services send them: after headers, Envoy could not retry when a worker dies.
+local function copy_from_trailers(handle)
+  whole_body(handle)
+  local headers, trailers = handle:headers(), handle:trailers()
+  for _, name in ipairs(SUCCESS_HEADERS) do
+    local value = trailers and trailers:get(name)
+    if value then headers:replace(name, value) end
+  end
+  return headers
+end
+
+-- Gives a success the status, headers and body of its route.
+local function convert_success(handle)
+  local headers = copy_from_trailers(handle)
+  local request, context = handle:requestHeaders(), handle:filterContext()
+  headers:replace("cache-control", request:get("authorization") and "private, no-store" or "no-cache")
+  local status = context:get("status")
+  if status == 204 then return answer_without_body(handle, headers, "204") end
+  local known_tags, etag = request:get("if-none-match"), headers:get("etag")
+  if known_tags and etag and context:get("is_read") and list_contains(known_tags, etag) then
+    return answer_without_body(handle, headers, "304")
+  end
+  headers:replace(":status", tostring(status))
+  local field = context:get("unwrap")
+  if field then unwrap(handle, field) end
+end
+
+local function convert(handle)
+  if convert_error(handle, handle:headers()) then return end
+  if handle:filterContext():get("status") then convert_success(handle) end
+end
+
+function response.on_response(handle)
+  local ok, fault = pcall(convert, handle)
+  if not ok then
+    handle:logErr(tostring(fault))
+    replace_by_code(handle, "INTERNAL")
+  end
+  if handle:filterContext():get("is_head") then remove_body(handle) end
+end
+
+return response
