@@ -28,7 +28,7 @@ def main() -> None:
             descriptor,
             gig_pb2_grpc.add_GigServiceServicer_to_server,
             background=[relay],
-            keys=IdempotencyKeys(database, settings.key_lifetime),
+            idempotency_keys=IdempotencyKeys(database, settings.idempotency_key_lifetime),
         )
 
     run(settings, settings.gig_database_url, Path(__file__).parent / "migrations", build)

@@ -40,7 +40,7 @@ class Service:
 
     def __init__(self, settings: Settings, database: Database, gigs: Gigs, payments: Payments) -> None:
         self.store = Store(database)
-        self.keys = IdempotencyKeys(database, settings.key_lifetime)
+        self.keys = IdempotencyKeys(database, settings.idempotency_key_lifetime)
         self.gateway = InstrumentedGateway(payments.gateway, settings.rpc_threads)
         self.timekeeper = Timekeeper(self.store, settings.timeouts)
         self._database = database
@@ -90,5 +90,5 @@ class Service:
             descriptor,
             order_pb2_grpc.add_OrderServiceServicer_to_server,
             background=background,
-            keys=self.keys,
+            idempotency_keys=self.keys,
         )

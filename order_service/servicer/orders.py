@@ -16,7 +16,7 @@ from order_service.store import Store
 from order_service.store.orders import START, PageKey
 from servicekit import paging
 from servicekit.call import Call
-from servicekit.idempotency import attempts
+from servicekit.idempotency import binds_idempotency_key
 from servicekit.ids import new_id
 
 # The requests of all actions but `resolve`, which takes more.
@@ -50,15 +50,15 @@ class OrderHandlers:
         self._policy = policy
         self._timeouts = timeouts
 
-    @attempts
+    @binds_idempotency_key
     def PlaceOrder(self, request: order_pb2.PlaceOrderRequest, call: Call) -> order_pb2.PlaceOrderResponse:
-        if call.claim is not None and call.claim.attempt is not None:
-            return convert.to_placed(self._cashier.go_on_placing(call.claim.attempt))
+        if call.idempotency_claim is not None and call.idempotency_claim.attempt_id is not None:
+            return convert.to_placed(self._cashier.go_on_placing(call.idempotency_claim.attempt_id))
         check_method(request.payment_method, self._policy.provider)
         check_token(request.payment_token, is_needed=self._policy.needs_token)
         terms = self._gigs.offer(UUID(request.package_id))
         order_request = OrderRequest(call.user_id, request.requirements, request.payment_method, request.payment_token)
-        order = self._cashier.place(draft(new_id(), terms, order_request, self._policy.policy), call.claim)
+        order = self._cashier.place(draft(new_id(), terms, order_request, self._policy.policy), call.idempotency_claim)
         return convert.to_placed(order)
 
     def GetOrder(self, request: order_pb2.GetOrderRequest, call: Call) -> order_pb2.GetOrderResponse:

@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from servicekit import status
+from servicekit.status import status_from_error
 from servicekit.errors import MarketplaceError
 from tests.support.edge import Edge, an_edge, assert_refused
 from tests.support.upstream import AtOnce, fails
@@ -44,7 +44,7 @@ def send(
 
 def refusing(code: str) -> AtOnce:
     """An upload that is refused with the first of its pieces."""
-    told = status.from_error(MarketplaceError(code))
+    told = status_from_error(MarketplaceError(code))
     return AtOnce(fails(told.code, told.message, told.metadata))  # type: ignore[arg-type]
 
 
