@@ -78,7 +78,7 @@ class World:
 
     def submit(self, order_id: str, sent_token: str | None = BUYER, key: str | None = None, **changed: Any) -> Answer:
         review = {"order_id": order_id, "rating": 5, "comment": "Excellent work! Delivered early.", **changed}
-        metadata = {} if key is None else {"idempotency_key": key}
+        metadata: dict[str, Any] = {} if key is None else {"idempotency_key": key}
         return self.rpc.call("SubmitReview", review_pb2.SubmitReviewRequest(**review), sent_token, **metadata)
 
     def page(self, sent_token: str | None = None, gig_id: UUID | str = GIG, **paging: Any) -> Answer:

@@ -45,14 +45,21 @@ class Answer:
 
 
 class _Recording:
-    """A context that keeps the trailers, which grpcio-testing drops when a call is aborted."""
+    """A context that keeps the trailers, which grpcio-testing drops when a call is aborted.
 
-    def __init__(self, context: grpc.ServicerContext) -> None:
+    `seconds` replaces the time that is left. grpcio-testing itself would end the call while the handler still runs.
+    """
+
+    def __init__(self, context: grpc.ServicerContext, seconds: float | None) -> None:
         self._context = context
+        self._seconds = seconds
         self.trailing: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
+
+    def time_remaining(self) -> float | None:
+        return self._seconds
 
     def set_trailing_metadata(self, metadata: Iterable[tuple[str, Any]]) -> None:
         self.trailing = dict(metadata)
@@ -67,12 +74,13 @@ class Rpc:
         wrapped = Pipeline(verifier(), idempotency_keys).around(servicer, service)
         self._service = service
         self._context: _Recording | None = None
+        self._seconds: float | None = None
         recorded = type("Recorded", (), {m.name: self._recorded(getattr(wrapped, m.name)) for m in service.methods})()
         self._server = grpc_testing.server_from_dictionary({service: recorded}, grpc_testing.strict_real_time())
 
     def _recorded(self, method: Any) -> Any:
         def call(request: Message, context: grpc.ServicerContext) -> Any:
-            self._context = _Recording(context)
+            self._context = _Recording(context, self._seconds)
             return method(request, self._context)
 
         return staticmethod(call)
@@ -80,11 +88,12 @@ class Rpc:
     def call(
         self, method: str, request: Message, token: str | None = None, seconds: float | None = None, **metadata: str
     ) -> Answer:
-        """Call a method, with a deadline in `seconds`; names in `metadata` get dashes: `if_match="…"`."""
+        """Call a method. `seconds` are left of its deadline; names in `metadata` get dashes: `if_match="…"`."""
         sent = [(key.replace("_", "-"), value) for key, value in metadata.items()]
         if token is not None:
             sent.append(("authorization", f"Bearer {token}"))
-        rpc = self._server.invoke_unary_unary(self._service.methods_by_name[method], sent, request, seconds)
+        self._seconds = seconds
+        rpc = self._server.invoke_unary_unary(self._service.methods_by_name[method], sent, request, None)
         response, _, code, message = rpc.termination()
         assert self._context is not None
         return Answer(response, code, message, self._context.trailing)
