@@ -21,7 +21,7 @@ def advisory_lock(database: Database, name: str) -> Iterator[bool]:
     The block runs in both cases: the caller must test the yielded value before it does the protected work.
 
     The lock saves work; it does not guarantee that only one process acts. PostgreSQL releases it when the connection
-    is lost, and the block is not told. Where acting twice would do harm, the data must prevent it as well.
+    is lost, and the block does not notice. Where acting twice would do harm, the data must prevent it as well.
     """
     row = database.fetch_one(TRY_LOCK, name)
     locked = row is not None and bool(row["locked"])

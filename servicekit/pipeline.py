@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 from servicekit import metrics, validation
 from servicekit.call import Call, IdempotencyClaim, current_call, require_time_to_begin
 from servicekit.errors import MarketplaceError
-from servicekit.idempotency import IdempotencyKeys, IdempotencyKeyTaken, is_binding_handler
+from servicekit.idempotency import IdempotencyKeys, IdempotencyKeyTaken, StoredResponse, is_binding_handler
 from servicekit.identity import Verifier
 from servicekit.ids import new_id
 from servicekit.methods import Method
@@ -142,18 +142,31 @@ class Pipeline:
         if claim is None or self._idempotency_keys is None:
             return _run(handler, request, call)
         found = self._idempotency_keys.find(claim, method.response)
-        if isinstance(found, IdempotencyClaim) and is_binding_handler(handler):
-            call.idempotency_claim = found
-            try:
-                return _run(handler, request, call)
-            except IdempotencyKeyTaken:
-                found = self._idempotency_keys.find(claim, method.response)
-                if isinstance(found, IdempotencyClaim):
-                    raise
         if isinstance(found, IdempotencyClaim):
-            found = self._idempotency_keys.run_once(claim, call, method.response, lambda: _run(handler, request, call))
+            found = _run_once(self._idempotency_keys, found, method, handler, request, call)
         call.etag = found.etag or None
         return found.response
+
+
+def _run_once(
+    idempotency_keys: IdempotencyKeys,
+    claim: IdempotencyClaim,
+    method: Method,
+    handler: Handler,
+    request: Message,
+    call: Call,
+) -> StoredResponse:
+    """Run the handler of a keyed call, or return the response of a concurrent call that was faster."""
+    if not is_binding_handler(handler):
+        return idempotency_keys.run_once(claim, call, method.response, lambda: _run(handler, request, call))
+    call.idempotency_claim = claim
+    try:
+        return StoredResponse(_run(handler, request, call), call.etag or "")
+    except IdempotencyKeyTaken:
+        found = idempotency_keys.find(claim, method.response)
+        if isinstance(found, IdempotencyClaim):
+            raise
+        return found
 
 
 def _run(handler: Handler, request: Message, call: Call) -> Message:

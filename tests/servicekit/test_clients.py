@@ -130,9 +130,12 @@ def test_a_call_without_enough_time_is_refused_before_it_is_made() -> None:
     worker = Orders()
     too_little = RESERVE_SECONDS + MIN_CALL_SECONDS - 0.01
 
-    with serving(worker) as (call, _), within(Call(deadline=time.monotonic() + too_little)):
-        with pytest.raises(DeadlineExceeded):
-            call()
+    with (
+        serving(worker) as (call, _),
+        within(Call(deadline=time.monotonic() + too_little)),
+        pytest.raises(DeadlineExceeded),
+    ):
+        call()
 
     assert worker.metadata == []
 
