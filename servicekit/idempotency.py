@@ -31,14 +31,14 @@ from servicekit.periodic import PeriodicTask
 SCHEMA_1 = """
 CREATE TABLE idempotency_keys (
     caller uuid NOT NULL,
-    -- The RPC and what stands in its path.
+    -- The RPC's full name, and the ids of its path.
     scope text NOT NULL,
     key text NOT NULL,
-    -- Of the request.
+    -- The request's.
     digest bytea NOT NULL,
-    -- The work that the key began, where somebody outside is asked in the middle of it.
+    -- The work that the key is bound to, for commands that make an outgoing call.
     attempt uuid UNIQUE,
-    -- Null while the work is not finished.
+    -- The response. Null while the work is unfinished.
     answer bytea,
     etag text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL,

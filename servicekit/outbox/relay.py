@@ -67,7 +67,7 @@ PENDING = Gauge("marketplace_outbox_pending", "Rows that wait in the outbox", ["
 PARKED = Gauge("marketplace_outbox_parked", "Rows that are parked in the outbox, for people to look at", ["topic"])
 OLDEST = Gauge("marketplace_outbox_oldest_seconds", "Age of the oldest row that waits in the outbox", ["topic"])
 DELIVERED = Counter("marketplace_outbox_delivered_total", "Rows delivered by this worker", ["topic"])
-FAILED = Counter("marketplace_outbox_failed_total", "Attempts of this worker that failed", ["topic"])
+FAILED = Counter("marketplace_outbox_failed_total", "Deliveries of this worker that failed", ["topic"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,11 @@ CREATE INDEX outbox_due ON outbox (next_attempt_at, id);
 # of a worker of an older version and of a person with psql.
 SCHEMA_2 = """
 ALTER TABLE outbox
-    -- How often the receiver has refused the row since it last took one of this key.
+    -- The receiver's refusals since it last accepted a row of this key.
     ADD COLUMN refusals integer NOT NULL DEFAULT 0,
-    -- What the last attempt failed with.
+    -- The error of the last delivery.
     ADD COLUMN error text NOT NULL DEFAULT '',
-    -- Not to be sent until somebody says so. next_attempt_at is then 'infinity', for workers of an older version.
+    -- Set while the row is not to be sent. next_attempt_at is then 'infinity', for workers of an older version.
     ADD COLUMN parked_at timestamptz;
 
 CREATE FUNCTION outbox_notify() RETURNS trigger LANGUAGE plpgsql AS $$
