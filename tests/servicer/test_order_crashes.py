@@ -61,7 +61,9 @@ def test_every_commit_has_a_crash_point() -> None:
     unnamed = {(file, function) for file, function, name in transactions() if not name}
 
     assert unnamed <= UNNAMED
-    assert {"placing", "placed", "accepting", "accepted", "provider event", "payout", "outbox", "idempotency"} <= set(NAMES)
+    assert {"placing", "placed", "accepting", "accepted", "provider event", "payout", "outbox", "idempotency"} <= set(
+        NAMES
+    )
 
 
 @pytest.mark.parametrize("point", POINTS)
