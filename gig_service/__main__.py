@@ -24,7 +24,7 @@ def main() -> None:
             gig_pb2.DESCRIPTOR.services_by_name["GigService"],
             gig_pb2_grpc.add_GigServiceServicer_to_server,
             background=[media_deletion(database, storage_from(settings))],
-            keys=IdempotencyKeys(database, settings.key_lifetime),
+            idempotency_keys=IdempotencyKeys(database, settings.idempotency_key_lifetime),
         )
 
     run(settings, settings.gig_database_url, Path(__file__).parent / "migrations", build)

@@ -46,13 +46,13 @@ class Worker:
     def __init__(self, settings: Settings, database: Database, gigs: Gigs, payments: Payments) -> None:
         self._database = database
         self.store = store = Store(database)
-        self.idempotency_keys = keys = IdempotencyKeys(database, settings.key_lifetime)
+        self.idempotency_keys = idempotency_keys = IdempotencyKeys(database, settings.idempotency_key_lifetime)
         self.gateway = gateway = InstrumentedGateway(payments.gateway, settings.rpc_threads)
         timeouts = settings.timeouts
         payment_policy = PaymentPolicy(settings.payments, needs_token=gateway.needs_token)
         order_policy = OrderPolicy(settings.currency, settings.commission_percent, gateway.minimum)
 
-        finish_placing = FinishPlacing(store, gateway, keys, PlacedResponses(keys))
+        finish_placing = FinishPlacing(store, gateway, idempotency_keys, PlacedResponses(idempotency_keys))
         finish_accepting = FinishAccepting(store, gateway)
         record_chargeback = RecordChargeback(store)
         self.servicer = OrderServicer(
@@ -60,7 +60,7 @@ class Worker:
             timeouts=timeouts,
             currency=settings.currency,
             parse_webhook=payments.parse_webhook,
-            place_order=PlaceOrder(store, keys, gigs, finish_placing, payment_policy, order_policy),
+            place_order=PlaceOrder(store, idempotency_keys, gigs, finish_placing, payment_policy, order_policy),
             accept_order=AcceptOrder(store, finish_accepting, timeouts),
             change_order=ChangeOrder(store, timeouts),
             request_payout=RequestPayout(store, settings.currency, needs_account=gateway.needs_token),
@@ -88,5 +88,5 @@ class Worker:
                     "provider events", self.provider_events.record_pending, PROVIDER_EVENTS_SECONDS, self._database
                 ),
             ],
-            keys=self.idempotency_keys,
+            idempotency_keys=self.idempotency_keys,
         )

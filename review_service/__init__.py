@@ -1,1 +1,1 @@
-"""Reviews: what buyers say of the work they got, and what it comes to for each gig."""
+"""ReviewService: buyers' reviews of their orders, and the rating of each gig."""

@@ -1,4 +1,4 @@
-"""What ReviewService asks of GigService, and tells it."""
+"""GigService's RPCs that ReviewService calls."""
 
 from uuid import UUID
 
@@ -11,23 +11,23 @@ from servicekit.outbox import Message
 
 
 class Gigs:
-    """GigService, as far as reviews need it."""
+    """A client of GigService."""
 
     def __init__(self, addresses: str, tokens: ServiceTokens) -> None:
         self._client = Client(tokens)
         self._stub = GigServiceStub(channel(addresses))
 
     def describe(self, gig_id: UUID) -> Gig:
-        """Whose the gig is and whether everyone sees it. Raises NotFound("Gig"), also for a deleted one."""
-        found = self._client.call(self._stub.DescribeGig, gig_pb2.DescribeGigRequest(gig_id=str(gig_id)))
+        """Return the gig. Raises NotFound("Gig"), also for a deleted one."""
+        response = self._client.call(self._stub.DescribeGig, gig_pb2.DescribeGigRequest(gig_id=str(gig_id)))
         return Gig(
-            id=UUID(found.gig_id),
-            seller_id=UUID(found.seller_id),
-            is_active=found.status == gig_pb2.Gig.ACTIVE,
+            id=UUID(response.gig_id),
+            seller_id=UUID(response.seller_id),
+            is_active=response.status == gig_pb2.Gig.ACTIVE,
         )
 
     def apply_rating(self, message: Message) -> None:
-        """Tells what the gig's reviews come to, as the outbox has it: `{"count": …, "total": …}`."""
+        """Send a gig's rating; the message's payload is `{"count": …, "total": …}`."""
         request = gig_pb2.ApplyRatingRequest(
             gig_id=message.key,
             version=message.version,

@@ -1,4 +1,4 @@
-"""What ReviewService asks of OrderService."""
+"""OrderService's RPCs that ReviewService calls."""
 
 from uuid import UUID
 
@@ -10,19 +10,19 @@ from servicekit.identity import ServiceTokens
 
 
 class Orders:
-    """OrderService, as far as reviews need it."""
+    """A client of OrderService."""
 
     def __init__(self, addresses: str, tokens: ServiceTokens) -> None:
         self._client = Client(tokens)
         self._stub = OrderServiceStub(channel(addresses))
 
     def describe(self, order_id: UUID) -> Order:
-        """Whose the order is and where it stands. Raises NotFound("Order")."""
+        """Return the order. Raises NotFound("Order")."""
         request = order_pb2.DescribeOrderRequest(order_id=str(order_id))
-        found = self._client.call(self._stub.DescribeOrder, request)
+        response = self._client.call(self._stub.DescribeOrder, request)
         return Order(
-            id=UUID(found.order_id),
-            gig_id=UUID(found.gig_id),
-            buyer_id=UUID(found.buyer_id),
-            status=order_pb2.Order.Status.Name(found.status),
+            id=UUID(response.order_id),
+            gig_id=UUID(response.gig_id),
+            buyer_id=UUID(response.buyer_id),
+            status=order_pb2.Order.Status.Name(response.status),
         )

@@ -6,7 +6,7 @@ from servicekit.settings import Addresses, ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """What ReviewService has to know beside what every service does."""
+    """The settings of ReviewService, those of every service included."""
 
     review_database_url: str = Field(description="ReviewService's database: a libpq URL.")
     gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port,host:port.")

@@ -1,1 +1,1 @@
-"""What the three services share: bootstrap, pipeline, identity, errors, settings, database, clock, outbox, clients."""
+"""Code that the three services share: bootstrap, pipeline, identity, errors, settings, database, clock, outbox."""

@@ -1,4 +1,4 @@
-"""One process at a time: a name in the database that is held, and let go of by itself when its holder dies."""
+"""PostgreSQL's advisory locks: a name that one process at a time can lock."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from contextlib import contextmanager
 
 from servicekit.database import Database, DatabaseAway, Statement
 
-# Of the session, not of a transaction: what is done meanwhile may be several, with a call to somebody else in between.
-TRY_LOCK = Statement("SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS held")
+# Locks of the session, not of a transaction: the block may commit several transactions, with a call to another service
+# between them.
+TRY_LOCK = Statement("SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS locked")
 UNLOCK = Statement("SELECT pg_advisory_unlock(hashtextextended($1, 0))")
 
 
 @contextmanager
 def advisory_lock(database: Database, name: str) -> Iterator[bool]:
-    """Whether nobody else holds the name; if so, it is held until the end of the block.
+    """Lock the name until the end of the block, without waiting. Yields whether this process got the lock.
 
-    It spares others work, and no more: a holder whose connection is lost has lost the name without a word. What must
-    not happen twice has to be kept from it by the data.
+    The block runs in both cases: the caller must test the yielded value before it does the protected work.
+
+    The lock saves work; it does not guarantee that only one process acts. PostgreSQL releases it when the connection
+    is lost, and the block does not notice. Where acting twice would do harm, the data must prevent it as well.
     """
-    found = database.fetch_one(TRY_LOCK, name)
-    held = found is not None and bool(found["held"])
+    row = database.fetch_one(TRY_LOCK, name)
+    locked = row is not None and bool(row["locked"])
     try:
-        yield held
+        yield locked
     finally:
-        if held:
+        if locked:
             with contextlib.suppress(DatabaseAway):
                 database.fetch_all(UNLOCK, name)

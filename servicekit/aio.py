@@ -1,7 +1,7 @@
-"""The pipeline and the process of services that wait for their clients, on `grpc.aio`: a slow client holds no thread.
+"""The pipeline and the process of services on `grpc.aio`, whose handlers wait for slow clients without using a thread.
 
-What surrounds a handler is the same as in `servicekit.pipeline`, and so is the process as in `servicekit.server`.
-Nothing may block the loop: databases, files and keys are asked in threads.
+The pipeline does the same as `servicekit.pipeline`, the process the same as `servicekit.server`. Nothing may block the
+event loop: databases, files and public keys are read in threads.
 """
 
 from __future__ import annotations
@@ -23,13 +23,19 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from servicekit import status, validation
-from servicekit.call import Call, current_call
+from servicekit import validation
+from servicekit.call import Call, current_call, require_time_to_begin
 from servicekit.database import Database
 from servicekit.errors import DeadlineExceeded, MarketplaceError
 from servicekit.identity import Verifier
 from servicekit.methods import Method
-from servicekit.pipeline import CallObserver, call_of, failure_of, trailers, wrapped
+from servicekit.pipeline import (
+    CallObserver,
+    call_from_context,
+    success_trailers,
+    to_marketplace_error,
+    wrap_servicer,
+)
 from servicekit.server import (
     HEALTH_INTERVAL_SECONDS,
     OPTIONS,
@@ -41,21 +47,22 @@ from servicekit.server import (
     verifier_for,
 )
 from servicekit.settings import ServiceSettings
+from servicekit.status import status_from_error
 
-# Reads the messages of a stream and the call; the first message has been checked.
+# A coroutine function of the stream's messages and the call. The first message has been validated.
 Handler = Callable[[AsyncIterator[Any], Call], Any]
 
-# How long a client may pause between two messages, and how long it may take for all of them.
+# The longest pause between two messages of a client, and the longest time for all of them.
 IDLE_SECONDS = 30.0
 LONGEST_SECONDS = 300.0
 
-# Without probing a stream's window stays at 64 KiB. With it, gRPC takes in megabytes of each client ahead of a handler
-# that is busy: fifty uploads of 6 MB at once made it 394 MiB large, and 117 MiB without (measured).
+# Without BDP probes a stream's window stays at 64 KiB. With them, gRPC buffers megabytes of each client while the
+# handler is busy: measured with fifty concurrent uploads of 6 MB, the process had 394 MiB, and 117 MiB without probes.
 AIO_OPTIONS = [*OPTIONS, ("grpc.http2.bdp_probe", 0)]
 
 
 class AioPipeline:
-    """Wraps servicers whose methods read `(messages, call)`: a stream in, one response out."""
+    """Wraps servicers whose methods are called with `(messages, call)`: a stream of requests, one response."""
 
     def __init__(
         self, verifier: Verifier, *, idle_seconds: float = IDLE_SECONDS, longest_seconds: float = LONGEST_SECONDS
@@ -65,31 +72,34 @@ class AioPipeline:
         self._longest_seconds = longest_seconds
 
     def around(self, servicer: object, service: ServiceDescriptor) -> Any:
-        """The servicer for gRPC. Raises ValueError when an RPC lacks a handler or does not say who may call it."""
+        """Return the servicer for gRPC.
+
+        Raises ValueError when an RPC has no handler or does not say who may call it.
+        """
         requests = {method.name: GetMessageClass(method.input_type) for method in service.methods}
 
-        def wrap(method: Method, handler: Handler, names: Mapping[str, str]) -> Any:
-            return self._wrap(method, handler, names, requests[method.name])
+        def wrap(method: Method, handler: Handler, log_fields: Mapping[str, str]) -> Any:
+            return self._wrap(method, handler, log_fields, requests[method.name])
 
-        return wrapped(servicer, service, wrap)
+        return wrap_servicer(servicer, service, wrap)
 
-    def _wrap(self, method: Method, handler: Handler, names: Mapping[str, str], request: type[Message]) -> Any:
+    def _wrap(self, method: Method, handler: Handler, log_fields: Mapping[str, str], request: type[Message]) -> Any:
         async def serve(requests: AsyncIterator[Message], context: Any) -> Message:
-            watch = CallObserver(method, call_of(context, names))
-            # A call is a task, and each task has its own.
-            current_call.set(watch.call)
-            messages = self._messages(requests, watch.call)
+            observer = CallObserver(method, call_from_context(context, log_fields))
+            # Each call is a task, and each task has its own context.
+            current_call.set(observer.call)
+            messages = self._messages(requests, observer.call)
             try:
-                response, failure = await self._handle(method, handler, messages, watch.call, request)
+                response, error = await self._handle(method, handler, messages, observer.call, request)
             except asyncio.CancelledError:
-                watch.over("CANCELLED")
+                observer.finish("CANCELLED")
                 raise
-            watch.over(failure.code if failure else "OK")
-            if failure:
-                told = status.from_error(failure)
-                await context.abort(told.code, told.message, told.metadata)
+            observer.finish(error.code if error else "OK")
+            if error:
+                status = status_from_error(error)
+                await context.abort(status.code, status.message, status.metadata)
             assert response is not None
-            context.set_trailing_metadata(trailers(method, watch.call, response))
+            context.set_trailing_metadata(success_trailers(method, observer.call, response))
             return response
 
         return serve
@@ -102,26 +112,27 @@ class AioPipeline:
         call: Call,
         request: type[Message],
     ) -> tuple[Message | None, MarketplaceError | None]:
-        """The response, or what is told instead of it. Raises nothing but CancelledError."""
+        """Return the response or the error of the call. Raises nothing but CancelledError."""
         try:
             authorization = call.metadata.get("authorization")
-            # In a thread: an issuer's keys may have to be fetched.
+            # In a thread, because an issuer's public keys may have to be fetched.
             call.caller = await asyncio.to_thread(self._verifier.caller, authorization)
-            method.admit(call.caller)
+            method.check_access(call.caller)
             first = await anext(messages, None)
             if first is None:
                 first = request()
             validation.check(first, method.path_fields)
-            return await handler(_with(first, messages), call), None
+            require_time_to_begin(call)
+            return await handler(_chain(first, messages), call), None
         except Exception as error:
-            return None, failure_of(error, call.log)
+            return None, to_marketplace_error(error, call.log)
 
     async def _messages(self, requests: AsyncIterator[Message], call: Call) -> AsyncIterator[Message]:
-        """The messages of the client. Raises DeadlineExceeded when it pauses, or takes, too long."""
-        last = time.monotonic() + self._longest_seconds
+        """Yield the client's messages. Raises DeadlineExceeded when a pause, or all of it, takes too long."""
+        end = time.monotonic() + self._longest_seconds
         while True:
             try:
-                async with asyncio.timeout(min(self._idle_seconds, last - time.monotonic())):
+                async with asyncio.timeout(min(self._idle_seconds, end - time.monotonic())):
                     message = await anext(requests, None)
             except TimeoutError as error:
                 raise DeadlineExceeded from error
@@ -130,7 +141,7 @@ class AioPipeline:
             yield message
 
 
-async def _with(first: Message, others: AsyncIterator[Message]) -> AsyncIterator[Message]:
+async def _chain(first: Message, others: AsyncIterator[Message]) -> AsyncIterator[Message]:
     yield first
     async for message in others:
         yield message
@@ -139,46 +150,46 @@ async def _with(first: Message, others: AsyncIterator[Message]) -> AsyncIterator
 def run_aio(
     settings: ServiceSettings, database_url: str, migrations: Path, build: Callable[[Database], ServiceSpec]
 ) -> None:
-    """As `servicekit.server.run`, for a servicer of coroutines."""
+    """Do what `servicekit.server.run` does, for a servicer on `grpc.aio`."""
     stop = threading.Event()
     database = prepare(settings, database_url, migrations, stop)
     if database is not None:
         asyncio.run(_run(settings, build(database), stop))
 
 
-async def _run(settings: ServiceSettings, served: ServiceSpec, asked_before: threading.Event) -> None:
+async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: threading.Event) -> None:
     loop = asyncio.get_running_loop()
-    # As many database connections, too: a thread has one.
+    # Also the number of database connections: each thread has one.
     loop.set_default_executor(ThreadPoolExecutor(settings.rpc_threads, thread_name_prefix="blocking"))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if asked_before.is_set():
+    if stopped_early.is_set():
         return
     log = structlog.get_logger()
     server = grpc.aio.server(options=AIO_OPTIONS, maximum_concurrent_rpcs=settings.max_concurrent_rpcs)
-    served.register(AioPipeline(verifier_for(settings)).around(served.servicer, served.descriptor), server)
-    health_of_all = health.aio.HealthServicer()  # type: ignore[attr-defined]  # its types do not know it
-    health_pb2_grpc.add_HealthServicer_to_server(health_of_all, server)
-    await health_of_all.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
-    add_tools(served, server)
+    spec.register(AioPipeline(verifier_for(settings)).around(spec.servicer, spec.descriptor), server)
+    health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in its types
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    await health_servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    add_tools(spec, server)
     try:
         server.add_insecure_port(settings.listen)
     except RuntimeError:
         fail_to_listen(settings)
     serve_metrics(settings)
-    for work in served.background:
-        work.start()
+    for task in spec.background:
+        task.start()
     await server.start()
-    for name in ("", served.descriptor.full_name):
-        await health_of_all.set(name, health_pb2.HealthCheckResponse.SERVING)
+    for name in ("", spec.descriptor.full_name):
+        await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
     log.info("serving", listen=settings.listen)
     await stop.wait()
     log.info("draining")
-    # No longer healthy first, so that nobody sends new calls; then those under way are finished.
-    await health_of_all.enter_graceful_shutdown()
+    # First become unhealthy, so that no new calls come; then finish the current ones.
+    await health_servicer.enter_graceful_shutdown()
     await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
     await server.stop(settings.shutdown_grace_seconds)
-    for work in served.background:
-        await asyncio.to_thread(work.stop)
+    for task in spec.background:
+        await asyncio.to_thread(task.stop)
     log.info("stopped")

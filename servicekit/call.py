@@ -11,10 +11,12 @@ from uuid import UUID
 
 import structlog
 
+from servicekit.errors import DeadlineExceeded
+
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls: a person, one of our services, or, without an id, anyone."""
+    """The maker of a call: a user, one of the services, or, without an id, an anonymous client."""
 
     id: UUID | None = None
     username: str = ""
@@ -22,10 +24,12 @@ class Caller:
 
     @property
     def is_anonymous(self) -> bool:
+        """Whether the call came without a token."""
         return self.id is None
 
     @property
     def is_admin(self) -> bool:
+        """Whether the caller has the role `admin`."""
         return "admin" in self.roles
 
 
@@ -33,60 +37,96 @@ ANYONE = Caller()
 
 
 class IdempotencyClaim(NamedTuple):
-    """An idempotency key with whose it is and what it stands for.
+    """A keyed request: its caller, RPC, idempotency key and digest.
 
-    `scope` is the RPC with what stands in its path, `digest` the request's, `attempt` the unfinished work that the key
-    is bound to, if any.
+    `scope` is the RPC's full name and the ids of its path, `digest` the request's SHA-256. `attempt_id` is the
+    unfinished work that the key is bound to, if there is any.
     """
 
     caller: UUID
     scope: str
     key: str
     digest: bytes
-    attempt: UUID | None = None
+    attempt_id: UUID | None = None
 
 
 @dataclass
 class Call:
-    """What a handler may know of the call beside the request, and what it may say beside the response."""
+    """Everything that a handler can read of its call beside the request, and add to it beside the response."""
 
     caller: Caller = ANYONE
     metadata: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
-    # When it has to be answered, by time.monotonic(); None without a deadline.
+    # On the clock of time.monotonic(); None for a call without a deadline.
     deadline: float | None = None
     log: Any = field(default_factory=structlog.get_logger)
     etag: str | None = None
-    # What the call's idempotency key claims, for handlers that bind it themselves (servicekit.idempotency.attempts).
-    claim: IdempotencyClaim | None = None
+    # For handlers marked with servicekit.idempotency.binds_idempotency_key; None without an idempotency key.
+    idempotency_claim: IdempotencyClaim | None = None
 
     @property
     def user_id(self) -> UUID:
-        """The caller's id, where the RPC's access has seen to it that there is one."""
+        """The caller's id, in an RPC that anonymous clients cannot call. Raises LookupError in any other."""
         if self.caller.id is None:
-            raise LookupError("an RPC that asks for the user must not be open to anyone")
+            raise LookupError("an RPC that anonymous clients can call must not ask for the user's id")
         return self.caller.id
 
     @property
     def if_match(self) -> str | None:
-        """The `If-Match` header as it came."""
+        """The `If-Match` header, as the client sent it."""
         return self.metadata.get("if-match")
 
     def set_etag(self, etag: str) -> None:
-        """Answers this `ETag`: a strong one, quotes included."""
+        """Set the `ETag` header of a successful response: a strong one, quotes included."""
         self.etag = etag
 
 
-# The call under way in this thread, for what is handed on to other services.
+# The call that this thread, or this task, handles.
 current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
 
-# What is kept back of a deadline, to answer in time what became of what was waited for.
+# A call that has less time than this is refused before it begins: most likely it could not end in time.
+MIN_CALL_SECONDS = 0.1
+# Seconds reserved from a deadline for sending the response.
 RESERVE_SECONDS = 0.1
+# Seconds that a command may need to commit its first transaction.
+COMMIT_SECONDS = 0.1
 
 
-def seconds_left(most: float) -> float:
-    """How long the call under way may wait for another part: `most`, or what is left of its deadline. Above zero."""
+def require_time_to_begin(call: Call) -> None:
+    """Refuse a call that has less than MIN_CALL_SECONDS left. Raises DeadlineExceeded.
+
+    The pipelines do this right before the handler.
+    """
+    if _seconds_before_deadline(call) < MIN_CALL_SECONDS:
+        raise DeadlineExceeded
+
+
+def require_time() -> None:
+    """Refuse the current call when it has no time left for a commit and an outgoing call. Raises DeadlineExceeded.
+
+    A command that commits, makes an outgoing call and commits the outcome does this first. Then a call that has too
+    little time commits nothing. Without it `remaining_seconds` would refuse the outgoing call only after the first
+    commit, and the work would be left unfinished.
+    """
+    if _seconds_for_outgoing_calls() < COMMIT_SECONDS + MIN_CALL_SECONDS:
+        raise DeadlineExceeded
+
+
+def remaining_seconds(limit: float) -> float:
+    """Return the timeout of an outgoing call: `limit`, or less when the current call's deadline comes earlier.
+
+    Raises DeadlineExceeded when less than MIN_CALL_SECONDS would be left for it; the outgoing call was then not made.
+    """
+    seconds = _seconds_for_outgoing_calls()
+    if seconds < MIN_CALL_SECONDS:
+        raise DeadlineExceeded
+    return min(limit, seconds)
+
+
+def _seconds_for_outgoing_calls() -> float:
     call = current_call.get()
-    if call is None or call.deadline is None:
-        return most
-    return max(0.001, min(most, call.deadline - time.monotonic() - RESERVE_SECONDS))
+    return float("inf") if call is None else _seconds_before_deadline(call) - RESERVE_SECONDS
+
+
+def _seconds_before_deadline(call: Call) -> float:
+    return float("inf") if call.deadline is None else call.deadline - time.monotonic()

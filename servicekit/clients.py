@@ -1,4 +1,4 @@
-"""Calls to other services: balanced over their workers, with a deadline, as the service itself."""
+"""Calls to other services: balanced over their workers, with a deadline and the calling service's own token."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any, TypeVar
 
 import grpc
 
-from servicekit import status
-from servicekit.call import current_call, seconds_left
+from servicekit.call import current_call, remaining_seconds
 from servicekit.identity import ServiceTokens
 from servicekit.ids import new_id
+from servicekit.status import error_from_status
 
 R = TypeVar("R")
 
 MAX_SECONDS = 3.0
-HANDED_ON = ("x-request-id", "traceparent", "tracestate")
+# Metadata of the incoming call that outgoing calls carry as well.
+FORWARDED = ("x-request-id", "traceparent", "tracestate")
 
-# Every call between the services may be repeated: they read, or they say what is rather than what changes.
+# Every call between the services may be repeated: it reads, or it sets a value that does not depend on the old one.
 SERVICE_CONFIG = {
     "loadBalancingConfig": [{"round_robin": {}}],
     "healthCheckConfig": {"serviceName": ""},
@@ -40,7 +41,7 @@ SERVICE_CONFIG = {
 OPTIONS = [
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
     ("grpc.enable_retries", 1),
-    # Shorter than all tries of a call together, so that a worker that has come back is found by the calls that wait.
+    # Shorter than all tries of one call together: a waiting call finds a worker that has just restarted.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 300),
     ("grpc.keepalive_time_ms", 20_000),
@@ -50,26 +51,30 @@ OPTIONS = [
 
 
 def channel(addresses: str) -> grpc.Channel:
-    """A channel to all workers of a service: `host:port,host:port`."""
+    """Return a channel to all workers of a service, given as `host:port,host:port`."""
     return grpc.insecure_channel("ipv4:" + addresses, options=OPTIONS)
 
 
 class Client:
-    """Calls RPCs of one other service. Errors come out as the MarketplaceErrors that they were there."""
+    """A caller of another service's RPCs, which raises that service's errors as MarketplaceErrors."""
 
     def __init__(self, tokens: ServiceTokens) -> None:
         self._tokens = tokens
 
     def call(self, rpc: Callable[..., R], request: Any) -> R:
-        """Calls a stub's method for the call under way: with its id, its trace and what time it has left."""
+        """Call a stub's method, with the current call's request id, trace and remaining time.
+
+        Raises MarketplaceError; DeadlineExceeded also when too little time is left to make the call at all.
+        """
+        timeout = remaining_seconds(MAX_SECONDS)
         try:
-            return rpc(request, timeout=seconds_left(MAX_SECONDS), metadata=self._metadata())
+            return rpc(request, timeout=timeout, metadata=self._metadata())
         except grpc.RpcError as error:
-            raise status.to_error(error) from error
+            raise error_from_status(error) from error
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         metadata = [("authorization", self._tokens.authorization())]
         call = current_call.get()
-        known = {**call.metadata, "x-request-id": call.request_id} if call else {"x-request-id": str(new_id())}
-        metadata += [(key, known[key]) for key in HANDED_ON if key in known]
+        available = {**call.metadata, "x-request-id": call.request_id} if call else {"x-request-id": str(new_id())}
+        metadata += [(name, available[name]) for name in FORWARDED if name in available]
         return tuple(metadata)

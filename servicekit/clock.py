@@ -1,7 +1,7 @@
-"""The one clock. Time is the database's, so that all workers of a service agree, and tests can move it.
+"""The clock of a service: its database's, so that all workers agree on the time and tests can move it.
 
-In SQL it is `app_now()`, in Python `Clock.now()`; both are moved together by `Clock.travel()`, for every process that
-uses the database.
+SQL reads it as `app_now()`, Python as `Clock.now()`. `Clock.travel()` moves both, for every process that uses the
+database.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from servicekit.database import Database, Statement
 NOW = Statement("SELECT app_now() AS now")
 TRAVEL = Statement("UPDATE app_clock SET ahead = ahead + $1::interval")
 
-# Run by every service's migrations before its own.
+# Runs before the migrations of every service.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS app_clock (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -32,12 +32,12 @@ class Clock:
         self._database = database
 
     def now(self) -> datetime:
-        """The time, aware, in UTC."""
+        """Return the current time, aware, in UTC."""
         row = self._database.fetch_one(NOW)
         assert row is not None
-        at: datetime = row["now"]
-        return at
+        now: datetime = row["now"]
+        return now
 
     def travel(self, by: timedelta) -> None:
-        """Moves the clock, for SQL and Python alike. For tests."""
+        """Move the clock, for SQL and Python alike. For tests."""
         self._database.fetch_all(TRAVEL, by)

@@ -1,4 +1,4 @@
-"""The way to PostgreSQL: one connection a thread, prepared statements, and one answer to a database that is away."""
+"""Access to PostgreSQL: a connection for each thread, prepared statements, and one error for a lost database."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ psycopg2.extras.register_uuid()
 
 Row = dict[str, Any]
 
-FAULTS = (peewee.DatabaseError, peewee.InterfaceError, psycopg2.Error)
-# What says that the server, or the way to it, is gone: nothing that the statement itself could be blamed for.
-AWAY = (peewee.OperationalError, peewee.InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
-# These say it only as they stand, not as their subclasses: libpq has no SQLSTATE for a server that fell silent.
-AWAY_UNNAMED = (peewee.DatabaseError, psycopg2.DatabaseError)
-# SQLSTATEs of a statement that was given up: statement_timeout and lock_timeout.
-GIVEN_UP = frozenset(("57014", "55P03"))
-# Statements prepared on one connection at most; beyond, all are dropped and prepared again as they are used.
+DRIVER_ERRORS = (peewee.DatabaseError, peewee.InterfaceError, psycopg2.Error)
+# The server or the connection to it is gone; the statement is not to blame.
+LOST = (peewee.OperationalError, peewee.InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
+# These classes mean the same, but their subclasses do not: libpq has no SQLSTATE for a server that fell silent.
+LOST_WITHOUT_SQLSTATE = (peewee.DatabaseError, psycopg2.DatabaseError)
+# SQLSTATEs of a statement that was cancelled by statement_timeout or lock_timeout.
+TIMED_OUT = frozenset(("57014", "55P03"))
+# The most statements that one connection keeps prepared. Beyond it all are dropped, and prepared again when used.
 MAX_PREPARED = 500
 
 
 @dataclass(frozen=True)
 class Statement:
-    """SQL with `$1`, `$2`, … for parameters. It is prepared once a connection, and its plan is kept there."""
+    """SQL with `$1`, `$2`, … for parameters. Each connection prepares it once and keeps its plan."""
 
     sql: str
 
     @cached_property
     def name(self) -> str:
-        """Its name on a connection: the same SQL has the same one."""
+        """The prepared statement's name. It is derived from the SQL, so equal SQL has equal names."""
         return "s_" + hashlib.sha256(self.sql.encode()).hexdigest()[:20]
 
 
 class DatabaseAway(Unavailable):
-    """The database did not answer; the caller is told no more than that the service is unavailable."""
+    """The database did not answer. The caller learns only that the service is unavailable."""
 
 
-def _told(error: Exception) -> MarketplaceError | None:
-    """What is raised instead of one of FAULTS; None for a fault of the statement's own."""
-    if not isinstance(error, AWAY) and type(error) not in AWAY_UNNAMED:
+def _to_marketplace_error(error: Exception) -> MarketplaceError | None:
+    """Return the error to raise instead of a driver's; None when the statement itself is at fault."""
+    if not isinstance(error, LOST) and type(error) not in LOST_WITHOUT_SQLSTATE:
         return None
     cause = getattr(error, "orig", None) or error.__cause__ or error
-    return DeadlineExceeded() if getattr(cause, "pgcode", None) in GIVEN_UP else DatabaseAway()
+    return DeadlineExceeded() if getattr(cause, "pgcode", None) in TIMED_OUT else DatabaseAway()
 
 
 class _Connection(psycopg2.extensions.connection):
-    """A connection that knows what is prepared on it."""
+    """A connection with the names of the statements that are prepared on it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,11 +66,11 @@ class _Connection(psycopg2.extensions.connection):
 
 class _Peewee(peewee.PostgresqlDatabase):
     def begin(self, *args: Any, **kwargs: Any) -> None:
-        """Starts a transaction. A connection that died while it lay idle is replaced: nothing was done on it yet."""
+        """Start a transaction. A connection that was lost while idle is replaced: nothing was done on it yet."""
         try:
             super().begin(*args, **kwargs)
-        except FAULTS as error:
-            if not isinstance(_told(error), DatabaseAway):
+        except DRIVER_ERRORS as error:
+            if not isinstance(_to_marketplace_error(error), DatabaseAway):
                 raise
             self.close()
             super().begin(*args, **kwargs)
@@ -79,9 +79,9 @@ class _Peewee(peewee.PostgresqlDatabase):
 class Database:
     """One service's database.
 
-    Reads go through `fetch_one` and `fetch_all`; writes stand in a `transaction`. Outside of one, each statement is its
-    own transaction. A lost connection raises DatabaseAway and is replaced when the thread next needs one; a statement
-    that takes longer than `statement_timeout_ms` raises DeadlineExceeded.
+    `fetch_one` and `fetch_all` run statements; several writes that belong together stand in a `transaction`. Outside of
+    one, each statement is a transaction of its own. A lost connection raises DatabaseAway and is replaced when the
+    thread next needs one. A statement that takes longer than `statement_timeout_ms` raises DeadlineExceeded.
     """
 
     def __init__(self, url: str, *, statement_timeout_ms: int = 5000) -> None:
@@ -96,11 +96,12 @@ class Database:
 
     @contextmanager
     def transaction(self, name: str = "") -> Iterator[None]:
-        """All that is written inside becomes visible together, or not at all when anything is raised.
+        """Commit everything that the block writes, or nothing when it raises.
 
-        The commit of one that has a name is a crash point: `name:commit` right before it, `name:committed` right after.
+        A transaction with a name has two crash points: `name:commit` right before the commit, `name:committed` right
+        after it.
         """
-        with self._translating(), self.peewee.atomic():
+        with self._translated_errors(), self.peewee.atomic():
             yield
             if name:
                 crash_point(f"{name}:commit")
@@ -108,43 +109,46 @@ class Database:
             crash_point(f"{name}:committed")
 
     def fetch_all(self, statement: Statement, *params: object) -> list[Row]:
-        """The rows of a prepared statement."""
-        with self._translating():
+        """Run a prepared statement and return its rows."""
+        with self._translated_errors():
             try:
                 return self._execute(statement, params)
-            except FAULTS as error:
-                if self.peewee.in_transaction() or not isinstance(_told(error), DatabaseAway):
+            except DRIVER_ERRORS as error:
+                if self.peewee.in_transaction() or not isinstance(_to_marketplace_error(error), DatabaseAway):
                     raise
-                # The connection died while it lay idle, most likely.
+                # Most likely the connection was lost while it was idle.
                 self.close()
                 return self._execute(statement, params)
 
     def fetch_one(self, statement: Statement, *params: object) -> Row | None:
-        """The first row of a prepared statement, if there is one."""
+        """Run a prepared statement and return its first row, if there is one."""
         rows = self.fetch_all(statement, *params)
         return rows[0] if rows else None
 
     def execute(self, sql: str, params: tuple[object, ...] | dict[str, object] | None = None) -> None:
-        """Runs SQL as it is, with psycopg2's `%s` or `%(name)s`: for migrations and maintenance."""
-        with self._translating():
+        """Run SQL without preparing it, with psycopg2's `%s` or `%(name)s`: for migrations and maintenance."""
+        with self._translated_errors():
             self.peewee.execute_sql(sql, params)
 
     def close(self) -> None:
-        """Closes this thread's connection."""
+        """Close this thread's connection."""
         self.peewee.close()
 
     @contextmanager
-    def _translating(self) -> Iterator[None]:
-        """Raises what a caller can be told. Inside a transaction the connection is closed by who opened it."""
+    def _translated_errors(self) -> Iterator[None]:
+        """Raise MarketplaceErrors instead of the driver's, and close a lost connection.
+
+        Inside a transaction the connection stays open: the outermost block closes it.
+        """
         try:
             yield
-        except FAULTS as error:
-            told = _told(error)
-            if told is None:
+        except DRIVER_ERRORS as error:
+            translated = _to_marketplace_error(error)
+            if translated is None:
                 raise
             if not self.peewee.in_transaction():
                 self.close()
-            raise told from error
+            raise translated from error
 
     def _execute(self, statement: Statement, params: tuple[object, ...]) -> list[Row]:
         connection = self.peewee.connection()
@@ -155,6 +159,6 @@ class Database:
                     connection.prepared.clear()
                 cursor.execute(f"PREPARE {statement.name} AS {statement.sql}")
                 connection.prepared.add(statement.name)
-            places = ", ".join(["%s"] * len(params))
-            cursor.execute(f"EXECUTE {statement.name}" + (f" ({places})" if params else ""), params or None)
+            placeholders = ", ".join(["%s"] * len(params))
+            cursor.execute(f"EXECUTE {statement.name}" + (f" ({placeholders})" if params else ""), params or None)
             return cursor.fetchall() if cursor.description else []

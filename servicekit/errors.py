@@ -1,6 +1,7 @@
-"""The errors that rules, stores and gateways raise. The pipeline alone turns them into gRPC statuses.
+"""The errors that commands, rules, stores and gateways raise. Only the pipeline turns them into gRPC statuses.
 
-Each carries a code of the catalogue (`marketplace.common.v1.Error.Code`), which knows its gRPC code and HTTP status.
+Each has a code of the catalogue (`marketplace.common.v1.Error.Code`). The catalogue gives its gRPC code, HTTP status
+and default text.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ CODES = Error.Code.DESCRIPTOR
 
 
 def spec_of(code: str) -> ErrorSpec:
-    """How a code of the catalogue is told; KeyError for a name that is not in it."""
+    """Return the catalogue's entry for a code. Raises KeyError when the catalogue has no such code."""
     return CODES.values_by_name[code].GetOptions().Extensions[spec]
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One field that breaks its bounds: its path as the client wrote it (`packages[0].price`), and what is wrong."""
+    """A field that breaks its bounds: its path as the client wrote it (`packages[0].price`), and the reason."""
 
     field: str
     message: str
 
 
 class MarketplaceError(Exception):
-    """Something a caller is told. `code` is a name of the catalogue, whose text is told without a message."""
+    """An error that is shown to the caller. An empty `message` is replaced by the catalogue's text for `code`."""
 
     def __init__(self, code: str, message: str = "", violations: Sequence[Violation] = ()) -> None:
         self.code = code
@@ -37,7 +38,7 @@ class MarketplaceError(Exception):
 
 
 class InvalidArgument(MarketplaceError):
-    """Fields break their bounds; all of them are named."""
+    """Fields break their bounds; `violations` names all of them."""
 
     def __init__(self, violations: Sequence[Violation], message: str = "") -> None:
         if not message and violations:
@@ -60,35 +61,35 @@ class Forbidden(MarketplaceError):
 
 
 class NotFound(MarketplaceError):
-    """There is no such thing, or not for this caller."""
+    """The resource does not exist, or this caller may not know that it does."""
 
-    def __init__(self, thing: str) -> None:
-        super().__init__("NOT_FOUND", f"{thing} not found")
+    def __init__(self, resource: str) -> None:
+        super().__init__("NOT_FOUND", f"{resource} not found")
 
 
 class Conflict(MarketplaceError):
-    """The request contradicts what is stored. `code` is one of the catalogue's that are 409."""
+    """The request conflicts with the current state. `code` is one of the catalogue's 409 codes."""
 
     def __init__(self, message: str = "", code: str = "CONFLICT") -> None:
         super().__init__(code, message)
 
 
 class PreconditionFailed(MarketplaceError):
-    """`If-Match` names another version than the current one."""
+    """`If-Match` does not name the current version."""
 
     def __init__(self) -> None:
         super().__init__("PRECONDITION_FAILED")
 
 
 class Unavailable(MarketplaceError):
-    """A part of the marketplace is away or busy. Nothing tells the caller which."""
+    """A part of the marketplace is down or busy. The caller does not learn which."""
 
     def __init__(self) -> None:
         super().__init__("UNAVAILABLE")
 
 
 class DeadlineExceeded(MarketplaceError):
-    """Another part took too long."""
+    """The call has too little time left, or something that it waited for took too long."""
 
     def __init__(self) -> None:
         super().__init__("DEADLINE_EXCEEDED")

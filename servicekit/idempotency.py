@@ -1,9 +1,12 @@
-"""Calls that may be repeated: what a key was first answered with is what it is answered with for two days.
+"""Idempotency keys: a repeated call with the same key gets the response of the first one, for two days.
 
-A key belongs to its caller and path. The pipeline looks it up before the handler runs. A handler whose work is one
-transaction runs inside of the one that stores the key, so both are there or neither. One that asks somebody outside in
-the middle (`@attempts`) binds the key itself, to an attempt that is committed before it asks; whoever finishes that
-stores the answer with the outcome, and a repeat in between goes on with the attempt.
+An idempotency key belongs to its caller, RPC and path. The pipeline looks it up before the handler runs. It runs most
+handlers inside the transaction that stores the key, so that their writes and the key are committed together.
+
+A handler that makes an outgoing call must not do so inside a transaction. It is marked with `binds_idempotency_key`,
+and its command binds the key in a transaction of its own: `begin` binds the key to the work, `finish` stores the
+response, `abandon` frees the key. Work that spans several transactions calls `begin` in the first one and `finish` in
+the last one. A repeated call in between finds the key bound to the unfinished work, and goes on with it.
 """
 
 from __future__ import annotations
@@ -24,18 +27,18 @@ from servicekit.errors import InvalidArgument, MarketplaceError, Unavailable, Vi
 from servicekit.methods import Method
 from servicekit.periodic import PeriodicTask
 
-# For a service's migration, which must always do the same: never changed, only followed by another.
+# Part of the services' migrations. It must always do the same, so it is never changed, only followed by another.
 SCHEMA_1 = """
 CREATE TABLE idempotency_keys (
     caller uuid NOT NULL,
-    -- The RPC and what stands in its path.
+    -- The RPC's full name, and the ids of its path.
     scope text NOT NULL,
     key text NOT NULL,
-    -- Of the request.
+    -- The request's.
     digest bytea NOT NULL,
-    -- The work that the key began, where somebody outside is asked in the middle of it.
+    -- The work that the key is bound to, for commands that make an outgoing call.
     attempt uuid UNIQUE,
-    -- Null while the work is not finished.
+    -- The response. Null while the work is unfinished.
     answer bytea,
     etag text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL,
@@ -45,9 +48,9 @@ CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at) WHERE answer 
 """
 
 HEADER = "idempotency-key"
-LONGEST = 255
+MAX_LENGTH = 255
 
-# Waits for whoever is just binding the same key. What is too old to count makes room.
+# Waits for another transaction that is binding the same key. A key that has expired is bound anew.
 BIND = Statement("""
     INSERT INTO idempotency_keys AS known (caller, scope, key, digest, attempt, created_at)
     VALUES ($1, $2, $3, $4, $5, app_now())
@@ -60,11 +63,12 @@ FIND = Statement("""
     SELECT digest, attempt, answer, etag FROM idempotency_keys WHERE caller = $1 AND scope = $2 AND key = $3
     AND (answer IS NULL OR created_at > app_now() - $4::interval)
 """)
-ANSWER = Statement("""
+STORE = Statement("""
     UPDATE idempotency_keys SET answer = $4, etag = $5 WHERE caller = $1 AND scope = $2 AND key = $3
 """)
-FINISH = Statement("UPDATE idempotency_keys SET answer = $2 WHERE attempt = $1")
-ABANDON = Statement("DELETE FROM idempotency_keys WHERE attempt = $1")
+FINISH = Statement("UPDATE idempotency_keys SET answer = $2 WHERE attempt = $1 AND answer IS NULL")
+# A stored response stays, even when two processes finish the same work and come to different outcomes.
+ABANDON = Statement("DELETE FROM idempotency_keys WHERE attempt = $1 AND answer IS NULL")
 SWEEP = Statement("""
     DELETE FROM idempotency_keys WHERE (caller, scope, key) IN (
         SELECT caller, scope, key FROM idempotency_keys
@@ -79,99 +83,114 @@ SWEEP_SECONDS = 30.0
 H = TypeVar("H", bound=Callable[..., Message])
 
 
-def attempts(handler: H) -> H:
-    """Marks a handler that asks somebody outside in the middle of its work, and binds `call.claim` itself."""
-    handler.binds_its_key = True  # type: ignore[attr-defined]
+def binds_idempotency_key(handler: H) -> H:
+    """Mark a handler whose command binds `call.idempotency_claim` itself, because it makes an outgoing call."""
+    handler.binds_idempotency_key = True  # type: ignore[attr-defined]
     return handler
 
 
-def binds_its_key(handler: Callable[..., Any]) -> bool:
-    """Whether the handler is marked with `attempts`."""
-    return getattr(handler, "binds_its_key", False)
+def is_binding_handler(handler: Callable[..., Any]) -> bool:
+    """Return whether the handler is marked with `binds_idempotency_key`."""
+    return getattr(handler, "binds_idempotency_key", False)
+
+
+class IdempotencyKeyTaken(Unavailable):
+    """Another call has just bound the same idempotency key. The pipeline returns that call's response, if it is there.
+
+    Otherwise the caller gets UNAVAILABLE, and may repeat the call.
+    """
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the first call with a key was answered: the response, and its ETag or nothing."""
+class StoredResponse:
+    """The response of the first call with an idempotency key, and its ETag; `etag` is empty when it had none."""
 
     response: Message
     etag: str
 
 
 class IdempotencyKeys:
-    """The keys of one service. Answered ones count for `lifetime`; unfinished ones until they are finished."""
+    """The idempotency keys of one service. A finished one expires after `lifetime`, an unfinished one never."""
 
     def __init__(self, database: Database, lifetime: timedelta) -> None:
         self._database = database
         self._lifetime = lifetime
 
-    def claim(self, method: Method, request: Message, call: Call) -> IdempotencyClaim | None:
-        """What a checked request claims; None without a key, or where none is taken. Raises InvalidArgument."""
+    def read_claim(self, method: Method, request: Message, call: Call) -> IdempotencyClaim | None:
+        """Return the claim of a validated request; None without a key, or for an RPC that takes none.
+
+        Raises InvalidArgument when the key is malformed.
+        """
         key = call.metadata.get(HEADER)
-        if key is None or not method.takes_key:
+        if key is None or not method.takes_idempotency_key:
             return None
-        if not 0 < len(key) <= LONGEST or not (key.isascii() and key.isprintable()):
-            raise InvalidArgument([Violation("Idempotency-Key", f"must be 1 to {LONGEST} printable ASCII characters")])
+        if not 0 < len(key) <= MAX_LENGTH or not (key.isascii() and key.isprintable()):
+            message = f"must be 1 to {MAX_LENGTH} printable ASCII characters"
+            raise InvalidArgument([Violation("Idempotency-Key", message)])
         path = [str(getattr(request, field)).lower() for field in sorted(method.path_fields)]
         digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
         return IdempotencyClaim(call.user_id, "/".join([method.full_name, *path]), key, digest)
 
-    def answered(self, claim: IdempotencyClaim, response: type[Message]) -> Answer | IdempotencyClaim:
-        """The answer that the key has; or the claim, with the attempt that it is bound to.
+    def find(self, claim: IdempotencyClaim, response: type[Message]) -> StoredResponse | IdempotencyClaim:
+        """Return the stored response of the key. Without one, return the claim, with its unfinished work if it has any.
 
-        Raises MarketplaceError (IDEMPOTENCY_KEY_REUSED) when it came with another body before.
+        Raises MarketplaceError (IDEMPOTENCY_KEY_REUSED) when the key was first used with another request.
         """
         row = self._database.fetch_one(FIND, claim.caller, claim.scope, claim.key, self._lifetime)
-        return claim if row is None else _told(claim, row, response)
+        return claim if row is None else _to_response_or_claim(claim, row, response)
 
-    def once(self, claim: IdempotencyClaim, call: Call, response: type[Message], work: Callable[[], Message]) -> Answer:
-        """What `work` answers, with all that it writes and the key in one transaction; or the answer that there is.
+    def run_once(
+        self, claim: IdempotencyClaim, call: Call, response: type[Message], work: Callable[[], Message]
+    ) -> StoredResponse:
+        """Run `work` in the transaction that stores the key, or return the response that is already stored.
 
-        Of several at once the others wait for the first. What `work` raises binds nothing.
+        Concurrent calls with the same key wait for the first one. When `work` raises, the key stays free.
         """
         with self._database.transaction("idempotency"):
             if self._bind(claim):
-                answer = Answer(work(), call.etag or "")
-                serialized = answer.response.SerializeToString()
-                self._database.fetch_all(ANSWER, claim.caller, claim.scope, claim.key, serialized, answer.etag)
-                return answer
-            found = self.answered(claim, response)
+                stored = StoredResponse(work(), call.etag or "")
+                serialized = stored.response.SerializeToString()
+                self._database.fetch_all(STORE, claim.caller, claim.scope, claim.key, serialized, stored.etag)
+                return stored
+            found = self.find(claim, response)
         if isinstance(found, IdempotencyClaim):
-            raise Unavailable
+            raise IdempotencyKeyTaken
         return found
 
-    def begin(self, claim: IdempotencyClaim, attempt: UUID) -> None:
-        """Binds the key to work that is about to begin, in the transaction that commits to it.
+    def begin(self, claim: IdempotencyClaim | None, attempt_id: UUID) -> None:
+        """Bind the key, if the call has one, to the work that its transaction begins.
 
-        Raises Unavailable when somebody else has bound it this moment.
+        Waits for a concurrent call that is binding the same key. Raises IdempotencyKeyTaken when that one was first.
         """
-        if not self._bind(claim._replace(attempt=attempt)):
-            raise Unavailable
+        if claim is not None and not self._bind(claim._replace(attempt_id=attempt_id)):
+            raise IdempotencyKeyTaken
 
-    def finish(self, attempt: UUID, response: Message) -> None:
-        """Stores the answer of finished work for the key that began it, if one did, in the outcome's transaction."""
-        self._database.fetch_all(FINISH, attempt, response.SerializeToString())
+    def finish(self, attempt_id: UUID, response: Message) -> None:
+        """Store the response for the key that the work is bound to, if there is one, with the work's outcome."""
+        self._database.fetch_all(FINISH, attempt_id, response.SerializeToString())
 
-    def abandon(self, attempt: UUID) -> None:
-        """Frees the key whose work was refused, if one began it: it may be tried again."""
-        self._database.fetch_all(ABANDON, attempt)
+    def abandon(self, attempt_id: UUID) -> None:
+        """Free the key that refused work is bound to, if there is one: the call may be repeated."""
+        self._database.fetch_all(ABANDON, attempt_id)
 
     def sweep(self) -> None:
-        """Removes the keys that count no more, a few at a time, so that nobody waits for it."""
+        """Delete expired keys, in small batches that hold up no call."""
         while len(self._database.fetch_all(SWEEP, self._lifetime, SWEEP_BATCH)) == SWEEP_BATCH:
             time.sleep(SWEEP_PAUSE_SECONDS)
 
-    def sweeper(self) -> PeriodicTask:
-        """Work beside the calls, for every worker."""
+    def sweep_task(self) -> PeriodicTask:
+        """Return the periodic task that sweeps; every worker runs it."""
         return PeriodicTask("idempotency keys", self.sweep, SWEEP_SECONDS, self._database)
 
     def _bind(self, claim: IdempotencyClaim) -> bool:
         return bool(self._database.fetch_all(BIND, *claim, self._lifetime))
 
 
-def _told(claim: IdempotencyClaim, row: Row, response: type[Message]) -> Answer | IdempotencyClaim:
+def _to_response_or_claim(
+    claim: IdempotencyClaim, row: Row, response: type[Message]
+) -> StoredResponse | IdempotencyClaim:
     if bytes(row["digest"]) != claim.digest:
         raise MarketplaceError("IDEMPOTENCY_KEY_REUSED")
     if row["answer"] is None:
-        return claim._replace(attempt=row["attempt"])
-    return Answer(response.FromString(bytes(row["answer"])), row["etag"])
+        return claim._replace(attempt_id=row["attempt"])
+    return StoredResponse(response.FromString(bytes(row["answer"])), row["etag"])

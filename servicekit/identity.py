@@ -1,6 +1,6 @@
-"""Who calls: tokens are checked here again, whatever the edge has checked before.
+"""Authentication: access tokens become Callers. Every token is checked here, even when the edge has checked it.
 
-People's tokens are signed with a key of the user JWKS. The services' own are signed with the services' key, and only
+Users' tokens are signed with a key of the user JWKS. The services' own tokens are signed with the services' key; only
 they can carry the role `service`.
 """
 
@@ -32,15 +32,15 @@ REMEMBERED_TOKENS = 10_000
 
 
 class Jwks(Protocol):
-    """Where public keys come from."""
+    """A source of public keys."""
 
     def find(self, kid: str | None) -> jwt.PyJWK | None:
-        """The key of this id, or, without an id, the only key there is."""
+        """Return the key with this id. Without an id, return the only key, if there is exactly one."""
         ...
 
 
 class FileJwks:
-    """The keys of a JWKS file. It is read again when it has changed."""
+    """The keys of a JWKS file, which is read again when it has changed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -48,23 +48,25 @@ class FileJwks:
         self._keys: dict[str | None, jwt.PyJWK] = {}
 
     def find(self, kid: str | None) -> jwt.PyJWK | None:
-        changed = self._path.stat().st_mtime_ns
-        if changed != self._read_at:
+        """Return the key with this id, as Jwks.find does. Raises OSError, ValueError when the file is not readable."""
+        changed_at = self._path.stat().st_mtime_ns
+        if changed_at != self._read_at:
             keys = jwt.PyJWKSet.from_dict(json.loads(self._path.read_text())).keys
             self._keys = {key.key_id: key for key in keys}
-            self._read_at = changed
+            self._read_at = changed_at
         if kid is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
         return self._keys.get(kid)
 
 
 class UrlJwks:
-    """The keys of a JWKS that an identity provider publishes; fetched when needed, kept for five minutes."""
+    """The keys of a JWKS that an identity provider publishes. Fetched when needed, kept for five minutes."""
 
     def __init__(self, url: str) -> None:
         self._client = jwt.PyJWKClient(url, cache_keys=True, lifespan=300, timeout=3)
 
     def find(self, kid: str | None) -> jwt.PyJWK | None:
+        """Return the key with this id, as Jwks.find does. Raises Unavailable when the JWKS cannot be fetched."""
         try:
             if kid is not None:
                 return self._client.get_signing_key(kid)
@@ -78,13 +80,13 @@ class UrlJwks:
 
 
 def jwks_from(source: str) -> Jwks:
-    """The keys of a JWKS given as an http(s) URL or as a file's path."""
+    """Return the keys of a JWKS, given as an http(s) URL or as a file's path."""
     return UrlJwks(source) if source.startswith(("https://", "http://")) else FileJwks(Path(source))
 
 
 @dataclass(frozen=True)
 class Issuer:
-    """One who signs tokens, and which roles such tokens can carry."""
+    """A signer of tokens. `roles` are the roles that its tokens can carry; others in them are ignored."""
 
     name: str
     audience: str
@@ -93,15 +95,15 @@ class Issuer:
 
 
 class Verifier:
-    """Turns an `Authorization` header into a Caller. Tokens seen before are remembered until they expire."""
+    """Turns `Authorization` headers into Callers. Valid tokens are remembered until they expire."""
 
     def __init__(self, issuers: list[Issuer]) -> None:
         self._issuers = {issuer.name: issuer for issuer in issuers}
-        self._seen: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+        self._verified: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
         self._lock = threading.Lock()
 
     def caller(self, authorization: str | None) -> Caller:
-        """Who calls; ANYONE without a header. Raises Unauthenticated for a bad token."""
+        """Return the caller; ANYONE without a header. Raises Unauthenticated for a bad token."""
         if authorization is None:
             return ANYONE
         scheme, _, token = authorization.partition(" ")
@@ -109,14 +111,14 @@ class Verifier:
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated
         with self._lock:
-            known = self._seen.get(token)
+            known = self._verified.get(token)
             if known and known[1] > time.time():
                 return known[0]
         caller, expires = self._verify(token)
         with self._lock:
-            self._seen[token] = (caller, expires)
-            while len(self._seen) > REMEMBERED_TOKENS:
-                self._seen.popitem(last=False)
+            self._verified[token] = (caller, expires)
+            while len(self._verified) > REMEMBERED_TOKENS:
+                self._verified.popitem(last=False)
         return caller
 
     def _verify(self, token: str) -> tuple[Caller, float]:
@@ -138,7 +140,7 @@ class Verifier:
             if not isinstance(roles, list):
                 raise Unauthenticated
             caller = Caller(
-                id=UUID(claims["sub"]),
+                id=_user_id(claims["sub"]),
                 username=str(claims.get("preferred_username", "")),
                 roles=issuer.roles.intersection(role for role in roles if isinstance(role, str)),
             )
@@ -147,18 +149,29 @@ class Verifier:
             raise Unauthenticated from error
 
 
+def _user_id(sub: str) -> UUID:
+    """Return the id in a token's `sub`. Raises ValueError unless it is a UUID in the usual form.
+
+    This is the one place that checks it. `UUID` alone also accepts braces, a `urn:uuid:` prefix and missing hyphens.
+    """
+    user_id = UUID(sub)
+    if str(user_id) != sub.lower():
+        raise ValueError(f"not a user's id: {sub!r}")
+    return user_id
+
+
 class ServiceTokens:
-    """The tokens that a service calls others with: short-lived, made as they are needed."""
+    """The access tokens of a service's own calls: short-lived, and renewed when needed."""
 
     def __init__(self, signing_key: str, service: str) -> None:
-        self._key = signing_key
+        self._signing_key = signing_key
         self._service = service
         self._id = new_id()
         self._token = ""
         self._renew_at = 0.0
 
     def authorization(self) -> str:
-        """The `Authorization` header of a call to another service."""
+        """Return the `Authorization` header of a call to another service."""
         now = time.time()
         if now >= self._renew_at:
             claims = {
@@ -170,6 +183,6 @@ class ServiceTokens:
                 "iat": int(now),
                 "exp": int(now) + SERVICE_TOKEN_SECONDS,
             }
-            self._token = jwt.encode(claims, self._key, algorithm="ES256")
+            self._token = jwt.encode(claims, self._signing_key, algorithm="ES256")
             self._renew_at = now + SERVICE_TOKEN_SECONDS / 2
         return f"Bearer {self._token}"

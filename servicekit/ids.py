@@ -1,4 +1,4 @@
-"""Ids that we make: UUIDs of version 7, so that they sort by the time they were made."""
+"""Ids of new rows: UUIDs of version 7, which sort by the time they were made."""
 
 from uuid import UUID
 
@@ -6,5 +6,5 @@ from uuid_utils.compat import uuid7
 
 
 def new_id() -> UUID:
-    """A new UUIDv7."""
+    """Return a new UUIDv7."""
     return uuid7()

@@ -1,4 +1,4 @@
-"""Structured logs on standard output: JSON, or lines for people when a terminal reads them."""
+"""Structured logs on standard output: JSON, or coloured lines on a terminal."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import structlog
 from structlog.types import EventDict
 
 
-def configure(level: str, form: Literal["auto", "json", "console"], **always: str) -> None:
-    """Sets up logging for the process; `always` stands in every line. Other libraries' logs take the same way."""
-    for_people = form == "console" or (form == "auto" and sys.stdout.isatty())
+def configure(level: str, form: Literal["auto", "json", "console"], **fields: str) -> None:
+    """Set up the process's logging, other libraries' included. Every line contains `fields`."""
+    is_console = form == "console" or (form == "auto" and sys.stdout.isatty())
 
-    def add_always(_: Any, __: str, event: EventDict) -> EventDict:
-        return {**event, **always}
+    def add_fields(_: Any, __: str, event: EventDict) -> EventDict:
+        return {**event, **fields}
 
     shared: list[structlog.types.Processor] = [
-        add_always,
+        add_fields,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
     renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer() if for_people else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer() if is_console else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[*shared, renderer],

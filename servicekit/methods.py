@@ -1,4 +1,4 @@
-"""What the protos say of each RPC: who may call it, its route, what success is over HTTP."""
+"""The options of each RPC in the protos: its access, its path, its `Location` header, its idempotency keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ PATH_FIELD = re.compile(r"{(\w+)}")
 
 @dataclass(frozen=True)
 class Method:
-    """One RPC. `path_fields` are the fields of the request that stand in its path."""
+    """One RPC.
+
+    `anyone` and `roles` say who may call it; without either, any signed-in caller may. `path_fields` are the fields of
+    the request that its path contains. `location` is the path of a created resource, with fields of the response in
+    braces; empty for an RPC that creates none.
+    """
 
     name: str
     full_name: str
@@ -27,12 +32,12 @@ class Method:
     roles: frozenset[str]
     path_fields: frozenset[str]
     location: str
-    takes_key: bool
+    takes_idempotency_key: bool
     response: type[Message]
 
     @classmethod
     def of(cls, descriptor: MethodDescriptor) -> Method:
-        """Reads the options of an RPC. Raises ValueError for one that does not say who may call it."""
+        """Read the options of an RPC. Raises ValueError when they do not say who may call it."""
         options = descriptor.GetOptions()
         access: options_pb2.Access = options.Extensions[options_pb2.access]
         if access.anyone + access.signed_in + bool(access.roles) != 1:
@@ -49,12 +54,12 @@ class Method:
             roles=frozenset(options_pb2.Role.Name(role).lower() for role in access.roles),
             path_fields=frozenset(PATH_FIELD.findall(path)),
             location=options.Extensions[options_pb2.success].location,
-            takes_key=options.Extensions[options_pb2.takes_key],
+            takes_idempotency_key=options.Extensions[options_pb2.takes_key],
             response=GetMessageClass(descriptor.output_type),
         )
 
-    def admit(self, caller: Caller) -> None:
-        """Raises Unauthenticated or Forbidden for who may not call this."""
+    def check_access(self, caller: Caller) -> None:
+        """Refuse a caller who may not call this RPC. Raises Unauthenticated, Forbidden."""
         if self.anyone:
             return
         if caller.is_anonymous:
@@ -64,5 +69,5 @@ class Method:
             raise Forbidden(f"You need the role {needed} to do this")
 
     def location_of(self, response: Message) -> str:
-        """The path of what was made."""
+        """Return the path of the created resource."""
         return PATH_FIELD.sub(lambda field: str(getattr(response, field[1])), self.location)

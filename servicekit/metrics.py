@@ -13,12 +13,12 @@ WORKER = Gauge("marketplace_worker_info", "Which worker this is.", ("worker",))
 
 
 def observe(method: str, code: str, seconds: float) -> None:
-    """Counts one call."""
+    """Count one call and record its time."""
     CALLS.labels(method, code).inc()
     SECONDS.labels(method).observe(seconds)
 
 
 def serve(host: str, port: int, worker: str) -> None:
-    """Serves `/metrics` from a thread of its own."""
+    """Serve `/metrics` from a thread of its own."""
     WORKER.labels(worker).set(1)
     start_http_server(port, addr=host)

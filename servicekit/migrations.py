@@ -1,4 +1,4 @@
-"""Brings a service's database up to date when the service starts, by one worker at a time."""
+"""Database migrations, applied when a service starts, by one worker at a time."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from playhouse.migrations import Runner
 from servicekit import clock
 from servicekit.database import Database, DatabaseAway
 
-# Any number that nothing else locks; an advisory lock counts within one database.
+# The advisory lock's number. It is arbitrary; no other lock of the same database uses it.
 LOCK = 7_203_114_860
 RETRY_SECONDS = 0.2
 
 
 def migrate(database: Database, directory: Path) -> list[str]:
-    """Applies what is missing, in order, and returns its names. Other workers wait meanwhile and find nothing to do.
+    """Apply the missing migrations in order, and return their names. Other workers wait until this is done.
 
-    Each migration is one transaction, together with the row that says it was applied.
+    Each migration is one transaction, together with the row that records it.
     """
     database.execute("SET statement_timeout = 0; SET lock_timeout = 0")
     database.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
@@ -28,12 +28,12 @@ def migrate(database: Database, directory: Path) -> list[str]:
         applied: list[str] = Runner(database.peewee, str(directory)).up()
         return applied
     finally:
-        # Gives the lock back, and the settings above with it.
+        # Releases the lock and drops the settings above.
         database.close()
 
 
 def migrate_when_reachable(database: Database, directory: Path, stop: Event) -> bool:
-    """Migrates as soon as the database answers; False when `stop` was set before it did."""
+    """Wait for the database, then migrate it. Return False if `stop` was set before the database answered."""
     log = structlog.get_logger()
     waiting = False
     while not stop.is_set():

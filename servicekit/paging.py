@@ -1,6 +1,6 @@
-"""Page tokens: where a page ended, and with which filters.
+"""Page tokens: the end of a page, and the filters that it was made with.
 
-A token is opaque to clients but no secret: it holds the last row's sort key, and a digest that ties it to the filters.
+A token is opaque to clients but not secret. It contains the last row's sort key, and a digest of the request's filters.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ DEFAULT_PAGE_SIZE = 20
 DIGEST_BYTES = 9
 
 
-def page_size(asked: int) -> int:
-    """The number of rows of a page: what was asked for, or the default for 0."""
-    return asked or DEFAULT_PAGE_SIZE
+def page_size(requested: int) -> int:
+    """Return the number of rows of a page: the requested one, or the default for 0."""
+    return requested or DEFAULT_PAGE_SIZE
 
 
 def encode(request: Message, key: Sequence[object]) -> str:
-    """The token for the page after the row with this sort key. The parts are written as `str`."""
+    """Return the token of the page after the row with this sort key. The key's parts are written with `str`."""
     payload = json.dumps([str(part) for part in key], separators=(",", ":")).encode()
     return urlsafe_b64encode(_digest(request, payload) + payload).decode().rstrip("=")
 
 
 def decode(request: Message, *parsers: Callable[[str], Any]) -> list[Any] | None:
-    """The sort key in `request.page_token`, each part read by its parser; None without a token.
+    """Return the sort key in `request.page_token`, each part read by its parser; None without a token.
 
-    Raises InvalidArgument for a token that is malformed or was made for other filters.
+    Raises InvalidArgument when the token is malformed or was made with other filters.
     """
     token: str = request.page_token  # type: ignore[attr-defined]
     if not token:
@@ -51,7 +51,7 @@ def decode(request: Message, *parsers: Callable[[str], Any]) -> list[Any] | None
 
 
 def _digest(request: Message, payload: bytes) -> bytes:
-    """Ties a token to the request's filters: all of its fields but the paging's own."""
+    """Return the digest of the sort key and the request's filters: all fields but those of paging."""
     filters = type(request)()
     filters.CopyFrom(request)
     for field in ("page_size", "page_token"):

@@ -1,4 +1,4 @@
-"""Work that is done again and again beside the calls, by a thread in every worker."""
+"""Periodic tasks: work that every worker repeats in a thread, beside its calls."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ STOP_SECONDS = 1.0
 
 
 class PeriodicTask:
-    """Calls `work` every `seconds`, in a thread called `name`. It waits out a database that is away.
+    """A thread called `name` that calls `work` and then waits for `seconds`, again and again.
 
-    What the work raises is logged, and the next round comes.
-
-    A round under way is not cut off by `stop` for a second at most; one that hangs is left for the next worker.
+    An error of the work is logged, and the next run comes. While the database is unavailable, that is logged once.
     """
 
     def __init__(self, name: str, work: Callable[[], object], seconds: float, database: Database) -> None:
@@ -30,24 +28,27 @@ class PeriodicTask:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begins with a round."""
+        """Start the thread, whose first run begins at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """No round begins any more."""
+        """Begin no further run, and wait up to a second for the current one to finish.
+
+        A run that takes longer ends with the process; what it leaves is up to the next worker.
+        """
         self._stopping.set()
         self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
-        away = False
+        is_away = False
         while not self._stopping.is_set():
             try:
                 self._work()
-                away = False
+                is_away = False
             except DatabaseAway as error:
-                if not away:
+                if not is_away:
                     self._log.warning(f"{self._name} waits for the database", reason=str(error.__cause__).strip())
-                away = True
+                is_away = True
             except Exception:
                 self._log.exception(f"{self._name} failed, trying again")
                 self._database.close()

@@ -1,8 +1,8 @@
-"""What surrounds every handler, written once: identity, access, validation, errors, logs, metrics.
+"""The pipeline around every handler: identity, access, validation, idempotency, deadlines, errors, logs, metrics.
 
-`Pipeline.around` takes a servicer whose methods read `(request, call)` and gives one for gRPC, whose methods read
-`(request, context)`. It is a plain wrapper, not an interceptor: an interceptor's body runs on the server's one thread
-under its lock, and `grpcio-testing` knows no interceptors.
+`Pipeline.around` takes a servicer whose methods are called with `(request, call)`, and returns one for gRPC, whose
+methods are called with `(request, context)`. It is a plain wrapper, not an interceptor: gRPC runs an interceptor on the
+server's single thread, under the server's lock, and `grpcio-testing` does not support interceptors.
 """
 
 from __future__ import annotations
@@ -17,54 +17,57 @@ import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
-from servicekit import metrics, status, validation
-from servicekit.call import Call, IdempotencyClaim, current_call
+from servicekit import metrics, validation
+from servicekit.call import Call, IdempotencyClaim, current_call, require_time_to_begin
 from servicekit.errors import MarketplaceError
-from servicekit.idempotency import IdempotencyKeys, binds_its_key
+from servicekit.idempotency import IdempotencyKeys, IdempotencyKeyTaken, StoredResponse, is_binding_handler
 from servicekit.identity import Verifier
 from servicekit.ids import new_id
 from servicekit.methods import Method
+from servicekit.status import status_from_error
 
 Handler = Callable[[Any, Call], Message]
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# A call without a deadline reports one that lies centuries ahead.
+# For a call without a deadline gRPC reports one that is centuries ahead.
 NO_DEADLINE_SECONDS = 1_000_000
 
 
 class CallObserver:
-    """Times one call, and tells what became of it: in a log line and in the metrics."""
+    """Times one call, logs it and counts it."""
 
     def __init__(self, method: Method, call: Call) -> None:
         self.call = call
         self._method = method
         self._started = time.perf_counter()
 
-    def over(self, code: str) -> None:
-        """`code` is one of the catalogue, `OK`, or `CANCELLED` when nobody waits for an answer any more."""
+    def finish(self, code: str) -> None:
+        """Log and count the call. `code` is one of the catalogue, `OK`, or `CANCELLED` when the client has gone."""
         seconds = time.perf_counter() - self._started
         metrics.observe(self._method.name, code, seconds)
         user = str(self.call.caller.id) if self.call.caller.id else None
         self.call.log.info("call", code=code, ms=round(seconds * 1000, 2), user=user)
 
 
-def wrapped(servicer: object, service: ServiceDescriptor, wrap: Callable[[Method, Any, dict[str, str]], Any]) -> Any:
-    """The servicer for gRPC, each handler wrapped, given its method and the names for its log lines.
+def wrap_servicer(
+    servicer: object, service: ServiceDescriptor, wrap: Callable[[Method, Any, dict[str, str]], Any]
+) -> Any:
+    """Return the servicer for gRPC, each handler wrapped. `wrap` gets the method, the handler and its log fields.
 
-    Raises ValueError when an RPC lacks a handler or does not say who may call it.
+    Raises ValueError when an RPC has no handler or does not say who may call it.
     """
     methods = {}
     for descriptor in service.methods:
         handler = getattr(servicer, descriptor.name, None)
         if handler is None:
             raise ValueError(f"{type(servicer).__name__} has no handler for {descriptor.full_name}")
-        names = {"method": descriptor.name, "service": service.full_name}
-        methods[descriptor.name] = staticmethod(wrap(Method.of(descriptor), handler, names))
+        log_fields = {"method": descriptor.name, "service": service.full_name}
+        methods[descriptor.name] = staticmethod(wrap(Method.of(descriptor), handler, log_fields))
     return type(f"Wrapped{type(servicer).__name__}", (), methods)()
 
 
-def failure_of(error: Exception, log: Any) -> MarketplaceError:
-    """What is told instead of a response. What is behind it is for the log alone."""
+def to_marketplace_error(error: Exception, log: Any) -> MarketplaceError:
+    """Return the error to send to the caller, and log its cause, which the caller must not see."""
     if not isinstance(error, MarketplaceError):
         log.error("unexpected error", exc_info=error)
         return MarketplaceError("INTERNAL")
@@ -73,48 +76,50 @@ def failure_of(error: Exception, log: Any) -> MarketplaceError:
     return error
 
 
-def trailers(method: Method, call: Call, response: Message) -> tuple[tuple[str, str], ...]:
-    """What is said beside a response.
+def success_trailers(method: Method, call: Call, response: Message) -> tuple[tuple[str, str], ...]:
+    """Return the metadata of a successful response: `etag` and `location`.
 
-    After the message, as trailers: headers before it would leave the edge no second try when this worker dies in
-    between.
+    They are trailers, after the message: once headers are sent, the edge cannot retry a call whose worker dies.
     """
-    said: list[tuple[str, str]] = []
+    trailers: list[tuple[str, str]] = []
     if call.etag:
-        said.append(("etag", call.etag))
+        trailers.append(("etag", call.etag))
     if method.location:
-        said.append(("location", method.location_of(response)))
-    return tuple(said)
+        trailers.append(("location", method.location_of(response)))
+    return tuple(trailers)
 
 
 class Pipeline:
-    """Wraps servicers. One serves a whole process. Without `keys` idempotency keys say nothing."""
+    """Wraps the servicers of a process. Without `idempotency_keys`, the keys of requests are ignored."""
 
-    def __init__(self, verifier: Verifier, keys: IdempotencyKeys | None = None) -> None:
+    def __init__(self, verifier: Verifier, idempotency_keys: IdempotencyKeys | None = None) -> None:
         self._verifier = verifier
-        self._keys = keys
+        self._idempotency_keys = idempotency_keys
 
     def around(self, servicer: object, service: ServiceDescriptor) -> Any:
-        """The servicer for gRPC. Raises ValueError when an RPC lacks a handler or does not say who may call it."""
-        return wrapped(servicer, service, self._wrap)
+        """Return the servicer for gRPC.
+
+        Raises ValueError when an RPC has no handler or does not say who may call it.
+        """
+        return wrap_servicer(servicer, service, self._wrap)
 
     def _wrap(
-        self, method: Method, handler: Handler, names: Mapping[str, str]
+        self, method: Method, handler: Handler, log_fields: Mapping[str, str]
     ) -> Callable[[Message, grpc.ServicerContext], Any]:
         def serve(request: Message, context: grpc.ServicerContext) -> Message:
-            watch = CallObserver(method, call_of(context, names))
-            token = current_call.set(watch.call)
+            observer = CallObserver(method, call_from_context(context, log_fields))
+            token = current_call.set(observer.call)
             try:
-                response, failure = self._handle(method, handler, request, watch.call)
+                response, error = self._handle(method, handler, request, observer.call)
             finally:
                 current_call.reset(token)
-            watch.over(failure.code if failure else "OK")
-            if failure:
-                told = status.from_error(failure)
-                context.set_trailing_metadata(told.metadata)
-                context.abort(told.code, told.message)
+            observer.finish(error.code if error else "OK")
+            if error:
+                status = status_from_error(error)
+                context.set_trailing_metadata(status.metadata)
+                context.abort(status.code, status.message)
             assert response is not None
-            context.set_trailing_metadata(trailers(method, watch.call, response))
+            context.set_trailing_metadata(success_trailers(method, observer.call, response))
             return response
 
         return serve
@@ -122,41 +127,64 @@ class Pipeline:
     def _handle(
         self, method: Method, handler: Handler, request: Message, call: Call
     ) -> tuple[Message | None, MarketplaceError | None]:
-        """The response, or what is told instead of it. Nothing is raised."""
+        """Return the response or the error of the call. Raises nothing."""
         try:
             call.caller = self._verifier.caller(call.metadata.get("authorization"))
-            method.admit(call.caller)
+            method.check_access(call.caller)
             validation.check(request, method.path_fields)
-            return self._answer(method, handler, request, call), None
+            return self._respond(method, handler, request, call), None
         except Exception as error:
-            return None, failure_of(error, call.log)
+            return None, to_marketplace_error(error, call.log)
 
-    def _answer(self, method: Method, handler: Handler, request: Message, call: Call) -> Message:
-        """What the handler answers, or has answered to the same idempotency key before."""
-        claim = self._keys.claim(method, request, call) if self._keys else None
-        if claim is None or self._keys is None:
-            return handler(request, call)
-        answer = self._keys.answered(claim, method.response)
-        if isinstance(answer, IdempotencyClaim):
-            if binds_its_key(handler):
-                call.claim = answer
-                return handler(request, call)
-            answer = self._keys.once(claim, call, method.response, lambda: handler(request, call))
-        call.etag = answer.etag or None
-        return answer.response
+    def _respond(self, method: Method, handler: Handler, request: Message, call: Call) -> Message:
+        """Return the handler's response, or the stored one of the request's idempotency key."""
+        claim = self._idempotency_keys.read_claim(method, request, call) if self._idempotency_keys else None
+        if claim is None or self._idempotency_keys is None:
+            return _run(handler, request, call)
+        found = self._idempotency_keys.find(claim, method.response)
+        if isinstance(found, IdempotencyClaim):
+            found = _run_once(self._idempotency_keys, found, method, handler, request, call)
+        call.etag = found.etag or None
+        return found.response
 
 
-def call_of(context: Any, names: Mapping[str, str]) -> Call:
-    """The call of a context of grpc or grpc.aio. `names` stand in its every log line."""
+def _run_once(
+    idempotency_keys: IdempotencyKeys,
+    claim: IdempotencyClaim,
+    method: Method,
+    handler: Handler,
+    request: Message,
+    call: Call,
+) -> StoredResponse:
+    """Run the handler of a keyed call, or return the response of a concurrent call that was faster."""
+    if not is_binding_handler(handler):
+        return idempotency_keys.run_once(claim, call, method.response, lambda: _run(handler, request, call))
+    call.idempotency_claim = claim
+    try:
+        return StoredResponse(_run(handler, request, call), call.etag or "")
+    except IdempotencyKeyTaken:
+        found = idempotency_keys.find(claim, method.response)
+        if isinstance(found, IdempotencyClaim):
+            raise
+        return found
+
+
+def _run(handler: Handler, request: Message, call: Call) -> Message:
+    require_time_to_begin(call)
+    return handler(request, call)
+
+
+def call_from_context(context: Any, log_fields: Mapping[str, str]) -> Call:
+    """Return the call of a context of grpc or grpc.aio. Every log line of the call contains `log_fields`."""
     metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
     request_id = metadata.get("x-request-id", "")
     if not REQUEST_ID.fullmatch(request_id):
         request_id = str(new_id())
-    log = structlog.get_logger().bind(request_id=request_id, **names)
-    left = context.time_remaining()
+    log = structlog.get_logger().bind(request_id=request_id, **log_fields)
+    seconds = context.time_remaining()
     return Call(
         metadata=metadata,
         request_id=request_id,
-        deadline=None if left is None or left > NO_DEADLINE_SECONDS else time.monotonic() + left,
+        deadline=None if seconds is None or seconds > NO_DEADLINE_SECONDS else time.monotonic() + seconds,
         log=log.bind(traceparent=metadata["traceparent"]) if "traceparent" in metadata else log,
     )

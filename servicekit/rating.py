@@ -1,12 +1,12 @@
-"""The one rule for what many ratings come to, shared by those who show it."""
+"""The mean of ratings, computed alike by every service that shows it."""
 
 from decimal import Decimal
 
 
 def mean_rating(count: int, total: int) -> Decimal:
-    """The exact mean of `count` ratings that sum up to `total` stars, rounded half up to one decimal (4.25 is 4.3).
+    """Return the mean of `count` ratings with `total` stars, rounded half up to one decimal (4.25 is 4.3).
 
-    In whole numbers alone, so that no binary fraction can tip a half the wrong way. Without ratings it is 0.0.
+    Without ratings it is 0.0. Integer arithmetic keeps it exact: a binary fraction could round a half down.
     """
     if count == 0:
         return Decimal("0.0")

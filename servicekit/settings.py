@@ -1,4 +1,4 @@
-"""Settings of a service's process, all from the environment; a wrong value is named at start."""
+"""Settings of a service's process, read from the environment. A process with a wrong value does not start."""
 
 from __future__ import annotations
 
@@ -29,37 +29,39 @@ Addresses = Annotated[str, AfterValidator(_addresses)]
 
 
 class ServiceSettings(BaseSettings):
-    """What every service has to know."""
+    """The settings of every service."""
 
     model_config = SettingsConfigDict(extra="ignore")
 
     listen: Address = Field(description="Where this worker serves gRPC: host:port.")
     metrics_listen: Address = Field(description="Where this worker serves /metrics: host:port.")
     worker: str = Field("0", description="The worker's name in logs and metrics.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is logged.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="The lowest level that is logged."
+    )
     log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="JSON or lines for people; auto: JSON when not on a terminal."
+        "auto", description="JSON, or lines to read on a terminal; auto: JSON unless the output is a terminal."
     )
     rpc_threads: int = Field(4, ge=1, le=64, description="Threads that answer calls in a worker.")
     max_concurrent_rpcs: int = Field(
         128,
         ge=1,
-        description="Calls that a worker takes at once, waiting ones included; more are told to come back. "
-        "Where pictures are taken the default is 200.",
+        description="Calls that a worker accepts at once, waiting ones included; more are refused as UNAVAILABLE. "
+        "Workers that take uploads have 200 by default.",
     )
     idempotency_key_hours: int = Field(
-        48, ge=1, le=8760, description="Hours for which a repeated idempotency key gets its first answer."
+        48, ge=1, le=8760, description="Hours for which a repeated idempotency key gets its first response."
     )
-    shutdown_grace_seconds: float = Field(6, ge=0, description="How long a worker going down finishes its calls.")
-    user_jwks: str = Field(description="The public keys of people's tokens: a JWKS file or an http(s) URL.")
-    user_jwt_issuer: str = Field(description="The `iss` of people's tokens.")
-    user_jwt_audience: str = Field(description="The `aud` of people's tokens.")
+    shutdown_grace_seconds: float = Field(6, ge=0, description="Seconds in which a stopping worker finishes its calls.")
+    user_jwks: str = Field(description="The public keys of users' tokens: a JWKS file or an http(s) URL.")
+    user_jwt_issuer: str = Field(description="The `iss` of users' tokens.")
+    user_jwt_audience: str = Field(description="The `aud` of users' tokens.")
     service_jwks: Path = Field(description="The public keys of the services' own tokens: a JWKS file.")
     service_signing_key: Path = Field(description="The private key of the services' own tokens: a PEM file.")
 
     @property
-    def key_lifetime(self) -> timedelta:
-        """How long an answered idempotency key counts."""
+    def idempotency_key_lifetime(self) -> timedelta:
+        """The time for which a finished idempotency key is kept."""
         return timedelta(hours=self.idempotency_key_hours)
 
 
@@ -67,7 +69,7 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def load(kind: type[S]) -> S:
-    """The settings from the environment. Ends the process with status 2 and a line for each variable that is wrong."""
+    """Read the settings. Ends the process with status 2, and a line for each wrong variable, when any is wrong."""
     try:
         return kind()
     except ValidationError as error:

@@ -1,7 +1,7 @@
-"""The one place where an error becomes a gRPC status.
+"""The one place where an error becomes a gRPC status, and a gRPC status an error.
 
-gRPC callers get the canonical code, the message, and google.rpc.Status with ErrorInfo and BadRequest. The edge gets the
-HTTP status and the JSON body ready-made, in metadata of their own that never leaves it.
+gRPC callers get the canonical code, the message, and google.rpc.Status with ErrorInfo and BadRequest. For the edge, the
+trailers also contain the finished HTTP status and JSON body; the edge removes them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DOMAIN = "marketplace"
 DETAILS_KEY = "grpc-status-details-bin"
 EDGE_STATUS_KEY = "x-error-status"
 EDGE_BODY_KEY = "x-error-body"
-# Metadata of more than some 30 KiB is refused on the way; there are two copies of the details, and ASCII escapes.
+# gRPC refuses metadata of more than about 30 KiB. It contains the details twice, once as JSON with ASCII escapes.
 MAX_BODY_BYTES = 8_000
 RETRY_AFTER_SECONDS = 1
 RETRYABLE = frozenset(("UNAVAILABLE", "RATE_LIMITED"))
@@ -29,16 +29,15 @@ GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 @dataclass(frozen=True)
 class Status:
-    """How an error is told over gRPC."""
+    """A gRPC status. `metadata` goes into the trailers: the details for gRPC callers, and the edge's response."""
 
     code: grpc.StatusCode
     message: str
-    # In the trailers: the details for gRPC callers, and what the edge makes its answer of.
     metadata: tuple[tuple[str, str | bytes], ...]
 
 
-def from_error(error: MarketplaceError) -> Status:
-    """The status of an error. Violations beyond what metadata can carry are left out, the last ones first."""
+def status_from_error(error: MarketplaceError) -> Status:
+    """Return the gRPC status of an error. When it has too many violations for metadata, the last ones are left out."""
     spec = spec_of(error.code)
     violations = list(error.violations)
     body = _body(error, violations)
@@ -55,15 +54,15 @@ def from_error(error: MarketplaceError) -> Status:
     return Status(GRPC_CODES[spec.grpc], error.message, tuple(metadata))
 
 
-# What another service says of us, not of the one who called us.
-OURS = frozenset(("UNAUTHORIZED", "FORBIDDEN", "INVALID_ARGUMENT"))
+# Codes with which another service refuses this service itself, not this service's caller.
+ABOUT_THIS_SERVICE = frozenset(("UNAUTHORIZED", "FORBIDDEN", "INVALID_ARGUMENT"))
 
 
-def to_error(error: grpc.RpcError) -> MarketplaceError:
-    """What another service said, to be said again: the reverse of `from_error`.
+def error_from_status(error: grpc.RpcError) -> MarketplaceError:
+    """Return another service's error, so that it can be raised here: the reverse of `status_from_error`.
 
-    What says that the other is away, busy or slow becomes UNAVAILABLE or DEADLINE_EXCEEDED; what is unclear,
-    or a fault of this service's own, INTERNAL.
+    A service that is down, busy or slow becomes UNAVAILABLE or DEADLINE_EXCEEDED. An unknown error, and one that this
+    service has caused itself, becomes INTERNAL.
     """
     code = error.code()
     for entry in error.trailing_metadata() or ():
@@ -108,7 +107,7 @@ def _from_details(status: status_pb2.Status) -> MarketplaceError:
             detail.Unpack(info)
             and info.domain == DOMAIN
             and info.reason in CODES.values_by_name
-            and info.reason not in OURS
+            and info.reason not in ABOUT_THIS_SERVICE
         ):
             return MarketplaceError(info.reason, status.message)
     return MarketplaceError("INTERNAL")

@@ -1,4 +1,4 @@
-"""Points in time on their way out: aware UTC `datetime`s become Timestamps with whole seconds."""
+"""Times in the protos: aware `datetime`s become Timestamps with whole seconds."""
 
 from datetime import datetime
 
@@ -6,5 +6,5 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 
 def to_timestamp(at: datetime) -> Timestamp:
-    """The second that `at` (aware) lies in."""
+    """Return the time (aware), rounded down to the second."""
     return Timestamp(seconds=int(at.timestamp()))

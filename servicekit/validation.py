@@ -1,4 +1,4 @@
-"""Brings the texts of a request into shape and holds it against the bounds that its proto names."""
+"""Validation of requests: normalizes their texts, then checks the bounds that the protos declare."""
 
 from __future__ import annotations
 
@@ -23,34 +23,36 @@ _validator = protovalidate.Validator()
 
 
 def check(request: Message, path_fields: frozenset[str] = frozenset()) -> None:
-    """Normalises a request in place, then checks it.
+    """Normalize a request in place, then validate it.
 
-    Raises InvalidArgument with every violation. When all that is wrong is an id among `path_fields`, the fields that
-    stand in the RPC's path, there can be no such thing: NotFound, named after the field.
+    `path_fields` are the fields that the RPC's path contains; all of them are ids. Raises InvalidArgument with the
+    violations of all other fields. When there are none, raises NotFound, named after the field, for an id in the path
+    that is not a UUID, whatever characters it consists of.
     """
+    ids = {request.DESCRIPTOR.fields_by_name[name]: getattr(request, name) for name in path_fields}
     violations = list(_normalize(request, ""))
-    missing: str | None = None
-    for found in _validator.collect_violations(request):
-        violation = found.proto
-        names = [element.field_name for element in violation.field.elements] if violation.field else []
-        if violation.rule_id.startswith("string.uuid") and names and names[0] in path_fields:
-            missing = missing or names[0]
-        else:
-            violations.append(Violation(_json_path(request.DESCRIPTOR, violation), violation.message))
-    if violations:
-        raise InvalidArgument(violations[:MAX_VIOLATIONS])
-    if missing:
-        raise NotFound(missing.removesuffix("_id").capitalize())
+    for collected in _validator.collect_violations(request):
+        violation = collected.proto
+        violations.append(Violation(_json_path(request.DESCRIPTOR, violation), violation.message))
+    # Normalization has trimmed the ids; what it has changed was not a UUID.
+    malformed = {field.json_name for field, sent in ids.items() if getattr(request, field.name) != sent.lower()}
+    malformed |= {violation.field for violation in violations} & {field.json_name for field in ids}
+    others = [violation for violation in violations if violation.field not in malformed]
+    if others:
+        raise InvalidArgument(others[:MAX_VIOLATIONS])
+    for field in request.DESCRIPTOR.fields:
+        if field.json_name in malformed:
+            raise NotFound(field.name.removesuffix("_id").capitalize())
 
 
 def _json_path(descriptor: Any, violation: Any) -> str:
-    """The path of what is wrong as a client wrote it: `packages[0].deliveryDays`.
+    """Return the path of the violated field as a client writes it: `packages[0].deliveryDays`.
 
-    A rule on a whole message blames the field that its id begins with: `min_price.at_most_max_price`.
+    For a rule on a whole message it is the field that the rule's id begins with: `min_price.at_most_max_price`.
     """
     if not violation.field or not violation.field.elements:
-        blamed = descriptor.fields_by_name.get(violation.rule_id.partition(".")[0])
-        return blamed.json_name if blamed else ""
+        named = descriptor.fields_by_name.get(violation.rule_id.partition(".")[0])
+        return named.json_name if named else ""
     path = ""
     for element in violation.field.elements:
         field = descriptor.fields_by_name[element.field_name]
@@ -61,7 +63,7 @@ def _json_path(descriptor: Any, violation: Any) -> str:
     return path
 
 
-# Normalises one field of a message in place, given the path of the message; yields what cannot be normalised.
+# Normalizes one field of a message in place, given the path of the message; yields the violations of its texts.
 _Step = Callable[[Message, str], Iterator[Violation]]
 
 
@@ -72,7 +74,7 @@ def _normalize(message: Message, path: str) -> Iterator[Violation]:
 
 @cache
 def _steps(descriptor: Descriptor) -> tuple[_Step, ...]:
-    """What there is to do for a message, found out once a type."""
+    """Return the steps that normalize a message of this type."""
     steps: list[_Step] = []
     for field in descriptor.fields:
         child = field.message_type
@@ -85,7 +87,7 @@ def _steps(descriptor: Descriptor) -> tuple[_Step, ...]:
 
 def _text(field: FieldDescriptor) -> _Step:
     options = field.GetOptions()
-    # Ids are matched in any letter case, so in one from here on.
+    # Ids are matched in any letter case, so they become lower case.
     lower = options.Extensions[normalize_option].lower_case or options.Extensions[field_rules].string.uuid
 
     def step(message: Message, path: str) -> Iterator[Violation]:

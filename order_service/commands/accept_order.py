@@ -11,7 +11,7 @@ from order_service.domain.order import Change, Order, Party, Status
 from order_service.domain.settlement import begin_capture
 from order_service.payments.gateway import Declined
 from order_service.store.store import Store
-from servicekit.call import Caller
+from servicekit.call import Caller, require_time
 from servicekit.errors import Conflict, Unavailable
 
 BEING_ACCEPTED = "You can't accept this order now, it is just being accepted; there is nothing you can do now"
@@ -28,13 +28,14 @@ class AcceptOrder:
     def execute(self, order_id: UUID, message: str, caller: Caller) -> Order:
         """Return the order IN_PROGRESS, once its payment is captured.
 
-        Raises NotFound, Forbidden, Conflict; Declined when the provider refuses the capture for good, and then the
+        Raises NotFound, Forbidden, Conflict; DeadlineExceeded when too little time is left to begin; Declined when the provider refuses the capture for good, and then the
         order is CANCELLED; Unavailable when the outcome is not known: then the seller's next accept, or payment
         recovery, finishes the capture.
         """
         command = Command(Action.ACCEPT, message)
         # A caller who may not accept must not take the lock, which would turn the seller away.
         self._decide(*self._store.orders.get(order_id), command, caller)
+        require_time()
         with self._store.attempt_lock(order_id) as is_holder:
             if not is_holder:
                 raise Conflict(BEING_ACCEPTED, code="INVALID_TRANSITION")

@@ -10,7 +10,7 @@ from order_service.domain.payment import PaymentPolicy
 from order_service.domain.placing import OrderPolicy, OrderRequest, draft
 from order_service.gigs import Gigs
 from order_service.store.store import Store
-from servicekit.call import IdempotencyClaim
+from servicekit.call import IdempotencyClaim, require_time
 from servicekit.errors import Unavailable
 from servicekit.idempotency import IdempotencyKeys
 from servicekit.ids import new_id
@@ -38,15 +38,16 @@ class PlaceOrder:
     def execute(self, package_id: UUID, request: OrderRequest, claim: IdempotencyClaim | None) -> Order:
         """Return the new order, once its payment is authorized.
 
-        Raises NotFound (Package), Forbidden, InvalidArgument, and the gateway's refusals: then nothing is left. Raises
-        Unavailable when the outcome is not known: then the attempt is finished by the same idempotency key, or by
+        Raises NotFound (Package), Forbidden, InvalidArgument, DeadlineExceeded when too little time is left to begin, and
+        the gateway's refusals: then nothing is left. Raises Unavailable when the outcome is not known: then the attempt is finished by the same idempotency key, or by
         payment recovery.
         """
-        if claim is not None and claim.attempt is not None:
-            return self._resume(claim.attempt)
+        if claim is not None and claim.attempt_id is not None:
+            return self._resume(claim.attempt_id)
         self._payment_policy.check(request.payment_method, request.payment_token)
         terms = self._gigs.package_terms(package_id)
         new_draft = draft(new_id(), terms, request, self._order_policy)
+        require_time()
         with self._store.attempt_lock(new_draft.order_id):
             with self._store.transaction("placing"):
                 self._store.attempts.begin_authorization(new_draft)

@@ -16,7 +16,7 @@ from order_service.store.orders import START, PageKey
 from order_service.store.store import Store
 from servicekit import paging
 from servicekit.call import Call
-from servicekit.idempotency import attempts
+from servicekit.idempotency import binds_idempotency_key
 
 # The requests of all actions of ChangeOrder but `resolve`, which has more fields.
 ActionRequest = (
@@ -46,10 +46,12 @@ class OrderHandlers:
         self._accept_order = accept_order
         self._change_order = change_order
 
-    @attempts
+    @binds_idempotency_key
     def PlaceOrder(self, request: order_pb2.PlaceOrderRequest, call: Call) -> order_pb2.PlaceOrderResponse:
         order_request = OrderRequest(call.user_id, request.requirements, request.payment_method, request.payment_token)
-        return convert.to_placed(self._place_order.execute(UUID(request.package_id), order_request, call.claim))
+        return convert.to_placed(
+            self._place_order.execute(UUID(request.package_id), order_request, call.idempotency_claim)
+        )
 
     def GetOrder(self, request: order_pb2.GetOrderRequest, call: Call) -> order_pb2.GetOrderResponse:
         order, now = self._store.orders.get(UUID(request.order_id))

@@ -1,1 +1,1 @@
-"""The rules of reviews: values in, values out, no I/O."""
+"""The rules of reviews: values in, values out, without I/O."""

@@ -1,18 +1,21 @@
-"""What a review is, who may write one, and who may read those of a gig."""
+"""Reviews: who may write one, and who may read a gig's."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from review_service.domain.star_counts import StarCounts
 from servicekit.errors import Conflict, Forbidden, NotFound
 
-# The states of an order, by OrderService's names, in which its buyer has seen the work.
+# The states of an order, by OrderService's names, in which its buyer has received the work.
 REVIEWABLE = frozenset(("DELIVERED", "COMPLETED"))
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What OrderService says of an order: whose it is and where it stands (`status`, by its names)."""
+    """An order, as OrderService describes it. `status` is a name of OrderService's enum."""
 
     id: UUID
     gig_id: UUID
@@ -22,7 +25,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Gig:
-    """What GigService says of a gig: whose it is, and whether everyone may see it."""
+    """A gig, as GigService describes it. Everyone may see it while it `is_active`."""
 
     id: UUID
     seller_id: UUID
@@ -31,7 +34,7 @@ class Gig:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What a buyer says of one order. `stars` is 1 to 5; `buyer_name` is the buyer's name when they wrote it."""
+    """A buyer's review of one order. `stars` is 1 to 5; `buyer_name` is the name in the token of that call."""
 
     id: UUID
     order_id: UUID
@@ -44,8 +47,8 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A review that is not stored yet: it has no time."""
+class NewReview:
+    """A review that is not stored yet; the store adds the time."""
 
     id: UUID
     order_id: UUID
@@ -57,28 +60,36 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class SubmittedReview:
+    """A review that has been stored, and the counts of the gig's reviews with it."""
+
+    review: NewReview
+    counts: StarCounts
+
+
+@dataclass(frozen=True, slots=True)
 class Author:
-    """Who writes: the id and the name in the token."""
+    """The author of a review: the id and the name in the token."""
 
     id: UUID
     name: str
 
 
-def write(review_id: UUID, order: Order, author: Author, *, stars: int, comment: str) -> Draft:
-    """A review of an order by its buyer.
+def draft_review(review_id: UUID, order: Order, author: Author, *, stars: int, comment: str) -> NewReview:
+    """Return a new review of the order.
 
     Raises Forbidden when the author is not the order's buyer, and Conflict (ORDER_NOT_DELIVERED) unless the order is
-    DELIVERED or COMPLETED. That there is only one review of an order is the store's to see to.
+    DELIVERED or COMPLETED. The store makes sure that an order has only one review.
     """
     if author.id != order.buyer_id:
         raise Forbidden("You don't have permission to review this order")
     if order.status not in REVIEWABLE:
         raise Conflict(f"Only a delivered order can be reviewed, this one is {order.status}", "ORDER_NOT_DELIVERED")
-    return Draft(review_id, order.id, order.gig_id, author.id, author.name, stars, comment)
+    return NewReview(review_id, order.id, order.gig_id, author.id, author.name, stars, comment)
 
 
 def check_readable(gig: Gig, reader_id: UUID | None, *, is_admin: bool) -> None:
-    """Reviews are seen by whoever sees their gig: everyone while it is active, else its owner and admins.
+    """Refuse a reader who may not see the gig: everyone may while it is active, otherwise its owner and admins.
 
     Raises NotFound("Gig").
     """

@@ -1,4 +1,4 @@
-"""Reviews, and what they come to for each gig."""
+"""Reviews, and the counts of each gig's stars."""
 
 from typing import Any
 
@@ -31,5 +31,5 @@ CREATE TABLE gig_ratings (
 
 
 def up(_migrator: Any, db: Any) -> None:
-    """Run by servicekit.migrations, in a transaction."""
+    """Apply the migration; servicekit.migrations calls this in a transaction."""
     db.execute_sql(UP)

@@ -1,4 +1,4 @@
-"""The outbox that tells GigService what reviews come to."""
+"""The outbox, which reports ratings to GigService."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from servicekit.outbox import SCHEMA_1
 
 
 def up(_migrator: Any, db: Any) -> None:
-    """Run by servicekit.migrations, in a transaction."""
+    """Apply the migration; servicekit.migrations calls this in a transaction."""
     db.execute_sql(SCHEMA_1)

@@ -1,4 +1,4 @@
-"""Idempotency keys, and what they were first answered with."""
+"""Idempotency keys, and the first response to each."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from servicekit.idempotency import SCHEMA_1
 
 
 def up(_migrator: Any, db: Any) -> None:
-    """Run by servicekit.migrations, in a transaction."""
+    """Apply the migration; servicekit.migrations calls this in a transaction."""
     db.execute_sql(SCHEMA_1)

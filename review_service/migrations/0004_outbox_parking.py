@@ -1,4 +1,4 @@
-"""An outbox that wakes its relays, and parks what cannot be delivered."""
+"""The outbox notifies its relays, and parks rows that cannot be delivered."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from servicekit.outbox import SCHEMA_2
 
 
 def up(_migrator: Any, db: Any) -> None:
-    """Run by servicekit.migrations, in a transaction."""
+    """Apply the migration; servicekit.migrations calls this in a transaction."""
     db.execute_sql(SCHEMA_2)

@@ -1,12 +1,12 @@
-"""What another service must learn: written with the change itself, delivered afterwards, at least once.
+"""The transactional outbox: messages to another part, written with the change itself and delivered at least once.
 
-`Outbox.add` writes a row in the transaction of the change. A `Relay` in every worker takes rows one at a time under a
-row lock and hands them to the handler of their topic; the row goes in the transaction of the delivery, so a worker that
-dies leaves it for the next. A key's rows go out in the order they were written, one at a time across all workers; a
-receiver must take the same row twice, and ignore a version that is not newer than the one it knows.
+`Outbox.add` writes a row in the transaction of the change. Each worker has a `Relay`, which locks one row at a time and
+calls the handler of its topic. The delivery's transaction deletes the row, so a worker that dies leaves the row to
+another one. Rows of the same key are delivered in the order in which they were written, one at a time across all
+workers. A receiver must accept a row twice, and ignore a version that is not newer than its own.
 
-A row that its receiver keeps refusing is parked: it stays, with the error, and holds up its own key alone until
-somebody sends it again. `python -m servicekit.outbox` shows what waits and what is parked, and sends it again.
+A row that its receiver keeps refusing is parked: it stays in the table, with its error, and blocks only its own key
+until a person sends it again. `python -m servicekit.outbox` shows waiting and parked rows, and sends parked ones again.
 """
 
 from servicekit.outbox.relay import Message, Relay, Topic

@@ -1,4 +1,4 @@
-"""`python -m servicekit.outbox URL`: shows a service's outbox, and sends parked rows again."""
+"""`python -m servicekit.outbox URL`: show a service's outbox, and send parked rows again."""
 
 import argparse
 import os
@@ -11,22 +11,22 @@ VARIABLE = "OUTBOX_DATABASE_URL"
 
 
 def main() -> int:
-    """0 when all went well, 1 when there is no such parked row, 2 when the outbox could not be read."""
+    """Run the command. Returns its exit status: 1 without such a parked row, 2 when the outbox cannot be read."""
     parser = argparse.ArgumentParser(
         prog="python -m servicekit.outbox",
-        description="Shows what waits in the outbox of a service and what is parked because its receiver refuses it.",
+        description="Show the rows of a service's outbox: waiting ones, and parked ones, which their receiver refuses.",
     )
     parser.add_argument(
         "url",
         metavar="URL",
         nargs="?",
         default=os.environ.get(VARIABLE),
-        help=f"the service's database, a libpq URL; {VARIABLE} by default, which nobody else on the machine can see",
+        help=f"the service's database, a libpq URL; {VARIABLE} by default, which other users of the machine cannot see",
     )
     parser.add_argument("--retry", metavar="ID|all", type=Retry.parse, help=RETRY_HELP)
     arguments = parser.parse_args()
     if not arguments.url:
-        parser.error(f"say the URL of a service's database, or set {VARIABLE}")
+        parser.error(f"give the URL of a service's database, or set {VARIABLE}")
     return administer({"outbox": Database(arguments.url)}, arguments.retry, "--retry ID or --retry all sends it again")
 
 

@@ -1,4 +1,4 @@
-"""What people see of an outbox, and the one thing that they do to it: have parked rows sent again."""
+"""Reading an outbox, and sending its parked rows again, for the command line."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from datetime import datetime
 from servicekit.database import Database, Statement
 from servicekit.outbox.schema import CHANNEL
 
-EXISTS = Statement("SELECT to_regclass('outbox') IS NOT NULL AS here")
+EXISTS = Statement("SELECT to_regclass('outbox') IS NOT NULL AS has_outbox")
 COUNT = Statement("""
     SELECT count(*) FILTER (WHERE parked_at IS NOT NULL) AS parked, count(*) FILTER (WHERE parked_at IS NULL) AS waiting
     FROM outbox
 """)
-# What is parked comes first, or those that wait behind it could crowd it out.
+# Parked rows come first: the rows that wait behind them could fill the whole page.
 ROWS = Statement("""
     SELECT id, topic, key, version, attempts, error, parked_at,
         extract(epoch FROM app_now() - created_at)::float8 AS age,
-        CASE WHEN parked_at IS NULL THEN extract(epoch FROM next_attempt_at - app_now())::float8 ELSE 0 END AS rests,
+        CASE WHEN parked_at IS NULL THEN extract(epoch FROM next_attempt_at - app_now())::float8 ELSE 0 END
+            AS wait_seconds,
         (
             SELECT min(older.id) FROM outbox AS older
             WHERE older.topic = item.topic AND older.key = item.key AND older.id < item.id
@@ -34,7 +35,7 @@ NOTIFY = Statement("SELECT pg_notify($1, '')")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A row: `age` and `rests` (until the next attempt) in seconds, `behind` the id of the first row of its key."""
+    """A row. `age` and `wait_seconds` (to its next delivery) are seconds, `behind` the id of its key's first row."""
 
     id: int
     topic: str
@@ -44,13 +45,13 @@ class Item:
     error: str
     parked_at: datetime | None
     age: float
-    rests: float
+    wait_seconds: float
     behind: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """How many rows are parked and how many wait, and the first of them."""
+    """An outbox: the numbers of parked and of waiting rows, and the first of these rows."""
 
     parked: int
     waiting: int
@@ -58,31 +59,31 @@ class Contents:
 
 
 def contents(database: Database, limit: int) -> Contents | None:
-    """What the outbox holds, with `limit` rows at most; None for a database without an outbox."""
+    """Read the outbox, with `limit` rows at most. Returns None for a database without an outbox."""
     with database.transaction():
         if not _has_outbox(database):
             return None
-        counted = database.fetch_one(COUNT)
-        assert counted is not None
+        counts = database.fetch_one(COUNT)
+        assert counts is not None
         rows = database.fetch_all(ROWS, limit)
-    return Contents(counted["parked"], counted["waiting"], [Item(**row) for row in rows])
+    return Contents(counts["parked"], counts["waiting"], [Item(**row) for row in rows])
 
 
 def is_parked(database: Database, row_id: int) -> bool:
-    """Whether there is an outbox with such a row, and it is parked."""
+    """Return whether there is an outbox with this row, and the row is parked."""
     return _has_outbox(database) and database.fetch_one(IS_PARKED, row_id) is not None
 
 
 def resend(database: Database, row_id: int | None = None) -> list[int]:
-    """Has a parked row sent again as if it were new, or all of them; the ids of those that were parked."""
+    """Make a parked row, or all of them, due again as if new. Returns the ids of the rows that were parked."""
     if not _has_outbox(database):
         return []
     with database.transaction():
-        sent = [row["id"] for row in database.fetch_all(RESEND, row_id)]
+        ids = [row["id"] for row in database.fetch_all(RESEND, row_id)]
         database.fetch_all(NOTIFY, CHANNEL)
-    return sorted(sent)
+    return sorted(ids)
 
 
 def _has_outbox(database: Database) -> bool:
-    found = database.fetch_one(EXISTS)
-    return found is not None and bool(found["here"])
+    row = database.fetch_one(EXISTS)
+    return row is not None and bool(row["has_outbox"])

@@ -1,4 +1,4 @@
-"""Shows outboxes on a terminal, and sends parked rows again, for one database or for those of a whole stack."""
+"""The command line of outboxes: shows them, and sends parked rows again, for one database or a whole stack's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from servicekit.database import Database
 from servicekit.errors import MarketplaceError
 from servicekit.outbox.admin import Contents, Item, contents, is_parked, resend
 
-# Rows of one outbox that are shown; how many more there are is told.
+# The most rows that are shown of one outbox; the number of further ones is printed.
 SHOWN = 100
 COLUMNS = ("id", "topic", "key", "version", "attempts", "age", "state", "error")
 RETRY_HELP = "send the parked row with this id again, as if it were new, or all parked rows"
@@ -22,14 +22,14 @@ RETRY_HELP = "send the parked row with this id again, as if it were new, or all 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """What is to be sent again: all that is parked, or one row, of any outbox unless one is named."""
+    """The rows to send again: all parked ones (`row_id` is None) or one; of the named outbox, or of any."""
 
     row_id: int | None
     outbox: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Retry:
-        """Of `all`, `12`, or `review:12`. Raises argparse.ArgumentTypeError."""
+        """Read `all`, `12` or `review:12`. Raises argparse.ArgumentTypeError."""
         if text == "all":
             return cls(None)
         parts = re.fullmatch(r"(?:([a-z]+):)?([0-9]{1,18})", text)
@@ -39,9 +39,9 @@ class Retry:
 
 
 def administer(outboxes: Mapping[str, Database], retry: Retry | None, hint: str) -> int:
-    """Sends again what is to be, then shows every outbox; `hint` says how to retry, to those who have to.
+    """Send rows again if `retry` says so, then show every outbox, and `hint` when rows are parked.
 
-    The status to end with: 1 when there is no such parked row, 2 when a database could not be read.
+    Returns the exit status: 1 when there is no such parked row, 2 when a database cannot be read.
     """
     status = 0
     parked = False
@@ -49,9 +49,9 @@ def administer(outboxes: Mapping[str, Database], retry: Retry | None, hint: str)
         if retry is not None:
             status = send_again(outboxes, retry)
         for name, database in outboxes.items():
-            found = contents(database, SHOWN)
-            print("\n".join(report(name, found)))
-            parked = parked or bool(found and found.parked)
+            outbox = contents(database, SHOWN)
+            print("\n".join(report(name, outbox)))
+            parked = parked or bool(outbox and outbox.parked)
     except MarketplaceError as error:
         return _unreadable(error.__cause__ or error)
     except psycopg2.Error as error:
@@ -62,7 +62,7 @@ def administer(outboxes: Mapping[str, Database], retry: Retry | None, hint: str)
 
 
 def send_again(outboxes: Mapping[str, Database], retry: Retry) -> int:
-    """0, or 1 when it is not clear which row is meant."""
+    """Send rows again and print their ids. Returns 1 when no row, or several, have the id; else 0."""
     chosen = {name: database for name, database in outboxes.items() if retry.outbox in ("", name)}
     if retry.row_id is not None:
         chosen = {name: database for name, database in chosen.items() if is_parked(database, retry.row_id)}
@@ -82,42 +82,42 @@ def send_again(outboxes: Mapping[str, Database], retry: Retry) -> int:
     return 0
 
 
-def report(name: str, found: Contents | None) -> Iterator[str]:
-    """The lines about one outbox."""
-    if found is None:
+def report(name: str, outbox: Contents | None) -> Iterator[str]:
+    """Yield the lines about one outbox."""
+    if outbox is None:
         yield f"{name}: has no outbox"
         return
-    if not found.items:
+    if not outbox.items:
         yield f"{name}: nothing waits, nothing is parked"
         return
-    yield f"{name}: {found.waiting} waiting, {found.parked} parked"
-    lines = [COLUMNS, *(cells(item) for item in found.items)]
+    yield f"{name}: {outbox.waiting} waiting, {outbox.parked} parked"
+    lines = [COLUMNS, *(cells(item) for item in outbox.items)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
     for line in lines:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-    more = found.waiting + found.parked - len(found.items)
+    more = outbox.waiting + outbox.parked - len(outbox.items)
     if more > 0:
         yield f"  and {more} more"
 
 
 def cells(item: Item) -> tuple[str, ...]:
-    """A row of the table, in the order of COLUMNS."""
+    """Return a row of the table, in the order of COLUMNS."""
     numbers = (str(item.version), str(item.attempts))
     texts = (str(item.id), _printable(item.topic), _printable(item.key))
     return (*texts, *numbers, duration(item.age), state(item), _printable(item.error))
 
 
 def state(item: Item) -> str:
-    """What becomes of a row, and when."""
+    """Return the state of a row, and the time until its next delivery."""
     if item.parked_at is not None:
         return f"parked since {item.parked_at:%Y-%m-%d %H:%M:%S} UTC"
     if item.behind is not None:
         return f"waits for {item.behind}"
-    return "is due" if item.rests <= 0 else f"next attempt in {duration(item.rests)}"
+    return "is due" if item.wait_seconds <= 0 else f"next attempt in {duration(item.wait_seconds)}"
 
 
 def duration(seconds: float) -> str:
-    """A rough length of time, for people: `0.4 s`, `12 s`, `3 min`, `5 h`, `2 d`."""
+    """Return a length of time, roughly: `0.4 s`, `12 s`, `3 min`, `5 h`, `2 d`."""
     if seconds < 10:
         return f"{max(0.0, seconds):.1f} s"
     for unit, length, limit in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):
@@ -127,7 +127,7 @@ def duration(seconds: float) -> str:
 
 
 def _printable(text: str) -> str:
-    """What another service wrote must not steer the terminal."""
+    """Replace control characters: text of another service must not control the terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 

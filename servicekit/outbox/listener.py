@@ -1,4 +1,4 @@
-"""How a relay sleeps: until somebody commits a row, until it is told to stop, or until some time has passed."""
+"""The notify listener: a relay sleeps until a row is committed, until it is woken, or until a time has passed."""
 
 from __future__ import annotations
 
@@ -14,59 +14,62 @@ LISTEN = f"LISTEN {CHANNEL}"
 
 
 class NotifyListener:
-    """Wakes one thread, by NOTIFY on the connection that the thread has anyway, or by `ring` from another thread.
+    """Lets one thread sleep until a NOTIFY arrives on the thread's own connection, or another thread calls `wake`.
 
-    A notification that is lost with its connection is no harm: whoever has waited looks for rows after every wait.
+    A notification that is lost with its connection does no harm: the thread looks for rows after every wait.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._inside, self._outside = socket.socketpair()
-        self._outside.setblocking(False)
+        self._wake_receiver, self._wake_sender = socket.socketpair()
+        self._wake_sender.setblocking(False)
         # Any: a psycopg2 connection that comes through peewee.
-        self._heard_on: Any = None
+        self._connection: Any = None
 
     def listen(self) -> None:
-        """Hears of what is committed from here on; what was committed before is for the caller to look for now.
+        """Listen for rows that are committed from now on. The caller looks for earlier rows after this call.
 
-        Raises DatabaseAway. On a connection that listens already it changes nothing.
+        Does nothing on a connection that listens already. Raises DatabaseAway.
         """
         try:
             self._database.execute(LISTEN)
         except DatabaseAway:
-            # The connection died while the thread slept, most likely: that is what has woken it.
+            # Most likely the connection was lost during the sleep, and that has ended the sleep.
             self._database.execute(LISTEN)
-        self._heard_on = self._database.peewee.connection()
-        self._heard_on.notifies.clear()
+        self._connection = self._database.peewee.connection()
+        self._connection.notifies.clear()
 
     def wait(self, seconds: float) -> None:
-        """Returns after this time at most; at once when something was committed since `listen`, or cannot be heard."""
-        if self._database.peewee.is_closed() or self._database.peewee.connection() is not self._heard_on:
-            # The statements since then found their connection lost, and have another one, on which nobody listens.
-            return
-        # What came with the answers of statements stands here already; for that the socket does not call again.
-        # It calls for what comes now, and when the connection is cut.
-        if not self._heard_on.notifies:
-            self._sleep(seconds, self._heard_on.fileno())
+        """Sleep until a row is committed or `wake` is called, for `seconds` at most.
 
-    def rest(self, seconds: float) -> None:
-        """Returns after this time, whatever is committed meanwhile; earlier when it rings."""
+        Returns at once when a row was committed since `listen`, or when the listening connection is lost.
+        """
+        if self._database.peewee.is_closed() or self._database.peewee.connection() is not self._connection:
+            # Another statement has replaced a lost connection, and the new one does not listen.
+            return
+        # Notifications that came with the results of statements are in this list, and the socket is not readable for
+        # them. It becomes readable for later ones, and when the connection is cut.
+        if not self._connection.notifies:
+            self._sleep(seconds, self._connection.fileno())
+
+    def pause(self, seconds: float) -> None:
+        """Sleep for `seconds`, whatever is committed meanwhile, or until `wake` is called."""
         self._sleep(seconds)
 
-    def ring(self) -> None:
-        """From any thread: ends the wait under way, and every one that follows."""
-        # When it is full it has been rung, and when it is closed nobody waits.
+    def wake(self) -> None:
+        """End the current sleep and every later one. Any thread may call this."""
+        # OSError: the buffer is full of earlier calls, or the listener is closed and nothing sleeps.
         with contextlib.suppress(OSError):
-            self._outside.send(b"!")
+            self._wake_sender.send(b"!")
 
     def close(self) -> None:
-        """Once nobody waits any more."""
-        self._inside.close()
-        self._outside.close()
+        """Close the sockets. To be called when no thread sleeps any more."""
+        self._wake_receiver.close()
+        self._wake_sender.close()
 
-    def _sleep(self, seconds: float, *others: int) -> None:
-        # Not select(): a process with many clients has file numbers that are too large for it.
+    def _sleep(self, seconds: float, *descriptors: int) -> None:
+        # Not select(): it cannot take file descriptors above 1023, and a process with many clients has such.
         poll = select.poll()
-        for number in (self._inside.fileno(), *others):
-            poll.register(number, select.POLLIN)
+        for descriptor in (self._wake_receiver.fileno(), *descriptors):
+            poll.register(descriptor, select.POLLIN)
         poll.poll(max(0.0, seconds) * 1000)

@@ -1,4 +1,4 @@
-"""The delivering side of the outbox."""
+"""The outbox's delivering side."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from servicekit.database import Database, DatabaseAway, Row, Statement
 from servicekit.errors import MarketplaceError
 from servicekit.outbox.listener import NotifyListener
 
-# The first row that is to be sent, due or not. Only the oldest row of a key is ever claimed, and none behind one that
-# is parked. While a worker has a row the others skip it, and so all of its key.
-CLAIM = Statement("""
+# The next row to send, due or not. Only the oldest row of a key is taken, and none that is behind a parked one. Other
+# workers skip a row that is locked by one, and with it all rows of its key.
+NEXT = Statement("""
     SELECT id, topic, key, version, payload, attempts, refusals,
-        extract(epoch FROM next_attempt_at - app_now())::float8 AS rests
+        extract(epoch FROM next_attempt_at - app_now())::float8 AS wait_seconds
     FROM outbox AS head
     WHERE topic = ANY ($1::text[]) AND parked_at IS NULL AND NOT EXISTS (
         SELECT FROM outbox AS older WHERE older.topic = head.topic AND older.key = head.key AND older.id < head.id
@@ -33,8 +33,8 @@ NEWEST = Statement("""
     SELECT id, topic, key, version, payload FROM outbox WHERE topic = $1 AND key = $2 ORDER BY id DESC LIMIT 1
 """)
 DROP_OLDER = Statement("DELETE FROM outbox WHERE topic = $1 AND key = $2 AND id < $3")
-DONE = Statement("DELETE FROM outbox WHERE id = $1")
-AGAIN = Statement("""
+DELETE = Statement("DELETE FROM outbox WHERE id = $1")
+RETRY = Statement("""
     UPDATE outbox SET attempts = $2, refusals = $3, error = $4, next_attempt_at = app_now() + $5::interval WHERE id = $1
 """)
 PARK = Statement("""
@@ -49,30 +49,33 @@ BACKLOG = Statement("""
     FROM outbox GROUP BY topic
 """)
 
-# A notification comes within milliseconds. This finds what none told of: rows that another worker left when it died.
+# Notifications arrive within milliseconds. Polls find rows without one: those that a worker left when it died.
 POLL_SECONDS = 1.0
-# How long a topic's rows, or all of them, wait after its receiver, or the database, was found to be away.
+# The pause of a topic whose receiver is unavailable, and of the relay when the database is.
 AWAY_SECONDS = 0.2
 MEASURE_SECONDS = 1.0
 FIRST_BACKOFF_SECONDS = 0.2
 MAX_BACKOFF_SECONDS = 5.0
-# So often a receiver refuses a row before it is parked: with the back-off, for about a minute.
+# Refusals after which a row is parked. With the back-off that takes about a minute.
 PARK_AFTER = 20
 STOP_SECONDS = 1.0
 ERROR_LENGTH = 1000
-# What a receiver that is away, or too busy, is known by.
-AWAY = frozenset(("UNAVAILABLE", "DEADLINE_EXCEEDED"))
+# Errors of a receiver that is down or too busy; any other error is a refusal of the row.
+UNAVAILABLE_CODES = frozenset(("UNAVAILABLE", "DEADLINE_EXCEEDED"))
 
 PENDING = Gauge("marketplace_outbox_pending", "Rows that wait in the outbox", ["topic"])
 PARKED = Gauge("marketplace_outbox_parked", "Rows that are parked in the outbox, for people to look at", ["topic"])
 OLDEST = Gauge("marketplace_outbox_oldest_seconds", "Age of the oldest row that waits in the outbox", ["topic"])
 DELIVERED = Counter("marketplace_outbox_delivered_total", "Rows delivered by this worker", ["topic"])
-FAILED = Counter("marketplace_outbox_failed_total", "Attempts of this worker that failed", ["topic"])
+FAILED = Counter("marketplace_outbox_failed_total", "Deliveries of this worker that failed", ["topic"])
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A row on its way. `version` grows with every change of what `key` stands for; `attempts` failed before."""
+    """A row to deliver. `version` grows with every change of the object that `key` identifies.
+
+    `attempts` is the number of deliveries that have failed.
+    """
 
     topic: str
     key: str
@@ -83,10 +86,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """How rows of a topic go out: `deliver` raises when one must be tried again.
+    """The delivery of a topic's rows. `deliver` raises an error when the row must be sent again.
 
-    What `deliver` writes to the relay's own database is kept together with the delivery, or not at all.
-    With `newest_only` a row tells all there is to know of its key, so the ones before it need not be sent.
+    Writes of `deliver` to the relay's own database are committed with the delivery, or not at all. With `newest_only`
+    each row contains the whole state of its key, so older rows are dropped.
     """
 
     deliver: Callable[[Message], None]
@@ -94,104 +97,106 @@ class Topic:
 
 
 class Relay:
-    """A thread in every worker that delivers. It waits out a database or a receiver that is away."""
+    """A thread in every worker that delivers rows. While the database or a receiver is unavailable, it keeps trying."""
 
     def __init__(self, database: Database, topics: Mapping[str, Topic]) -> None:
         self._database = database
         self._topics = dict(topics)
-        # Until when (time.monotonic) the topics rest whose receiver is away.
-        self._away_until = dict.fromkeys(self._topics, 0.0)
+        # The end of each topic's pause, by time.monotonic().
+        self._paused_until = dict.fromkeys(self._topics, 0.0)
         self._stopping = False
         self._measured_at = 0.0
         self._log = structlog.get_logger()
-        self._doorbell = NotifyListener(database)
+        self._listener = NotifyListener(database)
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
 
     def start(self) -> None:
-        """Begins with what earlier workers left."""
+        """Start to deliver, first the rows that earlier workers left."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Lets a delivery under way end, for a second at most; one that hangs is left for the next worker."""
+        """Deliver no further row, and wait up to a second for the current delivery to finish.
+
+        A delivery that takes longer ends with the process, and its row is left to another worker.
+        """
         self._stopping = True
-        self._doorbell.ring()
+        self._listener.wake()
         self._thread.join(STOP_SECONDS)
         if not self._thread.is_alive():
-            self._doorbell.close()
+            self._listener.close()
 
     def _run(self) -> None:
-        away = False
+        is_away = False
         while not self._stopping:
             try:
-                self._doorbell.listen()
-                while (rests := self._attempt()) == 0 and not self._stopping:
+                self._listener.listen()
+                while (wait_seconds := self._deliver_next()) == 0 and not self._stopping:
                     pass
                 self._measure()
-                away = False
-                self._doorbell.wait(min(rests, POLL_SECONDS))
+                is_away = False
+                self._listener.wait(min(wait_seconds, POLL_SECONDS))
             except DatabaseAway as error:
-                if not away:
+                if not is_away:
                     self._log.warning("outbox waits for the database", reason=str(error.__cause__).strip())
-                away = True
-                self._doorbell.rest(AWAY_SECONDS)
+                is_away = True
+                self._listener.pause(AWAY_SECONDS)
             except Exception:
                 self._log.exception("outbox failed, trying again")
                 self._database.close()
-                self._doorbell.rest(AWAY_SECONDS)
+                self._listener.pause(AWAY_SECONDS)
         self._database.close()
 
     def deliver_one(self) -> bool:
-        """Takes one row that is due to its handler; whether there was one. Raises DatabaseAway."""
-        return self._attempt() == 0
+        """Send one row that is due. Returns whether there was one. Raises DatabaseAway."""
+        return self._deliver_next() == 0
 
-    def _attempt(self) -> float:
-        """Takes one row that is due to its handler. The seconds until there may be another: zero after a delivery."""
+    def _deliver_next(self) -> float:
+        """Send one row that is due. Returns the seconds to wait for the next one: 0 when a row was sent."""
         now = time.monotonic()
-        topics = [topic for topic, until in self._away_until.items() if until <= now]
-        rests = min((until - now for until in self._away_until.values() if until > now), default=POLL_SECONDS)
+        topics = [topic for topic, until in self._paused_until.items() if until <= now]
+        wait_seconds = min((until - now for until in self._paused_until.values() if until > now), default=POLL_SECONDS)
         with self._database.transaction("outbox"):
-            head = self._database.fetch_one(CLAIM, topics)
+            head = self._database.fetch_one(NEXT, topics)
             if head is None:
-                return rests
-            if head["rests"] > 0:
-                return min(rests, float(head["rests"]))
+                return wait_seconds
+            if head["wait_seconds"] > 0:
+                return min(wait_seconds, float(head["wait_seconds"]))
             topic = self._topics[head["topic"]]
             row = self._coalesce(head) if topic.newest_only else head
             try:
-                # A transaction of its own inside: a handler's statement that fails must not take the failure's
-                # record with it.
+                # A nested transaction: when a handler's statement fails, the outer one can still store the failure.
                 with self._database.transaction():
                     topic.deliver(Message(row["topic"], row["key"], row["version"], row["payload"], head["attempts"]))
             except Exception as error:
-                self._failed(head, row, error)
+                self._record_failure(head, row, error)
                 return 0
-            self._database.fetch_all(DONE, row["id"])
+            self._database.fetch_all(DELETE, row["id"])
         DELIVERED.labels(head["topic"]).inc()
         return 0
 
     def _coalesce(self, head: Row) -> Row:
-        """The key's newest row, alone: whether it gets through or not, those before it have nothing to add."""
+        """Return the key's newest row and delete all older ones, which contain nothing that it does not."""
         newest = self._database.fetch_one(NEWEST, head["topic"], head["key"]) or head
         self._database.fetch_all(DROP_OLDER, head["topic"], head["key"], newest["id"])
         return newest
 
-    def _failed(self, head: Row, row: Row, error: Exception) -> None:
-        """Puts a row off, or parks it. `head` knows what was tried before, also where `row` has taken its place."""
-        away = isinstance(error, MarketplaceError) and error.code in AWAY
+    def _record_failure(self, head: Row, row: Row, error: Exception) -> None:
+        """Schedule the row's next delivery, or park it. `head` has the counts of earlier failures, `row` was sent."""
+        is_away = isinstance(error, MarketplaceError) and error.code in UNAVAILABLE_CODES
         attempts = head["attempts"] + 1
-        refusals = head["refusals"] + (not away)
+        refusals = head["refusals"] + (not is_away)
         text = error_text(error)
         FAILED.labels(row["topic"]).inc()
         log = self._log.bind(id=row["id"], topic=row["topic"], key=row["key"], version=row["version"], error=text)
-        if away:
-            self._away_until[row["topic"]] = time.monotonic() + AWAY_SECONDS
-        if refusals >= PARK_AFTER and not away:
+        if is_away:
+            self._paused_until[row["topic"]] = time.monotonic() + AWAY_SECONDS
+        if refusals >= PARK_AFTER and not is_away:
             self._database.fetch_all(PARK, row["id"], attempts, refusals, text)
             log.error("outbox row parked", attempts=attempts)
             return
-        if attempts == 1 or not away:
+        if attempts == 1 or not is_away:
             log.warning("outbox delivery failed")
-        self._database.fetch_all(AGAIN, row["id"], attempts, refusals, text, backoff(refusals, away=away))
+        self._database.fetch_all(RETRY, row["id"], attempts, refusals, text, backoff(refusals, is_away=is_away))
 
     def _measure(self) -> None:
         if time.monotonic() < self._measured_at + MEASURE_SECONDS:
@@ -205,18 +210,18 @@ class Relay:
             OLDEST.labels(topic).set(row["oldest"])
 
 
-def backoff(refusals: int, *, away: bool) -> timedelta:
-    """How long a row rests after its receiver has refused it so often, with jitter so that workers are out of step.
+def backoff(refusals: int, *, is_away: bool) -> timedelta:
+    """Return the time until a row's next delivery, with jitter, so that the workers do not act in step.
 
-    A row that its receiver refuses rests longer each time. When the receiver is away every row is as good a probe as
-    any other, a worker sends one a round, and all should go out promptly when it is back: they rest one round alone.
+    It doubles with each refusal. While the receiver is unavailable (`is_away`), it stays short: each worker tries one
+    row per pause, and all rows should go out soon after the receiver is back.
     """
     doubled = FIRST_BACKOFF_SECONDS * 2.0 ** min(refusals, 10)
-    longest = AWAY_SECONDS if away else min(MAX_BACKOFF_SECONDS, doubled)
+    longest = AWAY_SECONDS if is_away else min(MAX_BACKOFF_SECONDS, doubled)
     return timedelta(seconds=longest * random.uniform(0.5, 1.0))  # noqa: S311  # jitter is no secret
 
 
 def error_text(error: Exception) -> str:
-    """What a person reads of an error: a line that PostgreSQL can hold."""
+    """Return the error as one line that PostgreSQL can store."""
     text = str(error) if isinstance(error, MarketplaceError) else repr(error)
     return " ".join(text.replace("\0", " ").split())[:ERROR_LENGTH]

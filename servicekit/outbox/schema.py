@@ -1,9 +1,9 @@
-"""The outbox's table. For services' migrations, which must always do the same: never changed, only followed by another.
+"""The outbox's table, for the services' migrations: each service runs all of these, in this order.
 
-A service takes all of them, in this order.
+A migration must always do the same, so these are never changed, only followed by another.
 """
 
-# What relays listen for. A database has one outbox, and a channel is a database's own.
+# The channel on which relays listen. Channels belong to one database, and a database has one outbox.
 CHANNEL = "outbox"
 
 SCHEMA_1 = """
@@ -21,15 +21,15 @@ CREATE INDEX outbox_key ON outbox (topic, key, id);
 CREATE INDEX outbox_due ON outbox (next_attempt_at, id);
 """
 
-# Parking, and a call to all relays with every commit that has written rows. The trigger does it whoever writes: also a
-# worker of an older version, and a person with psql.
+# Adds parking, and notifies all relays of every commit that writes rows. It is a trigger so that it also works for rows
+# of a worker of an older version and of a person with psql.
 SCHEMA_2 = """
 ALTER TABLE outbox
-    -- How often the receiver has refused the row since it last took one of this key.
+    -- The receiver's refusals since it last accepted a row of this key.
     ADD COLUMN refusals integer NOT NULL DEFAULT 0,
-    -- What the last attempt failed with.
+    -- The error of the last delivery.
     ADD COLUMN error text NOT NULL DEFAULT '',
-    -- Not to be sent until somebody says so. next_attempt_at is then 'infinity', for workers of an older version.
+    -- Set while the row is not to be sent. next_attempt_at is then 'infinity', for workers of an older version.
     ADD COLUMN parked_at timestamptz;
 
 CREATE FUNCTION outbox_notify() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -1,4 +1,4 @@
-"""The writing side of the outbox."""
+"""The outbox's writing side."""
 
 from psycopg2.extras import Json
 
@@ -11,17 +11,17 @@ ADD = Statement("""
 
 
 class Outbox:
-    """Where a store leaves what another service must learn."""
+    """The outbox of one service's database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, topic: str, key: str, version: int, payload: object) -> None:
-        """Writes a row; `payload` is what JSON can hold. The commit wakes the relays of all workers.
+        """Write a row. `payload` is any JSON value. The commit wakes the relays of all workers.
 
-        To be called in the transaction of the change, after it has locked what `key` stands for: that lock is what puts
-        a key's rows in order.
+        To be called in the transaction of the change, after that has locked the row that `key` identifies: the lock
+        puts the outbox rows of a key in order. Raises RuntimeError outside of a transaction.
         """
         if not self._database.peewee.in_transaction():
-            raise RuntimeError("an outbox row is written in the transaction of what it tells of")
+            raise RuntimeError("an outbox row must be written in the transaction of the change that it reports")
         self._database.fetch_all(ADD, topic, key, version, Json(payload))

@@ -1,4 +1,4 @@
-"""Who may write a review, who may read those of a gig, and what they come to."""
+"""The rules of reviews: who may write one, who may read a gig's, and the rating that they add up to."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from review_service.domain.review import Author, Gig, Order, check_readable, write
-from review_service.domain.tally import Tally
+from review_service.domain.review import Author, Gig, Order, check_readable, draft_review
+from review_service.domain.star_counts import StarCounts
 from servicekit.errors import Conflict, Forbidden, NotFound
 from servicekit.ids import new_id
 from servicekit.rating import mean_rating
@@ -28,19 +28,20 @@ def test_an_order_can_be_reviewed_once_its_buyer_has_the_work(status: str) -> No
     order = an_order(status=status)
 
     if status in ("DELIVERED", "COMPLETED"):
-        draft = write(new_id(), order, BUYER, stars=5, comment="Excellent")
-        assert (draft.order_id, draft.gig_id) == (order.id, order.gig_id)
-        assert (draft.buyer_id, draft.buyer_name, draft.stars, draft.comment) == (BUYER.id, BUYER.name, 5, "Excellent")
+        review = draft_review(new_id(), order, BUYER, stars=5, comment="Excellent")
+        assert (review.order_id, review.gig_id) == (order.id, order.gig_id)
+        assert (review.buyer_id, review.buyer_name) == (BUYER.id, BUYER.name)
+        assert (review.stars, review.comment) == (5, "Excellent")
     else:
         with pytest.raises(Conflict) as refusal:
-            write(new_id(), order, BUYER, stars=5, comment="")
+            draft_review(new_id(), order, BUYER, stars=5, comment="")
         assert refusal.value.code == "ORDER_NOT_DELIVERED"
 
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_nobody_but_the_buyer_reviews_an_order_whatever_its_state(status: str) -> None:
     with pytest.raises(Forbidden, match="You don't have permission to review this order"):
-        write(new_id(), an_order(status=status), Author(new_id(), "somebody"), stars=1, comment="")
+        draft_review(new_id(), an_order(status=status), Author(new_id(), "somebody"), stars=1, comment="")
 
 
 def test_the_reviews_of_an_active_gig_are_for_everyone() -> None:
@@ -58,16 +59,16 @@ def test_the_reviews_of_any_other_gig_are_for_its_owner_and_admins() -> None:
             check_readable(gig, reader, is_admin=False)
 
 
-def test_a_tally_counts_stars_and_shows_those_that_nobody_gave() -> None:
-    tally = Tally(version=3, counts=(1, 0, 0, 0, 2))
+def test_star_counts_include_stars_that_nobody_gave() -> None:
+    counts = StarCounts(version=3, counts=(1, 0, 0, 0, 2))
 
-    assert (tally.count, tally.total, tally.mean) == (3, 11, Decimal("3.7"))
-    assert tally.histogram == {1: 1, 2: 0, 3: 0, 4: 0, 5: 2}
+    assert (counts.count, counts.total, counts.mean) == (3, 11, Decimal("3.7"))
+    assert counts.histogram == {1: 1, 2: 0, 3: 0, 4: 0, 5: 2}
 
 
-def test_no_reviews_come_to_nothing() -> None:
-    assert (Tally().count, Tally().mean) == (0, Decimal(0))
-    assert Tally().histogram == {1: 0, 2: 0, 3: 0, 4: 0, 5: 0}
+def test_without_reviews_all_counts_are_zero() -> None:
+    assert (StarCounts().count, StarCounts().mean) == (0, Decimal(0))
+    assert StarCounts().histogram == {1: 0, 2: 0, 3: 0, 4: 0, 5: 0}
 
 
 def test_a_half_is_rounded_up() -> None:

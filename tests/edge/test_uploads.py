@@ -18,8 +18,8 @@ import httpx
 import psutil
 import pytest
 
-from servicekit import status
 from servicekit.errors import MarketplaceError
+from servicekit.status import status_from_error
 from tests.support.edge import Edge, an_edge, assert_refused
 from tests.support.upstream import AtOnce, fails
 
@@ -44,7 +44,7 @@ def send(
 
 def refusing(code: str) -> AtOnce:
     """Return a handler that refuses an upload with its first piece."""
-    refused = status.from_error(MarketplaceError(code))
+    refused = status_from_error(MarketplaceError(code))
     return AtOnce(fails(refused.code, refused.message, refused.metadata))  # type: ignore[arg-type]
 
 

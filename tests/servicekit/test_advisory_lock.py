@@ -1,4 +1,4 @@
-"""A name that one process at a time holds."""
+"""Advisory locks: names that one process at a time can lock."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from tests.support.at_once import closing
 
 
 def is_free(database: Database, name: str) -> bool:
-    """Whether another worker could hold it now."""
+    """Return whether another worker could lock the name now."""
 
     def look() -> bool:
-        with advisory_lock(database, name) as held:
-            return held
+        with advisory_lock(database, name) as locked:
+            return locked
 
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(closing(database, look)).result(5)
 
 
-def test_a_name_is_held_by_one_at_a_time_and_free_afterwards(order_database: Database) -> None:
-    with advisory_lock(order_database, "first") as held:
-        assert held
+def test_a_name_is_locked_by_one_at_a_time_and_free_afterwards(order_database: Database) -> None:
+    with advisory_lock(order_database, "first") as locked:
+        assert locked
         assert not is_free(order_database, "first")
         assert is_free(order_database, "second")
 
     assert is_free(order_database, "first")
 
 
-def test_a_name_is_held_over_transactions_and_through_what_is_raised(order_database: Database) -> None:
+def test_a_name_stays_locked_over_transactions_and_is_freed_by_an_error(order_database: Database) -> None:
     try:
         with advisory_lock(order_database, "first"):
             with order_database.transaction():
@@ -42,7 +42,7 @@ def test_a_name_is_held_over_transactions_and_through_what_is_raised(order_datab
     assert is_free(order_database, "first")
 
 
-def test_a_holder_that_dies_has_let_go(order_database: Database) -> None:
+def test_a_lost_connection_frees_the_name(order_database: Database) -> None:
     with advisory_lock(order_database, "first"):
         order_database.close()
 

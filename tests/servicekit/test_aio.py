@@ -1,4 +1,4 @@
-"""What surrounds an asynchronous handler, shown with ImageService's contract and handlers made for the occasion."""
+"""The pipeline of asynchronous handlers, with ImageService's contract and the tests' own handlers."""
 
 from __future__ import annotations
 
@@ -23,11 +23,32 @@ from tests.support.rpc import Answer
 GIG = "550e8400-e29b-41d4-a716-446655440000"
 SERVICE = image_pb2.DESCRIPTOR.services_by_name["ImageService"]
 
+
+class Aborted(Exception):
+    """Raised by a context that aborts, as gRPC's does."""
+
+
+class NearlyOver:
+    """The context of a call with 50 ms left, which a client would give up before it saw the error."""
+
+    code: grpc.StatusCode | None = None
+
+    def invocation_metadata(self) -> list[tuple[str, str]]:
+        return [("authorization", "Bearer " + token("sue", "seller"))]
+
+    def time_remaining(self) -> float:
+        return 0.05
+
+    async def abort(self, code: grpc.StatusCode, message: str, metadata: Any) -> None:
+        self.code = code
+        raise Aborted
+
+
 Handle = Callable[[AsyncIterator[Any], Call], Awaitable[Any]]
 
 
 class Handlers:
-    """Does what a test wants, and remembers the call."""
+    """A handler that does what a test says, and keeps the calls."""
 
     def __init__(self, handle: Handle | None = None) -> None:
         self._handle = handle
@@ -42,7 +63,7 @@ class Handlers:
 
 @contextmanager
 def serving(handlers: object, **limits: float) -> Iterator[Any]:
-    """The RPC of a server with these handlers."""
+    """Run a server with these handlers, and yield its RPC."""
     pipeline = AioPipeline(verifier(), **limits)
     register = image_pb2_grpc.add_ImageServiceServicer_to_server
     with AioServer(handlers, SERVICE, register, pipeline) as server, server.channel() as channel:
@@ -86,7 +107,7 @@ def test_a_handler_gets_the_caller_and_all_messages_in_order() -> None:
 
 
 @pytest.mark.parametrize(("role", "code"), [(None, "UNAUTHORIZED"), ("buyer", "FORBIDDEN")])
-def test_who_may_not_call_is_told_before_anything_is_read(role: str | None, code: str) -> None:
+def test_a_caller_without_access_is_refused_before_anything_is_read(role: str | None, code: str) -> None:
     handlers = Handlers()
     sent = threading.Event()
 
@@ -116,12 +137,38 @@ def test_an_id_in_the_path_that_is_no_uuid_is_not_found() -> None:
     assert not handlers.seen
 
 
-def test_a_stream_without_a_message_is_told_what_an_empty_message_would_be() -> None:
+def test_a_call_whose_time_is_nearly_over_is_refused_and_its_handler_never_runs() -> None:
+    handlers = Handlers()
+    request = piece()
+
+    async def send() -> Any:
+        async def pieces() -> AsyncIterator[Any]:
+            yield request
+
+        servicer = AioPipeline(verifier()).around(handlers, SERVICE)
+        return await servicer.UploadImages(pieces(), context)
+
+    context = NearlyOver()
+    with pytest.raises(Aborted):
+        asyncio.run(send())
+
+    assert context.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert handlers.seen == []
+
+
+def test_a_call_with_enough_time_left_runs() -> None:
+    handlers = Handlers()
+
+    assert upload(handlers, seconds=20).error == ""
+    assert len(handlers.seen) == 1
+
+
+def test_a_stream_without_a_message_gets_the_response_to_an_empty_message() -> None:
     assert upload(Handlers(), []).error == "NOT_FOUND"
 
 
 @pytest.mark.parametrize("code", [name for name in CODES.values_by_name if name != "CODE_UNSPECIFIED"])
-def test_every_code_of_the_catalogue_is_told_as_the_catalogue_says(code: str) -> None:
+def test_every_code_of_the_catalogue_is_sent_as_the_catalogue_says(code: str) -> None:
     answer = upload(Handlers(raising(MarketplaceError(code))))
 
     spec = spec_of(code)
@@ -129,7 +176,7 @@ def test_every_code_of_the_catalogue_is_told_as_the_catalogue_says(code: str) ->
     assert (answer.http_status, answer.body) == (spec.http, {"error": spec.text, "code": code})
 
 
-def test_an_unexpected_error_is_internal_is_logged_and_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unexpected_error_is_internal_is_logged_and_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     answer = upload(Handlers(raising(RuntimeError("password=hunter2"))), x_request_id="abc-1")
 
     assert answer.body == {"error": "Internal error", "code": "INTERNAL"}
@@ -152,7 +199,7 @@ def test_an_etag_goes_out_with_success_alone() -> None:
     assert "etag" not in upload(Handlers(tag_and_fail)).headers
 
 
-def test_the_call_is_at_hand_also_in_threads_and_is_each_calls_own() -> None:
+def test_the_current_call_is_set_also_in_threads_and_is_each_calls_own() -> None:
     seen: dict[str, Any] = {}
 
     async def look(pieces: AsyncIterator[Any], call: Call) -> Any:

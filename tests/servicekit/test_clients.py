@@ -14,11 +14,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from marketplace.order.v1 import order_pb2, order_pb2_grpc
-from servicekit import status
-from servicekit.call import Call, current_call
+from servicekit.call import MIN_CALL_SECONDS, RESERVE_SECONDS, Call, current_call
 from servicekit.clients import MAX_SECONDS, Client, channel
-from servicekit.errors import Conflict, MarketplaceError, NotFound
+from servicekit.errors import Conflict, DeadlineExceeded, MarketplaceError, NotFound
 from servicekit.identity import ServiceTokens
+from servicekit.status import status_from_error
 from tests.support.identity import signing_key, verifier
 
 Answer = Callable[[grpc.ServicerContext], Any]
@@ -27,7 +27,7 @@ REQUEST = order_pb2.DescribeOrderRequest(order_id=str(uuid4()))
 
 
 class Orders:
-    """Answers what a test wants, and remembers what came."""
+    """A worker of OrderService that runs `answer` before it responds, and keeps what it received."""
 
     def __init__(self, name: str = "", answer: Answer | None = None) -> None:
         self.name = name
@@ -44,8 +44,8 @@ class Orders:
 
 
 @contextmanager
-def served(*workers: Orders) -> Iterator[tuple[Callable[[], str], list[grpc.Server]]]:
-    """A client's call, over workers of which each has a server."""
+def serving(*workers: Orders) -> Iterator[tuple[Callable[[], str], list[grpc.Server]]]:
+    """Run a server for each worker. Yields a client's call, and the servers."""
     servers, addresses = [], []
     for worker in workers:
         server = grpc.server(ThreadPoolExecutor(4))
@@ -72,7 +72,7 @@ def served(*workers: Orders) -> Iterator[tuple[Callable[[], str], list[grpc.Serv
 
 @contextmanager
 def within(call: Call) -> Iterator[None]:
-    """As if a handler of this call ran."""
+    """Run the block as this call's handler does."""
     token = current_call.set(call)
     try:
         yield
@@ -81,14 +81,14 @@ def within(call: Call) -> Iterator[None]:
 
 
 def test_calls_go_round_the_workers() -> None:
-    with served(Orders("one"), Orders("two")) as (call, _):
+    with serving(Orders("one"), Orders("two")) as (call, _):
         answers = {call() for _ in range(20)}
 
     assert answers == {"one", "two"}
 
 
 def test_a_worker_that_is_gone_is_not_noticed() -> None:
-    with served(Orders("one"), Orders("two")) as (call, servers):
+    with serving(Orders("one"), Orders("two")) as (call, servers):
         call()
         servers[0].stop(None).wait()
 
@@ -97,9 +97,9 @@ def test_a_worker_that_is_gone_is_not_noticed() -> None:
 
 def test_the_service_calls_as_itself_with_the_requests_id_and_trace() -> None:
     worker = Orders()
-    handed = {"traceparent": "00-aa-bb-01", "authorization": "Bearer of-the-user", "cookie": "no"}
+    metadata = {"traceparent": "00-aa-bb-01", "authorization": "Bearer of-the-user", "cookie": "no"}
 
-    with served(worker) as (call, _), within(Call(metadata=handed, request_id="abc-1")):
+    with serving(worker) as (call, _), within(Call(metadata=metadata, request_id="abc-1")):
         call()
 
     seen = worker.metadata[0]
@@ -111,42 +111,56 @@ def test_the_service_calls_as_itself_with_the_requests_id_and_trace() -> None:
 def test_a_call_has_a_deadline_of_its_own_without_one_from_outside() -> None:
     worker = Orders()
 
-    with served(worker) as (call, _):
+    with serving(worker) as (call, _):
         call()
 
     assert MAX_SECONDS - 1 < worker.seconds_left[0] < MAX_SECONDS + 0.1
 
 
-def test_what_is_left_of_a_deadline_is_handed_on_less_a_reserve() -> None:
+def test_the_remaining_time_is_forwarded_less_a_reserve() -> None:
     worker = Orders()
 
-    with served(worker) as (call, _), within(Call(deadline=time.monotonic() + 1)):
+    with serving(worker) as (call, _), within(Call(deadline=time.monotonic() + 2)):
         call()
 
-    assert worker.seconds_left[0] < 0.95
+    assert worker.seconds_left[0] < 2 - RESERVE_SECONDS + 0.05
 
 
-def test_a_deadline_that_passes_is_told_as_such() -> None:
+def test_a_call_without_enough_time_is_refused_before_it_is_made() -> None:
+    worker = Orders()
+    too_little = RESERVE_SECONDS + MIN_CALL_SECONDS - 0.01
+
+    with (
+        serving(worker) as (call, _),
+        within(Call(deadline=time.monotonic() + too_little)),
+        pytest.raises(DeadlineExceeded),
+    ):
+        call()
+
+    assert worker.metadata == []
+
+
+def test_a_deadline_that_passes_is_deadline_exceeded() -> None:
     def sleep(context: grpc.ServicerContext) -> None:
-        time.sleep(0.5)
+        time.sleep(1)
 
-    with served(Orders(answer=sleep)) as (call, _), within(Call(deadline=time.monotonic() + 0.3)):
-        with pytest.raises(MarketplaceError) as told:
+    with serving(Orders(answer=sleep)) as (call, _), within(Call(deadline=time.monotonic() + 0.4)):
+        with pytest.raises(MarketplaceError) as raised:
             call()
-        assert told.value.code == "DEADLINE_EXCEEDED"
+        assert raised.value.code == "DEADLINE_EXCEEDED"
 
 
 def test_nobody_there_is_unavailable() -> None:
-    with served(Orders()) as (call, servers):
+    with serving(Orders()) as (call, servers):
         servers[0].stop(None).wait()
 
-        with pytest.raises(MarketplaceError) as told:
+        with pytest.raises(MarketplaceError) as raised:
             call()
-    assert told.value.code == "UNAVAILABLE"
+    assert raised.value.code == "UNAVAILABLE"
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("error", "expected"),
     [
         (NotFound("Order"), ("NOT_FOUND", "Order not found")),
         (Conflict("Not now", code="INVALID_TRANSITION"), ("INVALID_TRANSITION", "Not now")),
@@ -156,13 +170,13 @@ def test_nobody_there_is_unavailable() -> None:
     ],
 )
 def test_errors_come_out_as_they_were_but_for_those_about_this_service(
-    said: MarketplaceError, told: tuple[str, str]
+    error: MarketplaceError, expected: tuple[str, str]
 ) -> None:
     def refuse(context: grpc.ServicerContext) -> None:
-        answer = status.from_error(said)
-        context.set_trailing_metadata(answer.metadata)
-        context.abort(answer.code, answer.message)
+        status = status_from_error(error)
+        context.set_trailing_metadata(status.metadata)
+        context.abort(status.code, status.message)
 
-    with served(Orders(answer=refuse)) as (call, _), pytest.raises(MarketplaceError) as heard:
+    with serving(Orders(answer=refuse)) as (call, _), pytest.raises(MarketplaceError) as raised:
         call()
-    assert (heard.value.code, heard.value.message) == told
+    assert (raised.value.code, raised.value.message) == expected

@@ -1,4 +1,4 @@
-"""The way to PostgreSQL, with a real one."""
+"""Access to a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def database(postgres: PostgresServer, request: pytest.FixtureRequest) -> Databa
 
 
 def kill_connection(postgres: PostgresServer, database: Database) -> None:
-    """Ends the thread's connection from the server's side, as a crash does."""
+    """End the thread's connection from the server's side, as a crash does."""
     from deploy.local.postgres import SUPERUSER, database_url
 
     row = database.fetch_one(BACKEND)

@@ -1,4 +1,4 @@
-"""Who is believed."""
+"""Authentication by access tokens."""
 
 from __future__ import annotations
 
@@ -37,6 +37,11 @@ def test_the_case_of_the_scheme_does_not_matter(scheme: str) -> None:
         "Bearer " + token("ann", iss="https://evil.example.com"),
         "Bearer " + token("ann", aud="another"),
         "Bearer " + token("ann", sub="not-a-uuid"),
+        "Bearer " + token("ann", sub=""),
+        "Bearer " + token("ann", sub=user_id("ann").hex),
+        "Bearer " + token("ann", sub=f"{{{user_id('ann')}}}"),
+        "Bearer " + token("ann", sub=user_id("ann").urn),
+        "Bearer " + token("ann", sub=f" {user_id('ann')}"),
         "Bearer " + token("ann", roles="admin"),
         "Bearer " + token("ann", key="stranger"),
         "Bearer " + token("ann", key="service"),
@@ -59,20 +64,24 @@ def test_a_forged_signature_is_refused() -> None:
     assert payload != other
 
 
-def test_a_token_that_was_believed_is_refused_once_it_expires() -> None:
-    believing = verifier()
+def test_a_token_that_was_accepted_is_refused_once_it_expires() -> None:
+    same_verifier = verifier()
     expires = int(time.time()) + 1
     header = "Bearer " + token("ann", "buyer", exp=expires)
-    believing.caller(header)
+    same_verifier.caller(header)
 
     while time.time() <= expires:
         time.sleep(0.05)
 
     with pytest.raises(Unauthenticated):
-        believing.caller(header)
+        same_verifier.caller(header)
 
 
-def test_roles_that_do_not_exist_do_not_count() -> None:
+def test_a_sub_may_be_in_upper_case() -> None:
+    assert verifier().caller("Bearer " + token("ann", sub=str(user_id("ann")).upper())).id == user_id("ann")
+
+
+def test_roles_that_do_not_exist_are_ignored() -> None:
     assert verifier().caller("Bearer " + token("ann", "buyer", "king", "service")).roles == {"buyer"}
 
 

@@ -1,4 +1,4 @@
-"""What the protos say of each RPC."""
+"""The options of each RPC in the protos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator sees of an outbox and does to it, as a process of its own."""
+"""The outbox's command line, as a process of its own."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def outbox(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
 
 
 def park(database: Database, key: str, error: str = "NOT_FOUND: Gig not found") -> int:
-    """Parks the rows of a key as a relay does; the id of the first."""
+    """Park the rows of a key, as a relay does, and return the id of the first."""
     database.execute(
         "UPDATE outbox SET attempts = 20, refusals = 20, error = %s, parked_at = '2026-01-02 03:04:05Z',"
         " next_attempt_at = 'infinity' WHERE key = %s",
@@ -56,9 +56,9 @@ def cells(line: str) -> list[str]:
 
 
 def test_an_empty_outbox_says_so(url: str) -> None:
-    told = outbox(url)
+    result = outbox(url)
 
-    assert (told.returncode, told.stdout, told.stderr) == (0, "outbox: nothing waits, nothing is parked\n", "")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "outbox: nothing waits, nothing is parked\n", "")
 
 
 def test_it_shows_what_waits_and_what_is_parked(url: str, database: Database) -> None:
@@ -71,10 +71,10 @@ def test_it_shows_what_waits_and_what_is_parked(url: str, database: Database) ->
     )
     database.execute("UPDATE outbox SET created_at = created_at - '5 min'::interval WHERE key = 'bad' AND version = 1")
 
-    told = outbox(url)
+    result = outbox(url)
 
-    assert told.returncode == 0, told.stderr
-    title, head, first, second, third, fourth, hint = told.stdout.splitlines()
+    assert result.returncode == 0, result.stderr
+    title, head, first, second, third, fourth, hint = result.stdout.splitlines()
     assert title == "outbox: 3 waiting, 1 parked"
     assert cells(head) == ["id", "topic", "key", "version", "attempts", "age", "state", "error"]
     assert cells(first) == [
@@ -107,10 +107,10 @@ def test_one_parked_row_is_sent_again_and_the_others_stay(url: str, database: Da
     bad = park(database, "bad")
     park(database, "worse")
 
-    told = outbox(url, "--retry", str(bad))
+    result = outbox(url, "--retry", str(bad))
 
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.startswith(f"outbox: sent again: {bad}\noutbox: 1 waiting, 1 parked\n")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"outbox: sent again: {bad}\noutbox: 1 waiting, 1 parked\n")
     assert [(row["key"], row["attempts"], row["parked_at"] is None) for row in rows(database)] == [
         ("bad", 0, True),
         ("worse", 20, False),
@@ -121,36 +121,36 @@ def test_all_parked_rows_are_sent_again(url: str, database: Database) -> None:
     write(database, ("bad", 1), ("worse", 1), ("good", 1))
     ids = [park(database, "bad"), park(database, "worse")]
 
-    told = outbox(url, "--retry", "all")
+    result = outbox(url, "--retry", "all")
 
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.startswith(f"outbox: sent again: {ids[0]}, {ids[1]}\noutbox: 3 waiting, 0 parked\n")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"outbox: sent again: {ids[0]}, {ids[1]}\noutbox: 3 waiting, 0 parked\n")
     assert all(row["parked_at"] is None for row in rows(database))
 
 
 def test_all_of_nothing_is_no_error(url: str) -> None:
-    told = outbox(url, "--retry", "all")
+    result = outbox(url, "--retry", "all")
 
-    assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout.startswith("Nothing was parked.\n")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("Nothing was parked.\n")
 
 
 def test_a_row_that_is_not_parked_is_not_sent_again(url: str, database: Database) -> None:
     write(database, ("a", 1))
     row_id = rows(database)[0]["id"]
 
-    told = outbox(url, "--retry", str(row_id))
+    result = outbox(url, "--retry", str(row_id))
 
-    assert told.returncode == 1
-    assert told.stderr == f"No parked row has the id {row_id}.\n"
+    assert result.returncode == 1
+    assert result.stderr == f"No parked row has the id {row_id}.\n"
 
 
 @pytest.mark.parametrize("wrong", ["", "-1", "ALL", "1;2", "1 or 1=1", "9" * 30, "a:b", "x" * 1000])
 def test_what_is_no_id_is_refused(url: str, wrong: str) -> None:
-    told = outbox(url, f"--retry={wrong}")
+    result = outbox(url, f"--retry={wrong}")
 
-    assert told.returncode == 2
-    assert "neither a row's id nor 'all'" in told.stderr
+    assert result.returncode == 2
+    assert "neither a row's id nor 'all'" in result.stderr
 
 
 def test_the_url_may_come_from_the_environment(url: str) -> None:
@@ -158,26 +158,26 @@ def test_the_url_may_come_from_the_environment(url: str) -> None:
 
 
 def test_without_a_url_it_says_what_it_wants() -> None:
-    told = outbox()
+    result = outbox()
 
-    assert told.returncode == 2
-    assert "OUTBOX_DATABASE_URL" in told.stderr
+    assert result.returncode == 2
+    assert "OUTBOX_DATABASE_URL" in result.stderr
 
 
 def test_help_tells_all_there_is() -> None:
-    told = outbox("--help")
+    result = outbox("--help")
 
-    assert told.returncode == 0
+    assert result.returncode == 0
     for word in ("URL", "--retry ID|all", "parked", "OUTBOX_DATABASE_URL"):
-        assert word in told.stdout
+        assert word in result.stdout
 
 
 def test_a_database_that_is_away_is_said_in_a_line() -> None:
-    told = outbox("postgresql://127.0.0.1:1/nothing")
+    result = outbox("postgresql://127.0.0.1:1/nothing")
 
-    assert told.returncode == 2
-    assert told.stdout == ""
-    assert told.stderr.startswith("An outbox cannot be read: ") and told.stderr.count("\n") == 1
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("An outbox cannot be read: ") and result.stderr.count("\n") == 1
 
 
 def test_a_database_without_an_outbox_is_no_error(postgres: PostgresServer) -> None:
@@ -192,11 +192,11 @@ def test_what_another_service_wrote_does_not_steer_the_terminal(url: str, databa
     write(database, ("\x1b[2Jkey\n", 1))
     park(database, "\x1b[2Jkey\n", error="\x1b]0;title\x07 no")
 
-    told = outbox(url)
+    result = outbox(url)
 
-    assert told.returncode == 0
-    assert "\x1b" not in told.stdout and "\x07" not in told.stdout
-    assert "?[2Jkey?" in told.stdout
+    assert result.returncode == 0
+    assert "\x1b" not in result.stdout and "\x07" not in result.stdout
+    assert "?[2Jkey?" in result.stdout
 
 
 def test_an_id_that_two_services_have_wants_the_name_of_one(

@@ -1,4 +1,4 @@
-"""A row that its receiver refuses again and again is parked, and holds up nobody but its own key."""
+"""A row that its receiver keeps refusing is parked, and blocks only its own key."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def receiver() -> Receiver:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A receiver that is away is asked again at once; time is moved by the tests."""
+    """Remove the pauses while a receiver is away; the tests move the time."""
     monkeypatch.setattr("servicekit.outbox.relay.AWAY_SECONDS", 0.0)
 
 
 @pytest.fixture(autouse=True)
 def _nothing_measured() -> None:
-    """What other tests left in the gauges is forgotten."""
+    """Reset the gauges, which other tests have set."""
     for gauge in (PENDING, PARKED):
         gauge.labels("news").set(0)
 
@@ -47,8 +47,8 @@ def refusing(*keys: str) -> Callable[[Message], Exception | None]:
     return lambda message: NotFound("Gig") if message.key in keys else None
 
 
-def attempt(database: Database, relay: Relay, times: int) -> None:
-    """Lets a relay try this often, with the time between that a row could have to rest."""
+def deliver(database: Database, relay: Relay, times: int) -> None:
+    """Deliver this many rows, and after each let the longest time pass that a row can have to wait."""
     for _ in range(times):
         assert relay.deliver_one()
         Clock(database).travel(LATER)
@@ -66,9 +66,9 @@ def test_a_row_is_parked_with_its_error_when_it_was_refused_twenty_times_in_a_ro
     relay = Relay(database, {"news": Topic(receiver)})
     write(database, ("a", 1))
 
-    attempt(database, relay, PARK_AFTER - 1)
+    deliver(database, relay, PARK_AFTER - 1)
     assert only(database)["parked_at"] is None
-    attempt(database, relay, 1)
+    deliver(database, relay, 1)
 
     row = only(database)
     assert row["parked_at"] is not None
@@ -83,7 +83,7 @@ def test_parking_is_logged_once_as_an_error(database: Database, receiver: Receiv
 
     with capture_logs() as logs:
         relay = Relay(database, {"news": Topic(receiver)})
-        attempt(database, relay, PARK_AFTER)
+        deliver(database, relay, PARK_AFTER)
         assert not relay.deliver_one()
 
     (entry,) = [entry for entry in logs if entry["log_level"] == "error"]
@@ -100,12 +100,12 @@ def test_no_row_is_parked_while_its_receiver_is_away(
     relay = Relay(database, {"news": Topic(receiver)})
     write(database, ("a", 1))
 
-    attempt(database, relay, PARK_AFTER * 3)
+    deliver(database, relay, PARK_AFTER * 3)
 
     row = only(database)
     assert (row["parked_at"], row["attempts"], row["refusals"]) == (None, PARK_AFTER * 3, 0)
     receiver.fails = lambda message: None
-    attempt(database, relay, 1)
+    deliver(database, relay, 1)
     assert receiver.got == [("a", 1)]
 
 
@@ -115,10 +115,10 @@ def test_a_long_absence_does_not_count_when_the_receiver_refuses_afterwards(
     relay = Relay(database, {"news": Topic(receiver)})
     write(database, ("a", 1))
     receiver.fails = lambda message: Unavailable()
-    attempt(database, relay, PARK_AFTER)
+    deliver(database, relay, PARK_AFTER)
     receiver.fails = refusing("a")
 
-    attempt(database, relay, PARK_AFTER - 1)
+    deliver(database, relay, PARK_AFTER - 1)
 
     assert only(database)["parked_at"] is None
 
@@ -127,7 +127,7 @@ def test_a_parked_row_holds_up_its_own_key_alone(database: Database, receiver: R
     receiver.fails = lambda message: NotFound("Gig") if (message.key, message.version) == ("a", 1) else None
     relay = Relay(database, {"news": Topic(receiver)})
     write(database, ("a", 1))
-    attempt(database, relay, PARK_AFTER)
+    deliver(database, relay, PARK_AFTER)
 
     with relays(database, Topic(receiver), count=2):
         write(database, ("a", 2), ("b", 1), ("b", 2), ("c", 1))
@@ -144,7 +144,7 @@ def test_a_parked_row_that_is_sent_again_goes_out_at_once_and_its_key_after_it(
     receiver.fails = refusing("a")
     relay = Relay(database, {"news": Topic(receiver)})
     write(database, ("a", 1), ("a", 2))
-    attempt(database, relay, PARK_AFTER)
+    deliver(database, relay, PARK_AFTER)
     receiver.fails = lambda message: None
 
     with relays(database, Topic(receiver)):
@@ -162,13 +162,13 @@ def test_a_row_that_is_sent_again_and_still_refused_is_parked_again_after_as_man
     receiver.fails = refusing("a")
     relay = Relay(database, {"news": Topic(receiver)})
     write(database, ("a", 1))
-    attempt(database, relay, PARK_AFTER)
+    deliver(database, relay, PARK_AFTER)
     resend(database, only(database)["id"])
     assert (only(database)["attempts"], only(database)["refusals"], only(database)["error"]) == (0, 0, "")
 
-    attempt(database, relay, PARK_AFTER - 1)
+    deliver(database, relay, PARK_AFTER - 1)
     assert only(database)["parked_at"] is None
-    attempt(database, relay, 1)
+    deliver(database, relay, 1)
 
     assert only(database)["parked_at"] is not None
 
@@ -177,7 +177,7 @@ def test_only_the_row_that_was_named_is_sent_again(database: Database, receiver:
     receiver.fails = refusing("a", "b")
     relay = Relay(database, {"news": Topic(receiver)})
     write(database, ("a", 1), ("b", 1))
-    attempt(database, relay, PARK_AFTER * 2)
+    deliver(database, relay, PARK_AFTER * 2)
     first, second = rows(database)
 
     assert resend(database, second["id"]) == [second["id"]]
@@ -194,7 +194,7 @@ def test_where_a_row_tells_all_the_refusals_of_a_key_count_over_its_rows(
     relay = Relay(database, {"news": Topic(receiver, newest_only=True)})
     for version in range(1, PARK_AFTER + 1):
         write(database, ("a", version))
-        attempt(database, relay, 1)
+        deliver(database, relay, 1)
 
     row = only(database)
     assert (row["version"], row["refusals"]) == (PARK_AFTER, PARK_AFTER)
@@ -205,7 +205,7 @@ def test_a_parked_row_is_counted_as_parked_and_not_as_waiting(database: Database
     receiver.fails = refusing("a")
     relay = Relay(database, {"news": Topic(receiver)})
     write(database, ("a", 1), ("a", 2))
-    attempt(database, relay, PARK_AFTER)
+    deliver(database, relay, PARK_AFTER)
 
     with relays(database, Topic(receiver)):
         eventually(lambda: sample("parked") == 1)
@@ -218,14 +218,14 @@ def test_a_parked_row_is_counted_as_parked_and_not_as_waiting(database: Database
 def test_a_handler_whose_statement_fails_is_a_refusal_like_any_other(database: Database) -> None:
     broken = Statement("SELECT 1 / $1::integer")
 
-    def deliver(message: Message) -> None:
+    def fail(message: Message) -> None:
         write(database, ("written by the handler", 1), topic="other")
         database.fetch_all(broken, 0)
 
-    relay = Relay(database, {"news": Topic(deliver)})
+    relay = Relay(database, {"news": Topic(fail)})
     write(database, ("a", 1))
 
-    attempt(database, relay, PARK_AFTER)
+    deliver(database, relay, PARK_AFTER)
 
     row = only(database)
     assert row["parked_at"] is not None
@@ -233,12 +233,12 @@ def test_a_handler_whose_statement_fails_is_a_refusal_like_any_other(database: D
 
 
 def test_what_a_handler_writes_is_kept_with_the_delivery(database: Database) -> None:
-    relay = Relay(database, {"news": Topic(lambda message: write(database, ("told", 1), topic="other"))})
+    relay = Relay(database, {"news": Topic(lambda message: write(database, ("written", 1), topic="other"))})
     write(database, ("a", 1))
 
     assert relay.deliver_one()
 
-    assert [row["key"] for row in rows(database)] == ["told"]
+    assert [row["key"] for row in rows(database)] == ["written"]
 
 
 def test_an_error_is_one_line_that_the_database_can_hold() -> None:

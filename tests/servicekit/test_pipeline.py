@@ -1,4 +1,4 @@
-"""What surrounds every handler, shown with ReviewService's contract and handlers made for the occasion."""
+"""The pipeline, with ReviewService's contract and the tests' own handlers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from google.rpc import error_details_pb2, status_pb2
 
 from marketplace.gig.v1 import gig_pb2
 from marketplace.review.v1 import review_pb2, review_pb2_grpc
-from servicekit.call import Call, current_call
+from servicekit.call import MIN_CALL_SECONDS, Call, current_call
 from servicekit.errors import CODES, Conflict, InvalidArgument, MarketplaceError, Violation, spec_of
 from servicekit.pipeline import Pipeline
 from tests.support.identity import service_token, token, user_id, verifier
 from tests.support.rpc import Rpc
 
 ORDER = "550e8400-e29b-41d4-a716-446655440000"
+GIGS = gig_pb2.DESCRIPTOR.services_by_name["GigService"]
 SERVICE = review_pb2.DESCRIPTOR.services_by_name["ReviewService"]
 
 
@@ -26,8 +27,18 @@ def a_review(**changed: Any) -> review_pb2.SubmitReviewRequest:
     return review_pb2.SubmitReviewRequest(**{"order_id": ORDER, "rating": 5, "comment": "Good", **changed})
 
 
+class Anything:
+    """Handlers of every RPC, of which none should be called."""
+
+    def __getattr__(self, name: str) -> Any:
+        def unexpected(request: Any, call: Call) -> Any:
+            raise AssertionError(f"{name} was not to be called")
+
+        return unexpected
+
+
 class Handlers:
-    """Answers what a test wants, and remembers the call."""
+    """Handlers that respond as a test says, and keep the call."""
 
     def __init__(self, submit: Callable[[Any, Call], Any] | None = None) -> None:
         self._submit = submit
@@ -50,9 +61,15 @@ def raising(error: Exception) -> Callable[[Any, Call], Any]:
     return submit
 
 
-def submit(handlers: Handlers, request: Any = None, sent_token: str | None = "", **metadata: str) -> Any:
+def submit(
+    handlers: Handlers,
+    request: Any = None,
+    sent_token: str | None = "",
+    seconds: float | None = None,
+    **metadata: str,
+) -> Any:
     sent = token("ann", "buyer") if sent_token == "" else sent_token
-    return Rpc(handlers, SERVICE).call("SubmitReview", request or a_review(), sent, None, **metadata)
+    return Rpc(handlers, SERVICE).call("SubmitReview", request or a_review(), sent, seconds, **metadata)
 
 
 def test_a_handler_gets_the_caller_of_the_token() -> None:
@@ -105,10 +122,78 @@ def test_an_id_in_the_path_that_is_no_uuid_is_not_found() -> None:
     assert answer.body == {"error": "Order not found", "code": "NOT_FOUND"}
 
 
+@pytest.mark.parametrize(
+    "order_id",
+    [
+        "\r\nX:1",
+        "\x00",
+        f"{ORDER}\x07",
+        f"\r{ORDER}",
+        f" {ORDER}",
+        f"{ORDER}\n",
+        f"{ORDER}\u200b",
+        "é",
+        "../gigs",
+        "x" * 5000,
+    ],
+)
+def test_an_id_in_the_path_that_is_no_uuid_is_not_found_whatever_it_is_made_of(order_id: str) -> None:
+    handlers = Handlers()
+
+    answer = submit(handlers, a_review(order_id=order_id))
+
+    assert (answer.http_status, answer.body) == (404, {"error": "Order not found", "code": "NOT_FOUND"})
+    assert handlers.seen is None
+
+
+def test_an_id_in_the_path_may_be_in_upper_case() -> None:
+    handlers = Handlers()
+
+    assert submit(handlers, a_review(order_id=ORDER.upper())).error == ""
+    assert handlers.request.order_id == ORDER
+
+
+def test_of_two_ids_in_the_path_that_are_no_uuids_the_first_one_is_named() -> None:
+    rpc = Rpc(Anything(), GIGS)
+    request = gig_pb2.DeletePackageRequest(gig_id="\x01", package_id="17")
+
+    assert rpc.call("DeletePackage", request, token("sue", "seller")).body["error"] == "Gig not found"
+
+
+def test_control_characters_elsewhere_are_still_an_invalid_argument() -> None:
+    answer = submit(Handlers(), a_review(order_id="\r\nX:1", comment="a\x00b"))
+
+    assert (answer.http_status, [detail["field"] for detail in answer.body["details"]]) == (400, ["comment"])
+
+
 def test_a_bad_field_comes_before_an_id_that_is_no_uuid() -> None:
     answer = submit(Handlers(), a_review(order_id="17", rating=0))
 
     assert [detail["field"] for detail in answer.body["details"]] == ["rating"]
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.0, -1.0, MIN_CALL_SECONDS - 0.01])
+def test_a_call_with_too_little_time_left_is_refused_and_its_handler_never_runs(seconds: float) -> None:
+    handlers = Handlers()
+
+    answer = submit(handlers, seconds=seconds)
+
+    assert (answer.error, answer.code) == ("DEADLINE_EXCEEDED", grpc.StatusCode.DEADLINE_EXCEEDED)
+    assert answer.http_status == 504
+    assert handlers.seen is None
+
+
+@pytest.mark.parametrize("seconds", [None, 30.0])
+def test_a_call_with_enough_time_left_runs(seconds: float | None) -> None:
+    handlers = Handlers()
+
+    assert submit(handlers, seconds=seconds).error == ""
+    assert handlers.seen is not None
+
+
+def test_a_refusal_for_another_reason_comes_before_that_for_too_little_time() -> None:
+    assert submit(Handlers(), sent_token=None, seconds=0.05).error == "UNAUTHORIZED"
+    assert submit(Handlers(), a_review(rating=9), seconds=0.05).error == "INVALID_ARGUMENT"
 
 
 def test_texts_are_trimmed_and_composed_before_a_handler_sees_them() -> None:
@@ -144,7 +229,7 @@ def test_grpc_callers_find_the_reason_and_the_violations_in_the_details() -> Non
 
 
 @pytest.mark.parametrize("code", [name for name in CODES.values_by_name if name != "CODE_UNSPECIFIED"])
-def test_every_code_of_the_catalogue_is_told_as_the_catalogue_says(code: str) -> None:
+def test_every_code_of_the_catalogue_is_sent_as_the_catalogue_says(code: str) -> None:
     answer = submit(Handlers(raising(MarketplaceError(code))))
 
     spec = spec_of(code)
@@ -152,7 +237,7 @@ def test_every_code_of_the_catalogue_is_told_as_the_catalogue_says(code: str) ->
     assert (answer.http_status, answer.body) == (spec.http, {"error": spec.text, "code": code})
 
 
-def test_an_unexpected_error_is_internal_and_tells_nothing_of_the_inside() -> None:
+def test_an_unexpected_error_is_internal_and_shows_nothing_of_the_inside() -> None:
     answer = submit(Handlers(raising(RuntimeError("password=hunter2"))))
 
     assert answer.code is grpc.StatusCode.INTERNAL
@@ -196,7 +281,7 @@ def test_a_clients_request_id_is_kept_and_a_wrong_one_replaced() -> None:
     assert handlers.seen.request_id != "no good"
 
 
-def test_the_call_is_at_hand_for_what_is_handed_on_and_gone_afterwards() -> None:
+def test_the_current_call_is_set_while_the_handler_runs_alone() -> None:
     seen: list[Call | None] = []
 
     def look(request: Any, call: Call) -> Any:
@@ -225,7 +310,7 @@ def test_an_error_has_no_etag() -> None:
     assert "etag" not in submit(Handlers(fail)).headers
 
 
-def test_what_was_made_has_a_location() -> None:
+def test_a_created_resource_has_a_location() -> None:
     class Gigs:
         def __getattr__(self, name: str) -> Any:
             return lambda request, call: gig_pb2.CreateGigResponse(id=ORDER)
@@ -243,7 +328,7 @@ def test_what_was_made_has_a_location() -> None:
     assert answer.headers["location"] == f"/api/gigs/{ORDER}"
 
 
-def test_a_persons_token_never_carries_the_services_role() -> None:
+def test_a_users_token_never_carries_the_services_role() -> None:
     class Gigs:
         def __getattr__(self, name: str) -> Any:
             return lambda request, call: gig_pb2.ApplyRatingResponse()

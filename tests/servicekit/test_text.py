@@ -1,4 +1,4 @@
-"""What counts as a text."""
+"""The normal form of texts."""
 
 from __future__ import annotations
 

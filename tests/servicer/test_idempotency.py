@@ -1,4 +1,4 @@
-"""The same call made again with the same key, by GigService's RPCs on a real PostgreSQL."""
+"""Repeated calls with the same idempotency key, to GigService's RPCs on a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from servicekit import crash
 from servicekit.call import IdempotencyClaim
 from servicekit.clock import Clock
 from servicekit.database import Database, Statement
-from servicekit.idempotency import IdempotencyKeys
+from servicekit.idempotency import IdempotencyKeys, IdempotencyKeyTaken, StoredResponse
 from servicekit.ids import new_id
 from tests.support.at_once import closing
 from tests.support.gigs import Gigs, a_gig, a_package
@@ -25,6 +25,7 @@ from tests.support.identity import user_id
 from tests.support.postgres import url_of
 from tests.support.rpc import Answer
 
+CLAIM = IdempotencyClaim(user_id("webdev_pro"), "scope", "k", b"digest")
 COUNT = Statement("SELECT (SELECT count(*) FROM gigs) AS gigs, (SELECT count(*) FROM idempotency_keys) AS keys")
 FILL = """
     INSERT INTO idempotency_keys (caller, scope, key, digest, answer, created_at)
@@ -46,7 +47,7 @@ def gigs(gig_database: Database) -> Gigs:
 
 
 def counted(database: Database) -> tuple[int, int]:
-    """How many gigs and keys there are."""
+    """Return the numbers of gigs and of idempotency keys."""
     (row,) = database.fetch_all(COUNT)
     return row["gigs"], row["keys"]
 
@@ -74,6 +75,18 @@ def test_a_repeat_gets_the_first_answer_whatever_became_of_the_gig(gigs: Gigs, g
 def test_without_a_key_every_call_makes_its_own(gigs: Gigs, gig_database: Database) -> None:
     assert gigs.create() != gigs.create()
     assert counted(gig_database) == (2, 0)
+
+
+def test_a_call_with_too_little_time_left_binds_nothing_and_a_repeat_still_gets_its_response(
+    gigs: Gigs, gig_database: Database
+) -> None:
+    assert gigs.call(a_gig(), idempotency_key="k", seconds=0.05).error == "DEADLINE_EXCEEDED"
+    assert counted(gig_database) == (0, 0)
+
+    first = create(gigs)
+
+    assert gigs.call(a_gig(), idempotency_key="k", seconds=0.05).response == first.response
+    assert counted(gig_database) == (1, 1)
 
 
 def test_another_body_is_refused_and_changes_nothing(gigs: Gigs, gig_database: Database) -> None:
@@ -164,8 +177,8 @@ def test_the_same_key_from_fifty_clients_at_once_makes_one_gig_and_all_get_the_f
     workers = [Gigs(gig_database) for _ in range(50)]
 
     with ThreadPoolExecutor(50) as pool:
-        asked = [pool.submit(closing(gig_database, partial(create, worker))) for worker in workers]
-        answers = [each.result(30) for each in asked]
+        calls = [pool.submit(closing(gig_database, partial(create, worker))) for worker in workers]
+        answers = [call.result(30) for call in calls]
 
     assert {answer.response.id for answer in answers} == {answers[0].response.id}
     assert counted(gig_database) == (1, 1)
@@ -198,29 +211,59 @@ def test_a_key_counts_for_two_days(gigs: Gigs, gig_database: Database) -> None:
 
 
 def test_work_that_nobody_has_finished_never_expires(gig_database: Database) -> None:
-    keys = IdempotencyKeys(gig_database, timedelta(hours=48))
-    claim = IdempotencyClaim(user_id("webdev_pro"), "scope", "k", b"digest")
-    attempt = new_id()
-    with gig_database.transaction():
-        keys.begin(claim, attempt)
+    idempotency_keys = IdempotencyKeys(gig_database, timedelta(hours=48))
+    work = new_id()
+    idempotency_keys.begin(CLAIM, work)
     Clock(gig_database).travel(timedelta(days=400))
 
-    keys.sweep()
+    idempotency_keys.sweep()
 
-    found = keys.answered(claim, gig_pb2.CreateGigResponse)
-    assert found == claim._replace(attempt=attempt)
-    keys.finish(attempt, gig_pb2.CreateGigResponse(id="x"))
-    keys.sweep()
-    assert keys.answered(claim, gig_pb2.CreateGigResponse) == claim
+    assert idempotency_keys.find(CLAIM, gig_pb2.CreateGigResponse) == CLAIM._replace(attempt_id=work)
+    idempotency_keys.finish(work, gig_pb2.CreateGigResponse(id="x"))
+    idempotency_keys.sweep()
+    assert idempotency_keys.find(CLAIM, gig_pb2.CreateGigResponse) == CLAIM
+
+
+def test_a_key_that_is_bound_cannot_be_bound_again_until_its_work_is_abandoned(gig_database: Database) -> None:
+    idempotency_keys = IdempotencyKeys(gig_database, timedelta(hours=48))
+    work = new_id()
+    idempotency_keys.begin(CLAIM, work)
+
+    with pytest.raises(IdempotencyKeyTaken):
+        idempotency_keys.begin(CLAIM, new_id())
+
+    idempotency_keys.abandon(work)
+    idempotency_keys.begin(CLAIM, new_id())
+
+
+def test_a_stored_response_outlives_a_worker_that_comes_late_to_another_outcome(gig_database: Database) -> None:
+    idempotency_keys = IdempotencyKeys(gig_database, timedelta(hours=48))
+    work = new_id()
+    response = gig_pb2.CreateGigResponse(id="x")
+    idempotency_keys.begin(CLAIM, work)
+    idempotency_keys.finish(work, response)
+
+    idempotency_keys.abandon(work)
+    idempotency_keys.finish(work, gig_pb2.CreateGigResponse(id="y"))
+
+    assert idempotency_keys.find(CLAIM, gig_pb2.CreateGigResponse) == StoredResponse(response, "")
+
+
+def test_work_of_a_call_without_a_key_binds_none(gig_database: Database) -> None:
+    idempotency_keys = IdempotencyKeys(gig_database, timedelta(hours=48))
+
+    idempotency_keys.begin(None, new_id())
+
+    assert counted(gig_database) == (0, 0)
 
 
 def test_what_expired_is_swept_while_callers_go_on(gigs: Gigs, gig_database: Database) -> None:
     gig_database.execute(FILL)
-    keys = IdempotencyKeys(gig_database, timedelta(hours=48))
+    idempotency_keys = IdempotencyKeys(gig_database, timedelta(hours=48))
     young = create(gigs, key="young")
 
     with ThreadPoolExecutor(1) as pool:
-        sweeping = pool.submit(closing(gig_database, keys.sweep))
+        sweeping = pool.submit(closing(gig_database, idempotency_keys.sweep))
         number = 0
         while not sweeping.done() or number < 20:
             number += 1
@@ -231,17 +274,17 @@ def test_what_expired_is_swept_while_callers_go_on(gigs: Gigs, gig_database: Dat
     assert create(gigs, key="young").response == young.response
 
 
-def test_a_sweep_waits_for_nobody_and_takes_what_was_locked_the_next_time(gigs: Gigs, gig_database: Database) -> None:
-    create(gigs, key="held")
+def test_a_sweep_skips_locked_keys_and_deletes_them_the_next_time(gigs: Gigs, gig_database: Database) -> None:
+    create(gigs, key="locked")
     create(gigs, key="free")
     Clock(gig_database).travel(timedelta(hours=48))
-    keys = IdempotencyKeys(gig_database, timedelta(hours=48))
+    idempotency_keys = IdempotencyKeys(gig_database, timedelta(hours=48))
 
     with ThreadPoolExecutor(1) as pool, gig_database.transaction():
-        gig_database.fetch_all(Statement("SELECT key FROM idempotency_keys WHERE key = 'held' FOR UPDATE"))
-        # It would come to an end with an error, not with a result, if it waited: this transaction outlasts it.
-        pool.submit(closing(gig_database, keys.sweep)).result(30)
+        gig_database.fetch_all(Statement("SELECT key FROM idempotency_keys WHERE key = 'locked' FOR UPDATE"))
+        # A sweep that waited for the lock would time out and raise, since this transaction outlasts it.
+        pool.submit(closing(gig_database, idempotency_keys.sweep)).result(30)
         assert counted(gig_database) == (2, 1)
 
-    keys.sweep()
+    idempotency_keys.sweep()
     assert counted(gig_database) == (2, 0)

@@ -27,7 +27,7 @@ FOLDERS = (ROOT / "order_service", ROOT / "servicekit" / "outbox", ROOT / "servi
 UNNAMED = {
     ("audit.py", "snapshot"),
     ("orders.py", "place"),
-    ("relay.py", "_attempt"),
+    ("relay.py", "_deliver_next"),
     ("admin.py", "contents"),
     ("admin.py", "resend"),
 }

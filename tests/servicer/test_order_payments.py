@@ -363,6 +363,19 @@ def test_of_ten_concurrent_accepts_one_wins(world: OrderBackend) -> None:
     assert world.balance() == (450, 0, 0)
 
 
+def test_a_call_without_time_for_the_payment_provider_begins_no_attempt(world: OrderBackend) -> None:
+    order = world.placed()
+    accept = order_pb2.AcceptOrderRequest(order_id=order)
+    place = order_pb2.PlaceOrderRequest(package_id=PACKAGE, payment_method="stripe")
+
+    accepting = world.rpc.call("AcceptOrder", accept, SELLER, 0.25)
+    placing = world.rpc.call("PlaceOrder", place, BUYER, 0.25, idempotency_key="k")
+
+    assert [accepting.error, placing.error] == ["DEADLINE_EXCEEDED"] * 2
+    assert row_counts(world) == {"orders": 1, "attempts": 0, "keys": 0, "outbox": 0}
+    assert world.payment(order) == ("AUTHORIZED", 0)
+
+
 def test_only_the_holder_of_the_attempts_lock_begins_a_capture(world: OrderBackend) -> None:
     order = world.placed()
 

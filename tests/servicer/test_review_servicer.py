@@ -1,10 +1,14 @@
-"""ReviewService's RPCs in their pipeline, with a real PostgreSQL below and the other services over real gRPC beside."""
+"""ReviewService's RPCs in their pipeline, with a real PostgreSQL, and the other services over real gRPC."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,14 +17,19 @@ import pytest
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
+from review_service.commands.submit_review import SubmitReview
 from review_service.gigs import Gigs
 from review_service.orders import Orders
 from review_service.servicer import ReviewServicer
-from review_service.store import RATINGS, Store
-from servicekit.database import Database
+from review_service.store.reviews import RATINGS
+from review_service.store.store import Store
+from servicekit.database import Database, Statement
+from servicekit.idempotency import IdempotencyKeys
 from servicekit.ids import new_id
-from servicekit.outbox import Outbox, Relay, Topic
+from servicekit.outbox import Relay, Topic
+from tests.support.at_once import closing
 from tests.support.identity import token, user_id
+from tests.support.outbox import eventually
 from tests.support.rpc import Answer, Rpc
 from tests.support.standins import GigStandIn, OrderStandIn, service_tokens, serving
 
@@ -30,21 +39,33 @@ SELLER = token("webdev_pro", "seller")
 GIG = UUID("550e8400-e29b-41d4-a716-446655440000")
 
 
+IN_TRANSACTION = Statement("""
+    SELECT count(*) AS count FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'
+""")
+
+
 class World:
-    """ReviewService, and what stands around it."""
+    """ReviewService, its relay, and the stand-ins for the other services."""
 
     def __init__(self, database: Database, gig_address: str, order_address: str) -> None:
         self.orders = OrderStandIn()
         self.gigs = GigStandIn()
+        self._built_with = (database, gig_address, order_address)
         tokens = service_tokens("review")
-        outbox = Outbox(database)
-        gateway = Gigs(gig_address, tokens)
-        servicer = ReviewServicer(Store(database, outbox), Orders(order_address, tokens), gateway)
-        self.rpc = Rpc(servicer, SERVICE)
-        self.relay = Relay(database, {RATINGS: Topic(gateway.apply_rating, newest_only=True)})
+        store = Store(database)
+        gigs = Gigs(gig_address, tokens)
+        idempotency_keys = IdempotencyKeys(database, timedelta(hours=48))
+        submit_review = SubmitReview(store, Orders(order_address, tokens), idempotency_keys)
+        self.rpc = Rpc(ReviewServicer(store, gigs, submit_review), SERVICE, idempotency_keys)
+        self.relay = Relay(database, {RATINGS: Topic(gigs.apply_rating, newest_only=True)})
+
+    def twin(self) -> World:
+        """Return another worker of the same ReviewService."""
+        return World(*self._built_with)
 
     def order(self, status: str = "DELIVERED", buyer: str = "happy_buyer", gig_id: UUID = GIG) -> str:
-        """The id of an order that OrderService knows."""
+        """Add an order to OrderService, and return its id."""
         order_id = str(new_id())
         self.orders.orders[order_id] = order_pb2.DescribeOrderResponse(
             order_id=order_id,
@@ -55,9 +76,10 @@ class World:
         )
         return order_id
 
-    def submit(self, order_id: str, sent_token: str | None = BUYER, **changed: Any) -> Answer:
+    def submit(self, order_id: str, sent_token: str | None = BUYER, key: str | None = None, **changed: Any) -> Answer:
         review = {"order_id": order_id, "rating": 5, "comment": "Excellent work! Delivered early.", **changed}
-        return self.rpc.call("SubmitReview", review_pb2.SubmitReviewRequest(**review), sent_token)
+        metadata: dict[str, Any] = {} if key is None else {"idempotency_key": key}
+        return self.rpc.call("SubmitReview", review_pb2.SubmitReviewRequest(**review), sent_token, **metadata)
 
     def page(self, sent_token: str | None = None, gig_id: UUID | str = GIG, **paging: Any) -> Answer:
         return self.rpc.call("ListReviews", review_pb2.ListReviewsRequest(gig_id=str(gig_id), **paging), sent_token)
@@ -71,13 +93,6 @@ def world(review_database: Database) -> Iterator[World]:
         world.gigs, world.orders = gigs, orders
         gigs.knows(GIG, user_id("webdev_pro"))
         yield world
-
-
-def eventually(holds: Callable[[], Any], seconds: float = 2) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
 
 
 def test_submitting_a_review_answers_what_the_seed_shows(world: World) -> None:
@@ -150,6 +165,66 @@ def test_a_review_without_a_rating_is_refused_and_one_without_a_comment_is_not(w
     assert world.submit(world.order(), comment="").error == ""
 
 
+@pytest.mark.parametrize("key", [None, "k"])
+def test_no_transaction_is_open_while_order_service_is_asked(
+    world: World, review_database: Database, key: str | None
+) -> None:
+    open_transactions: list[int] = []
+
+    def look() -> None:
+        (row,) = review_database.fetch_all(IN_TRANSACTION)
+        open_transactions.append(row["count"])
+
+    world.orders.on_describe = closing(review_database, look)
+
+    assert world.submit(world.order(), key=key).error == ""
+    assert open_transactions == [0]
+
+
+def test_a_repeated_key_gets_the_first_response_and_stores_one_review(world: World) -> None:
+    order_id = world.order()
+    first = world.submit(order_id, key="k")
+
+    second = world.submit(order_id, key="k")
+
+    assert (first.error, second.error) == ("", "")
+    assert second.response == first.response
+    assert world.submit(order_id, key="k", rating=1).error == "IDEMPOTENCY_KEY_REUSED"
+    assert world.submit(order_id, key="other").error == "ALREADY_REVIEWED"
+    assert world.page().response.total == 1
+
+
+def test_ten_calls_with_one_key_at_once_store_one_review_and_all_get_its_response(
+    world: World, review_database: Database
+) -> None:
+    order_id = world.order()
+    barrier = threading.Barrier(10)
+
+    def wait_for_all() -> None:
+        barrier.wait(20)
+
+    # Each has looked the key up before any of them binds it.
+    world.orders.on_describe = wait_for_all
+    workers = [world.twin() for _ in range(10)]
+
+    with ThreadPoolExecutor(10) as pool:
+        calls = [pool.submit(closing(review_database, partial(one.submit, order_id, key="k"))) for one in workers]
+        answers = [call.result(30) for call in calls]
+
+    assert {answer.error for answer in answers} == {""}
+    assert len({answer.response.review_id for answer in answers}) == 1
+    assert world.page().response.total == 1
+
+
+def test_a_refused_review_leaves_its_key_free(world: World) -> None:
+    order_id = world.order("IN_PROGRESS")
+    assert world.submit(order_id, key="k").error == "ORDER_NOT_DELIVERED"
+
+    world.orders.orders[order_id].status = order_pb2.Order.DELIVERED
+
+    assert world.submit(order_id, key="k").error == ""
+
+
 def test_without_order_service_submitting_is_unavailable(review_database: Database) -> None:
     with serving(OrderStandIn()) as address:
         world = World(review_database, address, address)
@@ -170,7 +245,7 @@ def test_a_row_of_the_list_is_as_the_contract_shows_it(world: World) -> None:
     assert review.created_at.nanos == 0
 
 
-def test_a_list_says_what_the_reviews_come_to(world: World) -> None:
+def test_a_list_has_the_rating_of_all_reviews(world: World) -> None:
     for stars in (5, 5, 4, 3):
         world.submit(world.order(), rating=stars)
 
@@ -231,7 +306,7 @@ def test_the_reviews_of_an_unknown_or_deleted_gig_are_not_found(world: World) ->
         assert world.page(SELLER, gig_id=gig_id).body == {"error": "Gig not found", "code": "NOT_FOUND"}
 
 
-def test_gig_service_is_told_what_the_reviews_come_to(world: World) -> None:
+def test_gig_service_receives_the_rating_of_all_reviews(world: World) -> None:
     world.relay.start()
 
     world.submit(world.order(), rating=5)
@@ -240,8 +315,8 @@ def test_gig_service_is_told_what_the_reviews_come_to(world: World) -> None:
     eventually(lambda: len(world.gigs.ratings) == 2)
     world.relay.stop()
 
-    told = [(r.gig_id, r.version, r.review_count, r.rating_sum) for r in world.gigs.ratings]
-    assert told == [(str(GIG), 1, 1, 5), (str(GIG), 2, 2, 7)]
+    ratings = [(r.gig_id, r.version, r.review_count, r.rating_sum) for r in world.gigs.ratings]
+    assert ratings == [(str(GIG), 1, 1, 5), (str(GIG), 2, 2, 7)]
 
 
 def test_a_rating_reaches_gig_service_promptly_after_it_was_down(review_database: Database) -> None:
@@ -260,5 +335,5 @@ def test_a_rating_reaches_gig_service_promptly_after_it_was_down(review_database
             eventually(lambda: gigs.ratings, seconds=3)
             world.relay.stop()
 
-    (told,) = gigs.ratings
-    assert (told.version, told.review_count, told.rating_sum) == (3, 3, 12)
+    (rating,) = gigs.ratings
+    assert (rating.version, rating.review_count, rating.rating_sum) == (3, 3, 12)

@@ -1,4 +1,4 @@
-"""Asynchronous servicers on a real `grpc.aio` server, beside a test that calls them like any client."""
+"""Asynchronous servicers on a real `grpc.aio` server, in a thread beside the test that calls them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.rpc import Answer
 
 
 class AioServer:
-    """Serves on a port of its own while the `with` lasts, from a thread that has the loop."""
+    """A server on a port of its own, which runs while its `with` block does."""
 
     def __init__(
         self,
@@ -57,14 +57,14 @@ class AioServer:
         self._thread.join(10)
 
     def channel(self) -> grpc.Channel:
-        """A new channel to it."""
+        """Return a new channel to the server."""
         return grpc.insecure_channel(f"127.0.0.1:{self.port}")
 
 
 def stream_in(
     rpc: Any, requests: Iterable[Any], token: str | None = None, seconds: float = 30, **metadata: Any
 ) -> Answer:
-    """Calls a stub's method with a stream of requests; `if_match="…"` and the like become metadata with dashes."""
+    """Call a stub's method with a stream of requests; names in `metadata` get dashes: `if_match="…"`."""
     sent = [(key.replace("_", "-"), value) for key, value in metadata.items()]
     if token is not None:
         sent.append(("authorization", f"Bearer {token}"))

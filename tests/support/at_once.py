@@ -1,4 +1,4 @@
-"""Things that happen at the same moment."""
+"""Concurrent calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def closing(database: Database, work: Callable[[], T]) -> Callable[[], T]:
-    """The work, which leaves no connection of its thread behind."""
+    """Return the work, followed by closing its thread's connection."""
 
     def run() -> T:
         try:
@@ -26,15 +26,15 @@ def closing(database: Database, work: Callable[[], T]) -> Callable[[], T]:
 
 
 def at_once(works: Sequence[Callable[[], object]], database: Database) -> list[str]:
-    """What becomes of each when all start at the same moment: `won`, or the code of the refusal."""
+    """Run all works at the same time. Returns `won`, or the error's code, for each."""
     barrier = threading.Barrier(len(works))
 
     def run(work: Callable[[], object]) -> str:
         barrier.wait(10)
         try:
             closing(database, work)()
-        except MarketplaceError as refused:
-            return refused.code
+        except MarketplaceError as error:
+            return error.code
         return "won"
 
     with ThreadPoolExecutor(len(works)) as pool:

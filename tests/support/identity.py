@@ -1,4 +1,4 @@
-"""Keys and tokens of tests: made once a run, in memory."""
+"""Signing keys and tokens for tests, made in memory, once a run."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PEOPLE = UUID("6f1d9c52-6f0a-4c57-9d5e-3a1e7f0c1a11")
 
 @cache
 def signing_key(name: str) -> ec.EllipticCurvePrivateKey:
-    """The private key of this name: `user`, `service` or a stranger's."""
+    """Return the private key with this name: `user`, `service` or a stranger's."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
-class MemoryKeys:
+class MemoryJwks:
     """A JWKS with one key."""
 
     def __init__(self, name: str) -> None:
@@ -36,23 +36,23 @@ class MemoryKeys:
 
 
 def verifier() -> Verifier:
-    """Believes `user` and `service`."""
-    people = Issuer(USER_ISSUER, USER_AUDIENCE, MemoryKeys("user"), USER_ROLES)
-    return Verifier([people, Issuer(SERVICE_ISSUER, SERVICE_AUDIENCE, MemoryKeys("service"), SERVICE_ROLES)])
+    """Return a verifier of tokens that are signed with the keys `user` and `service`."""
+    people = Issuer(USER_ISSUER, USER_AUDIENCE, MemoryJwks("user"), USER_ROLES)
+    return Verifier([people, Issuer(SERVICE_ISSUER, SERVICE_AUDIENCE, MemoryJwks("service"), SERVICE_ROLES)])
 
 
 def user_id(name: str) -> UUID:
-    """The id of the person of this name."""
+    """Return the id of the user with this name."""
     return uuid5(PEOPLE, name)
 
 
 def a_caller(name: str, *roles: str) -> Caller:
-    """A person as a handler sees them."""
+    """Return a user as a handler sees them."""
     return Caller(user_id(name), name, frozenset(roles))
 
 
 def token(name: str, *roles: str, key: str = "user", **changed: Any) -> str:
-    """A person's token; `changed` claims replace the right ones, and None leaves a claim out."""
+    """Return a user's token. `changed` claims replace the right ones; None leaves a claim out."""
     claims: dict[str, Any] = {
         "iss": USER_ISSUER,
         "aud": USER_AUDIENCE,
@@ -66,6 +66,6 @@ def token(name: str, *roles: str, key: str = "user", **changed: Any) -> str:
 
 
 def service_token(**changed: Any) -> str:
-    """One of the services' own tokens."""
+    """Return a token of a service."""
     services = {"iss": SERVICE_ISSUER, "aud": SERVICE_AUDIENCE}
     return token("order_service", "service", **{"key": "service", **services, **changed})

@@ -1,4 +1,4 @@
-"""An outbox's surroundings: a receiver that does as told, relays as in several workers, rows, and their metrics."""
+"""What tests of the outbox need: a receiver, relays as in several workers, rows, and metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ ROWS = Statement("""
 
 
 class Receiver:
-    """Another service: takes what comes unless it is told to fail, and says when two of a key come at once."""
+    """A receiver that accepts every row unless `fails` returns an error.
+
+    `overlaps` counts the rows that came while another one of the same key was being delivered.
+    """
 
     def __init__(self) -> None:
         self.got: list[tuple[str, int]] = []
@@ -54,7 +57,7 @@ class Receiver:
 
 @contextmanager
 def relays(database: Database, topic: Topic, count: int = 1) -> Iterator[list[Relay]]:
-    """Relays as in this many workers."""
+    """Run `count` relays, as many workers would."""
     running = [Relay(database, {"news": topic}) for _ in range(count)]
     with ExitStack() as stack:
         for relay in running:
@@ -64,7 +67,7 @@ def relays(database: Database, topic: Topic, count: int = 1) -> Iterator[list[Re
 
 
 def write(database: Database, *rows: tuple[str, int], topic: str = "news") -> None:
-    """Commits rows of these keys and versions."""
+    """Commit rows with these keys and versions."""
     outbox = Outbox(database)
     with database.transaction():
         for key, version in rows:
@@ -72,12 +75,12 @@ def write(database: Database, *rows: tuple[str, int], topic: str = "news") -> No
 
 
 def rows(database: Database) -> list[Row]:
-    """What is in the outbox, in the order in which it was written."""
+    """Return the outbox's rows, in the order in which they were written."""
     return database.fetch_all(ROWS)
 
 
 def eventually(holds: Callable[[], Any], seconds: float = 5) -> None:
-    """Waits until it holds."""
+    """Wait until the condition is true."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not come true in time"
@@ -85,12 +88,12 @@ def eventually(holds: Callable[[], Any], seconds: float = 5) -> None:
 
 
 def sample(name: str) -> float:
-    """A metric of the outbox, for the topic `news`."""
+    """Return a metric of the outbox, for the topic `news`."""
     return REGISTRY.get_sample_value(f"marketplace_outbox_{name}", {"topic": "news"}) or 0.0
 
 
 def end_all_connections(postgres: PostgresServer, database: Database) -> None:
-    """Ends them from the server's side, as a crash does."""
+    """End the database's connections from the server's side, as a crash does."""
     name = database.peewee.connection().info.dbname
     connection = psycopg2.connect(database_url(postgres.layout, "postgres", SUPERUSER))
     try:

@@ -1,4 +1,4 @@
-"""Servicers without a network: a handler in its pipeline, called through grpcio-testing."""
+"""Servicers without a network: handlers in their pipeline, called through grpcio-testing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.identity import verifier
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call came to."""
+    """The outcome of a call: its response or its error, and its trailers."""
 
     response: Any
     code: grpc.StatusCode
@@ -29,48 +29,58 @@ class Answer:
 
     @property
     def http_status(self) -> int:
-        """What the edge will answer for an error."""
+        """The HTTP status that the edge makes of an error."""
         return int(self.headers[EDGE_STATUS_KEY])
 
     @property
     def body(self) -> dict[str, Any]:
-        """The JSON that the edge will answer for an error."""
+        """The JSON body that the edge makes of an error."""
         body: dict[str, Any] = json.loads(self.headers[EDGE_BODY_KEY])
         return body
 
     @property
     def error(self) -> str:
-        """The code of the catalogue; empty on success."""
+        """The catalogue's code of an error; empty on success."""
         return "" if self.code is grpc.StatusCode.OK else str(self.body["code"])
 
 
 class _Recording:
-    """A context that keeps the trailing metadata, which grpcio-testing forgets when a call is aborted."""
+    """A context that keeps the trailers, which grpcio-testing drops when a call is aborted.
 
-    def __init__(self, context: grpc.ServicerContext) -> None:
+    `seconds` replaces the time that is left. grpcio-testing itself would end the call while the handler still runs.
+    """
+
+    def __init__(self, context: grpc.ServicerContext, seconds: float | None) -> None:
         self._context = context
+        self._seconds = seconds
         self.trailing: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
+
+    def time_remaining(self) -> float | None:
+        return self._seconds
 
     def set_trailing_metadata(self, metadata: Iterable[tuple[str, Any]]) -> None:
         self.trailing = dict(metadata)
 
 
 class Rpc:
-    """Calls a servicer's methods as gRPC would, pipeline included."""
+    """A servicer in its pipeline, whose methods are called as gRPC calls them."""
 
-    def __init__(self, servicer: object, service: ServiceDescriptor, keys: IdempotencyKeys | None = None) -> None:
-        served = Pipeline(verifier(), keys).around(servicer, service)
+    def __init__(
+        self, servicer: object, service: ServiceDescriptor, idempotency_keys: IdempotencyKeys | None = None
+    ) -> None:
+        wrapped = Pipeline(verifier(), idempotency_keys).around(servicer, service)
         self._service = service
         self._context: _Recording | None = None
-        recorded = type("Recorded", (), {m.name: self._recorded(getattr(served, m.name)) for m in service.methods})()
+        self._seconds: float | None = None
+        recorded = type("Recorded", (), {m.name: self._recorded(getattr(wrapped, m.name)) for m in service.methods})()
         self._server = grpc_testing.server_from_dictionary({service: recorded}, grpc_testing.strict_real_time())
 
     def _recorded(self, method: Any) -> Any:
         def call(request: Message, context: grpc.ServicerContext) -> Any:
-            self._context = _Recording(context)
+            self._context = _Recording(context, self._seconds)
             return method(request, self._context)
 
         return staticmethod(call)
@@ -78,11 +88,12 @@ class Rpc:
     def call(
         self, method: str, request: Message, token: str | None = None, seconds: float | None = None, **metadata: str
     ) -> Answer:
-        """Calls a method; `if_match="…"` and the like become metadata with dashes."""
+        """Call a method. `seconds` are left of its deadline; names in `metadata` get dashes: `if_match="…"`."""
         sent = [(key.replace("_", "-"), value) for key, value in metadata.items()]
         if token is not None:
             sent.append(("authorization", f"Bearer {token}"))
-        rpc = self._server.invoke_unary_unary(self._service.methods_by_name[method], sent, request, seconds)
+        self._seconds = seconds
+        rpc = self._server.invoke_unary_unary(self._service.methods_by_name[method], sent, request, None)
         response, _, code, message = rpc.termination()
         assert self._context is not None
         return Answer(response, code, message, self._context.trailing)

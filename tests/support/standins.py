@@ -1,8 +1,8 @@
-"""Other services, as far as one under test asks them: real gRPC, real tokens, answers that a test lays down."""
+"""Stand-ins for the services that a service under test calls: real gRPC, real tokens, responses set by the test."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from tests.support.identity import signing_key, verifier
 
 
 def service_tokens(service: str) -> ServiceTokens:
-    """What a service under test calls others with."""
+    """Return the tokens with which a service under test calls others."""
     pem = signing_key("service").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return ServiceTokens(pem.decode(), service)
 
@@ -39,7 +39,7 @@ class _StandIn:
 
 @dataclass
 class GigStandIn(_StandIn):
-    """A GigService that knows these offers and gigs, and remembers the ratings that it was told."""
+    """A GigService with these package terms and gigs, which keeps the ratings that it receives."""
 
     offers: dict[str, gig_pb2.GetPackageTermsResponse] = field(default_factory=dict)
     gigs: dict[str, gig_pb2.DescribeGigResponse] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class GigStandIn(_StandIn):
         return gig_pb2.ApplyRatingResponse()
 
     def knows(self, gig_id: UUID, seller_id: UUID, status: gig_pb2.Gig.Status.ValueType = gig_pb2.Gig.ACTIVE) -> None:
-        """There is such a gig from now on."""
+        """Add a gig."""
         self.gigs[str(gig_id)] = gig_pb2.DescribeGigResponse(
             gig_id=str(gig_id), seller_id=str(seller_id), status=status
         )
@@ -71,11 +71,13 @@ class GigStandIn(_StandIn):
 
 @dataclass
 class OrderStandIn(_StandIn):
-    """An OrderService that knows these orders."""
+    """An OrderService with these orders. `on_describe` is called before each response."""
 
     orders: dict[str, order_pb2.DescribeOrderResponse] = field(default_factory=dict)
+    on_describe: Callable[[], None] = lambda: None
 
     def DescribeOrder(self, request: order_pb2.DescribeOrderRequest, call: Call) -> order_pb2.DescribeOrderResponse:
+        self.on_describe()
         if request.order_id not in self.orders:
             raise NotFound("Order")
         return self.orders[request.order_id]
@@ -83,9 +85,9 @@ class OrderStandIn(_StandIn):
 
 @contextmanager
 def serving(stand_in: GigStandIn | OrderStandIn, address: str = "127.0.0.1:0") -> Iterator[str]:
-    """Serves a stand-in; its address. What it makes impossible answers UNAVAILABLE once it has stopped."""
+    """Serve a stand-in and yield its address. After the block, calls to it are UNAVAILABLE."""
     pipeline = Pipeline(verifier())
-    server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
     if isinstance(stand_in, GigStandIn):
         service = gig_pb2.DESCRIPTOR.services_by_name["GigService"]
         gig_pb2_grpc.add_GigServiceServicer_to_server(pipeline.around(stand_in, service), server)

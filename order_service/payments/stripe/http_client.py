@@ -6,7 +6,7 @@ from typing import Any
 
 import stripe
 
-from servicekit.call import seconds_left
+from servicekit.call import remaining_seconds
 
 CONNECT_SECONDS, READ_SECONDS = 2.0, 5.0
 
@@ -17,7 +17,7 @@ class DeadlineHttpClient(stripe.RequestsClient):
     # Any: the library has a number here, or a pair of them for `requests`: to connect, and to wait for a response.
     @property
     def _timeout(self) -> Any:
-        return seconds_left(CONNECT_SECONDS), seconds_left(READ_SECONDS)
+        return remaining_seconds(CONNECT_SECONDS), remaining_seconds(READ_SECONDS)
 
     @_timeout.setter
     def _timeout(self, _: Any) -> None:

@@ -1,0 +1,1 @@
+"""ReviewService's commands: a module for each write."""

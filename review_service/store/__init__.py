@@ -1,0 +1,1 @@
+"""ReviewService's database: all of its SQL."""
