@@ -46,6 +46,10 @@ psql: install ## Open psql on a service's database. SERVICE=order ARGS="-c 'SELE
 restart: install ## Restart the workers of a service, one after the other. SERVICE=order
 	@$(BIN)/python -m deploy.local restart --service '$(SERVICE)'
 
+.PHONY: debug
+debug: install ## Run the first worker of a service on this terminal, for breakpoint(). SERVICE=order
+	@$(BIN)/python -m deploy.local debug --service '$(SERVICE)'
+
 .PHONY: token
 token: install ## Print an access token. ROLE=seller,buyer NAME=webdev_pro
 	@$(BIN)/python -m edge.tokens --role '$(ROLE)' --name '$(NAME)'
@@ -81,8 +85,8 @@ torture: install-dev ## Kill parts of a loaded marketplace for three minutes, th
 	@$(BIN)/python -m tests.torture $(ARGS)
 
 .PHONY: benchmark
-benchmark: install-dev ## Measure a balance with 1,000 and with 1,000,000 ledger entries; takes two minutes.
-	@$(BIN)/python -m benchmarks.balance $(ARGS)
+benchmark: install-dev ## Run a benchmark of benchmarks/; `balance` takes two minutes. NAME=balance
+	@$(BIN)/python -m benchmarks.$(or $(NAME),balance) $(ARGS)
 
 # The code
 
@@ -103,19 +107,22 @@ format: install-dev ## Format the code and the protos.
 	$(BIN)/buf format --write protos
 
 .PHONY: generate
-generate: install-dev ## Write generated/ from the protos, and docs/order-lifecycle.md from the transition table.
+generate: install-dev ## Write what is derived: generated/, docs/order-lifecycle.md, and the README's table of settings.
 	$(BIN)/python -m protos.codegen.generate generated
 	$(BIN)/python -m order_service.lifecycle_page docs/order-lifecycle.md
+	$(BIN)/python -m deploy.settings_table README.md
 
 .PHONY: check-generated
 check-generated: install-dev ## Fail when `make generate` would change a file.
-	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT \
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && cp README.md "$$scratch" \
 	  && $(BIN)/python -m protos.codegen.generate "$$scratch/generated" \
 	  && $(BIN)/python -m order_service.lifecycle_page "$$scratch/order-lifecycle.md" \
+	  && $(BIN)/python -m deploy.settings_table "$$scratch/README.md" \
 	  && diff -r -x __pycache__ generated "$$scratch/generated" \
 	  && diff docs/order-lifecycle.md "$$scratch/order-lifecycle.md" \
-	  && echo "generated/ and docs/order-lifecycle.md are up to date" \
-	  || { echo "generated/ or docs/order-lifecycle.md is stale: run make generate" >&2; exit 1; }
+	  && diff README.md "$$scratch/README.md" \
+	  && echo "Generated files are up to date." \
+	  || { echo "Generated files are stale or cannot be made: run make generate" >&2; exit 1; }
 
 .PHONY: release-protos
 release-protos: install-dev check-generated ## Keep the protos of a release, for later compatibility checks. VERSION=1.2.3

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from deploy.local.control import process_states
+from deploy.local.debug import debug
 from deploy.local.layout import Layout
 from deploy.local.logs import show_logs
 from deploy.local.output import say
@@ -113,6 +114,13 @@ def _parser() -> argparse.ArgumentParser:
         lambda settings, options: restart(settings, options.service),
     )
     workers.add_argument("--service", required=True, choices=SERVICES, help="the service")
+
+    worker = add(
+        "debug",
+        "run the first worker of a service on this terminal, in place of the stack's own",
+        lambda settings, options: debug(settings, options.service),
+    )
+    worker.add_argument("--service", required=True, choices=SERVICES, help="the service")
 
     add("check-media", "list images whose file is missing", lambda settings, _: check_media(settings))
     add(

@@ -83,6 +83,11 @@ def signal_process(supervisor_socket: Path, process: ProcessState, signal_name: 
     _call(supervisor_socket, "signalProcess", process.full_name, signal_name)
 
 
+def stop_process(supervisor_socket: Path, process: ProcessState) -> None:
+    """Stop a process, without waiting for it; it stays down until it is started. Raises ControlError."""
+    _call(supervisor_socket, "stopProcess", process.full_name, False)
+
+
 def start_process(supervisor_socket: Path, process: ProcessState) -> None:
     """Start a process that is down, without waiting for it. Raises ControlError."""
     _call(supervisor_socket, "startProcess", process.full_name, False)

@@ -20,8 +20,8 @@ def show_logs(settings: StackSettings, service: str | None) -> int:
     folder = Layout.of(settings.data_dir).logs
     files = log_files(folder, service)
     if not files:
-        names = ", ".join(path.stem for path in log_files(folder, None)) or "none"
-        say(f"there is no log of {service or 'any process'} in {folder}; logs: {names}")
+        names = ", ".join(path.stem for path in log_files(folder, None))
+        say(f"no log of {service} in {folder}, which has: {names}" if names else f"no logs in {folder}")
         return 1
     follow = ["-F"] if sys.stdout.isatty() else []
     try:

@@ -55,6 +55,9 @@ def restart(settings: StackSettings, service: str) -> int:
             except (RestartError, ControlError) as error:
                 say(f"{process.name:<12} FAILED: {error}")
                 return 1
+            except KeyboardInterrupt:
+                say(f"{process.name:<12} starts again without being watched")
+                return 1
             say(f"{process.name:<12} is healthy as process {pid}, after {time.monotonic() - began:.1f} s")
     return 0
 

@@ -259,7 +259,9 @@ def _run(settings: StackSettings, layout: Layout, stop: StopRequest, lock: int, 
         say(f"\nFailed: {failure}\n")
     finally:
         stopping = time.monotonic()
-        say("Stopping: the edge, then the services, then the database. Press Ctrl-C again not to wait for requests.")
+        say(
+            "Stopping: the edge, then the services, then the database. Press Ctrl-C again to drop requests in progress."
+        )
         stack.stop()
         layout.remove_sockets()
         say(f"Stopped after {time.monotonic() - stopping:.1f} s. The data stays in {layout.data_dir}")
