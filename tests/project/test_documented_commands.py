@@ -19,6 +19,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = {name for names in re.findall(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE) for name in names.split()}
 MAKE_VARIABLES = set(re.findall(r"\$\((?:if |or )?([A-Z]+)", MAKEFILE))
+IMPORTS = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}"}
 # Programs whose lines in shell blocks other tests run, or that are not ours.
 OTHER_PROGRAMS = {"git", "cd"}
 
@@ -48,14 +49,14 @@ def commands() -> list[tuple[str, str]]:
     for page in PAGES:
         text = without_tested_blocks(page.read_text())
         for command in (*shell_lines(text), *inline_commands(text)):
-            found.setdefault(" ".join(shlex.split(command, comments=True)), str(page.relative_to(ROOT)))
+            found.setdefault(shlex.join(shlex.split(command, comments=True)), str(page.relative_to(ROOT)))
     return [(page, command) for command, page in found.items()]
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
     """Return the environment without what a surrounding `make test ARGS=…` hands down."""
     inherited = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", *MAKE_VARIABLES}
-    return {name: value for name, value in os.environ.items() if name not in inherited} | variables
+    return {name: value for name, value in os.environ.items() if name not in inherited} | IMPORTS | variables
 
 
 def test_the_collection_finds_commands_of_both_kinds() -> None:
@@ -100,7 +101,8 @@ def check_module(words: list[str]) -> None:
     source = Path(str(spec.origin)).read_text()
     assert 'if __name__ == "__main__"' in source
     if "argparse" in source:
-        shown = subprocess.run([sys.executable, "-m", words[0], "--help"], cwd=ROOT, capture_output=True, text=True)
+        program = [sys.executable, "-m", words[0], "--help"]
+        shown = subprocess.run(program, cwd=ROOT, env=clean_environment(), capture_output=True, text=True)
         assert shown.returncode == 0, shown.stderr
 
 
