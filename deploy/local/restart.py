@@ -46,20 +46,24 @@ def restart(settings: StackSettings, service: str) -> int:
     if states is None:
         say(f"no stack is running on {settings.data_dir}")
         return 1
-    for process in states:
-        if process.name.startswith(f"{service}-"):
-            began = time.monotonic()
-            say(f"{process.name:<12} stopping process {process.pid}")
-            try:
-                pid = _restart_process(layout, process)
-            except (RestartError, ControlError) as error:
-                say(f"{process.name:<12} FAILED: {error}")
-                return 1
-            except KeyboardInterrupt:
-                say(f"{process.name:<12} starts again without being watched")
-                return 1
-            say(f"{process.name:<12} is healthy as process {pid}, after {time.monotonic() - began:.1f} s")
+    try:
+        for process in states:
+            if process.name.startswith(f"{service}-"):
+                _restart_and_report(layout, process)
+    except (RestartError, ControlError) as error:
+        say(f"FAILED: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("Interrupted. supervisord keeps every process running.")
+        return 1
     return 0
+
+
+def _restart_and_report(layout: Layout, process: ProcessState) -> None:
+    began = time.monotonic()
+    say(f"{process.name:<12} stopping process {process.pid}")
+    pid = _restart_process(layout, process)
+    say(f"{process.name:<12} is healthy as process {pid}, after {time.monotonic() - began:.1f} s")
 
 
 def _restart_process(layout: Layout, process: ProcessState) -> int:
@@ -80,7 +84,9 @@ def _restart_process(layout: Layout, process: ProcessState) -> int:
                 signal_process(supervisor, process, "KILL")
         elif pid not in (0, process.pid) and _is_healthy(pid):
             return pid
-    raise RestartError(f"not healthy after {_HEALTHY_SECONDS:.0f} s; its log is {layout.log(process.name)}")
+    raise RestartError(
+        f"{process.name} is not healthy after {_HEALTHY_SECONDS:.0f} s; its log is {layout.log(process.name)}"
+    )
 
 
 def _current_pid(supervisor_socket: Path, name: str) -> int:

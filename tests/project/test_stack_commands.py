@@ -224,7 +224,7 @@ def test_an_interrupted_restart_leaves_no_worker_down(own_stack: Stack) -> None:
         assert restarting.stdout is not None
         restarting.stdout.readline()
         restarting.send_signal(signal.SIGINT)
-        assert "starts again" in restarting.stdout.read()
+        assert "Interrupted" in restarting.stdout.read()
 
     deadline = time.monotonic() + SECONDS
     while {process.state for process in processes_of(own_stack, "order")} != {"RUNNING"}:
