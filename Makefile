@@ -1,4 +1,4 @@
-# The front door. `make help` lists what there is.
+# The front door: `make help` lists the targets.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -7,79 +7,129 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONPATH := $(CURDIR):$(CURDIR)/generated
 
-# Read by the stack and by `make token`; say `make run PORT=9090 DATA_DIR=/srv/marketplace`.
+# The stack and `make token` read these from the environment: `make run PORT=9090 DATA_DIR=/srv/marketplace`.
 export PORT DATA_DIR
 
 CODE := benchmarks deploy edge gig_service order_service review_service servicekit protos tests
+PACKAGES := deploy edge gig_service order_service review_service servicekit
+
+# Tests that need neither the stack nor Envoy.
+FAST_TESTS := tests/domain tests/servicekit tests/store
 
 .PHONY: help
-help: ## Lists the targets.
+help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# The local stack. All of these use the stack of DATA_DIR, `.data` by default.
+
 .PHONY: run
-run: install ## Starts the whole marketplace on this machine; Ctrl-C stops it. PORT=8080 DATA_DIR=.data
+run: install ## Start the marketplace on this machine; Ctrl-C stops it. PORT=8080 DATA_DIR=.data
 	@$(BIN)/python -m deploy.local run
 
-.PHONY: token
-token: install ## Prints a token: ROLE=seller,buyer NAME=webdev_pro
-	@$(BIN)/python -m edge.tokens --role '$(ROLE)' --name '$(NAME)'
-
-.PHONY: check-media
-check-media: install ## Looks for images whose file is gone. The stack of DATA_DIR has to run.
-	@$(BIN)/python -m deploy.local check-media
-
-.PHONY: check-books
-check-books: install ## Holds orders, payments, ledger and payouts against each other. The stack of DATA_DIR has to run.
-	@$(BIN)/python -m deploy.local check-books
-
-.PHONY: outbox
-outbox: install ## Shows what services have yet to tell each other; RETRY=all or an id sends parked rows again.
-	@$(BIN)/python -m deploy.local outbox $(if $(RETRY),--retry '$(RETRY)')
-
 .PHONY: doctor
-doctor: install ## Checks whether this machine can run the marketplace, and says what to do where it cannot.
+doctor: install ## Check whether this machine can run the marketplace, and print a remedy for each problem.
 	@$(BIN)/python -m deploy.local doctor
 
+.PHONY: status
+status: install ## List the processes of the running stack.
+	@$(BIN)/python -m deploy.local status
+
+.PHONY: logs
+logs: install ## Follow the logs until Ctrl-C; print their newest lines when not on a terminal. SERVICE=order
+	@$(BIN)/python -m deploy.local logs $(if $(SERVICE),--service '$(SERVICE)')
+
+.PHONY: psql
+psql: install ## Open psql on a service's database. SERVICE=order ARGS="-c 'SELECT 1'"
+	@$(BIN)/python -m deploy.local psql --service '$(SERVICE)' -- $(ARGS)
+
+.PHONY: restart
+restart: install ## Restart the workers of a service, one after the other. SERVICE=order
+	@$(BIN)/python -m deploy.local restart --service '$(SERVICE)'
+
+.PHONY: debug
+debug: install ## Run the first worker of a service on this terminal, for breakpoint(). SERVICE=order
+	@$(BIN)/python -m deploy.local debug --service '$(SERVICE)'
+
+.PHONY: token
+token: install ## Print an access token. ROLE=seller,buyer NAME=webdev_pro
+	@$(BIN)/python -m edge.tokens --role '$(ROLE)' --name '$(NAME)'
+
+.PHONY: outbox
+outbox: install ## Show undelivered outbox rows; RETRY=all or RETRY=<id> sends parked rows again.
+	@$(BIN)/python -m deploy.local outbox $(if $(RETRY),--retry '$(RETRY)')
+
+.PHONY: check-books
+check-books: install ## Compare orders, payments, ledger, payouts and the provider's records. Needs a running stack.
+	@$(BIN)/python -m deploy.local check-books
+
+.PHONY: check-media
+check-media: install ## List images whose file is missing. Needs a running stack.
+	@$(BIN)/python -m deploy.local check-media
+
+# Tests
+
 .PHONY: test
-test: install-dev ## Runs all tests, with a PostgreSQL, services and an Envoy of their own. ARGS='-k words'
+test: install-dev ## Run all tests, with a PostgreSQL, services and an Envoy of their own. ARGS='-k words'
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: test-fast
+test-fast: install-dev ## Run the tests that need neither the stack nor Envoy, in under a minute. ARGS='-k words'
+	@$(BIN)/python -m pytest $(FAST_TESTS) $(ARGS)
+
+.PHONY: coverage
+coverage: install-dev ## Run all tests and print the coverage by file, subprocesses not counted. ARGS=tests/domain
+	@$(BIN)/python -m pytest $(PACKAGES:%=--cov=%) --cov-report=term:skip-covered $(ARGS)
+
 .PHONY: torture
-torture: install-dev ## Kills parts of a loaded marketplace for three minutes, then reads all its books. ARGS='--seconds 60'
+torture: install-dev ## Kill parts of a loaded marketplace for three minutes, then check its books. ARGS='--seconds 60'
 	@$(BIN)/python -m tests.torture $(ARGS)
 
 .PHONY: benchmark
-benchmark: install-dev ## What a balance costs with 1,000 and with 1,000,000 entries in the ledger; takes two minutes.
-	@$(BIN)/python -m benchmarks.balance $(ARGS)
+benchmark: install-dev ## Run a benchmark of benchmarks/; `balance` takes two minutes. NAME=balance
+	@$(BIN)/python -m benchmarks.$(or $(NAME),balance) $(ARGS)
+
+# The code
 
 .PHONY: lint
-lint: install-dev ## Checks style, types, imports and protos.
+lint: install-dev ## Check style, types, imports, protos and the edge's scripts and bootstrap.
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/buf format --diff --exit-code protos
-	$(BIN)/python protos/check.py
+	$(BIN)/python -m protos.codegen.check
+	$(BIN)/python -m edge.check
 
 .PHONY: format
-format: install-dev ## Formats the code and the protos.
+format: install-dev ## Format the code and the protos.
 	$(BIN)/ruff check --fix-only $(CODE)
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/buf format --write protos
 
 .PHONY: generate
-generate: install-dev ## Writes everything that is derived from the protos into generated/.
-	@$(BIN)/python protos/generate.py generated
-	@$(BIN)/python -m order_service.domain.picture docs/order-lifecycle.md
+generate: install-dev ## Write what is derived: generated/, docs/order-lifecycle.md, and the README's table of settings.
+	$(BIN)/python -m protos.codegen.generate generated
+	$(BIN)/python -m order_service.lifecycle_page docs/order-lifecycle.md
+	$(BIN)/python -m deploy.settings_table README.md
 
 .PHONY: check-generated
-check-generated: install-dev ## Fails when generated/ is not what `make generate` would write.
-	@scratch=$$(mktemp -d) && $(BIN)/python protos/generate.py $$scratch/generated \
-	  && diff -r -x __pycache__ generated $$scratch/generated && rm -r $$scratch && echo "generated/ is up to date" \
-	  || { rm -rf $$scratch; echo "generated/ is stale: run make generate" >&2; exit 1; }
+check-generated: install-dev ## Fail when `make generate` would change a file.
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && cp README.md "$$scratch" \
+	  && $(BIN)/python -m protos.codegen.generate "$$scratch/generated" \
+	  && $(BIN)/python -m order_service.lifecycle_page "$$scratch/order-lifecycle.md" \
+	  && $(BIN)/python -m deploy.settings_table "$$scratch/README.md" \
+	  && diff -r -x __pycache__ generated "$$scratch/generated" \
+	  && diff docs/order-lifecycle.md "$$scratch/order-lifecycle.md" \
+	  && diff README.md "$$scratch/README.md" \
+	  && echo "Generated files are up to date." \
+	  || { echo "Generated files are stale or cannot be made: run make generate" >&2; exit 1; }
+
+.PHONY: release-protos
+release-protos: install-dev check-generated ## Keep the protos of a release, for later compatibility checks. VERSION=1.2.3
+	@$(BIN)/python -m protos.codegen.release '$(VERSION)'
 
 .PHONY: lock
-lock: install-dev ## Resolves the dependencies of pyproject.toml anew into the lock files.
+lock: install-dev ## Resolve the dependencies of pyproject.toml anew into the lock files.
 	$(BIN)/uv pip compile $(LOCK) -o requirements.lock
 	$(BIN)/uv pip compile $(LOCK) --group dev -o requirements-dev.lock
 
@@ -87,11 +137,11 @@ LOCK := pyproject.toml --quiet --universal --python-version 3.11 --generate-hash
   --custom-compile-command "make lock"
 
 .PHONY: clean
-clean: ## Removes the environment and caches; your data in DATA_DIR stays.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## Remove the environment and caches; the data in DATA_DIR stays.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The environment, from the lock files with their hashes. It is made anew when they change.
+# The environment, from the lock files with their hashes. It is updated when they change.
 .PHONY: install install-dev
 install: $(VENV)/installed
 install-dev: $(VENV)/installed-dev
@@ -104,11 +154,11 @@ $(VENV)/installed-dev: requirements-dev.lock | $(BIN)/python
 	@$(INSTALL)
 	@touch $@ $(VENV)/installed
 
-INSTALL = echo "Installing what $< pins; the first time takes a minute or two." >&2 \
+INSTALL = echo "Installing the packages of $<; the first time takes a minute or two." >&2 \
   && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Say make PYTHON=python3.12 …" >&2; exit 1; }
+	  || { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Run make PYTHON=python3.12 …" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
 	  || { rm -rf $(VENV); echo "Python's venv module is needed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }

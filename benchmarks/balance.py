@@ -1,7 +1,7 @@
-"""`python -m benchmarks.balance`: what a seller's balance costs with 1,000 entries in the ledger, and with 1,000,000.
+"""`python -m benchmarks.balance`: the cost of a seller's balance with 1,000 and with 1,000,000 ledger entries.
 
-The balance is a sum of entries and is stored nowhere. It must not cost more the longer a seller has been there: the
-ratio should be at most 2. Both are read in alternation within one run, from a PostgreSQL of its own.
+A balance is the sum of its entries. Its cost must not grow with their number: the ratio of the two must be at most 2.
+Both are read in alternation within one run, from a PostgreSQL of the benchmark's own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.support.postgres import PostgresServer
 SMALL = 1_000
 BOUND = 2.0
 
-# As sales come in, each a transaction of its own with its commission; the database checks every one of them.
+# Sales as OrderService posts them, each a ledger transaction of its own; the database checks every one.
 SALES = """
 WITH opened AS (
     INSERT INTO ledger_accounts (owner, name) VALUES (%(seller)s, 'available') RETURNING id
@@ -39,7 +39,7 @@ SELECT id, (SELECT id FROM ledger_accounts WHERE name = 'buyers'), -1 FROM sales
 
 
 def fill(database: Database, entries: int) -> UUID:
-    """A seller with so many entries. Takes a minute for a million: every check is made."""
+    """Create a seller with so many entries and return their id. A million take a minute, with every check."""
     seller = uuid4()
     database.execute("SET statement_timeout = 0")
     database.execute(SALES, {"seller": seller, "entries": entries})
@@ -47,28 +47,28 @@ def fill(database: Database, entries: int) -> UUID:
 
 
 def milliseconds(work: Callable[[], object]) -> float:
-    """How long a call takes."""
+    """Return the duration of a call in milliseconds."""
     began = time.perf_counter()
     work()
     return (time.perf_counter() - began) * 1000
 
 
 def compare(name: str, small: Callable[[], object], large: Callable[[], object], rounds: int) -> float:
-    """Times both in alternation and prints their medians; the ratio of the large one to the small one."""
+    """Time both in alternation, print their medians, and return the ratio of the large one to the small one."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
-        for kept, work in zip(times, (small, large), strict=True):
-            kept.append(milliseconds(work))
+        for durations, work in zip(times, (small, large), strict=True):
+            durations.append(milliseconds(work))
     first, second = map(statistics.median, times)
     print(f"{name:<24} {first:8.3f} ms {second:8.3f} ms   ratio {second / first:.2f}")
     return second / first
 
 
 def main() -> int:
-    """0 when the ratio of the balances is within its bound."""
+    """Run the benchmark. Return 0 when the ratio of the balances is within its bound."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--entries", type=int, default=1_000_000, help="entries of the large seller")
-    parser.add_argument("--rounds", type=int, default=2_000, help="how often each is read")
+    parser.add_argument("--rounds", type=int, default=2_000, help="readings of each")
     arguments = parser.parse_args()
     server = PostgresServer()
     server.start()

@@ -1,1 +1,1 @@
-"""How the marketplace is put on machines."""
+"""Deployments of the marketplace."""

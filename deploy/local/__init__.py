@@ -1,5 +1,6 @@
-"""The whole marketplace on one machine, for development: what `make run` starts.
+"""The local stack: the whole marketplace on one machine, for development.
 
-`python -m deploy.local run` is the foreground process. It checks the machine (`preflight`), hands the parts to
-supervisord (`supervise`), waits until the edge answers and stops everything in order (`run`, `stop`).
+`python -m deploy.local run`, which `make run` starts, is the foreground process (`run`). It checks the machine
+(`preflight`), starts the processes under supervisord (`supervise`), waits until the edge answers, and stops everything
+in order.
 """

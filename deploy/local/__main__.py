@@ -1,29 +1,40 @@
-"""`python -m deploy.local run|doctor|status|check-media|check-books|outbox`."""
+"""`python -m deploy.local COMMAND`: the commands of the local stack; `make help` has a target for each."""
 
 import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 from pydantic import ValidationError
 
 from deploy.local.control import process_states
+from deploy.local.debug import debug
 from deploy.local.layout import Layout
+from deploy.local.logs import show_logs
+from deploy.local.output import say
+from deploy.local.ports import SERVICES
+from deploy.local.postgres import DATABASES
 from deploy.local.preflight import PreflightError, checks, exclusive
-from deploy.local.run import run, say
+from deploy.local.psql import open_psql
+from deploy.local.restart import restart
+from deploy.local.run import run
 from deploy.local.settings import StackSettings, explain
 from deploy.local.supervise import database_urls, shared_environment
 from servicekit.database import Database
 from servicekit.outbox.console import RETRY_HELP, Retry, administer
 
+# A command takes the settings and the command line's options, and returns the status to exit with.
+_Command = Callable[[StackSettings, argparse.Namespace], int]
+
 
 def doctor(settings: StackSettings) -> int:
-    """Show every check of the start; 1 when one of them fails. A stack that runs here is in its own way."""
+    """Print the result of every check of the start; return 1 when one fails. A running stack fails its own checks."""
     layout = Layout.of(settings.data_dir)
     failed = False
     for check in checks(settings, layout):
         try:
-            say(f"ok      {check.name:<12} {check.look()}")
+            say(f"ok      {check.name:<12} {check.run()}")
         except PreflightError as problem:
             failed = True
             say(f"FAILED  {check.name:<12} {problem}")
@@ -37,7 +48,7 @@ def doctor(settings: StackSettings) -> int:
 
 
 def status(settings: StackSettings) -> int:
-    """List the processes of the stack on this DATA_DIR; 1 when there is none."""
+    """List the processes of the stack on this DATA_DIR; return 1 when there is none."""
     states = process_states(Layout.of(settings.data_dir).supervisor_socket)
     if states is None:
         say(f"no stack is running on {settings.data_dir}")
@@ -48,55 +59,92 @@ def status(settings: StackSettings) -> int:
 
 
 def check_media(settings: StackSettings) -> int:
-    """Look for images whose file is gone, with the settings of the stack's own processes; 1 when there is one."""
-    layout = Layout.of(settings.data_dir)
-    environment = shared_environment(settings, layout, os.environ)
-    return subprocess.run([sys.executable, "-m", "gig_service.images.check"], env=environment, check=False).returncode
+    """Look for images whose file is missing, with the settings of the stack's own processes; return 1 if there are."""
+    return _run_module("gig_service.images.check", settings)
 
 
 def check_books(settings: StackSettings) -> int:
-    """Authorization orders, payments, ledger and payouts against each other and the provider's book; 1 when one differs."""
+    """Compare orders, payments, ledger, payouts and the provider's records; return 1 when there is a difference."""
+    return _run_module("order_service.reconciliation", settings)
+
+
+def _run_module(module: str, settings: StackSettings) -> int:
     environment = shared_environment(settings, Layout.of(settings.data_dir), os.environ)
-    return subprocess.run([sys.executable, "-m", "order_service.reconciliation"], env=environment, check=False).returncode
+    return subprocess.run([sys.executable, "-m", module], env=environment, check=False).returncode
 
 
 def outbox(settings: StackSettings, retry: Retry | None = None) -> int:
-    """Show what waits and what is parked in each service's outbox, after sending again what is to be.
+    """Send parked rows again where `retry` says so; then show the waiting and the parked rows of each outbox.
 
-    1 when there is no such parked row, 2 when a database could not be read.
+    Return 1 when there is no such parked row, 2 when a database could not be read.
     """
     urls = database_urls(settings, Layout.of(settings.data_dir))
     databases = {name: Database(urls[name]) for name in settings.workers}
     return administer(databases, retry, "make outbox RETRY=all, or an id, sends parked rows again")
 
 
-def main() -> int:
-    """0 when all went well, 1 when the stack could not do it, 2 when it was asked wrongly."""
-    commands = {"run": run, "doctor": doctor, "status": status, "check-media": check_media, "check-books": check_books}
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.local",
         description="The whole marketplace on one machine, for development. Settings come from the environment.",
     )
-    parser.add_argument(
-        "command",
-        choices=[*commands, "outbox"],
-        help="run: start everything and stay; doctor: show what a start would look at; status: list the processes; "
-        "check-media: look for images whose file is gone; check-books: hold all books of the money against each other; "
-        "outbox: show what services have yet to tell each other",
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, description: str, command: _Command) -> argparse.ArgumentParser:
+        subparser = commands.add_parser(name, help=description, description=description)
+        subparser.set_defaults(command=command)
+        return subparser
+
+    add("run", "start everything and stay in the foreground", lambda settings, _: run(settings))
+    add("doctor", "print the result of every check of the start", lambda settings, _: doctor(settings))
+    add("status", "list the processes", lambda settings, _: status(settings))
+
+    logs = add("logs", "follow the logs", lambda settings, options: show_logs(settings, options.service))
+    logs.add_argument("--service", help="a service or a process instead of all: order, gig-0, envoy, postgres")
+
+    psql = add(
+        "psql", "open psql on a database", lambda settings, options: open_psql(settings, options.service, options.words)
     )
-    parser.add_argument("--retry", metavar="ID|all", type=Retry.parse, help=f"with outbox: {RETRY_HELP}")
-    arguments = parser.parse_args()
-    if arguments.retry is not None and arguments.command != "outbox":
-        parser.error("--retry goes with outbox")
+    psql.add_argument("--service", required=True, choices=[*DATABASES], help="the service whose database it is")
+    psql.add_argument("words", nargs="*", help="arguments for psql, after --")
+
+    workers = add(
+        "restart",
+        "restart the processes of a service, one after the other",
+        lambda settings, options: restart(settings, options.service),
+    )
+    workers.add_argument("--service", required=True, choices=SERVICES, help="the service")
+
+    worker = add(
+        "debug",
+        "run the first worker of a service on this terminal, in place of the stack's own",
+        lambda settings, options: debug(settings, options.service),
+    )
+    worker.add_argument("--service", required=True, choices=SERVICES, help="the service")
+
+    add("check-media", "list images whose file is missing", lambda settings, _: check_media(settings))
+    add(
+        "check-books",
+        "compare orders, payments, ledger, payouts and the provider's records",
+        lambda settings, _: check_books(settings),
+    )
+
+    rows = add("outbox", "show undelivered outbox rows", lambda settings, options: outbox(settings, options.retry))
+    rows.add_argument("--retry", metavar="ID|all", type=Retry.parse, help=RETRY_HELP)
+    return parser
+
+
+def main() -> int:
+    """Run a command. Return 0 when it succeeds, 1 when the stack cannot do it, 2 when the request is wrong."""
+    options = _parser().parse_args()
     try:
         settings = StackSettings()
     except ValidationError as error:
         for line in explain(error):
             sys.stderr.write(f"Cannot start: {line}\n")
         return 2
-    if arguments.command == "outbox":
-        return outbox(settings, arguments.retry)
-    return commands[arguments.command](settings)
+    command: _Command = options.command
+    return command(settings, options)
 
 
 if __name__ == "__main__":

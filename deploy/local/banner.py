@@ -1,4 +1,4 @@
-"""What a newcomer reads when the stack is up."""
+"""The text that `make run` prints when the stack is up."""
 
 import shlex
 
@@ -16,7 +16,7 @@ _GIG = (
 
 
 def banner(settings: StackSettings, layout: Layout, seconds: float) -> str:
-    """Where everything is, and a command that works as pasted."""
+    """Return the stack's addresses and folders, and a command that works as pasted."""
     data = shlex.quote(str(layout.data_dir))
     facts = {
         "Edge": f"{settings.edge_url}",
@@ -44,7 +44,7 @@ def banner(settings: StackSettings, layout: Layout, seconds: float) -> str:
 
 def _warning(settings: StackSettings) -> str:
     if settings.user_jwks is None:
-        return "whoever reads DATA_DIR can be any user"
+        return "anyone who can read DATA_DIR can act as any user"
     return "everything runs on this one machine"
 
 
@@ -58,7 +58,7 @@ def _first_command(settings: StackSettings, layout: Layout) -> list[str]:
     folder = [] if layout.data_dir == ROOT / DEFAULT_DATA_DIR else [f"DATA_DIR={layout.data_dir}"]
     token = shlex.join(["make", "-s", "-C", str(ROOT), "token", "ROLE=seller", "NAME=webdev_pro", *folder])
     return [
-        "  Offer a gig, from another terminal:",
+        "  Create a gig, from another terminal:",
         "",
         f'  curl -s {settings.edge_url}/api/gigs -H "Authorization: Bearer $({token})" \\',
         "    -H 'Content-Type: application/json' \\",

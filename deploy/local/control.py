@@ -1,4 +1,4 @@
-"""Asking a running supervisord how its processes are (XML-RPC over its Unix socket)."""
+"""Calls to a running supervisord (XML-RPC over its Unix socket)."""
 
 import http.client
 import socket
@@ -18,6 +18,12 @@ class ProcessState:
     pid: int
     state: str
     description: str
+    # The name that supervisord's calls take.
+    full_name: str
+
+
+class ControlError(Exception):
+    """Supervisord did not carry out a call; the text is its own."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -40,18 +46,48 @@ class _UnixTransport(xmlrpc.client.Transport):
         return _UnixConnection(self._path)
 
 
-def process_states(supervisor_socket: Path) -> list[ProcessState] | None:
-    """All processes, or `None` while supervisord does not answer.
-
-    Asking has a side effect that we want: supervisord looks after its processes once a second or when spoken to, so
-    that whoever asks more often gets a dead one back sooner.
-    """
+def _call(supervisor_socket: Path, method: str, *arguments: object) -> Any:
     server = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=_UnixTransport(supervisor_socket))
     try:
-        answer: Any = server.supervisor.getAllProcessInfo()
-    except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+        return getattr(server.supervisor, method)(*arguments)
+    except xmlrpc.client.Fault as fault:
+        raise ControlError(fault.faultString) from fault
+    except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+        raise ControlError(str(error)) from error
+
+
+def process_states(supervisor_socket: Path) -> list[ProcessState] | None:
+    """Return the state of each process, or `None` while supervisord does not answer.
+
+    The call has a useful side effect: supervisord checks its processes once a second and at every call, so frequent
+    calls make it restart a dead process sooner.
+    """
+    try:
+        answer = _call(supervisor_socket, "getAllProcessInfo")
+    except ControlError:
         return None
     return [
-        ProcessState(info["name"], info["pid"], info["statename"], info["spawnerr"] or info["description"])
+        ProcessState(
+            info["name"],
+            info["pid"],
+            info["statename"],
+            info["spawnerr"] or info["description"],
+            f"{info['group']}:{info['name']}",
+        )
         for info in answer
     ]
+
+
+def signal_process(supervisor_socket: Path, process: ProcessState, signal_name: str) -> None:
+    """Send a signal, such as `TERM`, to a process. Raises ControlError."""
+    _call(supervisor_socket, "signalProcess", process.full_name, signal_name)
+
+
+def stop_process(supervisor_socket: Path, process: ProcessState) -> None:
+    """Stop a process, without waiting for it; it stays down until it is started. Raises ControlError."""
+    _call(supervisor_socket, "stopProcess", process.full_name, False)
+
+
+def start_process(supervisor_socket: Path, process: ProcessState) -> None:
+    """Start a process that is down, without waiting for it. Raises ControlError."""
+    _call(supervisor_socket, "startProcess", process.full_name, False)

@@ -1,4 +1,4 @@
-"""What the stack asks the edge: whether it answers, whether its upstreams are healthy, to take no more work."""
+"""Calls to the running edge: its public port, and Envoy's admin page for health, statistics and draining."""
 
 import http.client
 import json
@@ -9,19 +9,19 @@ _TIMEOUT_SECONDS = 1.0
 
 
 def edge_answers(edge_url: str) -> bool:
-    """Whether a public read goes all the way through to a service and its database."""
+    """Return whether a public read gets through the edge to a service and its database."""
     status, _ = _request("GET", urlsplit(edge_url).netloc, "/api/categories")
     return status == 200
 
 
 def healthy_upstreams(admin_port: int) -> set[int] | None:
-    """The ports of the upstreams that Envoy would send a request to; `None` while its admin page does not answer."""
+    """Return the ports of the upstreams that Envoy considers healthy; `None` while its admin page does not answer."""
     status, body = _request("GET", _admin(admin_port), "/clusters?format=json")
     if status != 200:
         return None
     clusters: list[dict[str, Any]] = json.loads(body).get("cluster_statuses", [])
     hosts = [host for cluster in clusters for host in cluster.get("host_statuses", [])]
-    # The internal listener is an upstream, too, but has no socket.
+    # The internal listener is an upstream as well, but has no socket.
     sockets = [(host["address"].get("socket_address"), host["health_status"]) for host in hosts]
     return {address["port_value"] for address, health in sockets if address and _healthy(health)}
 
@@ -31,14 +31,14 @@ def _healthy(health: dict[str, Any]) -> bool:
 
 
 def drain(admin_port: int) -> None:
-    """Have Envoy close each connection after the answer that is under way. It says nothing when Envoy is away."""
+    """Have Envoy close each connection after its current response. Do nothing when Envoy is not running."""
     _request("POST", _admin(admin_port), "/drain_listeners?graceful&skip_exit")
 
 
 def active_requests(admin_port: int) -> int:
-    """How many public requests are being answered now; none when Envoy is away."""
-    wanted = quote(r"^http\..*\.downstream_rq_active$")
-    status, body = _request("GET", _admin(admin_port), f"/stats?format=json&filter={wanted}")
+    """Return the number of public requests in progress; 0 when Envoy is not running."""
+    name_pattern = quote(r"^http\..*\.downstream_rq_active$")
+    status, body = _request("GET", _admin(admin_port), f"/stats?format=json&filter={name_pattern}")
     if status != 200:
         return 0
     stats: list[dict[str, Any]] = json.loads(body)["stats"]
@@ -50,7 +50,7 @@ def _admin(port: int) -> str:
 
 
 def _request(method: str, address: str, path: str) -> tuple[int, bytes]:
-    """Status and body; status 0 when there is nobody to answer."""
+    """Return status and body; status 0 when nothing answers."""
     connection = http.client.HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request(method, path)

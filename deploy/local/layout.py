@@ -1,11 +1,11 @@
-"""Where things lie below DATA_DIR, and who may enter.
+"""The folders below DATA_DIR and their permissions.
 
 postgres/   the database cluster (`postgres/18`), owned by the uid that PostgreSQL runs under, 0700
 keys/       the keys that sign local tokens, 0700
-media/      the pictures of gigs, 0755: the edge serves them to everyone
-uploads/    pictures on their way in, 0700; emptied at every start
-logs/       one file a process, rotated, 0700
-run/        sockets, the lock, rendered configurations; nothing in it is worth keeping
+media/      the images of gigs, 0755: the edge serves them to everyone
+uploads/    uploads in progress, 0700; emptied at every start
+logs/       one file per process, rotated, 0700
+run/        sockets, the lock, rendered configurations; all of it is made anew at every start
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-# sockaddr_un.sun_path holds 108 bytes with the closing NUL. The longest of our names is PostgreSQL's.
+# sockaddr_un.sun_path holds 108 bytes with the closing NUL. PostgreSQL's socket has the longest name.
 _SUN_PATH = 107
 _LONGEST_NAME = "postgres/.s.PGSQL.5432.lock"
 
@@ -29,32 +29,32 @@ class Layout:
 
     @classmethod
     def of(cls, data_dir: Path) -> "Layout":
-        """The layout below a folder that may be given relative to the current one."""
+        """Return the layout below a folder; a relative path starts from the current folder."""
         return cls(data_dir.expanduser().absolute())
 
     @property
     def postgres(self) -> Path:
-        """What PostgreSQL owns."""
+        """The folder that PostgreSQL owns."""
         return self.data_dir / "postgres"
 
     @property
     def media(self) -> Path:
-        """The pictures of gigs."""
+        """The files of images."""
         return self.data_dir / "media"
 
     @property
     def uploads(self) -> Path:
-        """Pictures on their way in."""
+        """Uploads in progress."""
         return self.data_dir / "uploads"
 
     @property
     def logs(self) -> Path:
-        """One log a process."""
+        """One log per process."""
         return self.data_dir / "logs"
 
     @property
     def run(self) -> Path:
-        """What lasts as long as the stack runs."""
+        """Files that last as long as the stack runs."""
         return self.data_dir / "run"
 
     @property
@@ -64,7 +64,7 @@ class Layout:
 
     @property
     def sockets(self) -> Path:
-        """The folder of the Unix sockets: `run`, or a short private folder when its path is too long for a socket."""
+        """The folder of Unix sockets: `run`, or a private folder with a short path when that of `run` is too long."""
         if len(os.fsencode(self.run / _LONGEST_NAME)) <= _SUN_PATH:
             return self.run
         digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:12]
@@ -72,12 +72,12 @@ class Layout:
 
     @property
     def postgres_socket(self) -> Path:
-        """The folder of PostgreSQL's socket; nobody but its owner and root may enter."""
+        """The folder of PostgreSQL's socket; only its owner and root may enter."""
         return self.sockets / "postgres"
 
     @property
     def supervisor_socket(self) -> Path:
-        """Where supervisord answers."""
+        """The socket of supervisord."""
         return self.sockets / "supervisor.sock"
 
     @property
@@ -91,12 +91,12 @@ class Layout:
         return self.run / "envoy.yaml"
 
     def log(self, process: str) -> Path:
-        """The log of a process by its name, such as `gig-0`."""
+        """Return the log of a process, named as in `gig-0`."""
         return self.logs / f"{process}.log"
 
     def create(self) -> None:
-        """Make the folders that are missing. Raises OSError where that is not allowed."""
-        # 0711: PostgreSQL's uid passes through to its own folder, nobody lists what lies beside it.
+        """Create the missing folders. Raises OSError where that is not allowed."""
+        # 0711: PostgreSQL's uid can reach its own folder, but cannot list the others.
         self.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
         self.run.mkdir(mode=0o711, exist_ok=True)
         self.logs.mkdir(mode=0o700, exist_ok=True)
@@ -104,18 +104,18 @@ class Layout:
         self.uploads.mkdir(mode=0o700, exist_ok=True)
         if self.sockets != self.run:
             self.sockets.mkdir(mode=0o711, exist_ok=True)
-            found = self.sockets.lstat()
-            # The folder lies where everyone may write: one that somebody else laid there first is a trap.
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            folder = self.sockets.lstat()
+            # Everyone may write to the parent folder: another user could have made this one as a trap.
+            if not stat.S_ISDIR(folder.st_mode) or folder.st_uid != os.geteuid() or folder.st_mode & 0o022:
                 raise PermissionError(f"{self.sockets} exists and is not ours; remove it or shorten DATA_DIR")
 
     def remove_sockets(self) -> None:
-        """Leave nothing outside DATA_DIR once the stack has ended."""
+        """Remove the folder of sockets when it is outside DATA_DIR."""
         if self.sockets != self.run:
             shutil.rmtree(self.sockets, ignore_errors=True)
 
     def give_to_postgres(self, uid: int, gid: int) -> None:
-        """Make PostgreSQL's own two folders, for the uid that it runs under. What is in them stays."""
+        """Create PostgreSQL's two folders and give them to the uid that it runs under. Their contents stay."""
         for folder in (self.postgres, self.postgres_socket):
             folder.mkdir(mode=0o700, exist_ok=True)
             if os.geteuid() == 0:

@@ -1,4 +1,4 @@
-"""What a killed postmaster leaves behind, and how the next one gets past it at the first try."""
+"""Cleaning up after a killed postmaster, so that the next one starts at the first try."""
 
 import os
 import sys
@@ -8,46 +8,43 @@ from pathlib import Path
 
 import psutil
 
-_ORPHAN_PATIENCE_SECONDS = 0.2
-_ORPHAN_SECONDS = 5.0
+_KILL_AFTER_SECONDS = 0.2
+_GIVE_UP_AFTER_SECONDS = 5.0
 
 
 def end_orphans(cluster: Path) -> None:
-    """End the processes that a killed postmaster left in its data folder, or the next one refuses to start.
+    """Wait for the processes of a killed postmaster in this data folder to end, and kill those that do not.
 
-    They notice by themselves when idle; one in the middle of a statement may not. Without a postmaster they can no
-    longer commit anything that crash recovery would not see, so killing them is safe. Exits when the postmaster of
-    that folder is alive, since then they are no orphans.
+    The next postmaster refuses to start beside them. An idle process notices the death of its postmaster; one that
+    executes a statement may not. Killing them is safe: without a postmaster they cannot commit anything that crash
+    recovery would miss. Exit the program when the folder's postmaster is alive.
     """
     began = time.monotonic()
     postmaster = _recorded_postmaster(cluster)
-    while inside := _processes_in(cluster):
-        if postmaster in {process.pid for process in inside}:
+    while orphans := _processes_in(cluster):
+        if postmaster in {process.pid for process in orphans}:
             sys.exit(f"PostgreSQL is already running on {cluster} as process {postmaster}")
         waited = time.monotonic() - began
-        if waited > _ORPHAN_SECONDS:
-            sys.exit(f"processes of a killed PostgreSQL do not end: {', '.join(str(each.pid) for each in inside)}")
-        if waited > _ORPHAN_PATIENCE_SECONDS:
-            for process in inside:
+        if waited > _GIVE_UP_AFTER_SECONDS:
+            sys.exit(f"processes of a killed PostgreSQL do not end: {', '.join(str(each.pid) for each in orphans)}")
+        if waited > _KILL_AFTER_SECONDS:
+            for process in orphans:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
         time.sleep(0.02)
 
 
 def _processes_in(cluster: Path) -> list[psutil.Process]:
-    """The server's processes work in the data folder, whatever their titles and parents are.
-
-    One that has ended and was not collected yet is in no folder any more.
-    """
+    """Return the server processes whose working directory is the data folder; zombies have none."""
     folder = os.path.realpath(cluster)
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.cwd() == folder and process.name() == "postgres":
-                found.append(process)
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes
 
 
 def _recorded_postmaster(cluster: Path) -> int | None:
@@ -58,10 +55,10 @@ def _recorded_postmaster(cluster: Path) -> int | None:
 
 
 def forget_stale_postmaster(cluster: Path, socket_lock: Path) -> None:
-    """Remove a lock whose process id now belongs to an unrelated process, as after a reboot or in a container.
+    """Remove a lock whose pid now belongs to an unrelated process, as after a reboot or in a container.
 
-    PostgreSQL deals with ids that are dead, and then also looks whether the old shared memory is in use; only a
-    living stranger would stop it.
+    PostgreSQL itself handles a lock whose pid is dead, and checks whether the old shared memory is in use. Only an
+    unrelated process that is alive would stop it.
     """
     recorded = _recorded_postmaster(cluster)
     if recorded is not None and psutil.pid_exists(recorded):

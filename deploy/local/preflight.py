@@ -1,4 +1,4 @@
-"""What is looked at before anything starts, each with its cure. `make doctor` shows all of it."""
+"""The checks before a start, each with a remedy. `make doctor` prints all of them."""
 
 import errno
 import fcntl
@@ -24,19 +24,19 @@ _STOPPING_SECONDS = 12
 
 
 class PreflightError(Exception):
-    """Something stands in the way; the text says what, and the cure."""
+    """The stack cannot start; the text has the reason and the remedy."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A thing to look at: `look` answers what it found and raises PreflightError when the stack cannot start."""
+    """One check: `run` returns its result in words and raises PreflightError when the stack cannot start."""
 
     name: str
-    look: Callable[[], str]
+    run: Callable[[], str]
 
 
 def checks(settings: StackSettings, layout: Layout) -> list[Check]:
-    """Everything that `run` looks at, in this order; the later ones may rely on the earlier ones."""
+    """Return the checks in their order; later ones may rely on earlier ones."""
     return [
         Check("data folder", lambda: _data_folder(layout)),
         Check("disk", lambda: _disk(layout)),
@@ -48,14 +48,15 @@ def checks(settings: StackSettings, layout: Layout) -> list[Check]:
 
 @contextmanager
 def exclusive(layout: Layout) -> Iterator[int]:
-    """Hold DATA_DIR for one stack; yields the lock's descriptor. Raises PreflightError when another one holds it.
+    """Lock DATA_DIR for one stack and yield the lock's file descriptor.
 
-    The kernel frees the lock with the last process that holds the descriptor, however that ends.
+    Raises PreflightError when another stack has the lock. The kernel releases it when the last process with the
+    descriptor ends.
     """
     _data_folder(layout)
     descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        _take(descriptor, layout)
+        _lock(descriptor, layout)
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield descriptor
@@ -63,15 +64,15 @@ def exclusive(layout: Layout) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _take(descriptor: int, layout: Layout) -> None:
-    patience = time.monotonic() + _STOPPING_SECONDS
+def _lock(descriptor: int, layout: Layout) -> None:
+    deadline = time.monotonic() + _STOPPING_SECONDS
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = _holder(descriptor)
-            # One that was killed leaves a supervisor that is busy stopping the parts: it is worth waiting for.
-            if holder is None or psutil.pid_exists(holder) or time.monotonic() > patience:
+            # The holder was killed and its supervisord still stops the processes: wait for it.
+            if holder is None or psutil.pid_exists(holder) or time.monotonic() > deadline:
                 raise PreflightError(
                     f"another stack is running on {layout.data_dir} ({_describe(holder)}). Stop it, or give this one "
                     "a folder and a port of its own: make run DATA_DIR=.data-2 PORT=8090"
@@ -94,8 +95,8 @@ def _data_folder(layout: Layout) -> str:
         probe.unlink()
     except OSError as error:
         raise PreflightError(
-            f"{layout.data_dir} cannot be written: {error.strerror or error}. Make it yours (it may have been made by "
-            "root), or choose another folder: make run DATA_DIR=..."
+            f"{layout.data_dir} cannot be written: {error.strerror or error}. Change its owner (root may have made "
+            "it), or choose another folder: make run DATA_DIR=..."
         ) from error
     return str(layout.data_dir)
 
@@ -112,7 +113,7 @@ def _disk(layout: Layout) -> str:
 
 def _postgres(settings: StackSettings, layout: Layout) -> str:
     if not settings.embedded_postgres:
-        return "not needed, every service has a database of its own"
+        return "not needed, every database is another server's"
     version = _version([str(postgres.programs() / "postgres"), "--version"], "PostgreSQL")
     try:
         identity = postgres.identity_for(layout)
@@ -132,7 +133,7 @@ def _version(command: list[str], name: str) -> str:
         detail = getattr(error, "stderr", None) or error
         raise PreflightError(
             f"{name} does not run on this machine ({str(detail).strip()}). It needs Linux with glibc; if it is broken, "
-            "remove .venv and say `make run` again"
+            "remove .venv and run `make run` again"
         ) from error
 
 
@@ -161,10 +162,10 @@ def _ports(settings: StackSettings) -> str:
 
 
 def _listen_problem(host: str, port: int) -> int | None:
-    """The errno that keeps a server from listening there, if any."""
+    """Return the errno with which listening there fails; `None` when it works."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As the servers do, so that connections of a stack that has just ended are not in the way.
+        # As the servers do, so that old connections of a stack that has just ended do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -194,9 +195,9 @@ def _listener(port: int) -> int | None:
 
 
 def _describe(pid: int | None) -> str:
-    """A process for people: its id and the start of its command line."""
+    """Return a process in words: its pid and the start of its command line."""
     if pid is None:
-        return "a process of somebody else"
+        return "another user's process"
     try:
         command = " ".join(psutil.Process(pid).cmdline())
     except psutil.Error:

@@ -1,9 +1,8 @@
-"""The few Linux calls that the stack needs and Python does not wrap: whose uid, with which capabilities, tied to whom.
+"""Linux calls that Python does not wrap: uid and capabilities, parent-death signal, user namespaces.
 
-PostgreSQL refuses to run as root. Under root it therefore gets an unprivileged uid, which below a folder such as
-`/root` (0700) reaches neither its own programs nor its data. It then keeps one capability that lets it pass such
-folders. The SECBIT is not decoration: without it access(2), which PostgreSQL asks about its own program, ignores
-capabilities.
+PostgreSQL refuses to run as root. So root runs it under an unprivileged uid, which cannot reach binaries and data below
+a folder such as `/root` (0700). It then keeps one capability that lets it pass such folders. SECBIT_NO_SETUID_FIXUP is
+needed: without it access(2), which PostgreSQL calls for its own binary, ignores capabilities.
 """
 
 import ctypes
@@ -42,43 +41,43 @@ class _Sets(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Identity:
-    """Under which uid and gid a process runs, and the one capability that it keeps (`None`: none)."""
+    """The uid and gid of a process, and the one capability that it keeps (`None`: none)."""
 
     uid: int
     gid: int
     capability: int | None = None
 
 
-def _checked(result: int, what: str) -> None:
+def _check(result: int, call: str) -> None:
     if result < 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
+        raise OSError(number, f"{call}: {os.strerror(number)}")
 
 
 def _prctl(option: int, *arguments: int) -> None:
     padded = (*arguments, 0, 0, 0, 0)[:4]
-    _checked(_libc.prctl(option, *(ctypes.c_ulong(argument) for argument in padded)), f"prctl({option})")
+    _check(_libc.prctl(option, *(ctypes.c_ulong(argument) for argument in padded)), f"prctl({option})")
 
 
-def tie_to_parent(parent: int, with_signal: signal.Signals) -> None:
-    """Have the kernel send `with_signal` to this process when `parent`, which started it, dies.
+def set_parent_death_signal(parent: int, number: signal.Signals) -> None:
+    """Have the kernel send a signal to this process when its parent dies; exit when the parent is dead already.
 
-    Ends this process at once when that has happened already. Lasts over exec, not over a change of uid.
+    The setting survives exec, but not a change of uid.
     """
-    _prctl(_PR_SET_PDEATHSIG, with_signal)
+    _prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
-        sys.exit(f"process {parent}, which started this one, is gone")
+        sys.exit(f"process {parent}, which started this one, has ended")
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent dies, so that none gets lost."""
+    """Become the parent of every descendant whose own parent dies (subreaper)."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def become(identity: Identity) -> None:
-    """Give up root for good: no other groups, no capability but the one named. Raises OSError.
+    """Give up root for good: change uid and gid, drop all groups and all capabilities but one. Raises OSError.
 
-    A process that is not root stays what it is.
+    Does nothing when the process is not root.
     """
     if os.geteuid() != 0:
         return
@@ -95,44 +94,43 @@ def _keep_only(capability: int) -> None:
     header = _Header(_CAPABILITY_VERSION_3, 0)
     bit = 1 << capability
     sets = (_Sets * 2)(_Sets(bit, bit, bit), _Sets(0, 0, 0))
-    _checked(_libc.capset(ctypes.byref(header), sets), "capset")
+    _check(_libc.capset(ctypes.byref(header), sets), "capset")
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability)
 
 
 def has_name() -> bool:
-    """Whether this process's uid has a name on this machine; in containers any number may be used without one."""
+    """Return whether this process's uid has a name on this machine; in a container it may have none."""
     return any(entry.pw_uid == os.geteuid() for entry in pwd.getpwall())
 
 
 def borrow_name() -> None:
-    """Be called by somebody else's name, in a user namespace of one's own where the same user has another number.
+    """Enter a new user namespace in which this process's uid appears as one that has a name.
 
-    What this process may do, and whose the files are that it makes, stays the same. Raises OSError where the system
-    does not allow such namespaces.
+    Permissions and the owner of new files stay the same. Raises OSError where the system forbids user namespaces.
     """
-    inside = next(entry for entry in pwd.getpwall() if entry.pw_uid != 0)
+    named = next(entry for entry in pwd.getpwall() if entry.pw_uid != 0)
     uid, gid = os.geteuid(), os.getegid()
-    _checked(_libc.unshare(_CLONE_NEWUSER), "unshare")
+    _check(_libc.unshare(_CLONE_NEWUSER), "unshare")
     for name, text in (
         ("setgroups", "deny"),
-        ("uid_map", f"{inside.pw_uid} {uid} 1"),
-        ("gid_map", f"{inside.pw_gid} {gid} 1"),
+        ("uid_map", f"{named.pw_uid} {uid} 1"),
+        ("gid_map", f"{named.pw_gid} {gid} 1"),
     ):
         Path("/proc/self", name).write_text(text)
 
 
 def identity_reaching(uid: int, gid: int, paths: Iterable[Path]) -> Identity:
-    """The least privileged identity with this uid that reaches all `paths`; tried out in a child, not computed.
+    """Return the least privileged identity with this uid that can read all `paths`, as tried in a child process.
 
-    CAP_DAC_READ_SEARCH is what is wanted; containers often withhold it and leave CAP_DAC_OVERRIDE.
-    Raises PermissionError, naming the cure, when nothing helps.
+    CAP_DAC_READ_SEARCH is enough; containers often withhold it and leave CAP_DAC_OVERRIDE. Raises PermissionError
+    with a remedy when neither helps.
     """
-    wanted = list(paths)
+    paths = list(paths)
     for capability in (None, CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
         identity = Identity(uid, gid, capability)
-        if _reaches(identity, wanted):
+        if _reaches(identity, paths):
             return identity
-    shown = " and ".join(str(path) for path in wanted)
+    shown = " and ".join(str(path) for path in paths)
     raise PermissionError(
         f"PostgreSQL cannot run as root, and uid {uid} cannot reach {shown}. Move the checkout and DATA_DIR below "
         "folders that everyone may enter (chmod o+x), or run as an ordinary user"

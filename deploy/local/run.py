@@ -1,4 +1,4 @@
-"""The foreground process of `make run`: start everything, say where it is, stay, and stop everything."""
+"""The foreground process of `make run`: start the stack, watch it, and stop it."""
 
 import contextlib
 import os
@@ -17,63 +17,64 @@ from deploy.local import envoy_admin, postgres, supervise
 from deploy.local.banner import banner
 from deploy.local.control import ProcessState, process_states
 from deploy.local.layout import Layout
+from deploy.local.output import say
 from deploy.local.preflight import PreflightError, checks, exclusive
-from deploy.local.privileges import adopt_orphans, tie_to_parent
+from deploy.local.privileges import adopt_orphans, set_parent_death_signal
 from deploy.local.settings import StackSettings
 
 _START_SECONDS = 120.0
-_STOP_SECONDS = 9.0  # of the 10 that are promised; what is left then is killed
-_DEATHS_AT_START = 4
-_START_PATIENCE_SECONDS = 3.0  # a part may die of what the others have not made yet
+_STOP_SECONDS = 9.0  # of the 10 that a stop may take; then the remaining processes are killed
+_MAX_EXITS_AT_START = 4
+_EXITS_IGNORED_SECONDS = 3.0  # a process may end because another one is not up yet
 _LOG_LINES = 15
 
 
 class StackError(Exception):
-    """The stack cannot come up or stay up; the text says which part, why, and where its log is."""
+    """The stack cannot start or keep running; the text names the process, the reason and the log."""
 
 
 class StopRequest:
-    """Whether somebody asked to stop, and whether again, impatiently."""
+    """True once SIGINT, SIGTERM or SIGHUP has arrived; `is_urgent` after a second SIGINT."""
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
-        self._asked_at = 0.0
-        self.hurry = False
+        self._requested = threading.Event()
+        self._requested_at = 0.0
+        self.is_urgent = False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
-        # Under nohup a terminal that goes away is no reason to stop.
+        # Under nohup the stack outlives its terminal.
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             signal.signal(signal.SIGHUP, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if not self._asked.is_set():
-            self._asked_at = time.monotonic()
-            self._asked.set()
-        # The same wish may arrive twice at once, from the terminal and through make.
-        elif number == signal.SIGINT and time.monotonic() - self._asked_at > 0.5:
-            self.hurry = True
+        if not self._requested.is_set():
+            self._requested_at = time.monotonic()
+            self._requested.set()
+        # One Ctrl-C may arrive twice, from the terminal and from make.
+        elif number == signal.SIGINT and time.monotonic() - self._requested_at > 0.5:
+            self.is_urgent = True
 
     def __bool__(self) -> bool:
-        return self._asked.is_set()
+        return self._requested.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Sleep until somebody asks, at most so long; whether somebody has."""
-        return self._asked.wait(seconds)
+        """Wait for a request to stop, at most so long; return whether there is one."""
+        return self._requested.wait(seconds)
 
 
 class Stack:
-    """A supervisord with all parts below it, from its start to its end."""
+    """A supervisord with all processes below it, from its start to its end."""
 
     def __init__(self, settings: StackSettings, layout: Layout, stop: StopRequest) -> None:
         self._settings = settings
         self._layout = layout
         self._stop = stop
         self._pids: dict[str, int] = {}
-        self._deaths: Counter[str] = Counter()
+        self._exits: Counter[str] = Counter()
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def start(self, lock: int) -> None:
-        """Render the configurations and start supervisord, which shares the lock on DATA_DIR. Raises StackError."""
+        """Render the configurations and start supervisord, which inherits the lock on DATA_DIR. Raises StackError."""
         environment = supervise.shared_environment(self._settings, self._layout, os.environ)
         _render_edge(self._layout, environment)
         self._layout.supervisor_config.write_text(supervise.render(self._settings, self._layout))
@@ -85,39 +86,39 @@ class Stack:
             cwd=self._layout.data_dir,
             env=environment,
             stdin=subprocess.DEVNULL,
-            # Away from the terminal's Ctrl-C, which is for the foreground process alone; but never outliving it.
+            # The terminal's Ctrl-C must reach the foreground process alone; supervisord must not outlive it.
             start_new_session=True,
-            preexec_fn=lambda: tie_to_parent(foreground, signal.SIGTERM),
+            preexec_fn=lambda: set_parent_death_signal(foreground, signal.SIGTERM),
             pass_fds=[lock],
         )
 
     def wait_until_ready(self) -> None:
-        """Return when the edge answers and every worker is healthy, or a stop was requested. Raises StackError."""
+        """Wait until the edge answers and every worker is healthy, or a stop is requested. Raises StackError."""
         began = time.monotonic()
-        said, said_at = "", began
+        reported, reported_at = "", began
         databases = not self._settings.embedded_postgres
         while not self._stop.wait(0.1):
-            self._look_after(fail_on_deaths=time.monotonic() - began > _START_PATIENCE_SECONDS)
+            self._check_processes(fail_on_exits=time.monotonic() - began > _EXITS_IGNORED_SECONDS)
             databases = databases or self._create_databases()
             waiting_for = self._missing() if databases else "the database"
             if waiting_for is None:
                 return
             now = time.monotonic()
-            if waiting_for != said or now - said_at > 5:
+            if waiting_for != reported or now - reported_at > 5:
                 say(f"{now - began:6.1f} s  waiting for {waiting_for}")
-                said, said_at = waiting_for, now
+                reported, reported_at = waiting_for, now
             if now - began > _START_SECONDS:
-                raise StackError(f"gave up after {_START_SECONDS:.0f} s, waiting for {said}. {self._logs('envoy')}")
+                raise StackError(f"gave up after {_START_SECONDS:.0f} s, waiting for {reported}. {self._logs('envoy')}")
 
     def watch(self) -> None:
-        """Say which part died and was started again, until a stop is requested. Raises StackError."""
+        """Report each process that ended and was restarted, until a stop is requested. Raises StackError."""
         while not self._stop.wait(0.5):
-            self._look_after(ready=True)
+            self._check_processes(ready=True)
 
     def stop(self) -> None:
-        """Finish what is under way, then end the edge, the services and the database, in this order.
+        """Finish requests in progress, then end the edge, the services and the database, in this order.
 
-        Nothing of the stack runs any more when this returns.
+        When this returns, no process of the stack is running.
         """
         if self._supervisor is None:
             return
@@ -126,9 +127,11 @@ class Stack:
             self._drain_edge()
             self._supervisor.terminate()
         while self._supervisor.returncode is None and time.monotonic() < deadline:
-            if self._stop.hurry:
-                self._cut_short()
-            process_states(self._layout.supervisor_socket)  # so that it notices at once who has ended
+            if self._stop.is_urgent:
+                self._kill_all_but_database()
+            process_states(
+                self._layout.supervisor_socket
+            )  # makes supervisord notice at once which processes have ended
             time.sleep(0.05)
             self._reap()
         self._kill_the_rest()
@@ -141,7 +144,7 @@ class Stack:
         return True
 
     def _missing(self) -> str | None:
-        """What the stack still waits for, in words; `None` when it is up."""
+        """Return in words which part is not ready yet; `None` when the stack is up."""
         ports = self._settings.ports
         workers = {ports.rpc(name, worker) for name, count in self._settings.workers.items() for worker in range(count)}
         workers.add(ports.streaming("gig"))
@@ -152,7 +155,7 @@ class Stack:
             return f"the services ({len(workers & healthy)} of {len(workers)} workers are ready)"
         return None if envoy_admin.edge_answers(self._settings.edge_url) else f"{self._settings.edge_url} to answer"
 
-    def _look_after(self, *, ready: bool = False, fail_on_deaths: bool = False) -> None:
+    def _check_processes(self, *, ready: bool = False, fail_on_exits: bool = False) -> None:
         self._reap()
         if self._supervisor is not None and self._supervisor.returncode is not None:
             raise StackError(f"supervisord ended with {self._supervisor.returncode}. {self._logs('supervisord')}")
@@ -161,18 +164,18 @@ class Stack:
             if process.pid:
                 self._pids[process.name] = process.pid
             if before and process.pid and process.pid != before:
-                self._deaths[process.name] += 1
+                self._exits[process.name] += 1
                 if ready:
-                    self._report_death(process)
-            if fail_on_deaths and self._deaths[process.name] >= _DEATHS_AT_START:
+                    self._report_exit(process)
+            if fail_on_exits and self._exits[process.name] >= _MAX_EXITS_AT_START:
                 raise StackError(f"{process.name} keeps ending. {self._logs(process.name)}")
 
-    def _report_death(self, process: ProcessState) -> None:
-        deaths = self._deaths[process.name]
-        if deaths <= 3 or deaths % 10 == 0:
+    def _report_exit(self, process: ProcessState) -> None:
+        exits = self._exits[process.name]
+        if exits <= 3 or exits % 10 == 0:
             say(
                 f"{time.strftime('%H:%M:%S')}  {process.name} ended and runs again as process {process.pid} "
-                f"({deaths} so far; {self._layout.log(process.name)})"
+                f"({exits} so far; {self._layout.log(process.name)})"
             )
 
     def _logs(self, name: str) -> str:
@@ -184,11 +187,11 @@ class Stack:
         admin = self._settings.ports.envoy_admin
         envoy_admin.drain(admin)
         deadline = time.monotonic() + supervise.DRAIN_SECONDS
-        while time.monotonic() < deadline and not self._stop.hurry and envoy_admin.active_requests(admin):
+        while time.monotonic() < deadline and not self._stop.is_urgent and envoy_admin.active_requests(admin):
             time.sleep(0.05)
 
-    def _cut_short(self) -> None:
-        """Leave only the database its orderly end."""
+    def _kill_all_but_database(self) -> None:
+        """Kill every process except the database, which still shuts down in order."""
         for process in self._descendants():
             with contextlib.suppress(psutil.NoSuchProcess):
                 if self._supervisor and process.pid != self._supervisor.pid and process.name() != "postgres":
@@ -207,7 +210,7 @@ class Stack:
             self._reap()
 
     def _reap(self) -> None:
-        """Collect ended children: supervisord, and orphans that this process adopted."""
+        """Collect the exit status of ended children: supervisord, and orphans that this process adopted."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -226,22 +229,15 @@ def _render_edge(layout: Layout, environment: dict[str, str]) -> None:
         raise StackError(f"Envoy's configuration cannot be rendered:\n{rendered.stderr}")
 
 
-def say(text: str) -> None:
-    """Print a line at once. A terminal that has gone away must not keep the stack from being stopped."""
-    with contextlib.suppress(OSError):
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-
-
 def run(settings: StackSettings) -> int:
-    """Run the stack until asked to stop. 0 after that, 1 with the reason when it cannot come up or stay up."""
+    """Run the stack until a stop is requested. Return 0 then, and 1 when it cannot start or keep running."""
     layout = Layout.of(settings.data_dir)
     stop = StopRequest()
     began = time.monotonic()
     try:
         with exclusive(layout) as lock:
             for check in checks(settings, layout):
-                check.look()
+                check.run()
             return _run(settings, layout, stop, lock, began)
     except PreflightError as problem:
         say(f"Cannot start: {problem}")
@@ -263,7 +259,9 @@ def _run(settings: StackSettings, layout: Layout, stop: StopRequest, lock: int, 
         say(f"\nFailed: {failure}\n")
     finally:
         stopping = time.monotonic()
-        say("Stopping: the edge, then the services, then the database. Once more Ctrl-C does not wait for requests.")
+        say(
+            "Stopping: the edge, then the services, then the database. Press Ctrl-C again to drop requests in progress."
+        )
         stack.stop()
         layout.remove_sockets()
         say(f"Stopped after {time.monotonic() - stopping:.1f} s. The data stays in {layout.data_dir}")

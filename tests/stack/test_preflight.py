@@ -29,7 +29,7 @@ def taken_port() -> Iterator[int]:
 
 def look(name: str, settings: StackSettings, layout: Layout) -> str:
     (check,) = [check for check in checks(settings, layout) if check.name == name]
-    return check.look()
+    return check.run()
 
 
 def test_a_taken_port_is_named_with_who_has_it_and_another_one(layout: Layout, taken_port: int) -> None:

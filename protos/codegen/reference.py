@@ -1,4 +1,4 @@
-"""The table of routes for people: `python protos/reference.py FOLDER` writes `api.md` from the descriptors there."""
+"""The API reference: `python -m protos.codegen.reference FOLDER` writes `api.md` from the descriptors there."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto
 
 from marketplace.common.v1 import errors_pb2, options_pb2
+from protos.codegen.folders import DESCRIPTOR_SET
 
-# Where services, methods and values lie in a FileDescriptorProto, for the paths of SourceCodeInfo.
+# Field numbers in FileDescriptorProto and ServiceDescriptorProto, for the paths of SourceCodeInfo.
 SERVICE, METHOD = 6, 2
 HEAD = """# The public API
 
@@ -20,7 +21,7 @@ Made from the protos by `make generate`; what each field means and its bounds st
 
 
 def write(descriptor_set: Path, target: Path) -> None:
-    """Writes `api.md` into the folder `target`."""
+    """Write `api.md` into the folder `target`."""
     files = FileDescriptorSet.FromString(descriptor_set.read_bytes()).file
     ours = [file for file in files if file.package.startswith("marketplace.") and file.service]
     text = HEAD + "".join(_services(file) for file in ours) + _errors()
@@ -32,16 +33,16 @@ def _services(file: FileDescriptorProto) -> str:
     text = ""
     for index, service in enumerate(file.service):
         public: list[tuple[MethodDescriptorProto, str]] = []
-        inner: list[tuple[MethodDescriptorProto, str]] = []
+        internal: list[tuple[MethodDescriptorProto, str]] = []
         for number, method in enumerate(service.method):
             comment = " ".join(comments[SERVICE, index, METHOD, number].split())
             has_route = method.options.HasExtension(annotations_pb2.http)
-            (public if has_route else inner).append((method, comment))
+            (public if has_route else internal).append((method, comment))
         text += f"\n## {service.name}\n\n| call | RPC | who | success | |\n|---|---|---|---|---|\n"
         text += "".join(_row(method, comment) for method, comment in public)
-        if inner:
+        if internal:
             text += "\nBetween the services, without a route:\n\n"
-            text += "".join(f"- `{method.name}`: {comment}\n" for method, comment in inner)
+            text += "".join(f"- `{method.name}`: {comment}\n" for method, comment in internal)
     return text
 
 
@@ -79,4 +80,4 @@ def _errors() -> str:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    write(folder / "descriptors.binpb", folder)
+    write(folder / DESCRIPTOR_SET, folder)

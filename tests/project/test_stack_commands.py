@@ -1,0 +1,237 @@
+"""`make status`, `logs`, `psql`, `restart` and `debug`, on a stack of their own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.control import ProcessState, process_states
+from deploy.local.postgres import database_url
+from tests.support.stack import ROOT, Stack
+
+SECONDS = 60
+IMPORTS = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}"}
+
+
+@pytest.fixture(scope="module")
+def own_stack() -> Iterator[Stack]:
+    """Start a stack whose processes the tests restart."""
+    running = Stack()
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+def command(data_dir: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the local stack. PORT is not set: DATA_DIR alone says which stack is meant."""
+    environment = {name: value for name, value in os.environ.items() if name != "PORT"} | IMPORTS
+    environment["DATA_DIR"] = str(data_dir)
+    program = [sys.executable, "-m", "deploy.local", *words]
+    return subprocess.run(
+        program, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS
+    )
+
+
+class Terminal:
+    """A command of the local stack on a terminal of its own."""
+
+    def __init__(self, data_dir: Path, *words: str) -> None:
+        self.output = ""
+        self.pid, self._descriptor = pty.fork()
+        if self.pid == 0:
+            os.chdir(ROOT)
+            os.environ.update(IMPORTS, DATA_DIR=str(data_dir))
+            os.execv(sys.executable, [sys.executable, "-m", "deploy.local", *words])
+
+    def read_until(self, text: str) -> None:
+        """Read the output until the text comes."""
+        deadline = time.monotonic() + SECONDS
+        while text not in self.output:
+            assert time.monotonic() < deadline, self.output
+            if select.select([self._descriptor], [], [], 0.2)[0]:
+                self.output += os.read(self._descriptor, 4096).decode()
+
+    def press(self, keys: str) -> None:
+        os.write(self._descriptor, keys.encode())
+
+    def status(self) -> int:
+        """Wait for the end of the command and return its exit status."""
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def pids(stack: Stack, service: str) -> set[int]:
+    return {process.pid for name, process in stack.processes().items() if name.startswith(f"{service}-")}
+
+
+def test_status_lists_every_process(own_stack: Stack) -> None:
+    shown = command(own_stack.data_dir, "status")
+
+    assert shown.returncode == 0
+    names = [line.split()[0] for line in shown.stdout.splitlines() if "RUNNING" in line]
+    assert sorted(names) == sorted(
+        ["envoy", "postgres", "gig-0", "gig-1", "gig-images", "order-0", "order-1", "review-0", "review-1"]
+    )
+
+
+@pytest.mark.parametrize("words", [["status"], ["psql", "--service", "order"], ["restart", "--service", "order"]])
+def test_without_a_stack_a_command_says_so(words: list[str], tmp_path: Path) -> None:
+    shown = command(tmp_path, *words)
+
+    assert (shown.returncode, shown.stdout) == (1, f"no stack is running on {tmp_path}\n")
+
+
+@pytest.mark.parametrize(
+    ("service", "database"), [("gig", "gigs"), ("order", "orders"), ("review", "reviews"), ("sandbox", "sandbox")]
+)
+def test_psql_opens_a_database_as_its_owner(service: str, database: str, own_stack: Stack) -> None:
+    query = "SELECT current_database(), current_user"
+
+    shown = command(own_stack.data_dir, "psql", "--service", service, "--", "-tAc", query)
+
+    assert (shown.returncode, shown.stdout) == (0, f"{database}|{database}\n"), shown.stderr
+
+
+def test_psql_on_a_terminal_is_a_prompt(own_stack: Stack) -> None:
+    terminal = Terminal(own_stack.data_dir, "psql", "--service", "review", "--")
+
+    terminal.read_until("reviews=> ")
+    terminal.press("\\q\n")
+
+    assert terminal.status() == 0
+
+
+def test_psql_does_not_show_a_password_on_its_command_line(own_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = database_url(own_stack.layout, "orders").replace("orders@", "orders:secret@")
+    monkeypatch.setenv("ORDER_DATABASE_URL", url)
+    show_command_line = r"\! tr '\0' ' ' < /proc/$PPID/cmdline; echo; echo $PGPASSWORD"
+
+    shown = command(own_stack.data_dir, "psql", "--service", "order", "--", "-c", show_command_line)
+
+    assert shown.returncode == 0, shown.stderr
+    command_line, password = shown.stdout.splitlines()
+    assert "psql" in command_line
+    assert "secret" not in command_line
+    assert password == "secret"
+
+
+def test_logs_away_from_a_terminal_are_the_newest_lines_of_each(tmp_path: Path) -> None:
+    write_logs(tmp_path)
+
+    shown = command(tmp_path, "logs", "--service", "order")
+
+    assert shown.returncode == 0
+    assert "order-0 line 30" in shown.stdout
+    assert "order-1 line 30" in shown.stdout
+    assert "order-0 line 5\n" not in shown.stdout
+    assert "gig-0" not in shown.stdout
+
+
+def test_logs_on_a_terminal_are_followed_until_ctrl_c(tmp_path: Path) -> None:
+    write_logs(tmp_path)
+    terminal = Terminal(tmp_path, "logs")
+    terminal.read_until("order-1 line 30")
+
+    with (tmp_path / "logs" / "gig-0.log").open("a") as log:
+        log.write("one more\n")
+
+    terminal.read_until("one more")
+    terminal.press("\x03")
+    assert terminal.status() == 0
+
+
+def test_logs_of_an_unknown_service_name_those_that_exist(tmp_path: Path) -> None:
+    write_logs(tmp_path)
+
+    shown = command(tmp_path, "logs", "--service", "orders")
+
+    assert (shown.returncode, shown.stdout) == (
+        1,
+        f"no log of orders in {tmp_path / 'logs'}, which has: gig-0, order-0, order-1\n",
+    )
+
+
+def write_logs(data_dir: Path) -> None:
+    (data_dir / "logs").mkdir()
+    for name in ("gig-0", "order-0", "order-1"):
+        lines = "".join(f"{name} line {number}\n" for number in range(1, 31))
+        (data_dir / "logs" / f"{name}.log").write_text(lines)
+
+
+def test_a_restart_replaces_each_worker_and_readers_notice_nothing(own_stack: Stack) -> None:
+    before, others = pids(own_stack, "gig"), pids(own_stack, "order")
+    over = threading.Event()
+    statuses: list[int] = []
+
+    def read() -> None:
+        with own_stack.client() as client:
+            while not over.is_set():
+                statuses.append(client.get("/api/categories").status_code)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    restarted = command(own_stack.data_dir, "restart", "--service", "gig")
+    over.set()
+    reader.join()
+
+    assert restarted.returncode == 0, restarted.stdout
+    assert restarted.stdout.count("is healthy as process") == 3
+    after = pids(own_stack, "gig")
+    assert len(after) == 3
+    assert not before & after
+    assert pids(own_stack, "order") == others
+    assert set(statuses) == {200}
+
+
+def test_a_worker_that_hangs_is_killed_and_restarted(own_stack: Stack) -> None:
+    before = pids(own_stack, "review")
+    hanging = own_stack.processes()["review-0"]
+    hanging.suspend()
+
+    restarted = command(own_stack.data_dir, "restart", "--service", "review")
+
+    assert restarted.returncode == 0, restarted.stdout
+    assert not before & pids(own_stack, "review")
+
+
+def test_a_worker_runs_on_a_terminal_for_the_debugger_and_then_in_the_stack_again(own_stack: Stack) -> None:
+    terminal = Terminal(own_stack.data_dir, "debug", "--service", "order")
+
+    terminal.read_until("serving")
+    stopped = processes_of(own_stack, "order")[0]
+    terminal.press("\x03")
+    terminal.read_until("runs in the stack again")
+
+    assert terminal.status() == 0
+    assert (stopped.name, stopped.state) == ("order-0", "STOPPED")
+    assert [process.state for process in processes_of(own_stack, "order")] == ["RUNNING", "RUNNING"]
+
+
+def test_an_interrupted_restart_leaves_no_worker_down(own_stack: Stack) -> None:
+    environment = {**os.environ, **IMPORTS, "DATA_DIR": str(own_stack.data_dir)}
+    program = [sys.executable, "-m", "deploy.local", "restart", "--service", "order"]
+    with subprocess.Popen(program, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as restarting:
+        assert restarting.stdout is not None
+        restarting.stdout.readline()
+        restarting.send_signal(signal.SIGINT)
+        assert "Interrupted" in restarting.stdout.read()
+
+    deadline = time.monotonic() + SECONDS
+    while {process.state for process in processes_of(own_stack, "order")} != {"RUNNING"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def processes_of(stack: Stack, service: str) -> list[ProcessState]:
+    states = process_states(stack.layout.supervisor_socket) or []
+    return [process for process in states if process.name.startswith(f"{service}-")]
