@@ -13,14 +13,55 @@ from tests.support.stack import Stack
 from tests.support.standins import GigStandIn, serving
 from tests.support.story import Market
 
+# Fixtures of a whole session that take seconds to start: the tests of one run in the same process.
+_COSTLY = ("stack", "running_edge", "localstripe")
+# The folders with the longest groups of tests come first, so that no process is left with one at the end.
+_FIRST = ("e2e", "edge", "images", "stack", "payments", "servicer")
+
+_servers: list[PostgresServer] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that share a costly fixture, or one of their module, into one group of `--dist loadgroup`."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        if group := _group_of(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: _rank(item.path.parent.name))
+
+
+def _group_of(item: pytest.Function) -> str:
+    scopes = {name: definitions[-1].scope for name, definitions in item._fixtureinfo.name2fixturedefs.items()}
+    costly = [name for name in _COSTLY if name in scopes]
+    if costly:
+        return costly[0]
+    return item.path.stem if "module" in scopes.values() else ""
+
+
+def _rank(folder: str) -> int:
+    return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server for the run."""
+    """A PostgreSQL server for all tests of this process."""
     server = PostgresServer()
     server.start()
+    _servers.append(server)
     yield server
     server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _drop_databases() -> Iterator[None]:
+    """Drop the databases that the test has made; those of its module's fixtures stay."""
+    before = {server: server.made for server in _servers}
+    yield
+    for server in _servers:
+        for name in server.made:
+            if name not in before.get(server, ()):
+                server.drop(name)
 
 
 def _fresh(postgres: PostgresServer, service: str) -> Iterator[Database]:

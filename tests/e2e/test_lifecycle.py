@@ -15,7 +15,8 @@ import psycopg2
 import pytest
 
 from deploy.local.postgres import SUPERUSER, database_url
-from tests.support.stack import STOP_SECONDS, Stack, a_free_port
+from tests.support.ports import stack_port
+from tests.support.stack import STOP_SECONDS, Stack
 from tests.support.story import Market, ok
 
 
@@ -108,7 +109,7 @@ def test_a_taken_port_is_named_before_anything_starts(stack: Stack, folder: Path
 
 
 def test_a_folder_in_use_is_named_before_anything_starts(stack: Stack) -> None:
-    second = Stack(stack.data_dir, port=a_free_port())
+    second = Stack(stack.data_dir, port=stack_port())
     second.output = stack.output.with_name("second.log")
 
     with pytest.raises(RuntimeError, match=str(stack.data_dir)):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.support.edge import free_ports
+from tests.support.ports import free_ports
 from tests.support.stripe_double import StripeDouble, serving_double
 
 # localstripe's own command listens on IPv6 only.

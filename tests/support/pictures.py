@@ -174,7 +174,7 @@ def srgb_profile() -> bytes:
 
 
 def swapping_profile() -> bytes:
-    """sRGB whose red and blue primaries are exchanged: what is stored as red means blue."""
+    """SRGB whose red and blue primaries are exchanged: what is stored as red means blue."""
     head, tags = srgb_profile()[:132], srgb_profile()[132:]
     names = {b"rXYZ": b"bXYZ", b"bXYZ": b"rXYZ"}
     count = int.from_bytes(head[128:132], "big")
