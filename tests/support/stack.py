@@ -7,14 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import psutil
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from deploy.local.envoy_admin import healthy_upstreams
 from deploy.local.layout import Layout
-from deploy.local.ports import Ports
+from deploy.local.ports import SERVICES, Ports
 from edge import tokens
 from tests.support.eventually import eventually
 from tests.support.folders import temporary_folder
@@ -23,6 +27,10 @@ from tests.support.ports import stack_port
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 STOP_SECONDS = 10
+# A run of tests that is killed takes its stacks with it.
+_TIED = (sys.executable, "-I", "-S", str(ROOT / "deploy" / "local" / "tied.py"), "SIGTERM")
+# Of each service, unless a stack is told otherwise.
+WORKERS = 2
 
 
 class Stack:
@@ -51,7 +59,7 @@ class Stack:
         before = len(self.output.read_text())
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.local", "run"],
+                [*_TIED, sys.executable, "-m", "deploy.local", "run"],
                 cwd=ROOT,
                 env=environment,
                 stdout=output,
@@ -109,6 +117,14 @@ class Stack:
                 by_name.setdefault(name, process)
         return by_name
 
+    def wait_until_healthy(self) -> None:
+        """Wait until every worker serves and the edge would send requests to it."""
+        workers = {self.ports.rpc(service, number) for service in SERVICES for number in range(WORKERS)}
+        expected = workers | {self.ports.streaming("gig")}
+        for port in expected:
+            eventually(partial(_serves, port), START_SECONDS, every=0.05)
+        eventually(lambda: healthy_upstreams(self.ports.envoy_admin) == expected, START_SECONDS, every=0.05)
+
     def token(self, name: str, *roles: str) -> str:
         """Return a local user's token."""
         return tokens.mint(self.data_dir, name, roles)
@@ -129,6 +145,16 @@ class Stack:
         """Return an HTTP client of the edge, signed in where a name is given."""
         headers = {"authorization": f"Bearer {self.token(name, *roles)}"} if name else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=15, **options)
+
+
+def _serves(port: int) -> bool:
+    """Whether the worker on this port says that it is healthy."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def _name_of(process: psutil.Process) -> str:
