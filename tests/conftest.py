@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from servicekit.database import Database
 from tests.support.orderservice import World
@@ -13,30 +16,36 @@ from tests.support.stack import Stack
 from tests.support.standins import GigStandIn, serving
 from tests.support.story import Market
 
-# Fixtures of a whole session that take seconds to start: the tests of one run in the same process.
-_COSTLY = ("stack", "running_edge", "localstripe")
-# The folders with the longest groups of tests come first, so that no process is left with one at the end.
+# The folders whose tests take longest come first, so that no process is left with a long file at the end.
 _FIRST = ("e2e", "edge", "images", "stack", "payments", "servicer")
+# Files whose tests start what they need; the others of these two folders share one stack, and one edge.
+_ON_THEIR_OWN = re.compile(
+    r"tests/e2e/test_(chaos|lifecycle|market_machine|stripe|torture)|tests/edge/test_(bootstrap|faults|generate|uploads|upstreams)"
+)
 
 _servers: list[PostgresServer] = []
 
 
-@pytest.hookimpl(tryfirst=True)
+class _GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives a process of pytest-xdist whole files at a time, and all files that share something costly."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        folder = "/".join(file.split("/")[:2])
+        shares = folder in ("tests/e2e", "tests/edge") and not _ON_THEIR_OWN.match(file)
+        return folder if shares else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Distribute the tests by our own groups, in the order in which they are collected."""
+    config.option.loadscopereorder = False
+    return _GroupScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that share a costly fixture, or one of their module, into one group of `--dist loadgroup`."""
-    for item in items:
-        assert isinstance(item, pytest.Function)
-        if group := _group_of(item):
-            item.add_marker(pytest.mark.xdist_group(group))
+    """Put the folders whose tests take longest first."""
     items.sort(key=lambda item: _rank(item.path.parent.name))
-
-
-def _group_of(item: pytest.Function) -> str:
-    scopes = {name: definitions[-1].scope for name, definitions in item._fixtureinfo.name2fixturedefs.items()}
-    costly = [name for name in _COSTLY if name in scopes]
-    if costly:
-        return costly[0]
-    return item.path.stem if "module" in scopes.values() else ""
 
 
 def _rank(folder: str) -> int:
