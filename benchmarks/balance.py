@@ -39,7 +39,7 @@ SELECT id, (SELECT id FROM ledger_accounts WHERE name = 'buyers'), -1 FROM sales
 
 
 def fill(database: Database, entries: int) -> UUID:
-    """A seller with so many entries. Takes a minute for a million: every check is made."""
+    """Make a seller with so many entries. It takes a minute for a million: every check is made."""
     seller = uuid4()
     database.execute("SET statement_timeout = 0")
     database.execute(SALES, {"seller": seller, "entries": entries})
@@ -54,7 +54,7 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 
 def compare(name: str, small: Callable[[], object], large: Callable[[], object], rounds: int) -> float:
-    """Times both in alternation and prints their medians; the ratio of the large one to the small one."""
+    """Time both in alternation and print their medians. Return the ratio of the large one to the small one."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for kept, work in zip(times, (small, large), strict=True):

@@ -1,4 +1,4 @@
-"""What tests share: a real PostgreSQL, fresh databases, and, where a test asks for it, the whole stack."""
+"""Shared by all tests: a real PostgreSQL, fresh databases, the whole stack, and how tests are spread over processes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from servicekit.database import Database
@@ -22,6 +23,10 @@ _FIRST = ("e2e", "edge", "images", "stack", "payments", "servicer")
 _ON_THEIR_OWN = re.compile(
     r"tests/e2e/test_(chaos|lifecycle|market_machine|stripe|torture)|tests/edge/test_(bootstrap|faults|generate|uploads|upstreams)"
 )
+
+# How long an example takes is the machine's to decide.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 _servers: list[PostgresServer] = []
 
@@ -54,7 +59,7 @@ def _rank(folder: str) -> int:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server for all tests of this process."""
+    """Start a PostgreSQL server for all tests of this process."""
     server = PostgresServer()
     server.start()
     _servers.append(server)
@@ -81,31 +86,31 @@ def _fresh(postgres: PostgresServer, service: str) -> Iterator[Database]:
 
 @pytest.fixture
 def gig_database(postgres: PostgresServer) -> Iterator[Database]:
-    """A fresh, migrated gigs database."""
+    """Return a fresh, migrated gigs database."""
     yield from _fresh(postgres, "gig")
 
 
 @pytest.fixture
 def order_database(postgres: PostgresServer) -> Iterator[Database]:
-    """A fresh, migrated orders database."""
+    """Return a fresh, migrated orders database."""
     yield from _fresh(postgres, "order")
 
 
 @pytest.fixture
 def review_database(postgres: PostgresServer) -> Iterator[Database]:
-    """A fresh, migrated reviews database."""
+    """Return a fresh, migrated reviews database."""
     yield from _fresh(postgres, "review")
 
 
 @pytest.fixture
 def sandbox_database(postgres: PostgresServer) -> Iterator[Database]:
-    """A fresh, migrated book of the sandbox."""
+    """Return a fresh, migrated book of the sandbox."""
     yield from _fresh(postgres, "sandbox")
 
 
 @pytest.fixture
 def world(order_database: Database, sandbox_database: Database) -> Iterator[World]:
-    """OrderService and what stands around it, on the sandbox."""
+    """Return OrderService with its surroundings, on the sandbox."""
     gigs = GigStandIn()
     with serving(gigs) as address:
         yield World(order_database, sandbox_database, gigs, address)
@@ -113,7 +118,7 @@ def world(order_database: Database, sandbox_database: Database) -> Iterator[Worl
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The whole stack for the run; tests make their own users and gigs in it and restart nothing."""
+    """Start a stack for all tests of this process; they make their own users and gigs in it and restart nothing."""
     running = Stack()
     try:
         yield running.start()
@@ -123,5 +128,5 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def market(stack: Stack) -> Market:
-    """A seller and a buyer of their own."""
+    """Return a seller and a buyer of the test's own."""
     return Market.of(stack)

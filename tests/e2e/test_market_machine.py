@@ -42,7 +42,7 @@ GOOD = ""
 
 @pytest.fixture(scope="module")
 def own_stack() -> Iterator[Stack]:
-    """A stack whose time nobody else moves."""
+    """Start a stack whose time nobody else moves."""
     running = Stack()
     try:
         yield running.start()
@@ -63,7 +63,7 @@ class World:
 
 
 def machine(make: Callable[[], World]) -> type[RuleBasedStateMachine]:
-    """The machine for a stack."""
+    """Return the state machine for a stack."""
 
     class Market(RuleBasedStateMachine):
         orders: Bundle[str] = Bundle("orders")

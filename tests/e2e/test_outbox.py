@@ -32,7 +32,7 @@ def make_outbox(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[st
 
 
 def parked_line(stack: Stack, key: str) -> str:
-    """What `make outbox` says of a parked key; empty while it is not parked."""
+    """Return the line of `make outbox` about a parked key; empty while it is not parked."""
     told = make_outbox(stack)
     assert told.returncode == 0, told.stderr
     for service in ("gig", "order", "review"):
@@ -41,7 +41,7 @@ def parked_line(stack: Stack, key: str) -> str:
 
 
 def parked_gauges(stack: Stack) -> list[float]:
-    """What ReviewService's workers say is parked of ratings."""
+    """Return the number of parked ratings in the metrics of each worker of ReviewService."""
     pages = [httpx.get(f"http://127.0.0.1:{stack.ports.metrics('review', worker)}/metrics").text for worker in (0, 1)]
     pattern = r'^marketplace_outbox_parked\{.*topic="gig-rating".*\} (\S+)$'
     return [float(value) for page in pages for value in re.findall(pattern, page, re.MULTILINE)]
@@ -54,7 +54,7 @@ def reviews(stack: Stack) -> Database:
 
 
 def poison(reviews: Database, key: str, refusals: int) -> None:
-    """A rating of a gig that never was, which has been refused so often already."""
+    """Write a rating of an unknown gig that has been refused so often already."""
     with reviews.transaction():
         Outbox(reviews).add("gig-rating", key, 1, {"count": 1, "total": 5})
         reviews.execute("UPDATE outbox SET attempts = %s, refusals = %s WHERE key = %s", (refusals, refusals, key))

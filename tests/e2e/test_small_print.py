@@ -16,7 +16,7 @@ from tests.support.story import SEED_GIG, Market, a_gig, a_name, ok
 
 
 def fields(answer: httpx.Response) -> list[str]:
-    """The fields that a 400 names."""
+    """Return the fields that a 400 names."""
     assert answer.status_code == 400, answer.text
     return [detail["field"] for detail in answer.json()["details"]]
 

@@ -19,7 +19,7 @@ SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def taken_out(body: dict[str, Any], *fields: str) -> list[str]:
-    """Removes fields and gives their values."""
+    """Remove fields and return their values."""
     return [body.pop(field) for field in fields]
 
 

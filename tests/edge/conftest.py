@@ -12,7 +12,7 @@ from tests.support.edge import Edge
 
 @pytest.fixture(scope="session")
 def running_edge() -> Iterator[Edge]:
-    """Started once a run."""
+    """Start an edge for all tests of this process."""
     edge = Edge()
     try:
         yield edge.start()
@@ -22,13 +22,13 @@ def running_edge() -> Iterator[Edge]:
 
 @pytest.fixture
 def edge(running_edge: Edge) -> Edge:
-    """With upstreams that know nothing of the test before."""
+    """Return the edge, with upstreams that have forgotten the test before."""
     running_edge.reset()
     return running_edge
 
 
 @pytest.fixture
 def api(edge: Edge) -> Iterator[httpx.Client]:
-    """A client of HTTP/1.1 without a token."""
+    """Return a client of HTTP/1.1 without a token."""
     with edge.client() as client:
         yield client

@@ -103,7 +103,7 @@ def test_a_relay_killed_after_any_number_of_files_leaves_the_rest_to_the_next(
     gone, kept = media.upload(gig_id), media.upload(gig_id)
     media.delete(gig_id, gone)
 
-    command = [sys.executable, "-m", "tests.support.dying", url, str(media.folder), str(deleted)]
+    command = [sys.executable, "-m", "tests.support.killed_relay", url, str(media.folder), str(deleted)]
     path = os.pathsep.join((str(ROOT), str(ROOT / "generated")))
     killed = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, check=False)
     assert killed.returncode == -signal.SIGKILL

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from tests.support.eventually import eventually
 from tests.support.ports import free_ports
 from tests.support.stripe_double import StripeDouble, serving_double
 
@@ -20,25 +20,27 @@ from aiohttp import web
 from localstripe.server import app
 web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]))
 """
-START_SECONDS = 20
+START_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
 def localstripe() -> Iterator[str]:
-    """The address of a localstripe for the run."""
+    """Start a localstripe for all tests of this process. Return its address."""
     [port] = free_ports(1)
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + START_SECONDS
-    while True:
+
+    def is_up() -> bool:
+        assert process.poll() is None, "localstripe did not start"
         try:
             httpx.get(f"{url}/v1/customers", auth=("sk_test_1", ""))
-            break
         except httpx.TransportError:
-            assert time.monotonic() < deadline and process.poll() is None, "localstripe did not start"
-            time.sleep(0.1)
+            return False
+        return True
+
+    eventually(is_up, START_SECONDS, every=0.1)
     yield url
     process.kill()
     process.wait()
@@ -46,6 +48,6 @@ def localstripe() -> Iterator[str]:
 
 @pytest.fixture
 def double() -> Iterator[StripeDouble]:
-    """A double of Stripe with an empty book."""
+    """Return a double of Stripe with an empty book."""
     with serving_double() as running:
         yield running

@@ -25,7 +25,7 @@ OPERATIONS = sorted({name for name in vars(Gateway) if not name.startswith("_")}
 
 @pytest.fixture
 def passed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The crash points that are passed."""
+    """Return the crash points that are passed."""
     names: list[str] = []
     monkeypatch.setattr(instrumented, "crash_point", names.append)
     return names

@@ -34,7 +34,7 @@ def stripe_world(order_database: Database, sandbox_database: Database, double: S
 
 
 def report(world: World, event: dict[str, Any], signature: str | None = None) -> Answer:
-    """Sends an event as Stripe does."""
+    """Send an event as Stripe does."""
     payload = json.dumps(event).encode()
     if signature is None:
         stamp = int(time.time())
@@ -49,7 +49,7 @@ def an_event(name: str, kind: str, dispute: dict[str, Any], status: str = "needs
 
 
 def disputed(world: World, double: StripeDouble, order: str) -> dict[str, Any]:
-    """The bank takes an order's money back; what Stripe's events about it carry."""
+    """Have the bank take an order's money back. Return the object that Stripe's events about it carry."""
     (reference,) = [name for name, intent in double.intents.items() if intent["metadata"]["order_id"] == order]
     return double.dispute(reference)
 

@@ -16,7 +16,7 @@ from order_service.payments.gateway import Gateway
 from servicekit import crash
 from servicekit.database import Database
 from tests.payments.test_instrumented import WITHOUT_CRASH_POINTS
-from tests.support.life import ENDS, live
+from tests.support.money_cases import ENDS, run_all
 from tests.support.orderservice import BUYER, World
 from tests.support.postgres import url_of
 
@@ -61,19 +61,21 @@ def test_every_commit_has_a_crash_point() -> None:
     unnamed = {(file, function) for file, function, name in transactions() if not name}
 
     assert unnamed <= UNNAMED
-    assert {"placing", "placed", "accepting", "accepted", "provider event", "payout", "outbox", "idempotency"} <= set(NAMES)
+    assert {"placing", "placed", "accepting", "accepted", "provider event", "payout", "outbox", "idempotency"} <= set(
+        NAMES
+    )
 
 
 @pytest.mark.parametrize("point", POINTS)
 def test_whoever_dies_there_leaves_nothing_undone_and_nothing_twice(
     world: World, order_database: Database, sandbox_database: Database, point: str
 ) -> None:
-    command = [sys.executable, "-m", "tests.support.life", url_of(order_database), url_of(sandbox_database)]
+    command = [sys.executable, "-m", "tests.support.money_cases", url_of(order_database), url_of(sandbox_database)]
     environment = {**os.environ, "CRASH_AT": point, "PYTHONPATH": os.pathsep.join(sys.path)}
 
     died = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False, timeout=120)
     assert died.returncode == crash.STATUS, died.stderr.decode()
-    orders = live(world)
+    orders = run_all(world)
     world.settle_in_time()
 
     assert {key: (world.status(order), world.payment(order)) for key, order in orders.items()} == ENDS
@@ -82,4 +84,4 @@ def test_whoever_dies_there_leaves_nothing_undone_and_nothing_twice(
     found = check(order_database, world.sandbox)
     assert (found.differences, found.orders, found.payouts, found.under_way) == ([], 6, 1, 0)
     assert len(list(world.sandbox.payments())) == len(orders)
-    assert live(world) == orders
+    assert run_all(world) == orders

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from review_service.store import RATINGS, Store
 from servicekit.database import Database
 from servicekit.ids import new_id
 from servicekit.outbox import Outbox, Relay, Topic
+from tests.support.eventually import eventually
 from tests.support.identity import token, user_id
 from tests.support.rpc import Answer, Rpc
 from tests.support.standins import GigStandIn, OrderStandIn, service_tokens, serving
@@ -44,7 +45,7 @@ class World:
         self.relay = Relay(database, {RATINGS: Topic(gateway.apply_rating, newest_only=True)})
 
     def order(self, status: str = "DELIVERED", buyer: str = "happy_buyer", gig_id: UUID = GIG) -> str:
-        """The id of an order that OrderService knows."""
+        """Make an order known to OrderService. Return its id."""
         order_id = str(new_id())
         self.orders.orders[order_id] = order_pb2.DescribeOrderResponse(
             order_id=order_id,
@@ -71,13 +72,6 @@ def world(review_database: Database) -> Iterator[World]:
         world.gigs, world.orders = gigs, orders
         gigs.knows(GIG, user_id("webdev_pro"))
         yield world
-
-
-def eventually(holds: Callable[[], Any], seconds: float = 2) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
 
 
 def test_submitting_a_review_answers_what_the_seed_shows(world: World) -> None:
@@ -257,7 +251,7 @@ def test_a_rating_reaches_gig_service_promptly_after_it_was_down(review_database
         assert gigs.ratings == []
 
         with serving(gigs, gig_address):
-            eventually(lambda: gigs.ratings, seconds=3)
+            eventually(lambda: gigs.ratings)
             world.relay.stop()
 
     (told,) = gigs.ratings

@@ -26,7 +26,6 @@ from tests.support.ports import stack_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
-STOP_SECONDS = 10
 # A run of tests that is killed takes its stacks with it.
 _TIED = (sys.executable, "-I", "-S", str(ROOT / "deploy" / "local" / "tied.py"), "SIGTERM")
 # Of each service, unless a stack is told otherwise.
@@ -93,7 +92,7 @@ class Stack:
         if self._process is not None and self._process.poll() is None:
             self.signal(signal.SIGTERM)
             try:
-                self.wait(STOP_SECONDS + 5)
+                self.wait(START_SECONDS)
             finally:
                 if self._process.poll() is None:
                     self._process.kill()
@@ -145,6 +144,19 @@ class Stack:
         """Return an HTTP client of the edge, signed in where a name is given."""
         headers = {"authorization": f"Bearer {self.token(name, *roles)}"} if name else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=15, **options)
+
+
+def processes_of(data_dir: Path) -> list[str]:
+    """Return the command lines of processes that have this folder in them or as their working folder."""
+    lines = []
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline()) + process.cwd()
+        except psutil.Error:
+            continue
+        if str(data_dir) in line and process.pid != os.getpid():
+            lines.append(line)
+    return lines
 
 
 def _serves(port: int) -> bool:

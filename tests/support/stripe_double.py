@@ -97,7 +97,7 @@ class StripeDouble:
         self.failures.append(Failure(path, status, **how))
 
     def dispute(self, reference: str, status: str = "needs_response") -> Object:
-        """The bank takes a captured payment back; the object that events about it carry."""
+        """Have the bank take a captured payment back. Return the object that events about it carry."""
         charge = self.intents[reference]["latest_charge"]
         # As documented: whether it has ever been, so it stays when the dispute is won.
         charge["disputed"] = True
@@ -112,7 +112,7 @@ class StripeDouble:
         return dispute
 
     def forget_keys(self) -> None:
-        """A day has passed."""
+        """Forget all idempotency keys, as Stripe does after a day."""
         self._answers.clear()
 
     def answer(self, method: str, path: str, params: Object, key: str) -> tuple[int, Object, bool]:
@@ -323,7 +323,7 @@ def nested(pairs: list[tuple[str, str]]) -> Object:
 
 @contextmanager
 def serving_double() -> Iterator[StripeDouble]:
-    """Serves a double on a free port of 127.0.0.1."""
+    """Serve a double on a free port of 127.0.0.1."""
     double = StripeDouble()
 
     class Handler(BaseHTTPRequestHandler):

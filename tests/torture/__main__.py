@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tests.support.stack import Stack
 from tests.torture.killer import Killer
-from tests.torture.patience import Counts
 from tests.torture.reading import differences
+from tests.torture.retries import Counts
 from tests.torture.trader import Trader
 
 PROGRESS_SECONDS = 10.0
@@ -26,7 +26,7 @@ def say(text: str) -> None:
 
 
 def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Counts) -> list[str]:
-    """Everything that was not as it should be in the end. The stack runs, and still does afterwards."""
+    """Torture a running stack. Return a sentence for each difference. The stack still runs afterwards."""
     traders = [Trader(stack, seed * 1000 + number, counts) for number in range(clients)]
     end = time.monotonic() + seconds
 
@@ -38,7 +38,7 @@ def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Co
     killer = Killer(stack, seed, counts)
     killer.start()
     over = threading.Event()
-    progress = threading.Thread(target=_tell, args=(counts, over), daemon=True)
+    progress = threading.Thread(target=_print_progress, args=(counts, over), daemon=True)
     progress.start()
     with ThreadPoolExecutor(clients) as pool:
         running = [pool.submit(run, trader) for trader in traders]
@@ -54,7 +54,7 @@ def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Co
     return found
 
 
-def _tell(counts: Counts, over: threading.Event) -> None:
+def _print_progress(counts: Counts, over: threading.Event) -> None:
     began = time.monotonic()
     while not over.wait(PROGRESS_SECONDS):
         numbers = counts.numbers
@@ -66,7 +66,7 @@ def _tell(counts: Counts, over: threading.Event) -> None:
 
 
 def main() -> int:
-    """0 when there is no difference."""
+    """Return 0 when there is no difference."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__.split(": ", 1)[1])
     parser.add_argument("--seconds", type=float, default=180, help="how long there are load and kills (default 180)")
     parser.add_argument("--clients", type=int, default=8, help="buyers and sellers at once (default 8)")

@@ -9,14 +9,14 @@ import threading
 import psutil
 
 from tests.support.stack import Stack
-from tests.torture.patience import Counts
+from tests.torture.retries import Counts
 
 EVERY_SECONDS = 1.0
 KINDS = ("gig", "order", "order", "review", "postgres", "backend", "envoy")
 
 
 class Killer:
-    """Every second a random part, until it is told to stop."""
+    """A thread that kills a random part every second until it is stopped."""
 
     def __init__(self, stack: Stack, seed: int, counts: Counts) -> None:
         self._stack = stack
@@ -43,5 +43,5 @@ class Killer:
 
 
 def _kind(name: str) -> str:
-    """`order-0` is an order, `backend of orders` a backend, `postmaster` postgres."""
+    """Return `order` for `order-0`, `backend` for `backend of orders`, `postgres` for `postmaster`."""
     return {"postmaster": "postgres"}.get(name, name.replace(" ", "-").split("-")[0])

@@ -1,4 +1,4 @@
-"""What everything came to: what was acknowledged against what is there, and the books against each other."""
+"""Compares what was acknowledged with what is stored, and the books with each other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from order_service.payments.sandbox.gateway import Sandbox
 from servicekit.database import Database, Statement
 from servicekit.errors import MarketplaceError
 from tests.support.stack import Stack
-from tests.torture.patience import Counts
+from tests.torture.retries import Counts
 from tests.torture.trader import Trader, commission
 
 QUIET_SECONDS = 120.0
@@ -24,7 +24,7 @@ IN_THE_MIDDLE = Statement("""
 
 
 def wait_until_quiet(stack: Stack) -> bool:
-    """Whether, in two minutes, nothing is left that a worker has yet to do."""
+    """Wait up to two minutes until the workers have nothing left to do. Return whether that came."""
     databases = [Database(database_url(stack.layout, name)) for name in ("orders", "reviews", "gigs")]
     sandbox = Sandbox(Database(database_url(stack.layout, "sandbox")))
     deadline = time.monotonic() + QUIET_SECONDS
@@ -41,7 +41,7 @@ def wait_until_quiet(stack: Stack) -> bool:
 
 
 def differences(stack: Stack, traders: list[Trader], counts: Counts) -> Iterator[str]:
-    """Everything that is not as it should be."""
+    """Yield a sentence for each difference."""
     if not wait_until_quiet(stack):
         yield f"something is still under way after {QUIET_SECONDS:.0f} s"
     for trader in traders:
@@ -60,13 +60,13 @@ def differences(stack: Stack, traders: list[Trader], counts: Counts) -> Iterator
 
 
 def read_books(stack: Stack) -> Findings:
-    """`make check-books`, the sandbox's book included."""
+    """Check the books as `make check-books` does, the sandbox's included."""
     orders, book = (Database(database_url(stack.layout, name)) for name in ("orders", "sandbox"))
     return check_patiently(orders, Sandbox(book))
 
 
 def _orders(trader: Trader, counts: Counts) -> Iterator[str]:
-    """No acknowledged order or action is missing, none stands twice, and nothing is there that nobody asked for."""
+    """Yield orders and actions that were acknowledged and are missing, are there twice, or were never requested."""
     listed = Counter(order["orderId"] for order in trader.people["buyer"].all("/api/orders"))
     asked = Counter(life.order for life in trader.lives)
     if listed != asked:
@@ -82,7 +82,7 @@ def _orders(trader: Trader, counts: Counts) -> Iterator[str]:
 
 
 def _money(trader: Trader) -> Iterator[str]:
-    """A seller has what the acknowledged orders and payouts come to, to the cent."""
+    """Yield differences, to the cent, between a seller's balance and the acknowledged orders and payouts."""
     escrow = available = paid_out = Decimal(0)
     for life in trader.lives:
         status = trader.people["buyer"].get(f"/api/orders/{life.order}")["status"]
@@ -110,7 +110,7 @@ def _money(trader: Trader) -> Iterator[str]:
 
 
 def _ratings(trader: Trader) -> Iterator[str]:
-    """Each review counts once."""
+    """Yield a difference unless each review counts once."""
     counted = sum(trader.people["buyer"].get(f"/api/gigs/{gig}")["reviewCount"] for gig in trader.gigs)
     written = sum(life.is_reviewed for life in trader.lives)
     if counted != written:

@@ -1,4 +1,4 @@
-"""A buyer and a seller who do business with each other, at random, and remember everything that was acknowledged."""
+"""A buyer and a seller who trade at random and record everything that was acknowledged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from uuid import uuid4
 from order_service.payments.sandbox import scenarios
 from tests.support.stack import Stack
 from tests.support.story import SEED_REVIEW, a_gig, a_name
-from tests.torture.patience import Counts, GivenUpError, Patient
+from tests.torture.retries import Counts, GivenUpError, RetryingClient
 
 CARDS = ["", "", "", "", *(card for card in scenarios.CARDS if card != scenarios.SLOW)]
 REFUSED = {scenarios.DECLINED: "PAYMENT_DECLINED", scenarios.CONFIRM: "PAYMENT_ACTION_REQUIRED"}
@@ -21,13 +21,13 @@ CENT = Decimal("0.01")
 
 
 def commission(amount: Decimal) -> Decimal:
-    """A tenth, as the contract rounds it."""
+    """Return a tenth, rounded as the contract rounds it."""
     return (amount / 10).quantize(CENT, rounding=ROUND_HALF_EVEN)
 
 
 @dataclass
 class Life:
-    """An order that was acknowledged: all that people did to it, and what its resolving gave back."""
+    """An acknowledged order: the actions of people, and the refund of its resolution."""
 
     order: str
     price: Decimal
@@ -37,7 +37,7 @@ class Life:
 
 
 class Trader:
-    """One client of the load. What is wrong is added to `differences`."""
+    """One client of the load. It adds each unexpected response to `differences`."""
 
     def __init__(self, stack: Stack, seed: int, counts: Counts) -> None:
         self._random = random.Random(seed)  # no secret
@@ -46,11 +46,13 @@ class Trader:
         self.lives: list[Life] = []
         self.payouts: dict[str, Decimal] = {}
         self.gigs: list[str] = []
-        self.people = {name: Patient(stack.client(a_name(name), name), counts) for name in ("buyer", "seller", "admin")}
+        self.people = {
+            name: RetryingClient(stack.client(a_name(name), name), counts) for name in ("buyer", "seller", "admin")
+        }
         self._packages: list[tuple[str, Decimal]] = []
 
     def open(self) -> None:
-        """Three gigs to trade with."""
+        """Create three gigs to trade with."""
         for price in ("0.65", "19.99", "500"):
             made = self._make("seller", "/api/gigs", a_gig(price=float(price), revisions=2))
             assert made is not None
@@ -59,7 +61,7 @@ class Trader:
             self._packages.append((package, Decimal(price)))
 
     def trade(self) -> None:
-        """One order and what becomes of it, and now and then a payout."""
+        """Place an order, act on it, and request a payout now and then."""
         life = self._place()
         if life is not None:
             self._live(life)
@@ -71,13 +73,13 @@ class Trader:
             person.close()
 
     def _make(self, who: str, path: str, body: dict[str, Any], *refusals: str) -> Any:
-        """Makes something, once, by a key; None when it is refused with one of these codes."""
+        """Create something once, by an idempotency key. Return None when it is refused with one of these codes."""
         headers = {"idempotency-key": str(uuid4())}
-        answer = self.people[who].until_clear("POST", path, json=body, headers=headers)
+        answer = self.people[who].until_definite("POST", path, json=body, headers=headers)
         if answer.status_code == 201:
             # A client who is not sure that it has read the answer asks again.
             if self._random.random() < 0.1:
-                again = self.people[who].until_clear("POST", path, json=body, headers=headers)
+                again = self.people[who].until_definite("POST", path, json=body, headers=headers)
                 if (again.status_code, again.json()) != (201, answer.json()):
                     self.differences.append(f"POST {path}: first {answer.json()}, with the same key {again.text}")
             return answer.json()
@@ -101,7 +103,7 @@ class Trader:
         return self.lives[-1]
 
     def _live(self, life: Life) -> None:
-        """Does what can be done, at random, for a while or to the end."""
+        """Take random actions that are open, for a while or to the end."""
         for _ in range(self._random.randrange(1, LONGEST_LIFE)):
             path = f"/api/orders/{life.order}"
             choices = []
@@ -149,14 +151,14 @@ class Trader:
             life.refund = refund
 
     def _refused(self, life: Life, action: str, status: int, text: str) -> None:
-        """A bank may have been faster, or a worker that finishes an accept; and a capture may be refused for good."""
+        """Count a refusal; add it to the differences unless a chargeback, a worker or the bank explains it."""
         self._counts.add("actions refused")
         is_fine = status == 409 or (status, action) == (402, "accept")
         if not is_fine:
             self.differences.append(f"order {life.order}: {action} got {status} {text}")
 
     def _done(self, life: Life) -> list[tuple[str, str]]:
-        """What people did, as the history has it."""
+        """Return the actions of people in the order's history."""
         events = self.people["admin"].get(f"/api/orders/{life.order}/events")["events"]
         return [(event["by"], event["action"]) for event in events if event["by"] != "system"]
 
@@ -169,7 +171,7 @@ class Trader:
     def _pay_out(self) -> None:
         amount = Decimal(self._random.randrange(1, 30_000)) / 100
         account = self._random.choice(["acct_1", "acct_1", *scenarios.ACCOUNTS])
-        self.people["seller"].until_clear("PUT", "/api/payout-account", json={"destination": account})
+        self.people["seller"].until_definite("PUT", "/api/payout-account", json={"destination": account})
         made = self._make("seller", "/api/payouts", {"amount": float(amount)}, "INSUFFICIENT_BALANCE")
         if made is not None:
             self.payouts[made["payoutId"]] = amount

@@ -1,4 +1,4 @@
-"""`python -m tests.support.dying URL FOLDER N`: a relay that is killed, as by SIGKILL, after N files were deleted."""
+"""`python -m tests.support.killed_relay URL FOLDER N`: a relay that is killed by SIGKILL after N deletions of files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from servicekit.database import Database
 
 
 class DyingStorage(FolderStorage):
-    """Kills its process instead of deleting more files, or before anybody hears of the last one."""
+    """A storage that kills its process after so many deletions, before the last one is reported."""
 
     def __init__(self, root: Path, files: int) -> None:
         super().__init__(root)

@@ -1,6 +1,7 @@
-"""`python -m tests.support.life ORDERS SANDBOX`: a marketplace in which everything happens that moves money.
+"""`python -m tests.support.money_cases ORDERS SANDBOX`: a marketplace with every case that moves money.
 
-It can be lived again from the beginning, as clients do who do not know how far they got: by the same keys.
+All of it can be run again from the beginning, as by clients that do not know how far they got: the idempotency keys
+stay the same.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from tests.support.orders import TIMEOUTS
 from tests.support.orderservice import BUYER, SELLER, World
 from tests.support.standins import GigStandIn, serving
 
-# Where each order has got to in the end, by the key that it was placed with.
+# Each order's status and payment in the end, by its idempotency key.
 ENDS = {
     "completed": ("COMPLETED", ("CAPTURED", 0.0)),
     "declined": ("CANCELLED", ("VOIDED", 0.0)),
@@ -34,8 +35,8 @@ ACTIONS = {
 }
 
 
-def live(world: World) -> dict[str, str]:
-    """Lives it; the orders' ids by their keys."""
+def run_all(world: World) -> dict[str, str]:
+    """Run all cases. Return the orders' ids by their idempotency keys."""
     world.place(key="no card", payment_token=scenarios.DECLINED)
     orders = {}
     for key, actions in ACTIONS.items():
@@ -54,7 +55,7 @@ def live(world: World) -> dict[str, str]:
 def main(orders: str, sandbox: str) -> None:
     gigs = GigStandIn()
     with serving(gigs) as address:
-        live(World(Database(orders), Database(sandbox), gigs, address))
+        run_all(World(Database(orders), Database(sandbox), gigs, address))
 
 
 if __name__ == "__main__":
