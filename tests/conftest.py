@@ -1,10 +1,14 @@
-"""What tests share: a real PostgreSQL, fresh databases, and, where a test asks for it, the whole stack."""
+"""Shared by all tests: a real PostgreSQL, fresh databases, the whole stack, and how tests are spread over processes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from servicekit.database import Database
 from tests.support.orderservice import OrderBackend
@@ -13,14 +17,65 @@ from tests.support.stack import Stack
 from tests.support.standins import GigStandIn, serving
 from tests.support.story import Market
 
+# The folders whose tests take longest come first, so that no process is left with a long file at the end.
+_FIRST = ("e2e", "edge", "images", "stack", "payments", "servicer")
+# Files whose tests start what they need; the others of these two folders share one stack, and one edge.
+_ON_THEIR_OWN = re.compile(
+    r"tests/e2e/test_(chaos|lifecycle|market_machine|stripe|torture)|tests/edge/test_(bootstrap|faults|generate|uploads|upstreams)"
+)
+
+# How long an example takes is the machine's to decide.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
+
+_servers: list[PostgresServer] = []
+
+
+class _GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives a process of pytest-xdist whole files at a time, and all files that share something costly."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        folder = "/".join(file.split("/")[:2])
+        shares = folder in ("tests/e2e", "tests/edge") and not _ON_THEIR_OWN.match(file)
+        return folder if shares else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Distribute the tests by our own groups, in the order in which they are collected."""
+    config.option.loadscopereorder = False
+    return _GroupScheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the folders whose tests take longest first."""
+    items.sort(key=lambda item: _rank(item.path.parent.name))
+
+
+def _rank(folder: str) -> int:
+    return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server for the run."""
+    """Start a PostgreSQL server for all tests of this process."""
     server = PostgresServer()
     server.start()
+    _servers.append(server)
     yield server
     server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _drop_databases() -> Iterator[None]:
+    """Drop the databases that the test has made; those of its module's fixtures stay."""
+    before = {server: server.made for server in _servers}
+    yield
+    for server in _servers:
+        for name in server.made:
+            if name not in before.get(server, ()):
+                server.drop(name)
 
 
 def _fresh(postgres: PostgresServer, service: str) -> Iterator[Database]:
@@ -31,25 +86,25 @@ def _fresh(postgres: PostgresServer, service: str) -> Iterator[Database]:
 
 @pytest.fixture
 def gig_database(postgres: PostgresServer) -> Iterator[Database]:
-    """A fresh, migrated gigs database."""
+    """Return a fresh, migrated gigs database."""
     yield from _fresh(postgres, "gig")
 
 
 @pytest.fixture
 def order_database(postgres: PostgresServer) -> Iterator[Database]:
-    """A fresh, migrated orders database."""
+    """Return a fresh, migrated orders database."""
     yield from _fresh(postgres, "order")
 
 
 @pytest.fixture
 def review_database(postgres: PostgresServer) -> Iterator[Database]:
-    """A fresh, migrated reviews database."""
+    """Return a fresh, migrated reviews database."""
     yield from _fresh(postgres, "review")
 
 
 @pytest.fixture
 def sandbox_database(postgres: PostgresServer) -> Iterator[Database]:
-    """A fresh, migrated book of the sandbox."""
+    """Return a fresh, migrated book of the sandbox."""
     yield from _fresh(postgres, "sandbox")
 
 
@@ -63,7 +118,7 @@ def world(order_database: Database, sandbox_database: Database) -> Iterator[Orde
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The whole stack for the run; tests make their own users and gigs in it and restart nothing."""
+    """Start a stack for all tests of this process; they make their own users and gigs in it and restart nothing."""
     running = Stack()
     try:
         yield running.start()
@@ -73,5 +128,5 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def market(stack: Stack) -> Market:
-    """A seller and a buyer of their own."""
+    """Return a seller and a buyer of the test's own."""
     return Market.of(stack)

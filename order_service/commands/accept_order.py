@@ -28,9 +28,9 @@ class AcceptOrder:
     def execute(self, order_id: UUID, message: str, caller: Caller) -> Order:
         """Return the order IN_PROGRESS, once its payment is captured.
 
-        Raises NotFound, Forbidden, Conflict; DeadlineExceeded when too little time is left to begin; Declined when the provider refuses the capture for good, and then the
-        order is CANCELLED; Unavailable when the outcome is not known: then the seller's next accept, or payment
-        recovery, finishes the capture.
+        Raises NotFound, Forbidden, Conflict, and DeadlineExceeded when too little time is left to begin. Raises
+        Declined when the provider refuses the capture for good, and then the order is CANCELLED. Raises Unavailable
+        when the outcome is not known: then the seller's next accept, or payment recovery, finishes the capture.
         """
         command = Command(Action.ACCEPT, message)
         # A caller who may not accept must not take the lock, which would turn the seller away.

@@ -38,9 +38,9 @@ class PlaceOrder:
     def execute(self, package_id: UUID, request: OrderRequest, claim: IdempotencyClaim | None) -> Order:
         """Return the new order, once its payment is authorized.
 
-        Raises NotFound (Package), Forbidden, InvalidArgument, DeadlineExceeded when too little time is left to begin, and
-        the gateway's refusals: then nothing is left. Raises Unavailable when the outcome is not known: then the attempt is finished by the same idempotency key, or by
-        payment recovery.
+        Raises NotFound (Package), Forbidden, InvalidArgument, DeadlineExceeded when too little time is left to begin,
+        and the gateway's refusals: then nothing is left. Raises Unavailable when the outcome is not known: then the
+        same idempotency key, or payment recovery, finishes the attempt.
         """
         if claim is not None and claim.attempt_id is not None:
             return self._resume(claim.attempt_id)

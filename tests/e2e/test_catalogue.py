@@ -43,7 +43,7 @@ def told(answer: httpx.Response) -> Answered:
 
 @contextmanager
 def database(stack: Stack, name: str) -> Iterator[psycopg2.extensions.connection]:
-    """The superuser's connection to one of the stack's databases."""
+    """Connect to one of the stack's databases as the superuser."""
     connection = psycopg2.connect(database_url(stack.layout, name, SUPERUSER))
     try:
         yield connection
@@ -118,7 +118,7 @@ def upgrade_required(stack: Stack, market: Market) -> Answered:
 
 
 def internal(stack: Stack, market: Market) -> Answered:
-    """A table that is not there: nothing that the service is written for."""
+    """Take a table away: a fault that the service does not expect."""
     with database(stack, "gigs") as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -130,7 +130,7 @@ def internal(stack: Stack, market: Market) -> Answered:
 
 
 def unavailable(stack: Stack, market: Market) -> Answered:
-    """A database that takes no connections."""
+    """Have the database refuse connections."""
     gig = market.gig()["id"]
     with database(stack, "postgres") as connection:
         connection.autocommit = True
@@ -144,7 +144,7 @@ def unavailable(stack: Stack, market: Market) -> Answered:
 
 
 def deadline_exceeded(stack: Stack, market: Market) -> Answered:
-    """A gig that somebody holds locked for longer than anyone waits."""
+    """Lock a gig for longer than a call waits."""
     gig = market.gig()
     with database(stack, "gigs") as connection, connection.cursor() as cursor:
         cursor.execute("LOCK TABLE gigs")

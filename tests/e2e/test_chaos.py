@@ -1,11 +1,10 @@
-"""What happens to the marketplace when its parts die."""
+"""The marketplace when its parts die."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.eventually import eventually
 from tests.support.stack import Stack
-from tests.support.story import SEED_REVIEW, Market, a_gig, a_name, ok
+from tests.support.story import SEED_REVIEW, Market, a_gig, a_name, ok, story_passes, whole_story
 
 PARTS = [
     *(f"{service}-{worker}" for service in ("gig", "order", "review") for worker in (0, 1)),
@@ -26,14 +26,11 @@ PARTS = [
     "backend of orders",
     "backend of reviews",
 ]
-RECOVERY_SECONDS = 5
-# How long a client comes back after a 503 or a lost connection before it gives up.
-PATIENCE_SECONDS = 20
 
 
 @pytest.fixture(scope="module")
-def fragile() -> Iterator[Stack]:
-    """A stack of its own, whose parts these tests kill."""
+def running_fragile() -> Iterator[Stack]:
+    """Start a stack whose parts these tests kill."""
     running = Stack()
     try:
         yield running.start()
@@ -41,55 +38,50 @@ def fragile() -> Iterator[Stack]:
         running.stop()
 
 
-def the_whole_story(stack: Stack) -> None:
-    """All of it, once, without a second try of anything."""
-    market = Market.of(stack)
-    gig = market.gig()
-    found = ok(market.anyone.get("/api/gigs", params={"sellerId": gig["seller"]["id"]}))
-    assert [result["id"] for result in found["results"]] == [gig["id"]]
-    order = market.delivered(gig)
-    assert market.review(order)["newAverageRating"] == 5
-    ok(market.buyer.post(f"/api/orders/{order}/complete"))
+@pytest.fixture
+def fragile(running_fragile: Stack) -> Stack:
+    """Return the stack when it has recovered from the test before.
+
+    A client may get a 503 as long as both workers of a service are away, and the test before may have killed one.
+    """
+    running_fragile.wait_until_healthy()
+    eventually(lambda: story_passes(running_fragile))
+    return running_fragile
 
 
 def test_the_list_of_parts_is_what_runs(fragile: Stack) -> None:
-    the_whole_story(fragile)
+    whole_story(fragile)
 
     assert set(fragile.processes()) == set(PARTS)
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_the_whole_story_passes_within_five_seconds_of_a_kill(fragile: Stack, part: str) -> None:
-    the_whole_story(fragile)
+def test_the_whole_story_passes_again_after_a_kill(fragile: Stack, part: str) -> None:
     killed = fragile.processes()[part]
 
     killed.kill()
 
-    deadline = time.monotonic() + RECOVERY_SECONDS
-    while True:
-        try:
-            the_whole_story(fragile)
-            break
-        except (AssertionError, httpx.HTTPError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-    assert time.monotonic() <= deadline
+    killed.wait(10)
+    # The benchmark of recovery measures how long it takes.
+    eventually(lambda: story_passes(fragile))
 
 
-def patiently(client: httpx.Client, method: str, path: str, status: int, **options: Any) -> Any:
-    """The JSON of an answer; what was told to come back, or lost its connection, is asked again."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
+def retried(client: httpx.Client, method: str, path: str, status: int, **options: Any) -> Any:
+    """Return the JSON of a response. A request that got a 503, or lost its connection, is sent again."""
+
+    def attempt() -> httpx.Response | None:
         try:
             answer = client.request(method, path, **options)
-            if answer.status_code != 503:
-                return ok(answer, status)
-            assert "retry-after" in answer.headers
         except httpx.TransportError:
-            pass
-        assert time.monotonic() < deadline, "the marketplace did not come back"
-        time.sleep(0.1)
+            return None
+        if answer.status_code == 503:
+            assert "retry-after" in answer.headers
+            return None
+        return answer
+
+    answer = eventually(attempt, every=0.1)
+    assert answer is not None
+    return ok(answer, status)
 
 
 @pytest.mark.parametrize("with_a_kill", [False, True], ids=["undisturbed", "gig service killed in the middle"])
@@ -101,20 +93,20 @@ def test_thirty_rounds_at_once_leave_every_order_and_rating_exactly_right(fragil
 
     def one_round(rating: int) -> tuple[str, str]:
         mine = Market.of(fragile)
-        own = patiently(mine.seller, "POST", "/api/gigs", 201, json=a_gig(price=rating))["id"]
-        package = patiently(mine.anyone, "GET", f"/api/gigs/{own}", 200)["packages"][0]["id"]
+        own = retried(mine.seller, "POST", "/api/gigs", 201, json=a_gig(price=rating))["id"]
+        package = retried(mine.anyone, "GET", f"/api/gigs/{own}", 200)["packages"][0]["id"]
         orders = []
         for seller, bought in ((market.seller, shared["packages"][0]["id"]), (mine.seller, package)):
             order_request = {"packageId": bought, "paymentMethod": "stripe"}
-            order = patiently(mine.buyer, "POST", "/api/orders", 201, json=order_request)["orderId"]
+            order = retried(mine.buyer, "POST", "/api/orders", 201, json=order_request)["orderId"]
             for action in ("accept", "deliver"):
-                patiently(seller, "POST", f"/api/orders/{order}/{action}", 200)
+                retried(seller, "POST", f"/api/orders/{order}/{action}", 200)
             orders.append(order)
         halfway.wait(60)
         for order in orders:
             body = {**SEED_REVIEW, "rating": rating}
-            patiently(mine.buyer, "POST", f"/api/orders/{order}/review", 201, json=body)
-            done = patiently(mine.buyer, "POST", f"/api/orders/{order}/complete", 200)
+            retried(mine.buyer, "POST", f"/api/orders/{order}/review", 201, json=body)
+            done = retried(mine.buyer, "POST", f"/api/orders/{order}/complete", 200)
             assert (done["status"], done["actions"]) == ("COMPLETED", [])
         return own, orders[1]
 
@@ -141,15 +133,15 @@ def test_thirty_rounds_at_once_leave_every_order_and_rating_exactly_right(fragil
 
 
 def eventually_rated(client: httpx.Client, gig: str, count: int, total: int) -> None:
-    """The gig's own page comes to say so, once GigService is back, and never says too much before."""
-    deadline = time.monotonic() + 10
-    while True:
-        page = patiently(client, "GET", f"/api/gigs/{gig}", 200)
-        if page["reviewCount"] == count:
-            break
-        assert page["reviewCount"] < count
-        assert time.monotonic() < deadline, f"{gig} has {page['reviewCount']} reviews instead of {count}"
-        time.sleep(0.1)
+    """Wait until the gig's page shows so many reviews, and check that it never shows more."""
+
+    def page_with_all() -> dict[str, Any] | None:
+        page: dict[str, Any] = retried(client, "GET", f"/api/gigs/{gig}", 200)
+        assert page["reviewCount"] <= count
+        return page if page["reviewCount"] == count else None
+
+    page = eventually(page_with_all, every=0.1)
+    assert page is not None
     assert page["rating"] == (total * 20 + count) // (2 * count) / 10
 
 
@@ -180,23 +172,13 @@ def test_a_restart_under_load_gives_nothing_worse_than_503_with_retry_after(frag
     for part in ("gig-0", "gig-1", "order-0", "order-1"):
         before = fragile.processes()[part]
         os.kill(before.pid, signal.SIGTERM)
-        wait_for_another(fragile, part, before.pid)
+        before.wait(30)
+        fragile.wait_until_healthy()
+    # So that the hundredth part below is more than one unlucky request.
+    eventually(lambda: seen["200"] > 300 and seen["201"] > 300, seconds=60)
     stop.set()
     for loader in loaders:
         loader.join(30)
 
     assert set(seen) <= {"200", "201", "503"}, seen
-    assert seen["200"] > 100
-    assert seen["201"] > 100
     assert seen["503"] <= sum(seen.values()) / 100, seen
-
-
-def wait_for_another(stack: Stack, part: str, pid: int) -> None:
-    """Waits until the part runs anew and is healthy."""
-    deadline = time.monotonic() + 20
-    while True:
-        process = stack.processes().get(part)
-        if process and process.pid != pid and time.time() - process.create_time() > 2.5:
-            return
-        assert time.monotonic() < deadline, f"{part} did not come back"
-        time.sleep(0.1)

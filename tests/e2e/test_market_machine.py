@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -26,6 +25,7 @@ from hypothesis.stateful import (
 from deploy.local.postgres import database_url
 from servicekit.clock import Clock
 from servicekit.database import Database
+from tests.support.eventually import eventually
 from tests.support.marketmodel import KEY_HOURS, Order, Seller
 from tests.support.stack import Stack
 from tests.support.story import a_gig, a_name, ok
@@ -37,12 +37,12 @@ HOURS = st.sampled_from([7, 31, 100, 360])
 CENTS = st.integers(0, 120_000).map(lambda cents: Decimal(cents) / 100)
 PRICES = ("0.50", "5", "19.99", "0.65", "999.99")
 ATTEMPTED = ("accept", "decline", "cancel", "deliver", "deliver", "revise", "complete", "dispute")
-GOOD, SOON = "", 5.0
+GOOD = ""
 
 
 @pytest.fixture(scope="module")
 def own_stack() -> Iterator[Stack]:
-    """A stack whose time nobody else moves."""
+    """Start a stack whose time nobody else moves."""
     running = Stack()
     try:
         yield running.start()
@@ -62,16 +62,8 @@ class World:
             client.close()
 
 
-def eventually(look: Callable[[], Any], expected: Any) -> None:
-    """What is due within two seconds, on a machine that may be busy."""
-    deadline = time.monotonic() + SOON
-    while (found := look()) != expected:
-        assert time.monotonic() < deadline, f"{found} has not become {expected}"
-        time.sleep(0.03)
-
-
 def machine(make: Callable[[], World]) -> type[RuleBasedStateMachine]:
-    """The machine for a stack."""
+    """Return the state machine for a stack."""
 
     class Market(RuleBasedStateMachine):
         orders: Bundle[str] = Bundle("orders")
@@ -127,7 +119,7 @@ def machine(make: Callable[[], World]) -> type[RuleBasedStateMachine]:
             if "timeout" in card and "capture" not in card:
                 assert (answer.status_code, answer.headers.get("retry-after")) == (503, "1")
                 # A worker finishes it; the key, if there is one, then answers it.
-                eventually(lambda: len(set(self._listed()) - before), 1)
+                eventually(lambda: len(set(self._listed()) - before) == 1)
                 (order,) = set(self._listed()) - before
                 if with_key:
                     again = self.call("buyer", "POST", "/api/orders", json=body, headers=headers)
@@ -224,7 +216,7 @@ def machine(make: Callable[[], World]) -> type[RuleBasedStateMachine]:
                 model.move("PAYOUT", -wanted)
                 fails = self.accounts.get(seller) == "sandbox_fails"
                 ends = "FAILED" if fails else "PAID"
-                eventually(lambda: ok(self.call(seller, "GET", f"/api/payouts/{made['payoutId']}"))["status"], ends)
+                eventually(lambda: self._payout_status(seller, made["payoutId"]) == ends)
                 if fails:
                     model.move("PAYOUT_FAILED", wanted)
                 else:
@@ -276,6 +268,9 @@ def machine(make: Callable[[], World]) -> type[RuleBasedStateMachine]:
             client = self.known[order].owner if who == "seller" else who
             return self.call(client, "POST", f"/api/orders/{order}/{action}", json=body)
 
+        def _payout_status(self, seller: str, payout: str) -> str:
+            return str(ok(self.call(seller, "GET", f"/api/payouts/{payout}"))["status"])
+
         def _listed(self) -> list[str]:
             found: list[str] = []
             params: dict[str, Any] = {"pageSize": 100}
@@ -294,7 +289,7 @@ def machine(make: Callable[[], World]) -> type[RuleBasedStateMachine]:
                 payment = shown["payment"]
                 return shown["status"], payment["status"], Decimal(str(payment["refunded"]))
 
-            eventually(look, expected)
+            eventually(lambda: look() == expected)
             for who in ("buyer", "seller", "admin"):
                 client = model.owner if who == "seller" else who
                 shown = ok(self.call(client, "GET", f"/api/orders/{order}"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -13,13 +12,14 @@ import pytest
 from deploy.local.postgres import database_url
 from servicekit.clock import Clock
 from servicekit.database import Database
+from tests.support.eventually import eventually
 from tests.support.stack import Stack
 from tests.support.story import Market, a_name, ok
 
 
 @pytest.fixture
 def clock(stack: Stack) -> Iterator[Clock]:
-    """The orders' clock; afterwards it is as it was."""
+    """Return the orders' clock; afterwards it is as it was."""
     database = Database(database_url(stack.layout, "orders"))
     yield Clock(database)
     database.execute("UPDATE app_clock SET ahead = '0'")
@@ -60,10 +60,10 @@ def test_time_closes_what_nobody_answers_and_completes_what_nobody_objects_to(ma
     unanswered, delivered = market.order(gig), market.delivered(gig)
 
     clock.travel(timedelta(hours=48))
-    eventually(market, unanswered, "CANCELLED")
+    eventually(lambda: status(market, unanswered) == "CANCELLED", every=0.1)
     assert ok(market.buyer.get(f"/api/orders/{delivered}"))["status"] == "DELIVERED"
     clock.travel(timedelta(hours=24))
-    eventually(market, delivered, "COMPLETED")
+    eventually(lambda: status(market, delivered) == "COMPLETED", every=0.1)
 
     assert {**events(market.buyer, unanswered)[-1], "at": ""} == {
         "at": "",
@@ -76,9 +76,5 @@ def test_time_closes_what_nobody_answers_and_completes_what_nobody_objects_to(ma
     assert events(market.buyer, delivered)[-1]["action"] == "auto_complete"
 
 
-def eventually(market: Market, order: str, status: str) -> None:
-    """Waits until the order stands there."""
-    deadline = time.monotonic() + 10
-    while ok(market.buyer.get(f"/api/orders/{order}"))["status"] != status:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+def status(market: Market, order: str) -> str:
+    return str(ok(market.buyer.get(f"/api/orders/{order}"))["status"])

@@ -26,7 +26,7 @@ def market_of_pictures(stack: Stack) -> Market:
 
 @pytest.fixture
 def gig(market_of_pictures: Market) -> Iterator[str]:
-    """The id of a gig without images; afterwards it is gone, with its files."""
+    """Create a gig without images and return its id; delete it afterwards, with its files."""
     made = market_of_pictures.gig()["id"]
     yield made
     market_of_pictures.seller.delete(f"/api/gigs/{made}")
@@ -38,7 +38,7 @@ def upload(market: Market, gig: str, data: bytes, declared: str) -> httpx.Respon
 
 
 def brought(market: Market, gig: str, data: bytes, declared: str, folder: Path) -> tuple[Path, Path]:
-    """The picture and its thumbnail as a browser gets them."""
+    """Return the picture and its thumbnail as a browser gets them."""
     (image,) = ok(upload(market, gig, data, declared), 201)["images"]
     files = []
     for name, url in (("picture", image["url"]), ("thumbnail", image["thumbnailUrl"])):
@@ -50,7 +50,7 @@ def brought(market: Market, gig: str, data: bytes, declared: str, folder: Path) 
 
 
 def far_apart(seen: tuple[pictures.Colour, ...], expected: tuple[pictures.Colour, ...]) -> int:
-    """The largest difference of any channel of any colour."""
+    """Return the largest difference of any channel of any colour."""
     pairs = zip(seen, expected, strict=True)
     return max(abs(one - other) for left, right in pairs for one, other in zip(left, right, strict=True))
 

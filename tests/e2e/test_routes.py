@@ -88,7 +88,7 @@ def upload_images(market: Market) -> httpx.Response:
 
 
 def an_image(market: Market) -> tuple[str, str]:
-    """The ids of a gig and of its image."""
+    """Create a gig with an image. Return the ids of both."""
     answer = upload_images(market)
     return answer.request.url.path.split("/")[3], answer.json()["images"][0]["id"]
 

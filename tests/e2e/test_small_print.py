@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 from uuid import uuid4
 
@@ -11,12 +10,13 @@ import httpx
 import pytest
 
 from edge.tokens import user_id
+from tests.support.eventually import eventually
 from tests.support.stack import Stack
 from tests.support.story import SEED_GIG, Market, a_gig, a_name, ok
 
 
 def fields(answer: httpx.Response) -> list[str]:
-    """The fields that a 400 names."""
+    """Return the fields that a 400 names."""
     assert answer.status_code == 400, answer.text
     return [detail["field"] for detail in answer.json()["details"]]
 
@@ -359,9 +359,8 @@ def test_a_request_id_and_a_trace_are_found_in_every_service_it_went_through(sta
         lines = [(log.name, line) for log in logs for line in log.read_text().splitlines()]
         return {name.split("-")[0] for name, line in lines if identity in line and trace in line}
 
-    deadline = time.monotonic() + 5
-    while services_that_logged_it() != {"gig", "order"} and time.monotonic() < deadline:
-        time.sleep(0.05)
+    eventually(lambda: services_that_logged_it() >= {"gig", "order"})
+
     assert services_that_logged_it() == {"gig", "order"}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ import httpx
 import pytest
 
 from edge.tokens import user_id
+from tests.support.eventually import eventually
 from tests.support.stack import Stack
 from tests.support.story import SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig, a_name, ok
 
@@ -19,7 +19,7 @@ SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def taken_out(body: dict[str, Any], *fields: str) -> list[str]:
-    """Removes fields and gives their values."""
+    """Remove fields and return their values."""
     return [body.pop(field) for field in fields]
 
 
@@ -121,15 +121,12 @@ def test_review_an_order_as_the_seed_does(market: Market) -> None:
     assert body == {"gigId": gig["id"], "newAverageRating": 5}
 
 
-def test_the_gigs_rating_follows_within_two_seconds(market: Market) -> None:
+def test_the_gigs_rating_follows(market: Market) -> None:
     gig = market.gig()
     for rating in (5, 4, 4, 4):
         market.review(market.delivered(gig), rating)
-    submitted = time.monotonic()
 
-    while ok(market.anyone.get(f"/api/gigs/{gig['id']}"))["reviewCount"] != 4:
-        assert time.monotonic() - submitted < 2
-        time.sleep(0.05)
+    eventually(lambda: ok(market.anyone.get(f"/api/gigs/{gig['id']}"))["reviewCount"] == 4)
 
     assert ok(market.anyone.get(f"/api/gigs/{gig['id']}"))["rating"] == 4.3
 

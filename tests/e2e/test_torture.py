@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.stack import Stack
 from tests.torture.__main__ import torture
-from tests.torture.patience import Counts
+from tests.torture.retries import Counts
 
 
+# Two minutes of waiting for quiet at the end, and as long for a request that is retried.
+@pytest.mark.timeout(400)
 def test_nothing_acknowledged_is_lost_or_stands_twice_whatever_is_killed() -> None:
     counts = Counts()
     stack = Stack()

@@ -12,7 +12,7 @@ from tests.support.edge import Edge
 
 @pytest.fixture(scope="session")
 def running_edge() -> Iterator[Edge]:
-    """Start one edge for the whole run."""
+    """Start an edge for all tests of this process."""
     edge = Edge()
     try:
         yield edge.start()
@@ -22,7 +22,7 @@ def running_edge() -> Iterator[Edge]:
 
 @pytest.fixture
 def edge(running_edge: Edge) -> Edge:
-    """Return the edge, with upstreams as new."""
+    """Return the edge, with upstreams that have forgotten the test before."""
     running_edge.reset()
     return running_edge
 

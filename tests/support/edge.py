@@ -18,24 +18,13 @@ import httpx
 from edge import signing_keys, tokens
 from edge.bootstrap import render
 from edge.settings import EdgeSettings
+from tests.support.ports import free_ports as free_ports
 from tests.support.upstream import Upstream
 
 START_SECONDS = 30
 ROOT = Path(__file__).resolve().parents[2]
 ENVOY = Path(sys.executable).parent / "envoy"
 SERVICES = ("gig", "image", "order", "review")
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports of 127.0.0.1 that nobody listens on now."""
-    taken = [socket.socket() for _ in range(count)]
-    try:
-        for each in taken:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in taken]
-    finally:
-        for each in taken:
-            each.close()
 
 
 def settings_for_tests(folder: Path, **changes: Any) -> EdgeSettings:

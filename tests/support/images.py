@@ -26,8 +26,8 @@ from tests.support.aio import AioServer, stream_in
 from tests.support.eventually import eventually
 from tests.support.identity import USER_AUDIENCE, USER_ISSUER, signing_key, token, verifier
 from tests.support.media import Media
+from tests.support.ports import free_ports
 from tests.support.rpc import Answer
-from tests.support.stack import a_free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 MEDIA_URL = "https://market.example.com/media"
@@ -121,13 +121,13 @@ class ImagesProcess:
     """`python -m gig_service.images` on a database and a folder."""
 
     def __init__(self, database_url: str, folder: Path, media: Path, **environment: str) -> None:
-        port = a_free_port()
+        port, metrics_port = free_ports(2)
         self.upload_dir = folder / "uploads"
         self._environment = {
             **os.environ,
             "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}",
             "LISTEN": f"127.0.0.1:{port}",
-            "METRICS_LISTEN": f"127.0.0.1:{port + 1}",
+            "METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
             "LOG_FORMAT": "json",
             "GIG_DATABASE_URL": database_url,
             "MEDIA_DIR": str(media),

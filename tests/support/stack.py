@@ -3,52 +3,42 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import psutil
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from deploy.local.envoy_admin import healthy_upstreams
 from deploy.local.layout import Layout
-from deploy.local.ports import Ports
+from deploy.local.ports import SERVICES, Ports
 from edge import tokens
+from tests.support.eventually import eventually
+from tests.support.folders import temporary_folder
+from tests.support.ports import stack_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
-STOP_SECONDS = 10
-
-
-def a_free_port() -> int:
-    """A `PORT` whose whole block is free."""
-    while True:
-        ports = Ports(random.randrange(20_000, 30_000))
-        if not ports.collides_with_itself and all(_is_free(port) for port in (ports.edge, *ports.block)):
-            return ports.edge
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        return probe.connect_ex(("127.0.0.1", port)) != 0
+# A run of tests that is killed takes its stacks with it.
+_TIED = (sys.executable, "-I", "-S", str(ROOT / "deploy" / "local" / "tied.py"), "SIGTERM")
+# Of each service, unless a stack is told otherwise.
+WORKERS = 2
 
 
 class Stack:
-    """One stack. Its clients are made by `client`, its users by `token`."""
+    """One stack. `client` makes its clients, `token` its users."""
 
     def __init__(self, data_dir: Path | None = None, port: int | None = None, **environment: str) -> None:
-        self._folder = None if data_dir else tempfile.TemporaryDirectory(prefix="mkt-")
-        if self._folder:
-            # Passable for the uid that PostgreSQL gets under root.
-            Path(self._folder.name).chmod(0o711)
+        self._folder = None if data_dir else temporary_folder()
         self.data_dir = data_dir or Path(str(self._folder and self._folder.name)) / "data"
-        self.ports = Ports(port or a_free_port())
+        self.ports = Ports(port or stack_port())
         self.url = f"http://127.0.0.1:{self.ports.edge}"
         self.layout = Layout.of(self.data_dir)
         self._environment = environment
@@ -56,7 +46,7 @@ class Stack:
         self.output = self.data_dir.parent / "output.log"
 
     def start(self) -> Stack:
-        """Starts it and waits until it says that it is up."""
+        """Start the stack and wait until it says that it is up. Raises RuntimeError with its output when it ends."""
         environment = {
             **os.environ,
             "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}",
@@ -68,36 +58,41 @@ class Stack:
         before = len(self.output.read_text())
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.local", "run"],
+                [*_TIED, sys.executable, "-m", "deploy.local", "run"],
                 cwd=ROOT,
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS
-        while "The marketplace is up" not in self.output.read_text()[before:]:
-            if time.monotonic() > deadline or self._process.poll() is not None:
+        process = self._process
+
+        def is_up() -> bool:
+            if "The marketplace is up" in self.output.read_text()[before:]:
+                return True
+            if process.poll() is not None:
                 raise RuntimeError(self.output.read_text())
-            time.sleep(0.05)
+            return False
+
+        eventually(is_up, START_SECONDS, every=0.05)
         return self
 
     def signal(self, number: int) -> None:
-        """Sends a signal to the foreground process."""
+        """Send a signal to the foreground process."""
         assert self._process is not None
         self._process.send_signal(number)
 
     def wait(self, seconds: float) -> int:
-        """Waits for the foreground process to end; its status."""
+        """Wait for the foreground process to end and return its status."""
         assert self._process is not None
         return self._process.wait(seconds)
 
     def stop(self) -> None:
-        """Stops it as Ctrl-C does, and removes its folder."""
+        """Stop the stack as Ctrl-C does, and remove its folder."""
         if self._process is not None and self._process.poll() is None:
             self.signal(signal.SIGTERM)
             try:
-                self.wait(STOP_SECONDS + 5)
+                self.wait(START_SECONDS)
             finally:
                 if self._process.poll() is None:
                     self._process.kill()
@@ -105,28 +100,36 @@ class Stack:
             self._folder.cleanup()
 
     def supervisor(self) -> psutil.Process:
-        """The foreground process."""
+        """Return the foreground process."""
         assert self._process is not None
         return psutil.Process(self._process.pid)
 
     def processes(self) -> dict[str, psutil.Process]:
-        """What runs below the supervisors, by a name that stays the same over restarts."""
-        found: dict[str, psutil.Process] = {}
+        """Return the processes below the foreground process, by names that stay the same over restarts."""
+        by_name: dict[str, psutil.Process] = {}
         for process in self.supervisor().children(recursive=True):
             try:
                 name = _name_of(process)
             except psutil.Error:
                 continue
             if name:
-                found.setdefault(name, process)
-        return found
+                by_name.setdefault(name, process)
+        return by_name
+
+    def wait_until_healthy(self) -> None:
+        """Wait until every worker serves and the edge would send requests to it."""
+        workers = {self.ports.rpc(service, number) for service in SERVICES for number in range(WORKERS)}
+        expected = workers | {self.ports.streaming("gig")}
+        for port in expected:
+            eventually(partial(_serves, port), START_SECONDS, every=0.05)
+        eventually(lambda: healthy_upstreams(self.ports.envoy_admin) == expected, START_SECONDS, every=0.05)
 
     def token(self, name: str, *roles: str) -> str:
-        """A local user's token."""
+        """Return a local user's token."""
         return tokens.mint(self.data_dir, name, roles)
 
     def raw(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Sends bytes that no client library would, and reads the answer to the end: status, headers, body."""
+        """Send bytes that no client library would. Return the response's status, headers and body."""
         with socket.create_connection(("127.0.0.1", self.ports.edge), timeout=10) as connection:
             connection.sendall(request)
             received = b""
@@ -138,13 +141,36 @@ class Stack:
         return int(first.split()[1]), headers, body
 
     def client(self, name: str = "", *roles: str, **options: Any) -> httpx.Client:
-        """An HTTP client of the edge, signed in where a name is given."""
+        """Return an HTTP client of the edge, signed in where a name is given."""
         headers = {"authorization": f"Bearer {self.token(name, *roles)}"} if name else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=15, **options)
 
 
+def processes_of(data_dir: Path) -> list[str]:
+    """Return the command lines of processes that have this folder in them or as their working folder."""
+    lines = []
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline()) + process.cwd()
+        except psutil.Error:
+            continue
+        if str(data_dir) in line and process.pid != os.getpid():
+            lines.append(line)
+    return lines
+
+
+def _serves(port: int) -> bool:
+    """Whether the worker on this port says that it is healthy."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
 def _name_of(process: psutil.Process) -> str:
-    """`gig-0`, `envoy`, `postmaster`, `backend`, or empty for what is none of the stack's parts."""
+    """Return `gig-0`, `envoy`, `postmaster` or `backend of gigs`; empty for a process that is no part of the stack."""
     command = process.cmdline()
     worker = process.environ().get("WORKER", "") if "_service" in " ".join(command) else ""
     if worker:

@@ -1,4 +1,4 @@
-"""The seed's story: a seller offers, a buyer finds, orders, gets and reviews."""
+"""The seed's story: a seller offers a gig, a buyer finds it, orders it, gets the work and reviews it."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ SEED_REVIEW: dict[str, Any] = {"rating": 5, "comment": "Excellent work! Delivere
 
 
 def a_name(prefix: str) -> str:
-    """A user's name that no other test has."""
+    """Return a user's name that no other test has."""
     return f"{prefix}-{uuid4().hex[:12]}"
 
 
 def a_gig(**changed: Any) -> dict[str, Any]:
-    """A gig's body; `price=5` and the like change its one package."""
+    """Return a gig's body; `price=5` and the like change its one package."""
     package = dict(SEED_GIG["packages"][0])
     for field in ("price", "deliveryDays", "revisions"):
         if field in changed:
@@ -53,7 +53,7 @@ def a_gig(**changed: Any) -> dict[str, Any]:
 
 
 def ok(answer: httpx.Response, status: int = 200) -> Any:
-    """The JSON of an answer that must have this status."""
+    """Return the JSON of a response that must have this status."""
     assert answer.status_code == status, (
         f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text}"
     )
@@ -71,23 +71,23 @@ class Market:
 
     @classmethod
     def of(cls, stack: Stack) -> Market:
-        """Two new people."""
+        """Sign in new people."""
         seller = stack.client(a_name("seller"), "seller")
         admin = stack.client(a_name("admin"), "admin")
         return cls(seller, stack.client(a_name("buyer"), "buyer"), stack.client(), admin)
 
     def gig(self, **changed: Any) -> dict[str, Any]:
-        """A new gig as its page shows it."""
+        """Create a gig. Return it as its page shows it."""
         made = ok(self.seller.post("/api/gigs", json=a_gig(**changed)), 201)
         gig: dict[str, Any] = ok(self.seller.get(f"/api/gigs/{made['id']}"))
         return gig
 
     def order(self, gig: dict[str, Any]) -> str:
-        """The id of a new order of a gig's first package."""
+        """Place an order of a gig's first package. Return its id."""
         return str(ok(self.buyer.post("/api/orders", json=self.order_request(gig)), 201)["orderId"])
 
     def order_request(self, gig: dict[str, Any], card: str = "") -> dict[str, Any]:
-        """What a buyer sends to have a gig's first package."""
+        """Return the body with which a buyer orders a gig's first package."""
         order_request = {
             "packageId": gig["packages"][0]["id"],
             "requirements": "Need dark theme",
@@ -96,20 +96,40 @@ class Market:
         return {**order_request, "paymentToken": card} if card else order_request
 
     def delivered(self, gig: dict[str, Any]) -> str:
-        """The id of a new order that is DELIVERED."""
+        """Bring a new order to DELIVERED. Return its id."""
         order = self.order(gig)
         ok(self.seller.post(f"/api/orders/{order}/accept"))
         ok(self.seller.post(f"/api/orders/{order}/deliver", json={"message": "Here it is"}))
         return order
 
     def completed(self, gig: dict[str, Any]) -> str:
-        """The id of a new order that is COMPLETED."""
+        """Bring a new order to COMPLETED. Return its id."""
         order = self.delivered(gig)
         ok(self.buyer.post(f"/api/orders/{order}/complete"))
         return order
 
     def review(self, order: str, rating: int = 5) -> dict[str, Any]:
-        """A new review of an order."""
+        """Submit a review of an order. Return the response."""
         body = {**SEED_REVIEW, "rating": rating}
         review: dict[str, Any] = ok(self.buyer.post(f"/api/orders/{order}/review", json=body), 201)
         return review
+
+
+def whole_story(stack: Stack) -> None:
+    """Do all of it once, without a second try of anything."""
+    market = Market.of(stack)
+    gig = market.gig()
+    results = ok(market.anyone.get("/api/gigs", params={"sellerId": gig["seller"]["id"]}))["results"]
+    assert [result["id"] for result in results] == [gig["id"]]
+    order = market.delivered(gig)
+    assert market.review(order)["newAverageRating"] == 5
+    ok(market.buyer.post(f"/api/orders/{order}/complete"))
+
+
+def story_passes(stack: Stack) -> bool:
+    """Whether the whole story passes now."""
+    try:
+        whole_story(stack)
+    except (AssertionError, httpx.HTTPError):
+        return False
+    return True

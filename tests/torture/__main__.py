@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tests.support.stack import Stack
 from tests.torture.killer import Killer
-from tests.torture.patience import Counts
 from tests.torture.reading import differences
+from tests.torture.retries import Counts
 from tests.torture.trader import Trader
 
 PROGRESS_SECONDS = 10.0
@@ -38,7 +38,7 @@ def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Co
     killer = Killer(stack, seed, counts)
     killer.start()
     over = threading.Event()
-    progress = threading.Thread(target=_tell, args=(counts, over), daemon=True)
+    progress = threading.Thread(target=_print_progress, args=(counts, over), daemon=True)
     progress.start()
     with ThreadPoolExecutor(clients) as pool:
         running = [pool.submit(run, trader) for trader in traders]
@@ -54,7 +54,7 @@ def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Co
     return found
 
 
-def _tell(counts: Counts, over: threading.Event) -> None:
+def _print_progress(counts: Counts, over: threading.Event) -> None:
     began = time.monotonic()
     while not over.wait(PROGRESS_SECONDS):
         numbers = counts.numbers

@@ -9,7 +9,7 @@ import threading
 import psutil
 
 from tests.support.stack import Stack
-from tests.torture.patience import Counts
+from tests.torture.retries import Counts
 
 EVERY_SECONDS = 1.0
 KINDS = ("gig", "order", "order", "review", "postgres", "backend", "envoy")

@@ -13,7 +13,7 @@ from order_service.reconciliation import Findings, check_repeatedly
 from servicekit.database import Database, Statement
 from servicekit.errors import MarketplaceError
 from tests.support.stack import Stack
-from tests.torture.patience import Counts
+from tests.torture.retries import Counts
 from tests.torture.trader import Trader, commission
 
 QUIET_SECONDS = 120.0

@@ -12,7 +12,7 @@ from uuid import uuid4
 from order_service.payments.sandbox import scenarios
 from tests.support.stack import Stack
 from tests.support.story import SEED_REVIEW, a_gig, a_name
-from tests.torture.patience import Counts, GivenUpError, Patient
+from tests.torture.retries import Counts, GivenUpError, RetryingClient
 
 CARDS = ["", "", "", "", *(card for card in scenarios.CARDS if card != scenarios.SLOW)]
 REFUSED = {scenarios.DECLINED: "PAYMENT_DECLINED", scenarios.CONFIRM: "PAYMENT_ACTION_REQUIRED"}
@@ -46,7 +46,9 @@ class Trader:
         self.lives: list[Life] = []
         self.payouts: dict[str, Decimal] = {}
         self.gigs: list[str] = []
-        self.people = {name: Patient(stack.client(a_name(name), name), counts) for name in ("buyer", "seller", "admin")}
+        self.people = {
+            name: RetryingClient(stack.client(a_name(name), name), counts) for name in ("buyer", "seller", "admin")
+        }
         self._packages: list[tuple[str, Decimal]] = []
 
     def open(self) -> None:
@@ -73,11 +75,11 @@ class Trader:
     def _make(self, who: str, path: str, body: dict[str, Any], *refusals: str) -> Any:
         """Create something once, by an idempotency key. Return None when it is refused with one of these codes."""
         headers = {"idempotency-key": str(uuid4())}
-        answer = self.people[who].until_clear("POST", path, json=body, headers=headers)
+        answer = self.people[who].until_definite("POST", path, json=body, headers=headers)
         if answer.status_code == 201:
             # A client that has lost the response repeats the request.
             if self._random.random() < 0.1:
-                again = self.people[who].until_clear("POST", path, json=body, headers=headers)
+                again = self.people[who].until_definite("POST", path, json=body, headers=headers)
                 if (again.status_code, again.json()) != (201, answer.json()):
                     self.differences.append(f"POST {path}: first {answer.json()}, with the same key {again.text}")
             return answer.json()
@@ -169,7 +171,7 @@ class Trader:
     def _pay_out(self) -> None:
         amount = Decimal(self._random.randrange(1, 30_000)) / 100
         account = self._random.choice(["acct_1", "acct_1", *scenarios.ACCOUNTS])
-        self.people["seller"].until_clear("PUT", "/api/payout-account", json={"destination": account})
+        self.people["seller"].until_definite("PUT", "/api/payout-account", json={"destination": account})
         made = self._make("seller", "/api/payouts", {"amount": float(amount)}, "INSUFFICIENT_BALANCE")
         if made is not None:
             self.payouts[made["payoutId"]] = amount

@@ -1,4 +1,4 @@
-"""A client that repeats a request when it is told to, and when the response is lost."""
+"""A client that retries: on 503 and 504, and when the connection breaks."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 
 import httpx
 
-# The HTTP statuses after which a request may be repeated.
-AGAIN = frozenset((503, 504))
+# Responses after which a request may be sent again.
+RETRIED = frozenset((503, 504))
 GIVE_UP_SECONDS = 120.0
 
 
 class GivenUpError(Exception):
-    """The outcome was unknown for two minutes."""
+    """No definite response in two minutes."""
 
 
 @dataclass
 class Counts:
-    """Counters by name. Shared by all clients."""
+    """Counters by name, shared by all clients."""
 
     numbers: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -31,7 +31,7 @@ class Counts:
             self.numbers[name] += number
 
 
-class Patient:
+class RetryingClient:
     """One person's client."""
 
     def __init__(self, client: httpx.Client, counts: Counts) -> None:
@@ -39,20 +39,20 @@ class Patient:
         self._counts = counts
 
     def once(self, method: str, path: str, **options: Any) -> httpx.Response | None:
-        """Send a request once. Return None when its outcome is unknown."""
+        """Return the response, or None when the outcome is unknown."""
         self._counts.add("requests")
         try:
             answer = self._client.request(method, path, **options)
         except httpx.TransportError:
             self._counts.add("answers that were lost")
             return None
-        if answer.status_code in AGAIN:
+        if answer.status_code in RETRIED:
             self._counts.add(f"answers {answer.status_code}")
             return None
         return answer
 
-    def until_clear(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Repeat a read, or a request with an idempotency key, until its outcome is known."""
+    def until_definite(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Return the response of a request that may be sent again: a read, or a call with an idempotency key."""
         deadline = time.monotonic() + GIVE_UP_SECONDS
         while (answer := self.once(method, path, **options)) is None:
             if time.monotonic() > deadline:
@@ -62,19 +62,19 @@ class Patient:
 
     def get(self, path: str, **params: Any) -> Any:
         """Return the JSON of a read."""
-        answer = self.until_clear("GET", path, params=params)
+        answer = self.until_definite("GET", path, params=params)
         if answer.status_code != 200:
             raise GivenUpError(f"GET {path}: {answer.status_code} {answer.text}")
         return answer.json()
 
     def all(self, path: str, **params: Any) -> list[Any]:
-        """Return the results of all pages of a list."""
-        found: list[Any] = []
+        """Return all pages of a list."""
+        results: list[Any] = []
         while True:
             page = self.get(path, pageSize=100, **params)
-            found += page["results"]
+            results += page["results"]
             if "nextPageToken" not in page:
-                return found
+                return results
             params["pageToken"] = page["nextPageToken"]
 
     def close(self) -> None:
