@@ -1,34 +1,10 @@
 """`python -m gig_service`: one worker of GigService."""
 
-from pathlib import Path
-
-from gig_service.media.media_deletion import media_deletion
-from gig_service.media.storage_factory import storage_from
-from gig_service.servicer import GigServicer
 from gig_service.settings import Settings
-from gig_service.store.store import Store
-from marketplace.gig.v1 import gig_pb2, gig_pb2_grpc
-from servicekit.database import Database
-from servicekit.idempotency import IdempotencyKeys
-from servicekit.server import ServiceSpec, run
+from gig_service.worker import MIGRATIONS, build
+from servicekit.server import run
 from servicekit.settings import load
 
-
-def main() -> None:
-    """Serve until a signal stops the process."""
-    settings = load(Settings)
-
-    def build(database: Database) -> ServiceSpec:
-        return ServiceSpec(
-            GigServicer(Store(database), settings.media_url),
-            gig_pb2.DESCRIPTOR.services_by_name["GigService"],
-            gig_pb2_grpc.add_GigServiceServicer_to_server,
-            background=[media_deletion(database, storage_from(settings))],
-            idempotency_keys=IdempotencyKeys(database, settings.idempotency_key_lifetime),
-        )
-
-    run(settings, settings.gig_database_url, Path(__file__).parent / "migrations", build)
-
-
 if __name__ == "__main__":
-    main()
+    settings = load(Settings)
+    run(settings, settings.gig_database_url, MIGRATIONS, lambda database: build(settings, database))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from marketplace.order.v1 import order_pb2, order_pb2_grpc
 from order_service.commands.accept_order import AcceptOrder
 from order_service.commands.change_order import ChangeOrder
@@ -16,12 +18,12 @@ from order_service.commands.send_payout import SendPayout
 from order_service.commands.set_payout_account import SetPayoutAccount
 from order_service.commands.time_out_order import TimeOutOrder
 from order_service.commands.void_payment import VoidPayment
+from order_service.convert.orders import to_placed
 from order_service.domain.payment import PaymentPolicy
 from order_service.domain.placing import OrderPolicy
 from order_service.gigs import Gigs
 from order_service.payments.instrumented import InstrumentedGateway
 from order_service.payments.providers import Payments
-from order_service.servicer.placed_responses import PlacedResponses
 from order_service.servicer.servicer import OrderServicer
 from order_service.settings import Settings
 from order_service.store.store import Store
@@ -30,11 +32,12 @@ from order_service.workers.outbox_topics import outbox_topics
 from order_service.workers.payment_recovery import PaymentRecovery
 from order_service.workers.provider_events import ProviderEventPolling
 from servicekit.database import Database
-from servicekit.idempotency import IdempotencyKeys
+from servicekit.idempotency import IdempotencyKeys, ResponseStore
 from servicekit.outbox import Relay
 from servicekit.periodic import PeriodicTask
-from servicekit.server import ServiceSpec
+from servicekit.server import ServiceSpec, service_tokens
 
+MIGRATIONS = Path(__file__).parent / "migrations"
 TIMEOUTS_SECONDS = 1.0
 RECOVERY_SECONDS = 0.5
 PROVIDER_EVENTS_SECONDS = 0.5
@@ -52,7 +55,7 @@ class Worker:
         payment_policy = PaymentPolicy(settings.payments, needs_token=gateway.needs_token)
         order_policy = OrderPolicy(settings.currency, settings.commission_percent, gateway.minimum)
 
-        finish_placing = FinishPlacing(store, gateway, idempotency_keys, PlacedResponses(idempotency_keys))
+        finish_placing = FinishPlacing(store, gateway, idempotency_keys, ResponseStore(idempotency_keys, to_placed))
         finish_accepting = FinishAccepting(store, gateway)
         record_chargeback = RecordChargeback(store)
         self.servicer = OrderServicer(
@@ -90,3 +93,9 @@ class Worker:
             ],
             idempotency_keys=self.idempotency_keys,
         )
+
+
+def build(settings: Settings, database: Database, payments: Payments) -> ServiceSpec:
+    """Return what the worker serves, and its background work."""
+    gigs = Gigs(settings.gig_service_addresses, service_tokens(settings, "order"))
+    return Worker(settings, database, gigs, payments).spec()

@@ -1,7 +1,7 @@
 """`python -m review_service`: one worker of ReviewService."""
 
-from review_service.service import MIGRATIONS, build
 from review_service.settings import Settings
+from review_service.worker import MIGRATIONS, build
 from servicekit.server import run
 from servicekit.settings import load
 

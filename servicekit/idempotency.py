@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from google.protobuf.message import Message
@@ -81,6 +81,7 @@ SWEEP_PAUSE_SECONDS = 0.05
 SWEEP_SECONDS = 30.0
 
 H = TypeVar("H", bound=Callable[..., Message])
+T = TypeVar("T")
 
 
 def binds_idempotency_key(handler: H) -> H:
@@ -184,6 +185,18 @@ class IdempotencyKeys:
 
     def _bind(self, claim: IdempotencyClaim) -> bool:
         return bool(self._database.fetch_all(BIND, *claim, self._lifetime))
+
+
+class ResponseStore(Generic[T]):
+    """Stores the response of finished work: made from the result of a command, for the key that began the work."""
+
+    def __init__(self, idempotency_keys: IdempotencyKeys, to_response: Callable[[T], Message]) -> None:
+        self._idempotency_keys = idempotency_keys
+        self._to_response = to_response
+
+    def store(self, attempt_id: UUID, result: T) -> None:
+        """Store the response in the transaction of the result. A repeated call gets it, whatever happens later."""
+        self._idempotency_keys.finish(attempt_id, self._to_response(result))
 
 
 def _to_response_or_claim(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from order_service.domain.order import Order
 from order_service.domain.payment import Authorization
 from order_service.domain.placing import place
@@ -11,25 +9,17 @@ from order_service.payments.gateway import ActionRequired, Declined, Gateway, Pu
 from order_service.store.attempts import Attempt
 from order_service.store.store import Store
 from servicekit.errors import InvalidArgument, Unavailable
-from servicekit.idempotency import IdempotencyKeys
+from servicekit.idempotency import IdempotencyKeys, ResponseStore
 
 # Definite outcomes: nothing was authorized.
 REFUSALS = (Declined, ActionRequired, InvalidArgument)
-
-
-class PlacedResponses(Protocol):
-    """Where the response for an idempotency key is stored."""
-
-    def store(self, order: Order) -> None:
-        """Store the response of a placed order for the key that began it, if there is one."""
-        ...
 
 
 class FinishPlacing:
     """Authorize the payment of a draft and store the order. The caller holds the attempt's lock."""
 
     def __init__(
-        self, store: Store, gateway: Gateway, idempotency_keys: IdempotencyKeys, responses: PlacedResponses
+        self, store: Store, gateway: Gateway, idempotency_keys: IdempotencyKeys, responses: ResponseStore[Order]
     ) -> None:
         self._store = store
         self._gateway = gateway
@@ -66,5 +56,5 @@ class FinishPlacing:
             now = self._store.now()
             change = place(draft, authorization, now)
             self._store.orders.insert(change, now)
-            self._responses.store(change.order)
+            self._responses.store(change.order.id, change.order)
         return change.order

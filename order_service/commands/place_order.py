@@ -51,8 +51,7 @@ class PlaceOrder:
         with self._store.attempt_lock(new_draft.order_id):
             with self._store.transaction("placing"):
                 self._store.attempts.begin_authorization(new_draft)
-                if claim is not None:
-                    self._idempotency_keys.begin(claim, new_draft.order_id)
+                self._idempotency_keys.begin(claim, new_draft.order_id)
             return self._resume_locked(new_draft.order_id)
 
     def _resume(self, order_id: UUID) -> Order:

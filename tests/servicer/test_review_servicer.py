@@ -18,13 +18,14 @@ from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from review_service.commands.submit_review import SubmitReview
+from review_service.convert import to_submitted
 from review_service.gigs import Gigs
 from review_service.orders import Orders
 from review_service.servicer import ReviewServicer
 from review_service.store.reviews import RATINGS
 from review_service.store.store import Store
 from servicekit.database import Database, Statement
-from servicekit.idempotency import IdempotencyKeys
+from servicekit.idempotency import IdempotencyKeys, ResponseStore
 from servicekit.ids import new_id
 from servicekit.outbox import Relay, Topic
 from tests.support.at_once import closing
@@ -56,7 +57,9 @@ class World:
         store = Store(database)
         gigs = Gigs(gig_address, tokens)
         idempotency_keys = IdempotencyKeys(database, timedelta(hours=48))
-        submit_review = SubmitReview(store, Orders(order_address, tokens), idempotency_keys)
+        submit_review = SubmitReview(
+            store, Orders(order_address, tokens), idempotency_keys, ResponseStore(idempotency_keys, to_submitted)
+        )
         self.rpc = Rpc(ReviewServicer(store, gigs, submit_review), SERVICE, idempotency_keys)
         self.relay = Relay(database, {RATINGS: Topic(gigs.apply_rating, newest_only=True)})
 

@@ -12,13 +12,14 @@ import psycopg2
 import pytest
 
 from review_service.commands.submit_review import SubmitReview
+from review_service.convert import to_submitted
 from review_service.domain.review import Author, Order, Review, SubmittedReview
 from review_service.domain.star_counts import StarCounts
 from review_service.store.reviews import RATINGS, START, PageKey
 from review_service.store.store import Store
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import Conflict
-from servicekit.idempotency import IdempotencyKeys
+from servicekit.idempotency import IdempotencyKeys, ResponseStore
 from servicekit.ids import new_id
 from tests.support.at_once import at_once
 
@@ -42,7 +43,9 @@ class Reviews:
                 return Order(order_id, gig_id, BUYER.id, "DELIVERED")
 
         orders: Any = Orders()
-        command = SubmitReview(self.store, orders, self._idempotency_keys)
+        command = SubmitReview(
+            self.store, orders, self._idempotency_keys, ResponseStore(self._idempotency_keys, to_submitted)
+        )
         return command.execute(order_id or new_id(), BUYER, stars=stars, comment=comment)
 
     def page(self, gig_id: UUID = GIG, *, after: PageKey = START, limit: int = 100) -> tuple[list[Review], StarCounts]:

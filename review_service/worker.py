@@ -4,6 +4,7 @@ from pathlib import Path
 
 from marketplace.review.v1 import review_pb2, review_pb2_grpc
 from review_service.commands.submit_review import SubmitReview
+from review_service.convert import to_submitted
 from review_service.gigs import Gigs
 from review_service.orders import Orders
 from review_service.servicer import ReviewServicer
@@ -11,7 +12,7 @@ from review_service.settings import Settings
 from review_service.store.reviews import RATINGS
 from review_service.store.store import Store
 from servicekit.database import Database
-from servicekit.idempotency import IdempotencyKeys
+from servicekit.idempotency import IdempotencyKeys, ResponseStore
 from servicekit.outbox import Relay, Topic
 from servicekit.server import ServiceSpec, service_tokens
 
@@ -19,14 +20,15 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def build(settings: Settings, database: Database) -> ServiceSpec:
-    """Return everything that the worker serves and does."""
+    """Return what the worker serves, and its background work."""
     tokens = service_tokens(settings, "review")
     gigs = Gigs(settings.gig_service_addresses, tokens)
     orders = Orders(settings.order_service_addresses, tokens)
     store = Store(database)
     idempotency_keys = IdempotencyKeys(database, settings.idempotency_key_lifetime)
+    submit_review = SubmitReview(store, orders, idempotency_keys, ResponseStore(idempotency_keys, to_submitted))
     return ServiceSpec(
-        ReviewServicer(store, gigs, SubmitReview(store, orders, idempotency_keys)),
+        ReviewServicer(store, gigs, submit_review),
         review_pb2.DESCRIPTOR.services_by_name["ReviewService"],
         review_pb2_grpc.add_ReviewServiceServicer_to_server,
         background=[Relay(database, {RATINGS: Topic(gigs.apply_rating, newest_only=True)})],
