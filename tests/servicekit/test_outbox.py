@@ -145,10 +145,10 @@ def test_everything_arrives_promptly_once_a_receiver_is_back(
 def test_a_receiver_that_is_away_is_asked_once_a_round_and_not_once_a_row(
     database: Database, receiver: Receiver
 ) -> None:
-    asked: list[Message] = []
+    received: list[Message] = []
 
     def away(message: Message) -> None:
-        asked.append(message)
+        received.append(message)
         raise Unavailable
 
     write(database, *((f"k{number}", 1) for number in range(100)))
@@ -156,7 +156,7 @@ def test_a_receiver_that_is_away_is_asked_once_a_round_and_not_once_a_row(
     with relays(database, Topic(away)):
         time.sleep(1)
 
-    assert 2 <= len(asked) <= 8
+    assert 2 <= len(received) <= 8
 
 
 def test_a_row_of_a_topic_that_this_worker_does_not_know_is_left_for_those_who_do(

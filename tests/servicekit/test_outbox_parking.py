@@ -233,12 +233,12 @@ def test_a_handler_whose_statement_fails_is_a_refusal_like_any_other(database: D
 
 
 def test_what_a_handler_writes_is_kept_with_the_delivery(database: Database) -> None:
-    relay = Relay(database, {"news": Topic(lambda message: write(database, ("told", 1), topic="other"))})
+    relay = Relay(database, {"news": Topic(lambda message: write(database, ("written", 1), topic="other"))})
     write(database, ("a", 1))
 
     assert relay.deliver_one()
 
-    assert [row["key"] for row in rows(database)] == ["told"]
+    assert [row["key"] for row in rows(database)] == ["written"]
 
 
 def test_an_error_is_one_line_that_the_database_can_hold() -> None:

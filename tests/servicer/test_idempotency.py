@@ -177,8 +177,8 @@ def test_the_same_key_from_fifty_clients_at_once_makes_one_gig_and_all_get_the_f
     workers = [Gigs(gig_database) for _ in range(50)]
 
     with ThreadPoolExecutor(50) as pool:
-        asked = [pool.submit(closing(gig_database, partial(create, worker))) for worker in workers]
-        answers = [each.result(30) for each in asked]
+        calls = [pool.submit(closing(gig_database, partial(create, worker))) for worker in workers]
+        answers = [call.result(30) for call in calls]
 
     assert {answer.response.id for answer in answers} == {answers[0].response.id}
     assert counted(gig_database) == (1, 1)
