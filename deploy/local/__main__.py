@@ -65,7 +65,7 @@ def check_media(settings: StackSettings) -> int:
 
 def check_books(settings: StackSettings) -> int:
     """Compare orders, payments, ledger, payouts and the provider's records; return 1 when there is a difference."""
-    return _run_module("order_service.books", settings)
+    return _run_module("order_service.reconciliation", settings)
 
 
 def _run_module(module: str, settings: StackSettings) -> int:
