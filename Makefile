@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/generated
 export PORT DATA_DIR
 
 CODE := benchmarks deploy edge gig_service order_service review_service servicekit protos tests
-PACKAGES := deploy edge gig_service order_service review_service servicekit
+PACKAGES := deploy edge gig_service order_service review_service servicekit protos
 
 # Tests that need neither the stack nor Envoy.
 FAST_TESTS := tests/domain tests/servicekit tests/store
@@ -107,7 +107,7 @@ format: install-dev ## Format the code and the protos.
 	$(BIN)/buf format --write protos
 
 .PHONY: generate
-generate: install-dev ## Write what is derived: generated/, docs/order-lifecycle.md, and the README's table of settings.
+generate: install-dev ## Write generated/, docs/order-lifecycle.md and the README's table of settings.
 	$(BIN)/python -m protos.codegen.generate generated
 	$(BIN)/python -m order_service.lifecycle_page docs/order-lifecycle.md
 	$(BIN)/python -m deploy.settings_table README.md

@@ -69,7 +69,7 @@ class Ports:
         return self.base + SERVICES.index(service) * _PORTS_PER_SERVICE + number
 
     def used(self, workers: Mapping[str, int]) -> dict[int, str]:
-        """Return each port that the stack listens on and its purpose, given the number of workers of each service."""
+        """Return each port of the stack and its purpose; `workers` has the number of workers of each service."""
         ports = {
             self.edge: "edge",
             self.envoy_admin: "envoy admin",

@@ -103,7 +103,7 @@ def _is_healthy(pid: int) -> bool:
 
 
 def _addresses(pid: int) -> _Addresses | None:
-    """Read the process's own environment, so that PORT need not be given; `None` while it is only starting."""
+    """Return the addresses in the process's own environment, so that no PORT is needed; `None` while it starts."""
     try:
         environment = psutil.Process(pid).environ()
         return _Addresses(environment["LISTEN"], int(environment["ENVOY_ADMIN_PORT"]))

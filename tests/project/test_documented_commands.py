@@ -54,7 +54,7 @@ def commands() -> list[tuple[str, str]]:
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """Return the environment without what a surrounding `make test ARGS=…` hands down."""
+    """Return the environment without the variables of a surrounding `make test ARGS=…`."""
     inherited = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", *MAKE_VARIABLES}
     return {name: value for name, value in os.environ.items() if name not in inherited} | IMPORTS | variables
 

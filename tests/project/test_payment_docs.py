@@ -1,4 +1,4 @@
-"""docs/payments.md, held against what the sandbox takes."""
+"""docs/payments.md lists exactly the cards and accounts of the sandbox."""
 
 from __future__ import annotations
 
