@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -39,6 +40,12 @@ class _GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
         folder = "/".join(file.split("/")[:2])
         shares = folder in ("tests/e2e", "tests/edge") and not _ON_THEIR_OWN.match(file)
         return folder if shares else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of processes for `-n auto`: one more than cores, since some tests wait most of the time."""
+    return min(8, len(os.sched_getaffinity(0)) + 1)
 
 
 @pytest.hookimpl(optionalhook=True)
