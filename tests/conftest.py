@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,8 @@ _FIRST = ("e2e", "edge", "images", "stack", "payments", "servicer")
 _ON_THEIR_OWN = re.compile(
     r"tests/e2e/test_(chaos|lifecycle|market_machine|stripe|torture)|tests/edge/test_(bootstrap|faults|generate|uploads|upstreams)"
 )
+# Files whose tests each start processes of their own for seconds and share nothing.
+_SPLIT = ("tests/e2e/test_lifecycle.py", "tests/servicer/test_order_crashes.py")
 
 # How long an example takes is the machine's to decide.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,13 +35,21 @@ _servers: list[PostgresServer] = []
 
 
 class _GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives a process of pytest-xdist whole files at a time, and all files that share something costly."""
+    """Gives a process of pytest-xdist whole files, all files at once that share something costly, or single tests."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
         folder = "/".join(file.split("/")[:2])
         shares = folder in ("tests/e2e", "tests/edge") and not _ON_THEIR_OWN.match(file)
+        if file in _SPLIT:
+            return nodeid
         return folder if shares else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of processes for `-n auto`: one more than cores, since some tests wait most of the time."""
+    return min(8, len(os.sched_getaffinity(0)) + 1)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -37,7 +37,7 @@ class Answered:
     body: dict[str, Any]
 
 
-def told(answer: httpx.Response) -> Answered:
+def outcome(answer: httpx.Response) -> Answered:
     return Answered(answer.status_code, dict(answer.headers), answer.json())
 
 
@@ -52,64 +52,64 @@ def database(stack: Stack, name: str) -> Iterator[psycopg2.extensions.connection
 
 
 def invalid_argument(stack: Stack, market: Market) -> Answered:
-    return told(market.seller.post("/api/gigs", json={**SEED_GIG, "title": "x"}))
+    return outcome(market.seller.post("/api/gigs", json={**SEED_GIG, "title": "x"}))
 
 
 def unauthorized(stack: Stack, market: Market) -> Answered:
-    return told(market.anyone.post("/api/gigs", json=SEED_GIG))
+    return outcome(market.anyone.post("/api/gigs", json=SEED_GIG))
 
 
 def forbidden(stack: Stack, market: Market) -> Answered:
-    return told(market.buyer.post("/api/gigs", json=SEED_GIG))
+    return outcome(market.buyer.post("/api/gigs", json=SEED_GIG))
 
 
 def not_found(stack: Stack, market: Market) -> Answered:
-    return told(market.anyone.get("/api/nothing"))
+    return outcome(market.anyone.get("/api/nothing"))
 
 
 def method_not_allowed(stack: Stack, market: Market) -> Answered:
-    return told(market.anyone.post("/api/categories"))
+    return outcome(market.anyone.post("/api/categories"))
 
 
 def conflict(stack: Stack, market: Market) -> Answered:
     gig = market.gig()
-    return told(market.seller.delete(f"/api/gigs/{gig['id']}/packages/{gig['packages'][0]['id']}"))
+    return outcome(market.seller.delete(f"/api/gigs/{gig['id']}/packages/{gig['packages'][0]['id']}"))
 
 
 def limit_reached(stack: Stack, market: Market) -> Answered:
     gig = market.gig(packages=[SEED_PACKAGE] * 10)
-    return told(market.seller.post(f"/api/gigs/{gig['id']}/packages", json=SEED_PACKAGE))
+    return outcome(market.seller.post(f"/api/gigs/{gig['id']}/packages", json=SEED_PACKAGE))
 
 
 def invalid_transition(stack: Stack, market: Market) -> Answered:
-    return told(market.buyer.post(f"/api/orders/{market.order(market.gig())}/complete"))
+    return outcome(market.buyer.post(f"/api/orders/{market.order(market.gig())}/complete"))
 
 
 def order_not_delivered(stack: Stack, market: Market) -> Answered:
-    return told(market.buyer.post(f"/api/orders/{market.order(market.gig())}/review", json=SEED_REVIEW))
+    return outcome(market.buyer.post(f"/api/orders/{market.order(market.gig())}/review", json=SEED_REVIEW))
 
 
 def already_reviewed(stack: Stack, market: Market) -> Answered:
     order = market.delivered(market.gig())
     market.review(order)
-    return told(market.buyer.post(f"/api/orders/{order}/review", json=SEED_REVIEW))
+    return outcome(market.buyer.post(f"/api/orders/{order}/review", json=SEED_REVIEW))
 
 
 def precondition_failed(stack: Stack, market: Market) -> Answered:
     gig = market.gig()
-    return told(market.seller.put(f"/api/gigs/{gig['id']}", json=a_gig(), headers={"if-match": '"0-0-0"'}))
+    return outcome(market.seller.put(f"/api/gigs/{gig['id']}", json=a_gig(), headers={"if-match": '"0-0-0"'}))
 
 
 def payload_too_large(stack: Stack, market: Market) -> Answered:
-    return told(market.seller.post("/api/gigs", json={**SEED_GIG, "description": "x" * (1 << 20)}))
+    return outcome(market.seller.post("/api/gigs", json={**SEED_GIG, "description": "x" * (1 << 20)}))
 
 
 def unsupported_media_type(stack: Stack, market: Market) -> Answered:
-    return told(market.seller.post("/api/gigs", content="<gig/>", headers={"content-type": "application/xml"}))
+    return outcome(market.seller.post("/api/gigs", content="<gig/>", headers={"content-type": "application/xml"}))
 
 
 def headers_too_large(stack: Stack, market: Market) -> Answered:
-    return told(market.anyone.get("/api/categories", headers={"x-padding": "x" * 20_000}))
+    return outcome(market.anyone.get("/api/categories", headers={"x-padding": "x" * 20_000}))
 
 
 def upgrade_required(stack: Stack, market: Market) -> Answered:
@@ -124,7 +124,7 @@ def internal(stack: Stack, market: Market) -> Answered:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE categories RENAME TO hidden")
             try:
-                return told(market.anyone.get("/api/categories"))
+                return outcome(market.anyone.get("/api/categories"))
             finally:
                 cursor.execute("ALTER TABLE hidden RENAME TO categories")
 
@@ -138,7 +138,7 @@ def unavailable(stack: Stack, market: Market) -> Answered:
             cursor.execute("ALTER DATABASE reviews ALLOW_CONNECTIONS false")
             try:
                 cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'reviews'")
-                return told(market.anyone.get(f"/api/gigs/{gig}/reviews"))
+                return outcome(market.anyone.get(f"/api/gigs/{gig}/reviews"))
             finally:
                 cursor.execute("ALTER DATABASE reviews ALLOW_CONNECTIONS true")
 
@@ -149,25 +149,25 @@ def deadline_exceeded(stack: Stack, market: Market) -> Answered:
     with database(stack, "gigs") as connection, connection.cursor() as cursor:
         cursor.execute("LOCK TABLE gigs")
         body = {"packageId": gig["packages"][0]["id"], "paymentMethod": "stripe"}
-        return told(market.buyer.post("/api/orders", json=body))
+        return outcome(market.buyer.post("/api/orders", json=body))
 
 
 def payment_declined(stack: Stack, market: Market) -> Answered:
-    return told(market.buyer.post("/api/orders", json=market.order_request(market.gig(), scenarios.DECLINED)))
+    return outcome(market.buyer.post("/api/orders", json=market.order_request(market.gig(), scenarios.DECLINED)))
 
 
 def payment_action_required(stack: Stack, market: Market) -> Answered:
-    return told(market.buyer.post("/api/orders", json=market.order_request(market.gig(), scenarios.CONFIRM)))
+    return outcome(market.buyer.post("/api/orders", json=market.order_request(market.gig(), scenarios.CONFIRM)))
 
 
 def insufficient_balance(stack: Stack, market: Market) -> Answered:
-    return told(market.seller.post("/api/payouts", json={}))
+    return outcome(market.seller.post("/api/payouts", json={}))
 
 
 def idempotency_key_reused(stack: Stack, market: Market) -> Answered:
     headers = {"idempotency-key": "k"}
     market.seller.post("/api/gigs", json=a_gig(), headers=headers)
-    return told(market.seller.post("/api/gigs", json=a_gig(title="Another one"), headers=headers))
+    return outcome(market.seller.post("/api/gigs", json=a_gig(title="Another one"), headers=headers))
 
 
 PROVOKE: dict[str, Callable[[Stack, Market], Answered]] = {

@@ -79,8 +79,8 @@ def test_a_search_shows_the_primary_images_thumbnail(market: Market) -> None:
     first, second = ok(form(market.seller, gig["id"], a_jpeg(), a_jpeg()), 201)["images"]
 
     def shown() -> str:
-        found = ok(market.anyone.get("/api/gigs", params={"sellerId": gig["seller"]["id"]}))
-        return str(found["results"][0]["thumbnail"])
+        page_of_results = ok(market.anyone.get("/api/gigs", params={"sellerId": gig["seller"]["id"]}))
+        return str(page_of_results["results"][0]["thumbnail"])
 
     assert shown() == first["thumbnailUrl"]
     ok(market.seller.patch(f"/api/gigs/{gig['id']}/images/{second['id']}", json={"isPrimary": True}))
@@ -257,11 +257,11 @@ def test_an_image_whose_file_is_gone_is_found(stack: Stack, market: Market) -> N
     key = image["url"].split("/media/")[1]
     (stack.data_dir / "media" / key).unlink()
 
-    found = check()
+    report = check()
 
-    assert found.returncode == 1
-    assert key in found.stdout
-    assert gig in found.stdout
+    assert report.returncode == 1
+    assert key in report.stdout
+    assert gig in report.stdout
     market.seller.delete(f"/api/gigs/{gig}")
     assert check().returncode == 0
 

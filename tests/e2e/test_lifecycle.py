@@ -22,7 +22,7 @@ WAIT_SECONDS = 60
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_stop_leaves_no_process(folder: Path, number: signal.Signals) -> None:
-    stack = Stack(folder).start()
+    stack = Stack(folder, workers=1).start()
     below = stack.supervisor().children(recursive=True)
 
     stack.signal(number)
@@ -44,7 +44,7 @@ def is_waiting_for_a_lock(stack: Stack) -> bool:
 
 
 def test_a_stop_finishes_what_is_under_way(folder: Path) -> None:
-    stack = Stack(folder).start()
+    stack = Stack(folder, workers=1).start()
     gig = Market.of(stack).gig()["id"]
     connection = psycopg2.connect(database_url(stack.layout, "gigs", SUPERUSER))
     with ThreadPoolExecutor(1) as pool, connection.cursor() as cursor:
@@ -62,12 +62,12 @@ def test_a_stop_finishes_what_is_under_way(folder: Path) -> None:
 
 
 def test_a_second_start_finds_the_data_of_the_first(folder: Path) -> None:
-    first = Stack(folder).start()
+    first = Stack(folder, workers=1).start()
     gig = Market.of(first).gig()
     token = first.token("webdev_pro", "seller")
     first.stop()
 
-    second = Stack(folder).start()
+    second = Stack(folder, workers=1).start()
     try:
         assert ok(httpx.get(f"{second.url}/api/gigs/{gig['id']}"))["title"] == gig["title"]
         mine = {"authorization": f"Bearer {token}"}
@@ -84,7 +84,7 @@ def test_a_wrong_setting_is_named_and_nothing_starts(folder: Path) -> None:
 
 
 def test_what_is_killed_with_the_foreground_process_does_not_outlive_it(folder: Path) -> None:
-    stack = Stack(folder).start()
+    stack = Stack(folder, workers=1).start()
     below = stack.supervisor().children(recursive=True)
 
     stack.signal(signal.SIGKILL)

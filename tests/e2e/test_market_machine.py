@@ -50,8 +50,8 @@ def own_stack() -> Iterator[Stack]:
         running.stop()
 
 
-class World:
-    """The stack, with its clock and the people of one example."""
+class Participants:
+    """The people of one example, and the clock of the stack."""
 
     def __init__(self, stack: Stack, clock: Clock) -> None:
         self.clock = clock
@@ -62,7 +62,7 @@ class World:
             client.close()
 
 
-def machine(make: Callable[[], World]) -> type[RuleBasedStateMachine]:
+def machine(make: Callable[[], Participants]) -> type[RuleBasedStateMachine]:
     """Return the state machine for a stack."""
 
     class Market(RuleBasedStateMachine):
@@ -70,7 +70,7 @@ def machine(make: Callable[[], World]) -> type[RuleBasedStateMachine]:
 
         @initialize()
         def open(self) -> None:
-            self.world = make()
+            self.participants = make()
             self.now = 0
             self.known: dict[str, Order] = {}
             self.sellers = {"seller": Seller(), "other": Seller()}
@@ -92,7 +92,7 @@ def machine(make: Callable[[], World]) -> type[RuleBasedStateMachine]:
             return made
 
         def call(self, who: str, method: str, path: str, **options: Any) -> httpx.Response:
-            return self.world.clients[who].request(method, path, **options)
+            return self.participants.clients[who].request(method, path, **options)
 
         @rule(
             target=orders,
@@ -205,22 +205,22 @@ def machine(make: Callable[[], World]) -> type[RuleBasedStateMachine]:
             model = self.sellers[seller]
             body = {} if amount is None else {"amount": float(amount)}
             answer = self.call(seller, "POST", "/api/payouts", json=body)
-            wanted = model.available if amount is None else amount
+            requested = model.available if amount is None else amount
             if amount == 0:
                 assert answer.status_code == 400
-            elif not 0 < wanted <= model.available:
+            elif not 0 < requested <= model.available:
                 assert (answer.status_code, answer.json()["code"]) == (409, "INSUFFICIENT_BALANCE")
             else:
                 made = ok(answer, 201)
-                assert (Decimal(str(made["amount"])), made["status"]) == (wanted, "PENDING")
-                model.move("PAYOUT", -wanted)
+                assert (Decimal(str(made["amount"])), made["status"]) == (requested, "PENDING")
+                model.move("PAYOUT", -requested)
                 fails = self.accounts.get(seller) == "sandbox_fails"
                 ends = "FAILED" if fails else "PAID"
                 eventually(lambda: self._payout_status(seller, made["payoutId"]) == ends)
                 if fails:
-                    model.move("PAYOUT_FAILED", wanted)
+                    model.move("PAYOUT_FAILED", requested)
                 else:
-                    model.paid_out += wanted
+                    model.paid_out += requested
                 self.payouts[seller].append((made["payoutId"], ends))
 
         @rule(seller=st.sampled_from(["seller", "other"]), account=st.sampled_from(["acct_1", "sandbox_fails"]))
@@ -232,7 +232,7 @@ def machine(make: Callable[[], World]) -> type[RuleBasedStateMachine]:
         def pass_time(self, hours: int) -> None:
             # What is under way is known before time passes over it.
             self.what_was_touched_is_as_the_model_says()
-            self.world.clock.travel(timedelta(hours=hours))
+            self.participants.clock.travel(timedelta(hours=hours))
             self.now += hours
             for order, model in self.known.items():
                 before = model.status
@@ -250,19 +250,19 @@ def machine(make: Callable[[], World]) -> type[RuleBasedStateMachine]:
         def balances_are_as_the_model_says(self) -> None:
             for name, model in self.sellers.items():
                 balance = ok(self.call(name, "GET", "/api/balance"))
-                found = tuple(Decimal(str(balance[each])) for each in ("inEscrow", "available", "paidOut"))
-                assert found == (model.escrow, model.available, model.paid_out)
+                shown = tuple(Decimal(str(balance[each])) for each in ("inEscrow", "available", "paidOut"))
+                assert shown == (model.escrow, model.available, model.paid_out)
 
         def teardown(self) -> None:
             """At the end all lists are whole."""
             assert set(self._listed()) == set(self.known)
             for name, model in self.sellers.items():
                 entries = ok(self.call(name, "GET", "/api/balance/entries", params={"pageSize": 100}))["results"]
-                told = [(entry["kind"], Decimal(str(entry["amount"]))) for entry in entries]
-                assert told == model.entries[::-1][:100]
+                shown = [(entry["kind"], Decimal(str(entry["amount"]))) for entry in entries]
+                assert shown == model.entries[::-1][:100]
                 payouts = ok(self.call(name, "GET", "/api/payouts", params={"pageSize": 100}))["results"]
                 assert [(each["payoutId"], each["status"]) for each in payouts] == self.payouts[name][::-1][:100]
-            self.world.close()
+            self.participants.close()
 
         def _do(self, order: str, action: str, who: str, body: dict[str, Any]) -> httpx.Response:
             client = self.known[order].owner if who == "seller" else who
@@ -272,13 +272,13 @@ def machine(make: Callable[[], World]) -> type[RuleBasedStateMachine]:
             return str(ok(self.call(seller, "GET", f"/api/payouts/{payout}"))["status"])
 
         def _listed(self) -> list[str]:
-            found: list[str] = []
+            ids: list[str] = []
             params: dict[str, Any] = {"pageSize": 100}
             while True:
                 page = ok(self.call("buyer", "GET", "/api/orders", params=params))
-                found += [order["orderId"] for order in page["results"]]
+                ids += [order["orderId"] for order in page["results"]]
                 if "nextPageToken" not in page:
-                    return found
+                    return ids
                 params["pageToken"] = page["nextPageToken"]
 
         def _compare(self, order: str, model: Order) -> None:
@@ -295,8 +295,8 @@ def machine(make: Callable[[], World]) -> type[RuleBasedStateMachine]:
                 shown = ok(self.call(client, "GET", f"/api/orders/{order}"))
                 assert set(shown["actions"]) == model.open(who, self.now)
                 assert shown["revisionsLeft"] == model.revisions
-            told = ok(self.call("buyer", "GET", f"/api/orders/{order}/events"))["events"]
-            assert [(event["by"], event["action"], event["to"]) for event in told] == model.history
+            events = ok(self.call("buyer", "GET", f"/api/orders/{order}/events"))["events"]
+            assert [(event["by"], event["action"], event["to"]) for event in events] == model.history
 
     return Market
 
@@ -312,6 +312,6 @@ def test_whatever_people_do_the_marketplace_does_as_the_contract_says(own_stack:
         suppress_health_check=list(HealthCheck),
     )
 
-    run_state_machine_as_test(machine(lambda: World(own_stack, clock)), settings=bounds)
+    run_state_machine_as_test(machine(lambda: Participants(own_stack, clock)), settings=bounds)
 
     database.close()

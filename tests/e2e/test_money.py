@@ -15,20 +15,20 @@ from tests.support.story import Market, ok
 
 
 def payment(market: Market, order: str) -> dict[str, Any]:
-    found: dict[str, Any] = ok(market.buyer.get(f"/api/orders/{order}"))["payment"]
-    return found
+    shown: dict[str, Any] = ok(market.buyer.get(f"/api/orders/{order}"))["payment"]
+    return shown
 
 
 def test_every_answer_about_an_order_has_its_payment(market: Market) -> None:
     gig = market.gig(price=19.99)
     order = market.order(gig)
-    held = {"status": "AUTHORIZED", "amount": 19.99, "refunded": 0}
-    assert payment(market, order) == held
-    assert ok(market.seller.get("/api/orders"))["results"][0]["payment"] == held
+    authorized = {"status": "AUTHORIZED", "amount": 19.99, "refunded": 0}
+    assert payment(market, order) == authorized
+    assert ok(market.seller.get("/api/orders"))["results"][0]["payment"] == authorized
 
     accepted = ok(market.seller.post(f"/api/orders/{order}/accept"))
 
-    assert accepted["payment"] == {**held, "status": "CAPTURED"}
+    assert accepted["payment"] == {**authorized, "status": "CAPTURED"}
     assert ok(market.seller.get("/api/balance")) == {
         "currency": "USD",
         "inEscrow": 17.99,
@@ -63,8 +63,8 @@ def test_the_entries_of_a_partial_refund_are_told_as_the_contract_has_them(marke
     resolved = ok(market.admin.post(f"/api/orders/{order}/resolve", json=body))
 
     assert (resolved["status"], resolved["actions"]) == ("COMPLETED", [])
-    told = ok(market.seller.get("/api/balance/entries"))["results"]
-    assert [{key: value for key, value in entry.items() if key != "at"} for entry in told] == [
+    entries = ok(market.seller.get("/api/balance/entries"))["results"]
+    assert [{key: value for key, value in entry.items() if key != "at"} for entry in entries] == [
         {"kind": "COMMISSION", "amount": -37.95, "orderId": order},
         {"kind": "REFUND", "amount": -120.5, "orderId": order},
         {"kind": "SALE", "amount": 500, "orderId": order},
@@ -114,8 +114,8 @@ def test_the_books_can_be_checked_beside_a_running_stack(stack: Stack, market: M
     }
 
     command = [sys.executable, "-m", "deploy.local", "check-books"]
-    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    check = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert told.stdout.endswith("no differences\n")
-    assert "escrow" in told.stdout
+    assert check.returncode == 0, check.stdout + check.stderr
+    assert check.stdout.endswith("no differences\n")
+    assert "escrow" in check.stdout

@@ -27,18 +27,18 @@ def clock(stack: Stack) -> Iterator[Clock]:
 
 
 def events(client: Any, order: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = ok(client.get(f"/api/orders/{order}/events"))["events"]
-    return found
+    history: list[dict[str, Any]] = ok(client.get(f"/api/orders/{order}/events"))["events"]
+    return history
 
 
 def test_the_history_is_for_both_sides_and_admins_alone(stack: Stack, market: Market) -> None:
     order = market.delivered(market.gig())
     admin, stranger = stack.client(a_name("admin"), "admin"), stack.client(a_name("stranger"), "buyer")
 
-    told = events(market.buyer, order)
+    history = events(market.buyer, order)
 
-    assert events(market.seller, order) == events(admin, order) == told
-    assert [{**event, "at": ""} for event in told] == [
+    assert events(market.seller, order) == events(admin, order) == history
+    assert [{**event, "at": ""} for event in history] == [
         {"at": "", "by": "buyer", "action": "place", "to": "PENDING", "message": ""},
         {"at": "", "by": "seller", "action": "accept", "from": "PENDING", "to": "IN_PROGRESS", "message": ""},
         {

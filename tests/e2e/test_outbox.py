@@ -33,11 +33,11 @@ def make_outbox(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[st
 
 def parked_line(stack: Stack, key: str) -> str:
     """Return the line of `make outbox` about a parked key; empty while it is not parked."""
-    told = make_outbox(stack)
-    assert told.returncode == 0, told.stderr
+    output = make_outbox(stack)
+    assert output.returncode == 0, output.stderr
     for service in ("gig", "order", "review"):
-        assert re.search(rf"^{service}: ", told.stdout, re.MULTILINE), told.stdout
-    return next((line for line in told.stdout.splitlines() if key in line and "parked since" in line), "")
+        assert re.search(rf"^{service}: ", output.stdout, re.MULTILINE), output.stdout
+    return next((line for line in output.stdout.splitlines() if key in line and "parked since" in line), "")
 
 
 def parked_gauges(stack: Stack) -> list[float]:
@@ -62,7 +62,7 @@ def poison(reviews: Database, key: str, refusals: int) -> None:
 
 def test_a_poison_row_parks_is_shown_and_others_go_on(stack: Stack, reviews: Database, market: Market) -> None:
     key = str(uuid4())
-    poison(reviews, key, PARK_AFTER - 2)
+    poison(reviews, key, PARK_AFTER - 1)
     eventually(lambda: parked_gauges(stack) == [1.0, 1.0])
 
     line = parked_line(stack, key)
@@ -75,9 +75,9 @@ def test_a_poison_row_parks_is_shown_and_others_go_on(stack: Stack, reviews: Dat
     eventually(lambda: ok(market.anyone.get(f"/api/gigs/{gig['id']}"))["rating"] == 4)
 
     row_id = line.split()[0]
-    told = make_outbox(stack, f"RETRY={row_id}")
-    assert told.returncode == 0, told.stderr
-    assert f"review: sent again: {row_id}\n" in told.stdout
+    output = make_outbox(stack, f"RETRY={row_id}")
+    assert output.returncode == 0, output.stderr
+    assert f"review: sent again: {row_id}\n" in output.stdout
     eventually(lambda: parked_gauges(stack) == [0.0, 0.0])
 
     assert make_outbox(stack, f"RETRY=order:{row_id}").returncode != 0

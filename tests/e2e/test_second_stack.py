@@ -13,7 +13,7 @@ from tests.support.story import Market
 
 
 def test_two_stacks_run_beside_each_other_and_know_nothing_of_each_other(stack: Stack, folder: Path) -> None:
-    other = Stack(folder).start()
+    other = Stack(folder, workers=1).start()
     try:
         gig = Market.of(other).gig()
 

@@ -143,9 +143,9 @@ def test_a_plus_in_a_query_is_a_space(market: Market) -> None:
     word = a_name("zebra").replace("-", "")
     gig = market.gig(title=f"Painting {word} stripes")
 
-    found = ok(market.anyone.get(f"/api/gigs?q=painting+{word}"))
+    page = ok(market.anyone.get(f"/api/gigs?q=painting+{word}"))
 
-    assert [result["id"] for result in found["results"]] == [gig["id"]]
+    assert [result["id"] for result in page["results"]] == [gig["id"]]
 
 
 @pytest.mark.parametrize(
@@ -166,10 +166,10 @@ def test_a_plus_in_a_query_is_a_space(market: Market) -> None:
 def test_a_body_that_is_no_object_of_ours_is_400_without_a_word_of_the_inside(market: Market, body: str) -> None:
     answer = market.seller.post("/api/gigs", content=body, headers={"content-type": "application/json"})
 
-    told = ok(answer, 400)
-    assert told["code"] == "INVALID_ARGUMENT"
+    error = ok(answer, 400)
+    assert error["code"] == "INVALID_ARGUMENT"
     for inner in ("TYPE_", "google", "proto", "marketplace.", "INVALID_ARGUMENT:"):
-        assert inner not in told["error"]
+        assert inner not in error["error"]
 
 
 @pytest.mark.parametrize(
@@ -343,9 +343,9 @@ def test_a_clients_request_id_is_kept_and_a_wrong_one_replaced(market: Market) -
     for kept in ("a", "My-id_1", "x" * 64):
         assert market.anyone.get("/api/categories", headers={"x-request-id": kept}).headers["x-request-id"] == kept
     for wrong in ("", "two words", "x" * 65, "semi;colon"):
-        given = market.anyone.get("/api/categories", headers={"x-request-id": wrong}).headers["x-request-id"]
-        assert given
-        assert given != wrong
+        identity = market.anyone.get("/api/categories", headers={"x-request-id": wrong}).headers["x-request-id"]
+        assert identity
+        assert identity != wrong
 
 
 def test_a_request_id_and_a_trace_are_found_in_every_service_it_went_through(stack: Stack, market: Market) -> None:
@@ -434,7 +434,7 @@ def test_an_owner_finds_their_own_paused_gigs(market: Market) -> None:
     ok(market.seller.patch(f"/api/gigs/{gig['id']}/status", json={"status": "PAUSED"}))
     query = {"sellerId": gig["seller"]["id"], "status": "PAUSED"}
 
-    assert [found["id"] for found in ok(market.seller.get("/api/gigs", params=query))["results"]] == [gig["id"]]
+    assert [result["id"] for result in ok(market.seller.get("/api/gigs", params=query))["results"]] == [gig["id"]]
     assert market.buyer.get("/api/gigs", params=query).status_code in (400, 403)
 
 
@@ -469,10 +469,10 @@ def test_the_wrong_person_is_403_and_the_wrong_time_409_with_what_is_open(market
     order = market.order(market.gig())
 
     assert market.buyer.post(f"/api/orders/{order}/accept").status_code == 403
-    told = ok(market.seller.post(f"/api/orders/{order}/deliver"), 409)
-    assert told["code"] == "INVALID_TRANSITION"
-    assert "accept" in told["error"]
-    assert "decline" in told["error"]
+    error = ok(market.seller.post(f"/api/orders/{order}/deliver"), 409)
+    assert error["code"] == "INVALID_TRANSITION"
+    assert "accept" in error["error"]
+    assert "decline" in error["error"]
 
 
 def test_ones_own_gig_cannot_be_ordered(stack: Stack) -> None:
@@ -495,7 +495,7 @@ def test_pages_neither_skip_nor_repeat_while_gigs_are_added(stack: Stack) -> Non
 
     while True:
         page = ok(seller.get("/api/gigs", params={**query, "pageToken": token}))
-        seen += [found["id"] for found in page["results"]]
+        seen += [result["id"] for result in page["results"]]
         ok(seller.post("/api/gigs", json=a_gig(price=1)), 201)
         token = page.get("nextPageToken", "")
         if not token:

@@ -34,6 +34,7 @@ def on_stripe(double: StripeDouble) -> Iterator[Stack]:
         STRIPE_API_KEY="sk_test_e2e",
         STRIPE_WEBHOOK_SECRET=SECRET,
         STRIPE_API_BASE=double.url,
+        workers=1,
     )
     try:
         yield running.start()
@@ -98,8 +99,8 @@ def test_a_chargeback_comes_in_through_the_edge_by_its_signature_alone(shop: Mar
     assert ok(shop.buyer.get(f"/api/orders/{order}"))["status"] == "IN_PROGRESS"
     assert [ok(report(shop, event)) for _ in range(3)] == [{}] * 3
 
-    told = ok(shop.buyer.get(f"/api/orders/{order}/events"))["events"]
-    assert [(each["by"], each["action"]) for each in told][2:] == [("system", "chargeback")]
+    events = ok(shop.buyer.get(f"/api/orders/{order}/events"))["events"]
+    assert [(each["by"], each["action"]) for each in events][2:] == [("system", "chargeback")]
 
 
 def test_a_payout_wants_an_account_and_is_paid(shop: Market, double: StripeDouble) -> None:

@@ -87,7 +87,7 @@ class PostgresServer:
         if self._process is not None:
             # At once, without writing out what is thrown away: a clean shutdown can take over ten seconds.
             self._process.send_signal(signal.SIGQUIT)
-            self._process.wait(10)
+            self._process.wait(60)
         self._folder.cleanup()
 
     @property

@@ -28,20 +28,21 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 # A run of tests that is killed takes its stacks with it.
 _TIED = (sys.executable, "-I", "-S", str(ROOT / "deploy" / "local" / "tied.py"), "SIGTERM")
-# Of each service, unless a stack is told otherwise.
-WORKERS = 2
 
 
 class Stack:
-    """One stack. `client` makes its clients, `token` its users."""
+    """One stack with so many workers of each service. `client` makes its clients, `token` its users."""
 
-    def __init__(self, data_dir: Path | None = None, port: int | None = None, **environment: str) -> None:
+    def __init__(
+        self, data_dir: Path | None = None, port: int | None = None, *, workers: int = 2, **environment: str
+    ) -> None:
         self._folder = None if data_dir else temporary_folder()
         self.data_dir = data_dir or Path(str(self._folder and self._folder.name)) / "data"
         self.ports = Ports(port or stack_port())
         self.url = f"http://127.0.0.1:{self.ports.edge}"
         self.layout = Layout.of(self.data_dir)
-        self._environment = environment
+        self.workers = workers
+        self._environment = {f"{service.upper()}_WORKERS": str(workers) for service in SERVICES} | environment
         self._process: subprocess.Popen[bytes] | None = None
         self.output = self.data_dir.parent / "output.log"
 
@@ -118,7 +119,7 @@ class Stack:
 
     def wait_until_healthy(self) -> None:
         """Wait until every worker serves and the edge would send requests to it."""
-        workers = {self.ports.rpc(service, number) for service in SERVICES for number in range(WORKERS)}
+        workers = {self.ports.rpc(service, number) for service in SERVICES for number in range(self.workers)}
         expected = workers | {self.ports.streaming("gig")}
         for port in expected:
             eventually(partial(_serves, port), START_SECONDS, every=0.05)

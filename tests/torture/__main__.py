@@ -48,10 +48,10 @@ def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Co
     over.set()
     progress.join()
     say("Everybody has finished; waiting until nothing is under way, then reading …")
-    found = broken + list(differences(stack, traders, counts))
+    unexpected = broken + list(differences(stack, traders, counts))
     for trader in traders:
         trader.close()
-    return found
+    return unexpected
 
 
 def _print_progress(counts: Counts, over: threading.Event) -> None:
@@ -80,15 +80,15 @@ def main() -> int:
     say(f"Starting a marketplace in {folder}; {arguments.clients} clients, a kill a second, seed {seed}")
     stack = Stack(folder / "data").start()
     try:
-        found = torture(stack, seconds=arguments.seconds, clients=arguments.clients, seed=seed, counts=counts)
+        unexpected = torture(stack, seconds=arguments.seconds, clients=arguments.clients, seed=seed, counts=counts)
     finally:
         stack.stop()
     for name, number in sorted(counts.numbers.items()):
         say(f"  {name:<32} {number:>8,}")
-    for difference in found:
+    for difference in unexpected:
         say(f"DIFFERENCE {difference}")
-    if found:
-        say(f"{len(found)} differences; everything is left in {folder}")
+    if unexpected:
+        say(f"{len(unexpected)} differences; everything is left in {folder}")
         return 1
     say("no differences")
     shutil.rmtree(folder, ignore_errors=True)

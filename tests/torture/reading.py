@@ -49,14 +49,14 @@ def differences(stack: Stack, traders: list[Trader], counts: Counts) -> Iterator
         yield from _orders(trader, counts)
         yield from _money(trader)
         yield from _ratings(trader)
-    found = read_books(stack)
-    counts.add("transactions in the ledger", found.transactions)
-    yield from found.differences
+    books = read_books(stack)
+    counts.add("transactions in the ledger", books.transactions)
+    yield from books.differences
     placed = sum(len(trader.lives) for trader in traders)
-    if found.orders != placed:
-        yield f"{placed} orders were acknowledged, and {found.orders} are there"
-    if sum(found.totals.values()):
-        yield f"the ledger sums to {sum(found.totals.values())}"
+    if books.orders != placed:
+        yield f"{placed} orders were acknowledged, and {books.orders} are there"
+    if sum(books.totals.values()):
+        yield f"the ledger sums to {sum(books.totals.values())}"
 
 
 def read_books(stack: Stack) -> Findings:
@@ -68,9 +68,9 @@ def read_books(stack: Stack) -> Findings:
 def _orders(trader: Trader, counts: Counts) -> Iterator[str]:
     """Yield the orders and actions that are missing, that exist twice, or that were not acknowledged."""
     listed = Counter(order["orderId"] for order in trader.people["buyer"].all("/api/orders"))
-    asked = Counter(life.order for life in trader.lives)
-    if listed != asked:
-        yield f"acknowledged, and not there: {asked - listed}; there, and not acknowledged: {listed - asked}"
+    acknowledged = Counter(life.order for life in trader.lives)
+    if listed != acknowledged:
+        yield f"acknowledged and missing: {acknowledged - listed}; there and not acknowledged: {listed - acknowledged}"
     for life in trader.lives:
         events = trader.people["buyer"].get(f"/api/orders/{life.order}/events")["events"]
         done = [(event["by"], event["action"]) for event in events if event["by"] != "system"]
@@ -101,12 +101,12 @@ def _money(trader: Trader) -> Iterator[str]:
             available -= amount
             paid_out += amount
     balance = trader.people["seller"].get("/api/balance")
-    found = tuple(Decimal(str(balance[name])) for name in ("inEscrow", "available", "paidOut"))
-    if found != (escrow, available, paid_out):
-        yield f"a seller has {found}, and what was acknowledged comes to {(escrow, available, paid_out)}"
+    shown = tuple(Decimal(str(balance[name])) for name in ("inEscrow", "available", "paidOut"))
+    if shown != (escrow, available, paid_out):
+        yield f"a seller has {shown}, and what was acknowledged comes to {(escrow, available, paid_out)}"
     entries = trader.people["seller"].all("/api/balance/entries")
-    if sum(Decimal(str(entry["amount"])) for entry in entries) != found[1]:
-        yield f"a seller's entries do not come to the {found[1]} that are available"
+    if sum(Decimal(str(entry["amount"])) for entry in entries) != shown[1]:
+        yield f"a seller's entries do not come to the {shown[1]} that are available"
 
 
 def _ratings(trader: Trader) -> Iterator[str]:
