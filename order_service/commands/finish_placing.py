@@ -46,7 +46,8 @@ class FinishPlacing:
             result = self._gateway.authorize(purchase)
         except REFUSALS:
             with self._store.transaction("refused"):
-                self._store.attempts.end(draft.order_id)
+                if not self._store.attempts.end(draft.order_id):
+                    raise Unavailable from None
                 self._idempotency_keys.abandon(draft.order_id)
             raise
         authorization = Authorization(result.reference, attempt.created_at + result.valid_for)
