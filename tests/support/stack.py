@@ -27,7 +27,7 @@ from tests.support.ports import stack_port
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 # A run of tests that is killed takes its stacks with it.
-_TIED = (sys.executable, "-I", "-S", str(ROOT / "deploy" / "local" / "tied.py"), "SIGTERM")
+_DIES_WITH_US = (sys.executable, "-I", "-S", str(ROOT / "deploy" / "local" / "parent_death_signal.py"), "SIGTERM")
 
 
 class Stack:
@@ -59,7 +59,7 @@ class Stack:
         before = len(self.output.read_text())
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                [*_TIED, sys.executable, "-m", "deploy.local", "run"],
+                [*_DIES_WITH_US, sys.executable, "-m", "deploy.local", "run"],
                 cwd=ROOT,
                 env=environment,
                 stdout=output,
