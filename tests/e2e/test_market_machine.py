@@ -301,6 +301,8 @@ def machine(make: Callable[[], Participants]) -> type[RuleBasedStateMachine]:
     return Market
 
 
+# Hundreds of steps, each with several requests.
+@pytest.mark.timeout(400)
 def test_whatever_people_do_the_marketplace_does_as_the_contract_says(own_stack: Stack) -> None:
     database = Database(database_url(own_stack.layout, "orders"))
     clock = Clock(database)

@@ -152,7 +152,7 @@ def _runs(process: psutil.Process) -> bool:
 
 def _compute_for_minutes(server: Server) -> None:
     with suppress(psycopg2.Error):
-        server.ask("do $$ begin for i in 1 .. 10000000000 loop end loop; end $$")
+        server.ask("do $$ begin for i in 1 .. 2000000000 loop end loop; end $$")
 
 
 def test_a_lock_whose_process_id_is_somebody_elses_now_is_no_obstacle(server: Server) -> None:

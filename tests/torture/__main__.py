@@ -25,24 +25,32 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Counts) -> list[str]:
-    """Return the differences that are left in the end. The stack is running, and still is afterwards."""
+def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Counts, kills: int = 0) -> list[str]:
+    """Torture a running stack for so many seconds, and longer if it takes longer to kill so many parts.
+
+    Return a sentence for each difference. The stack still runs afterwards.
+    """
     traders = [Trader(stack, seed * 1000 + number, counts) for number in range(clients)]
     end = time.monotonic() + seconds
 
+    killer = Killer(stack, seed, counts)
+
+    def is_over() -> bool:
+        return time.monotonic() >= end and killer.kills >= kills
+
     def run(trader: Trader) -> None:
         trader.open()
-        while time.monotonic() < end:
+        while not is_over():
             trader.trade()
 
-    killer = Killer(stack, seed, counts)
     killer.start()
     over = threading.Event()
     progress = threading.Thread(target=_print_progress, args=(counts, over), daemon=True)
     progress.start()
     with ThreadPoolExecutor(clients) as pool:
         running = [pool.submit(run, trader) for trader in traders]
-        time.sleep(max(0.0, end - time.monotonic()))
+        while not is_over():
+            time.sleep(0.1)
         killer.stop()
         broken = [f"a client gave up: {error!r}" for each in running if (error := each.exception())]
     over.set()

@@ -23,6 +23,7 @@ class Killer:
         self._random = random.Random(seed)  # no secret
         self._counts = counts
         self._stopping = threading.Event()
+        self.kills = 0
         self._thread = threading.Thread(target=self._run, name="killer", daemon=True)
 
     def start(self) -> None:
@@ -39,6 +40,7 @@ class Killer:
             if parts:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     self._random.choice(parts).kill()
+                    self.kills += 1
                     self._counts.add(f"killed {kind}")
 
 
