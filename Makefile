@@ -70,7 +70,7 @@ check-media: install ## List images whose file is missing. Needs a running stack
 
 .PHONY: test
 test: install-dev ## Run all tests, with a PostgreSQL, services and an Envoy of their own. ARGS='-k words'
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 .PHONY: test-fast
 test-fast: install-dev ## Run the tests that need neither the stack nor Envoy, in under a minute. ARGS='-k words'
