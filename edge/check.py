@@ -102,6 +102,8 @@ def script_errors(name: str, source: bytes) -> Iterator[str]:
 def bootstrap_errors(folder: Path, **changes: Any) -> Iterator[str]:
     """Yield Envoy's errors and unknown warnings about a bootstrap. Files are written into `folder`."""
     values: dict[str, Any] = {
+        # Every setting that a caller's environment may have, so that it changes nothing here.
+        "port": 18080,
         "envoy_admin_port": 18081,
         "user_jwks": str(signing_keys.user_key(folder).jwks),
         "user_jwt_issuer": signing_keys.USER_ISSUER,

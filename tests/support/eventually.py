@@ -17,6 +17,6 @@ def eventually(condition: Callable[[], T], seconds: float = 30.0, every: float =
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"the condition did not hold within {seconds} s; its last value is {value!r}")
+            raise AssertionError(f"after {seconds} s it is still {value!r}")
         time.sleep(every)
     return value
