@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.folders import temporary_folder
+
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder that PostgreSQL's uid can reach when root runs the tests."""
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o711)
-    yield tmp_path / "data"
+def folder() -> Iterator[Path]:
+    """Return a `DATA_DIR` that does not exist yet."""
+    with temporary_folder() as parent:
+        yield Path(parent) / "data"
