@@ -29,7 +29,7 @@ ACTIONS = ("accept", "decline", "cancel", "deliver", "revise", "complete", "disp
 
 
 def commission(amount: Decimal) -> Decimal:
-    """The marketplace's share."""
+    """Return the marketplace's share."""
     return (amount * COMMISSION).quantize(CENT, rounding=ROUND_HALF_EVEN)
 
 
@@ -84,11 +84,11 @@ class Order:
         return action != "revise" or self.revisions > 0
 
     def open(self, who: str, now: int) -> set[str]:
-        """What this one can do now."""
+        """Return the actions that are open to this person now."""
         return {action for action in ACTIONS if self.can(action, who, now)}
 
     def refusal(self, action: str, who: str) -> int:
-        """The HTTP status of what this one cannot do."""
+        """Return the HTTP status of an action that this person cannot take."""
         if who == "stranger":
             return 404
         known = WHO.get((self.status, action))
@@ -97,7 +97,7 @@ class Order:
         return 403 if known and who not in known else 409
 
     def do(self, action: str, who: str, now: int, outcome: str = "", refund: Decimal = Decimal(0)) -> None:
-        """This one does it, and can."""
+        """Apply an action that is open to this person."""
         match self.status, action:
             case "PENDING", "accept":
                 self.payment = "CAPTURED"
@@ -126,7 +126,7 @@ class Order:
                     self._release(who, action, refund)
 
     def pass_time(self, now: int) -> None:
-        """What nobody does in time, the system does."""
+        """Apply the timeouts that have passed."""
         if self.status == "PENDING" and now >= self.placed_at + ANSWER_HOURS:
             self.do("expire", "system", now)
         elif self.status == "DELIVERED" and self.delivered_at is not None and now >= self.delivered_at + APPROVAL_HOURS:
