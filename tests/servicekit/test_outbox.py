@@ -14,7 +14,8 @@ from servicekit.database import Database
 from servicekit.errors import DeadlineExceeded, Unavailable
 from servicekit.outbox import Message, Outbox, Relay, Topic
 from servicekit.outbox.relay import MAX_BACKOFF_SECONDS, backoff
-from tests.support.outbox import Receiver, end_all_connections, eventually, relays, rows, sample, write
+from tests.support.eventually import eventually
+from tests.support.outbox import Receiver, end_all_connections, relays, rows, sample, write
 from tests.support.postgres import PostgresServer
 
 
@@ -63,7 +64,7 @@ def test_a_keys_rows_arrive_in_order_and_one_at_a_time_from_several_workers(
     write(database, *((key, version) for version in range(1, 16) for key in "abcd"))
 
     with relays(database, Topic(receiver), count=4):
-        eventually(lambda: not rows(database), seconds=20)
+        eventually(lambda: not rows(database))
 
     assert receiver.overlaps == 0
     for key in "abcd":
@@ -110,7 +111,7 @@ def test_a_failed_row_waits_and_is_sent_again(database: Database, receiver: Rece
     write(database, ("a", 1))
 
     with relays(database, Topic(receiver)):
-        eventually(lambda: receiver.got, seconds=10)
+        eventually(lambda: receiver.got)
 
     assert receiver.got == [("a", 1)]
 
@@ -128,7 +129,7 @@ def test_a_failing_key_holds_up_its_own_rows_alone(database: Database, receiver:
 
 
 @pytest.mark.parametrize("failure", [Unavailable, DeadlineExceeded])
-def test_everything_arrives_promptly_once_a_receiver_is_back(
+def test_everything_arrives_once_a_receiver_is_back(
     database: Database, receiver: Receiver, failure: type[Exception]
 ) -> None:
     receiver.fails = lambda message: failure()
@@ -139,7 +140,7 @@ def test_everything_arrives_promptly_once_a_receiver_is_back(
 
         receiver.fails = lambda message: None
 
-        eventually(lambda: len(receiver.got) == 30, seconds=2)
+        eventually(lambda: len(receiver.got) == 30)
 
 
 def test_a_receiver_that_is_away_is_asked_once_a_round_and_not_once_a_row(

@@ -17,7 +17,8 @@ from servicekit.errors import Unavailable
 from servicekit.outbox import Outbox, Relay, Topic
 from servicekit.outbox.listener import NotifyListener
 from servicekit.outbox.relay import NEXT
-from tests.support.outbox import Receiver, end_all_connections, eventually, relays, rows, write
+from tests.support.eventually import eventually
+from tests.support.outbox import Receiver, end_all_connections, relays, rows, write
 from tests.support.postgres import PostgresServer
 
 # A row as another process writes it: a worker of an older version, or a person with psql.
@@ -32,10 +33,6 @@ with connection, connection.cursor() as cursor:
     cursor.execute('''{INSERT}''', (sys.argv[2],))
 connection.close()
 """
-
-
-# Far longer than waking takes, far shorter than the time between two polls.
-PATIENCE = 30.0
 
 
 class CountingDatabase(Database):
@@ -84,7 +81,7 @@ def test_a_commit_in_this_process_wakes_every_relay_at_once(database: Database, 
 
         write(database, ("a", 1))
 
-        eventually(lambda: receiver.got, seconds=PATIENCE)
+        eventually(lambda: receiver.got)
 
 
 @pytest.mark.usefixtures("_rare_polls")
@@ -94,7 +91,7 @@ def test_a_row_that_another_process_writes_wakes_a_relay(url: str, database: Dat
 
         subprocess.run([sys.executable, "-c", WRITER, url, "a"], check=True, timeout=20)
 
-        eventually(lambda: receiver.got, seconds=PATIENCE)
+        eventually(lambda: receiver.got)
 
 
 @pytest.mark.usefixtures("_rare_polls")
@@ -103,7 +100,7 @@ def test_a_hundred_commits_one_after_the_other_are_all_heard(database: Database,
         let_it_sleep()
         for number in range(100):
             write(database, (f"k{number}", 1))
-            eventually(lambda number=number: len(receiver.got) > number, seconds=PATIENCE)  # type: ignore[misc]
+            eventually(lambda number=number: len(receiver.got) > number)  # type: ignore[misc]
 
     assert len(receiver.got) == 100
 
@@ -117,7 +114,7 @@ def test_what_is_committed_while_a_relay_delivers_is_delivered_next(database: Da
         time.sleep(0.15)
         write(database, ("b", 1))
 
-        eventually(lambda: receiver.got == [("a", 1), ("b", 1)], seconds=PATIENCE)
+        eventually(lambda: receiver.got == [("a", 1), ("b", 1)])
 
 
 def test_a_wait_on_a_connection_that_does_not_listen_returns_at_once(database: Database) -> None:
@@ -177,7 +174,7 @@ def test_a_relay_whose_listening_connection_was_cut_hears_what_comes_afterwards(
 
             write(database, (f"k{number}", 1))
 
-            eventually(lambda number=number: len(receiver.got) > number, seconds=PATIENCE)  # type: ignore[misc]
+            eventually(lambda number=number: len(receiver.got) > number)  # type: ignore[misc]
     assert logs == []
 
 
@@ -191,7 +188,7 @@ def test_a_row_that_is_committed_while_nobody_listens_is_found_when_the_connecti
         end_all_connections(postgres, database)
         write(database, ("a", 1))
 
-        eventually(lambda: receiver.got, seconds=PATIENCE)
+        eventually(lambda: receiver.got)
 
 
 @pytest.mark.usefixtures("_rare_polls")
@@ -202,7 +199,7 @@ def test_a_row_that_waits_is_sent_when_its_time_has_come_and_not_a_poll_later(
     with relays(database, Topic(receiver), count=2):
         write(database, ("a", 1))
 
-        eventually(lambda: receiver.got, seconds=PATIENCE)
+        eventually(lambda: receiver.got)
 
 
 def test_a_row_without_a_notification_is_found_by_the_poll(database: Database, receiver: Receiver) -> None:
@@ -212,7 +209,7 @@ def test_a_row_without_a_notification_is_found_by_the_poll(database: Database, r
 
         write(database, ("a", 1))
 
-        eventually(lambda: receiver.got, seconds=PATIENCE)
+        eventually(lambda: receiver.got)
 
 
 def test_a_relay_that_sleeps_asks_the_database_about_once_a_second(
@@ -244,7 +241,7 @@ def test_a_receiver_that_is_away_does_not_hold_up_other_topics(database: Databas
         outbox.add("news", "a", 1, {})
     relay.start()
     try:
-        eventually(lambda: receiver.got, seconds=PATIENCE)
+        eventually(lambda: receiver.got)
         assert len(attempts) < 50
     finally:
         relay.stop()
@@ -259,5 +256,5 @@ def test_a_relay_stops_at_once_while_it_sleeps(database: Database, receiver: Rec
 
         relay.stop()
 
-        eventually(lambda: set(threading.enumerate()) <= others, seconds=PATIENCE)
+        eventually(lambda: set(threading.enumerate()) <= others)
         relay.stop()

@@ -15,7 +15,8 @@ from servicekit.errors import DeadlineExceeded, NotFound, Unavailable
 from servicekit.outbox import Message, Relay, Topic
 from servicekit.outbox.admin import resend
 from servicekit.outbox.relay import ERROR_LENGTH, PARK_AFTER, PARKED, PENDING, error_text
-from tests.support.outbox import Receiver, eventually, relays, rows, sample, write
+from tests.support.eventually import eventually
+from tests.support.outbox import Receiver, relays, rows, sample, write
 
 LATER = timedelta(seconds=10)
 
@@ -151,7 +152,7 @@ def test_a_parked_row_that_is_sent_again_goes_out_at_once_and_its_key_after_it(
         eventually(lambda: sample("parked") == 1)
         time.sleep(0.3)
         assert resend(database) == [rows(database)[0]["id"]]
-        eventually(lambda: receiver.got == [("a", 1), ("a", 2)], seconds=1)
+        eventually(lambda: receiver.got == [("a", 1), ("a", 2)])
 
     assert rows(database) == []
 

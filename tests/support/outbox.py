@@ -7,7 +7,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 import psycopg2
 from prometheus_client import REGISTRY
@@ -77,14 +76,6 @@ def write(database: Database, *rows: tuple[str, int], topic: str = "news") -> No
 def rows(database: Database) -> list[Row]:
     """Return the outbox's rows, in the order in which they were written."""
     return database.fetch_all(ROWS)
-
-
-def eventually(holds: Callable[[], Any], seconds: float = 5) -> None:
-    """Wait until the condition is true."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
 
 
 def sample(name: str) -> float:
