@@ -12,13 +12,47 @@ from order_service.payments.sandbox import scenarios
 from order_service.reconciliation import check, report
 from servicekit.database import Database
 from tests.support.orderservice import BUYER, SELLER, OrderBackend
+from tests.support.postgres import PostgresServer
+from tests.support.standins import GigStandIn, serving
 
 LEDGER = ("ledger_transactions", "ledger_entries")
 
 
+@pytest.fixture(scope="module")
+def traded_urls(postgres: PostgresServer) -> dict[str, str]:
+    """Trade once for all tests; return the URLs of the two databases, from which each test gets copies."""
+    urls = {service: postgres.fresh(service) for service in ("order", "sandbox")}
+    gigs = GigStandIn()
+    with serving(gigs) as address:
+        trade(OrderBackend(Database(urls["order"]), Database(urls["sandbox"]), gigs, address))
+    return urls
+
+
+@pytest.fixture
+def order_database(postgres: PostgresServer, traded_urls: dict[str, str]) -> Iterator[Database]:
+    """Return a copy of the orders database after the trading."""
+    database = Database(postgres.copy("order", traded_urls["order"]))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def sandbox_database(postgres: PostgresServer, traded_urls: dict[str, str]) -> Iterator[Database]:
+    """Return a copy of the sandbox's database after the trading."""
+    database = Database(postgres.copy("sandbox", traded_urls["sandbox"]))
+    yield database
+    database.close()
+
+
 @pytest.fixture
 def traded(world: OrderBackend) -> OrderBackend:
-    """Return an OrderService with orders in every status and payouts, chargebacks included."""
+    """Return an OrderService that has traded."""
+    world.offer_package(price=19.99)
+    return world
+
+
+def trade(world: OrderBackend) -> None:
+    """Bring orders into every status, and make payouts and chargebacks."""
     world.offer_package(price=19.99)
     world.placed()
     world.act("decline", world.placed(), SELLER)
@@ -44,7 +78,6 @@ def traded(world: OrderBackend) -> OrderBackend:
             world.rpc.call("SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination=account), SELLER)
         world.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=amount), SELLER)
     world.settle()
-    return world
 
 
 def disputed(world: OrderBackend) -> str:

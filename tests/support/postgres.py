@@ -7,7 +7,7 @@ import subprocess
 import sys
 from itertools import count
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import psycopg2
 from psycopg2 import sql
@@ -107,6 +107,16 @@ class PostgresServer:
             database.close()
             self._migrated.add(service)
         return self.empty(service, f"{owner}_{next(self._numbers)}", template)
+
+    def copy(self, service: str, url: str) -> str:
+        """Return the URL of a copy of a database of this server, whose connections are ended first."""
+        source = urlsplit(url).path.removeprefix("/")
+        self._execute(
+            sql.SQL("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {}").format(
+                sql.Literal(source)
+            )
+        )
+        return self.empty(service, f"{source}_copy_{next(self._numbers)}", source)
 
     def empty(self, service: str, name: str, template: str = "template1") -> str:
         """Return the URL of a new database with the template's contents and nothing else."""
