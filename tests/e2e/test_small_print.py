@@ -81,6 +81,7 @@ def test_ids_are_matched_in_any_case_and_answered_in_lower_case(market: Market) 
 def test_an_id_that_is_no_uuid_is_404_in_a_path_and_400_elsewhere(market: Market) -> None:
     assert ok(market.anyone.get("/api/gigs/17"), 404) == {"error": "Gig not found", "code": "NOT_FOUND"}
     assert ok(market.buyer.get("/api/orders/17"), 404) == {"error": "Order not found", "code": "NOT_FOUND"}
+    assert ok(market.anyone.get("/api/gigs/%0d%0aX:1"), 404) == {"error": "Gig not found", "code": "NOT_FOUND"}
     assert fields(market.seller.post("/api/gigs", json=a_gig(categoryId="17"))) == ["categoryId"]
     assert fields(market.anyone.get("/api/gigs?sellerId=17")) == ["sellerId"]
 
