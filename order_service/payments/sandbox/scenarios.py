@@ -19,9 +19,9 @@ SLOW = "sandbox_slow"
 CARDS = {
     DECLINED: "is declined: 402 `PAYMENT_DECLINED`, and no order",
     CONFIRM: "wants the buyer's confirmation: 402 `PAYMENT_ACTION_REQUIRED`, and no order",
-    TIMEOUT_BEFORE: "the first authorisation times out before anything was done: 503, then the order is there",
-    TIMEOUT_AFTER: "the first authorisation times out after it was done: 503, then the order is there",
-    CAPTURE_DECLINED: "is authorised, and its capture refused: `accept` is 402, and the order CANCELLED",
+    TIMEOUT_BEFORE: "the first authorization times out before anything was done: 503, then the order is there",
+    TIMEOUT_AFTER: "the first authorization times out after it was done: 503, then the order is there",
+    CAPTURE_DECLINED: "is authorized, and its capture refused: `accept` is 402, and the order CANCELLED",
     CAPTURE_TIMEOUT: "the first capture times out after it was done: `accept` is 503, then the order is IN_PROGRESS",
     CHARGEBACK: "right after the capture its bank takes all of it back: the order becomes DISPUTED",
     SLOW: "each call takes a second",
