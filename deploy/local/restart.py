@@ -1,6 +1,8 @@
 """Restart of a service's processes, one after the other, beside a running stack: `make restart`."""
 
 import contextlib
+import signal
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,10 @@ from deploy.local.supervise import SERVICE_STOP_SECONDS
 
 _HEALTHY_SECONDS = 60.0
 _POLL_SECONDS = 0.1
+
+
+class InterruptedRestartError(Exception):
+    """Ctrl-C was pressed."""
 
 
 class RestartError(Exception):
@@ -46,28 +52,31 @@ def restart(settings: StackSettings, service: str) -> int:
     if states is None:
         say(f"no stack is running on {settings.data_dir}")
         return 1
+    # Not as KeyboardInterrupt, which gRPC can lose.
+    interrupted = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: interrupted.set())
     try:
         for process in states:
             if process.name.startswith(f"{service}-"):
-                _restart_and_report(layout, process)
+                _restart_and_report(layout, process, interrupted)
     except (RestartError, ControlError) as error:
         say(f"FAILED: {error}")
         return 1
-    except KeyboardInterrupt:
+    except InterruptedRestartError:
         say("Interrupted. supervisord keeps every process running.")
         return 1
     return 0
 
 
-def _restart_and_report(layout: Layout, process: ProcessState) -> None:
+def _restart_and_report(layout: Layout, process: ProcessState, interrupted: threading.Event) -> None:
     began = time.monotonic()
     say(f"{process.name:<12} stopping process {process.pid}")
-    pid = _restart_process(layout, process)
+    pid = _restart_process(layout, process, interrupted)
     say(f"{process.name:<12} is healthy as process {pid}, after {time.monotonic() - began:.1f} s")
 
 
-def _restart_process(layout: Layout, process: ProcessState) -> int:
-    """Restart one process and return its new pid. Raises RestartError and ControlError."""
+def _restart_process(layout: Layout, process: ProcessState, interrupted: threading.Event) -> int:
+    """Restart one process and return its new pid. Raises RestartError, ControlError and InterruptedRestartError."""
     supervisor = layout.supervisor_socket
     # supervisord starts a process again that has ended. So it comes back even if this command is interrupted.
     if process.pid:
@@ -77,7 +86,8 @@ def _restart_process(layout: Layout, process: ProcessState) -> int:
     kill_at = time.monotonic() + SERVICE_STOP_SECONDS
     deadline = time.monotonic() + _HEALTHY_SECONDS
     while time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS)
+        if interrupted.wait(_POLL_SECONDS):
+            raise InterruptedRestartError
         pid = _current_pid(supervisor, process.name)
         if pid and pid == process.pid and time.monotonic() > kill_at:
             with contextlib.suppress(ControlError):  # it may have ended meanwhile
