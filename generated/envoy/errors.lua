@@ -12,7 +12,7 @@ return {
     CONFLICT = { status = 409, text = "The request conflicts with the current state" },
     LIMIT_REACHED = { status = 409, text = "The limit is reached" },
     INVALID_TRANSITION = { status = 409, text = "The order does not allow this action now" },
-    INSUFFICIENT_BALANCE = { status = 409, text = "The balance does not cover this payout" },
+    INSUFFICIENT_BALANCE = { status = 409, text = "The available balance does not cover this" },
     PAYOUT_ACCOUNT_MISSING = { status = 409, text = "A payout account is needed first" },
     ORDER_NOT_DELIVERED = { status = 409, text = "The order has not been delivered yet" },
     ALREADY_REVIEWED = { status = 409, text = "The order has already been reviewed" },
@@ -27,6 +27,9 @@ return {
     INTERNAL = { status = 500, text = "Internal error" },
     UNAVAILABLE = { status = 503, text = "The service is unavailable, try again shortly" },
     DEADLINE_EXCEEDED = { status = 504, text = "The request took too long" },
+    PRICE_CHANGED = { status = 409, text = "The price has changed" },
+    OUTCOME_UNKNOWN = { status = 503, text = "The payment provider has not answered yet, the request is finished by itself" },
+    PAYOUTS_HELD = { status = 409, text = "Your payouts are held, please contact the marketplace" },
   },
   by_grpc_status = {
     ["1"] = "UNAVAILABLE",

@@ -33,6 +33,12 @@ class Account(StrEnum):
     REFUNDS_DUE = "refunds_due"
     # Money that buyers' banks took back.
     CHARGEBACKS = "chargebacks"
+    # The platform's refunds and its adjustments of sellers' balances: below zero when they cost it money.
+    PLATFORM_REFUNDS = "platform_refunds"
+    ADJUSTMENTS = "adjustments"
+    # Fees of the payment provider: the platform's cost (below zero), and the provider's side of it.
+    FEES = "fees"
+    FEES_PAID = "fees_paid"
 
 
 SELLERS = frozenset((Account.ESCROW, Account.AVAILABLE, Account.PAYING_OUT, Account.PAID_OUT))
@@ -46,6 +52,7 @@ class Kind(StrEnum):
     COMMISSION = "COMMISSION"
     PAYOUT = "PAYOUT"
     PAYOUT_FAILED = "PAYOUT_FAILED"
+    ADJUSTMENT = "ADJUSTMENT"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ A row that its receiver keeps refusing is parked: it stays in the table, with it
 until a person sends it again. `python -m servicekit.outbox` shows waiting and parked rows, and sends parked ones again.
 """
 
-from servicekit.outbox.relay import Message, Relay, Topic
+from servicekit.outbox.relay import Message, PutOff, Relay, Topic
 from servicekit.outbox.schema import SCHEMA_1, SCHEMA_2
 from servicekit.outbox.writer import Outbox
 
-__all__ = ["SCHEMA_1", "SCHEMA_2", "Message", "Outbox", "Relay", "Topic"]
+__all__ = ["SCHEMA_1", "SCHEMA_2", "Message", "Outbox", "PutOff", "Relay", "Topic"]

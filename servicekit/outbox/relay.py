@@ -96,6 +96,18 @@ class Topic:
     newest_only: bool = False
 
 
+class PutOff(Exception):
+    """Raised by a delivery that was definitely not done, and that makes sense again only after `delay`.
+
+    It is no refusal: the row never parks for it. `reason` is stored as the row's error.
+    """
+
+    def __init__(self, delay: timedelta, reason: str) -> None:
+        super().__init__(reason)
+        self.delay = delay
+        self.reason = reason
+
+
 class Relay:
     """A thread in every worker that delivers rows. While the database or a receiver is unavailable, it keeps trying."""
 
@@ -182,6 +194,10 @@ class Relay:
 
     def _record_failure(self, head: Row, row: Row, error: Exception) -> None:
         """Schedule the row's next delivery, or park it. `head` has the counts of earlier failures, `row` was sent."""
+        if isinstance(error, PutOff):
+            values = (head["attempts"] + 1, head["refusals"], error_text(error), error.delay)
+            self._database.fetch_all(RETRY, row["id"], *values)
+            return
         is_away = isinstance(error, MarketplaceError) and error.code in UNAVAILABLE_CODES
         attempts = head["attempts"] + 1
         refusals = head["refusals"] + (not is_away)
@@ -223,5 +239,5 @@ def backoff(refusals: int, *, is_away: bool) -> timedelta:
 
 def error_text(error: Exception) -> str:
     """Return the error as one line that PostgreSQL can store."""
-    text = str(error) if isinstance(error, MarketplaceError) else repr(error)
+    text = str(error) if isinstance(error, (MarketplaceError, PutOff)) else repr(error)
     return " ".join(text.replace("\0", " ").split())[:ERROR_LENGTH]

@@ -57,7 +57,7 @@ class Error(_message.Message):
         INVALID_TRANSITION: Error._Code.ValueType  # 10
         """The action is not open in the order's current status, or not to the caller at this time."""
         INSUFFICIENT_BALANCE: Error._Code.ValueType  # 11
-        """The payout is larger than the available balance, or nothing is available."""
+        """The available balance does not cover the payout, the refund or the adjustment."""
         PAYOUT_ACCOUNT_MISSING: Error._Code.ValueType  # 12
         """The seller has not set a payout account, and the payment provider needs one."""
         ORDER_NOT_DELIVERED: Error._Code.ValueType  # 13
@@ -86,6 +86,14 @@ class Error(_message.Message):
         """A part of the marketplace, or the payment provider, is unavailable or overloaded. Try again later."""
         DEADLINE_EXCEEDED: Error._Code.ValueType  # 25
         """The response took too long."""
+        PRICE_CHANGED: Error._Code.ValueType  # 26
+        """The price is not the expected one. `price` has the current price."""
+        OUTCOME_UNKNOWN: Error._Code.ValueType  # 27
+        """The payment provider was asked and has not answered. The request is finished by itself; the same idempotency key
+        returns its result.
+        """
+        PAYOUTS_HELD: Error._Code.ValueType  # 28
+        """An admin holds the seller's payouts."""
 
     class Code(_Code, metaclass=_CodeEnumTypeWrapper):
         """The codes. Each has its gRPC status code, its HTTP status code and its default text."""
@@ -113,7 +121,7 @@ class Error(_message.Message):
     INVALID_TRANSITION: Error.Code.ValueType  # 10
     """The action is not open in the order's current status, or not to the caller at this time."""
     INSUFFICIENT_BALANCE: Error.Code.ValueType  # 11
-    """The payout is larger than the available balance, or nothing is available."""
+    """The available balance does not cover the payout, the refund or the adjustment."""
     PAYOUT_ACCOUNT_MISSING: Error.Code.ValueType  # 12
     """The seller has not set a payout account, and the payment provider needs one."""
     ORDER_NOT_DELIVERED: Error.Code.ValueType  # 13
@@ -142,6 +150,14 @@ class Error(_message.Message):
     """A part of the marketplace, or the payment provider, is unavailable or overloaded. Try again later."""
     DEADLINE_EXCEEDED: Error.Code.ValueType  # 25
     """The response took too long."""
+    PRICE_CHANGED: Error.Code.ValueType  # 26
+    """The price is not the expected one. `price` has the current price."""
+    OUTCOME_UNKNOWN: Error.Code.ValueType  # 27
+    """The payment provider was asked and has not answered. The request is finished by itself; the same idempotency key
+    returns its result.
+    """
+    PAYOUTS_HELD: Error.Code.ValueType  # 28
+    """An admin holds the seller's payouts."""
 
     def __init__(
         self,

@@ -1022,6 +1022,8 @@ class BalanceEntry(_message.Message):
         """The amount of a requested payout; below zero."""
         PAYOUT_FAILED: BalanceEntry._Kind.ValueType  # 5
         """The amount of a failed payout, which is available again; above zero."""
+        ADJUSTMENT: BalanceEntry._Kind.ValueType  # 6
+        """An adjustment by an admin; `message` has the reason. Above or below zero."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """The kind of an entry."""
@@ -1038,6 +1040,8 @@ class BalanceEntry(_message.Message):
     """The amount of a requested payout; below zero."""
     PAYOUT_FAILED: BalanceEntry.Kind.ValueType  # 5
     """The amount of a failed payout, which is available again; above zero."""
+    ADJUSTMENT: BalanceEntry.Kind.ValueType  # 6
+    """An adjustment by an admin; `message` has the reason. Above or below zero."""
 
     AT_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
