@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
 from order_service.domain.chargeback import ChargebackState
+from order_service.domain.refund import RefundState
 from servicekit.errors import MarketplaceError
 
 
@@ -31,8 +32,21 @@ class ActionRequired(MarketplaceError):
         super().__init__("PAYMENT_ACTION_REQUIRED")
 
 
-class ChargedBackError(Exception):
-    """A refund is impossible: the buyer's bank has taken the money back already."""
+class RefundNotMadeError(Exception):
+    """The provider has definitely not made a refund, for a cause that mends itself: `reason`, in our own words.
+
+    Examples are a balance that does not cover it, and money that a bank holds, or that was refunded by hand. The caller
+    looks the payment up, and tries again under a new id, after `delay` when the look-up shows nothing new.
+    """
+
+    def __init__(self, reason: str, delay: timedelta) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.delay = delay
+
+
+class RefundRefusedError(Exception):
+    """The provider refuses a refund for good. The text is the provider's reason."""
 
 
 class PayoutRefusedError(Exception):
@@ -73,17 +87,61 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderEvent:
-    """A report of the provider about a chargeback. Events may be repeated and may arrive in any order.
+class ProviderRefund:
+    """A refund in the provider's records. `id` is the provider's; `refund_id` is ours, None for one made by hand."""
 
-    `event_id` is the provider's id of the report, `chargeback_id` of the chargeback, `reference` of the payment.
+    id: str
+    refund_id: UUID | None
+    amount: Decimal
+    state: RefundState
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderChargeback:
+    """A chargeback in the provider's records: `amount` in major units, `evidence_due_by` (aware) while it is known."""
+
+    id: str
+    amount: Decimal
+    state: ChargebackState
+    evidence_due_by: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFee:
+    """A fee that the provider took, in major units. `id` is the provider's id of its booking."""
+
+    id: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentReport:
+    """The provider's records about a payment after its capture, or a part of them. `reference` is the payment's id."""
+
+    reference: str
+    refunds: tuple[ProviderRefund, ...] = ()
+    chargebacks: tuple[ProviderChargeback, ...] = ()
+    fees: tuple[ProviderFee, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TransferReport:
+    """The provider's record of a payout: `reversed` is the part of `amount` that came back. In major units."""
+
+    payout_id: UUID
+    amount: Decimal
+    reversed: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderEvent:
+    """A report that the provider makes by itself. Events may be repeated, and may arrive in any order.
+
+    `event_id` is the provider's id of the report.
     """
 
     event_id: str
-    chargeback_id: str
-    reference: str
-    amount: Decimal
-    state: ChargebackState
+    report: PaymentReport | TransferReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +149,18 @@ class ProviderPayment:
     """A payment in the provider's own records, in major units. `authorized` is the amount that is not captured yet."""
 
     order_id: UUID
-    reference: str
     authorized: Decimal
     captured: Decimal
-    refunded: Decimal
-    charged_back: Decimal
+    report: PaymentReport
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderPayout:
-    """A payout in the provider's own records."""
+class RefundRequest:
+    """A refund to make. `id` is ours; `reference` is the payment's id, `amount` is in major units."""
 
-    payout_id: UUID
+    id: UUID
+    order_id: UUID
+    reference: str
     amount: Decimal
 
 
@@ -126,16 +184,22 @@ class Gateway(Protocol):
         """
         ...
 
-    def capture(self, order_id: UUID, reference: str, amount: Decimal) -> None:
-        """Take the reserved money. Raises Declined when that is refused for good, Unavailable."""
+    def capture(self, order_id: UUID, reference: str, amount: Decimal) -> PaymentReport:
+        """Take the reserved money. Return the fee, where the provider names it at once, and nothing else.
+
+        Raises Declined when that is refused for good, Unavailable.
+        """
         ...
 
     def void(self, order_id: UUID, reference: str) -> None:
         """Release the reserved money. Does nothing when none is reserved any more. Raises Unavailable."""
         ...
 
-    def refund(self, order_id: UUID, reference: str, amount: Decimal) -> None:
-        """Give captured money back, once for each order. Raises ChargedBackError, Unavailable."""
+    def refund(self, request: RefundRequest) -> ProviderRefund:
+        """Give captured money back, once for each id. Return the provider's record of the refund.
+
+        Raises RefundNotMadeError and RefundRefusedError when nothing was done, and Unavailable.
+        """
         ...
 
     def pay_out(self, transfer: Transfer) -> str:
@@ -146,10 +210,17 @@ class Gateway(Protocol):
         """Refuse a destination that cannot be paid. Raises InvalidArgument (destination), Unavailable."""
         ...
 
-    def list_payments(self) -> Iterator[ProviderPayment]:
-        """Yield the payments in the provider's own records. Raises Unavailable."""
+    def look_up(self, order_id: UUID, reference: str) -> PaymentReport:
+        """Return everything in the provider's records about a captured payment. Raises Unavailable."""
         ...
 
-    def list_payouts(self) -> Iterator[ProviderPayout]:
-        """Yield the payouts in the provider's own records. Raises Unavailable."""
+    def list_payments(self, since: datetime, until: datetime) -> Iterator[ProviderPayment]:
+        """Yield the payments that the provider created from `since` on and before `until`, oldest or newest first.
+
+        Raises Unavailable.
+        """
+        ...
+
+    def list_transfers(self, since: datetime, until: datetime) -> Iterator[TransferReport]:
+        """Yield the payouts that the provider created from `since` on and before `until`. Raises Unavailable."""
         ...
