@@ -13,6 +13,7 @@ CONDITIONS = {
     Condition.OVERDUE_BEFORE_DELIVERY: "overdue and never delivered",
     Condition.OVERDUE_AFTER_REVISION: "overdue after a revision",
     Condition.REVISIONS_LEFT: "revisions are left",
+    Condition.REFUNDABLE: "a part of the price is not refunded yet",
     Condition.ANSWER_OVERDUE: "`ORDER_EXPIRE_HOURS` (48) have passed, or the card authorization ends within the hour",
     Condition.REPORTED_BY_PROVIDER: "the payment provider reports it",
     Condition.APPROVAL_OVERDUE: "`ORDER_AUTO_COMPLETE_HOURS` (72) have passed since the last delivery",
@@ -21,10 +22,11 @@ EFFECTS = {
     Effect.NOTHING: "",
     Effect.RECORD_DELIVERY: "the time of the delivery is recorded",
     Effect.USE_REVISION: "one revision is used; due again in the package's delivery days",
-    Effect.CAPTURE: "the payment is captured first, and held in escrow",
+    Effect.CAPTURE: "the payment is captured first, and held in escrow; due in the package's delivery days",
     Effect.VOID: "the card authorization is voided",
     Effect.REFUND: "the buyer is refunded in full",
     Effect.RELEASE: "the seller gets the money in escrow, less commission and the refund of a `resolve`",
+    Effect.REFUND_MORE: "the buyer is refunded in part, from the seller's balance or at the platform's cost",
 }
 
 HEAD = """# The life of an order
@@ -36,7 +38,9 @@ a response, the worker for order timeouts and the tests read the same table.
 TAIL = """
 An order is placed once its payment is authorized, and accepted once its payment is captured. During the capture the
 order is PENDING and its `actions` are empty. `capture_failed` follows when the provider refuses the capture for good,
-`chargeback` when the buyer's bank takes the payment back.
+`chargeback` when the buyer's bank takes money back; in any other status it stands in the history, and changes nothing.
+`refund_failed` undoes a `refund` that the provider refuses for good. An admin who is a side of an order has no admin's
+actions on it.
 
 A timeout closes an order to people: from the moment at which the system's row holds, no other action is open. Whether a
 worker has run yet does not change who may do what.
@@ -59,7 +63,7 @@ def _diagram() -> Iterator[str]:
 
 def _ends() -> list[str]:
     """Return the statuses that no transition leaves, in the table's order."""
-    left = {row.from_status for row in TRANSITIONS}
+    left = {row.from_status for row in TRANSITIONS if row.from_status is not row.to_status}
     return list(dict.fromkeys(str(row.to_status) for row in TRANSITIONS if row.to_status not in left))
 
 

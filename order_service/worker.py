@@ -10,8 +10,9 @@ from order_service.commands.change_order import ChangeOrder
 from order_service.commands.finish_accepting import FinishAccepting
 from order_service.commands.finish_placing import FinishPlacing
 from order_service.commands.place_order import PlaceOrder
-from order_service.commands.record_chargeback import RecordChargeback
+from order_service.commands.record_report import RecordReport
 from order_service.commands.recover_attempt import RecoverAttempt
+from order_service.commands.refund_order import RefundOrder
 from order_service.commands.refund_payment import RefundPayment
 from order_service.commands.request_payout import RequestPayout
 from order_service.commands.send_payout import SendPayout
@@ -56,8 +57,8 @@ class Worker:
         order_policy = OrderPolicy(settings.currency, settings.commission_percent, gateway.minimum)
 
         finish_placing = FinishPlacing(store, gateway, idempotency_keys, ResponseStore(idempotency_keys, to_placed))
-        finish_accepting = FinishAccepting(store, gateway)
-        record_chargeback = RecordChargeback(store)
+        record_report = RecordReport(store)
+        finish_accepting = FinishAccepting(store, gateway, record_report)
         self.servicer = OrderServicer(
             store,
             timeouts=timeouts,
@@ -66,15 +67,16 @@ class Worker:
             place_order=PlaceOrder(store, idempotency_keys, gigs, finish_placing, payment_policy, order_policy),
             accept_order=AcceptOrder(store, finish_accepting, timeouts),
             change_order=ChangeOrder(store, timeouts),
+            refund_order=RefundOrder(store, timeouts),
             request_payout=RequestPayout(store, settings.currency, needs_account=gateway.needs_token),
             set_payout_account=SetPayoutAccount(store, gateway),
-            record_chargeback=record_chargeback,
+            record_report=record_report,
         )
         self.order_timeouts = OrderTimeouts(store, TimeOutOrder(store, timeouts), timeouts)
         self.payment_recovery = PaymentRecovery(store, RecoverAttempt(store, finish_placing, finish_accepting))
-        self.provider_events = ProviderEventPolling(payments, record_chargeback)
+        self.provider_events = ProviderEventPolling(payments, record_report)
         self.topics = outbox_topics(
-            VoidPayment(store, gateway), RefundPayment(store, gateway), SendPayout(store, gateway)
+            VoidPayment(store, gateway), RefundPayment(store, gateway, record_report), SendPayout(store, gateway)
         )
 
     def spec(self) -> ServiceSpec:

@@ -83,6 +83,12 @@ return {
     ["refundAmount"] = { kind = "number" },
     ["message"] = { kind = "string" },
   },
+  ["marketplace.order.v1.RefundOrderRequest"] = {
+    ["orderId"] = { kind = "string" },
+    ["amount"] = { kind = "number" },
+    ["message"] = { kind = "string" },
+    ["from"] = { kind = "string" },
+  },
   ["marketplace.order.v1.RequestPayoutRequest"] = {
     ["amount"] = { kind = "number" },
   },

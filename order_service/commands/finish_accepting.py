@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from order_service.commands.record_report import RecordReport
 from order_service.domain.lifecycle import Action, Command, end_capture
 from order_service.domain.order import Order
 from order_service.payments.gateway import Declined, Gateway
@@ -12,9 +13,10 @@ from order_service.store.store import Store
 class FinishAccepting:
     """Capture the payment of an order and move the order on. The caller holds the attempt's lock."""
 
-    def __init__(self, store: Store, gateway: Gateway) -> None:
+    def __init__(self, store: Store, gateway: Gateway, record_report: RecordReport) -> None:
         self._store = store
         self._gateway = gateway
+        self._record_report = record_report
 
     def execute(self, attempt: Attempt) -> Order:
         """Return the order IN_PROGRESS, or CANCELLED when the provider refuses the capture for good.
@@ -23,9 +25,9 @@ class FinishAccepting:
         """
         order = self._store.orders.get(attempt.order_id).order
         try:
-            self._gateway.capture(order.id, order.payment_reference, order.price)
+            captured = self._gateway.capture(order.id, order.payment_reference, order.price)
         except Declined:
-            command = Command(Action.CAPTURE_FAILED)
+            captured, command = None, Command(Action.CAPTURE_FAILED)
         else:
             command = Command(Action.ACCEPT, attempt.message)
         with self._store.transaction("accepted"):
@@ -34,4 +36,4 @@ class FinishAccepting:
             order, now = self._store.orders.lock(order.id)
             change = end_capture(order, command, now)
             self._store.orders.save(change, now)
-        return change.order
+            return self._record_report.merge(order.id, captured) if captured else change.order

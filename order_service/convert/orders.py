@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 
 from marketplace.order.v1 import order_pb2
+from order_service.domain.chargeback import ChargebackState
 from order_service.domain.lifecycle import Action, Command
-from order_service.domain.order import Event, Order, Status
+from order_service.domain.order import Event, Order, PaidBy, Status
 from order_service.domain.payment import PaymentStatus
+from order_service.domain.settlement import refunded_amount
 from servicekit.money import to_decimal
 from servicekit.times import to_timestamp
 
@@ -21,7 +23,15 @@ def to_statuses(number: order_pb2.Order.Status.ValueType) -> tuple[Status, ...]:
 def from_resolution(request: order_pb2.ResolveOrderRequest) -> Command:
     """Return the command of a request to resolve a dispute."""
     outcome = Status(order_pb2.ResolveOrderRequest.Outcome.Name(request.outcome))
-    return Command(Action.RESOLVE, request.message, outcome, to_decimal(request.refund_amount))
+    refund = to_decimal(request.refund_amount) if request.HasField("refund_amount") else None
+    return Command(Action.RESOLVE, request.message, outcome, refund)
+
+
+def from_refund(request: order_pb2.RefundOrderRequest) -> Command:
+    """Return the command of a request to refund a completed order."""
+    # `from` is a keyword of Python.
+    paid_by = PaidBy(getattr(request, "from"))
+    return Command(Action.REFUND, request.message, refund=to_decimal(request.amount), paid_by=paid_by)
 
 
 def to_payment(order: Order) -> order_pb2.Order.Payment | None:
@@ -31,12 +41,27 @@ def to_payment(order: Order) -> order_pb2.Order.Payment | None:
     # CAPTURING is internal: until it is captured, the money is authorized.
     status = PaymentStatus.AUTHORIZED if order.is_being_captured else order.payment_status
     return order_pb2.Order.Payment(
-        status=order_pb2.Order.Payment.Status.Value(status), amount=float(order.price), refunded=float(order.refunded)
+        status=order_pb2.Order.Payment.Status.Value(status),
+        amount=float(order.price),
+        refunded=float(refunded_amount(order)),
     )
 
 
-def to_order(order: Order, actions: Iterable[Action]) -> order_pb2.Order:
-    """Convert an order, with the actions that are open to the caller."""
+def to_chargeback(order: Order) -> order_pb2.Order.Chargeback | None:
+    """Convert the chargeback that an order shows; None without one."""
+    if order.chargeback_amount is None or order.chargeback_state is None:
+        return None
+    needs_response = order.chargeback_state is ChargebackState.NEEDS_RESPONSE
+    due_by = order.evidence_due_by if needs_response else None
+    return order_pb2.Order.Chargeback(
+        amount=float(order.chargeback_amount),
+        state=order_pb2.Order.Chargeback.State.Value(order.chargeback_state),
+        evidence_due_by=to_timestamp(due_by) if due_by else None,
+    )
+
+
+def to_order(order: Order, actions: Iterable[Action], *, sees_chargeback: bool) -> order_pb2.Order:
+    """Convert an order, with the actions that are open to the caller. A buyer does not see the chargeback."""
     return order_pb2.Order(
         order_id=str(order.id),
         gig_id=str(order.gig_id),
@@ -55,6 +80,7 @@ def to_order(order: Order, actions: Iterable[Action]) -> order_pb2.Order:
         created_at=to_timestamp(order.created_at),
         updated_at=to_timestamp(order.updated_at),
         payment=to_payment(order),
+        chargeback=to_chargeback(order) if sees_chargeback else None,
     )
 
 
@@ -67,6 +93,8 @@ def to_event(event: Event) -> order_pb2.OrderEvent:
         to=order_pb2.Order.Status.Value(event.to_status),
         message=event.message,
     )
+    if event.amount is not None:
+        converted.amount = float(event.amount)
     if event.from_status is not None:
         # `from` is a keyword of Python.
         setattr(converted, "from", order_pb2.Order.Status.Value(event.from_status))

@@ -1,4 +1,4 @@
-"""Double-entry bookkeeping: one function for each event that moves money, which returns its posting.
+"""Double-entry bookkeeping: accounts, entries and postings. `settlement.py` has the postings of orders.
 
 An account says where money is. A posting moves money between accounts, so its amounts sum to zero; so do all accounts
 together. Sellers' accounts never go below zero. `BUYERS` is below zero by the payments that buyers have made, and
@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
-
-from order_service.domain.commission import commission as commission_on
 
 
 class Account(StrEnum):
@@ -75,81 +73,13 @@ class Posting:
     payout_id: UUID | None = None
 
 
-def captured(order_id: UUID, seller_id: UUID, price: Decimal, commission: Decimal) -> Posting:
-    """Return the posting of a capture: into escrow, the commission apart."""
-    return _of_order(
-        f"capture:{order_id}",
-        order_id,
-        Line(Account.BUYERS, -price),
-        Line(Account.ESCROW, price - commission, seller_id),
-        Line(Account.ESCROW_COMMISSION, commission),
-    )
-
-
-def released(
-    order_id: UUID,
-    seller_id: UUID,
-    price: Decimal,
-    commission: Decimal,
-    refund: Decimal,
-    percent: Decimal,
-    by_bank: Decimal,
-) -> Posting:
-    """Return the posting of a completed order: escrow to the seller, less `refund` and the commission on the rest.
-
-    `commission` was set aside for the whole price. The buyer's bank has returned `by_bank` of the refund already.
-    """
-    earned = commission_on(price - refund, percent)
-    return _of_order(
-        f"release:{order_id}",
-        order_id,
-        Line(Account.ESCROW, commission - price, seller_id),
-        Line(Account.ESCROW_COMMISSION, -commission),
-        Line(Account.AVAILABLE, price, seller_id, Kind.SALE),
-        Line(Account.AVAILABLE, -refund, seller_id, Kind.REFUND),
-        Line(Account.AVAILABLE, -earned, seller_id, Kind.COMMISSION),
-        Line(Account.COMMISSION, earned),
-        Line(Account.REFUNDS_DUE, refund - by_bank),
-        Line(Account.CHARGEBACKS, by_bank),
-    )
-
-
-def cancelled(order_id: UUID, seller_id: UUID, price: Decimal, commission: Decimal, by_bank: Decimal) -> Posting:
-    """Return the posting of an order cancelled after its capture: refunded in full, `by_bank` of it by the bank."""
-    return _of_order(
-        f"cancel:{order_id}",
-        order_id,
-        Line(Account.ESCROW, commission - price, seller_id),
-        Line(Account.ESCROW_COMMISSION, -commission),
-        Line(Account.REFUNDS_DUE, price - by_bank),
-        Line(Account.CHARGEBACKS, by_bank),
-    )
-
-
-def refunded(order_id: UUID, amount: Decimal) -> Posting:
-    """Return the posting of a refund that the payment provider has made."""
-    return _of_order(f"refund:{order_id}", order_id, Line(Account.REFUNDS_DUE, -amount), Line(Account.BUYERS, amount))
-
-
-def refunded_by_bank(order_id: UUID, amount: Decimal) -> Posting:
-    """Return the posting of a refund that the buyer's bank made before the payment provider could."""
-    return _of_order(
-        f"refund:{order_id}", order_id, Line(Account.REFUNDS_DUE, -amount), Line(Account.CHARGEBACKS, amount)
-    )
-
-
-def charged_back(chargeback_id: str, order_id: UUID, amount: Decimal) -> Posting:
-    """Return the posting of a chargeback."""
-    return _of_order(
-        f"chargeback:{chargeback_id}", order_id, Line(Account.CHARGEBACKS, -amount), Line(Account.BUYERS, amount)
-    )
-
-
-def chargeback_won(chargeback_id: str, order_id: UUID, amount: Decimal) -> Posting:
-    """Return the posting of a chargeback that was won: the bank returns the amount."""
-    return _of_order(
-        f"chargeback-won:{chargeback_id}", order_id, Line(Account.BUYERS, -amount), Line(Account.CHARGEBACKS, amount)
-    )
+def difference(before: tuple[Line, ...], after: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Return the entries that lead from one position to another. Gains come first, so that no account is overdrawn."""
+    changes = {_slot(line): line.amount for line in after}
+    for line in before:
+        changes[_slot(line)] = changes.get(_slot(line), Decimal(0)) - line.amount
+    lines = [Line(account, amount, owner, kind) for (account, owner, kind), amount in changes.items() if amount]
+    return tuple(sorted(lines, key=lambda line: line.amount < 0))
 
 
 def payout_requested(payout_id: UUID, seller_id: UUID, amount: Decimal) -> Posting:
@@ -182,8 +112,8 @@ def payout_failed(payout_id: UUID, seller_id: UUID, amount: Decimal) -> Posting:
     )
 
 
-def _of_order(reference: str, order_id: UUID, *lines: Line) -> Posting:
-    return Posting(reference, tuple(line for line in lines if line.amount), order_id=order_id)
+def _slot(line: Line) -> tuple[Account, UUID | None, Kind | None]:
+    return line.account, line.owner, line.kind
 
 
 def _of_payout(reference: str, payout_id: UUID, *lines: Line) -> Posting:

@@ -7,13 +7,14 @@ A timeout closes an order to people: from the moment at which the system's trans
 that state is open. Whether a worker has run yet does not change who may do what.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
 
 from order_service.domain import settlement
-from order_service.domain.order import Change, Event, Order, Party, Status
+from order_service.domain.order import Change, Event, Order, PaidBy, Party, Status
 from servicekit.errors import Conflict, Forbidden, InvalidArgument, Violation
 
 # An order that nobody has accepted expires this long before its card authorization does.
@@ -31,10 +32,12 @@ class Action(StrEnum):
     COMPLETE = "complete"
     DISPUTE = "dispute"
     RESOLVE = "resolve"
+    REFUND = "refund"
     EXPIRE = "expire"
     AUTO_COMPLETE = "auto_complete"
     CAPTURE_FAILED = "capture_failed"
     CHARGEBACK = "chargeback"
+    REFUND_FAILED = "refund_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,17 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """An action and its message. A `resolve` also names the resulting status and the refund, in major units."""
+    """An action and its message.
+
+    A `resolve` also names the resulting status, and perhaps the refund; a `refund` the refund and who pays it. Refunds
+    are in major units.
+    """
 
     action: Action
     message: str = ""
     outcome: Status | None = None
-    refund: Decimal = Decimal(0)
+    refund: Decimal | None = None
+    paid_by: PaidBy | None = None
 
 
 class Condition(Enum):
@@ -62,6 +70,7 @@ class Condition(Enum):
     OVERDUE_BEFORE_DELIVERY = auto()
     OVERDUE_AFTER_REVISION = auto()
     REVISIONS_LEFT = auto()
+    REFUNDABLE = auto()
     ANSWER_OVERDUE = auto()
     APPROVAL_OVERDUE = auto()
     REPORTED_BY_PROVIDER = auto()
@@ -77,13 +86,16 @@ class Condition(Enum):
                 return order.is_overdue(now) and order.first_delivered_at is not None
             case Condition.REVISIONS_LEFT:
                 return order.revisions_left > 0
+            case Condition.REFUNDABLE:
+                return settlement.refundable(order) > 0
             case Condition.ANSWER_OVERDUE:
                 expires_at = order.capture_before and order.capture_before - AUTHORIZATION_MARGIN
                 return now >= order.created_at + timeouts.answer or (expires_at is not None and now >= expires_at)
             case Condition.APPROVAL_OVERDUE:
                 return order.last_delivered_at is not None and now >= order.last_delivered_at + timeouts.approval
             case Condition.REPORTED_BY_PROVIDER:
-                # No state of the order opens these: `end_capture` and `record_chargeback` are called on a report.
+                # No state of the order opens these: `end_capture`, `record_chargeback` and `fail_refund` are called on
+                # a report.
                 return False
 
     def explanation(self, order: Order) -> str:
@@ -100,6 +112,8 @@ class Condition(Enum):
                 return "its work was never delivered"
             case Condition.REVISIONS_LEFT:
                 return "no revisions are left"
+            case Condition.REFUNDABLE:
+                return "nothing is left to refund"
             case _:
                 return ""
 
@@ -114,9 +128,10 @@ class Effect(Enum):
     VOID = auto()
     REFUND = auto()
     RELEASE = auto()
+    REFUND_MORE = auto()
 
-    def apply(self, order: Order, now: datetime, refund: Decimal) -> Change:
-        """Return the order with the effect. `refund` is the part of the price that RELEASE refunds, in major units."""
+    def apply(self, order: Order, now: datetime, command: Command) -> Change:
+        """Return the order with the effect. Raises InvalidArgument or Conflict for a refund that is too large."""
         match self:
             case Effect.NOTHING:
                 return Change(order)
@@ -126,13 +141,16 @@ class Effect(Enum):
                 due_at = now + timedelta(days=order.delivery_days)
                 return Change(replace(order, revisions_left=order.revisions_left - 1, due_at=due_at))
             case Effect.CAPTURE:
-                return settlement.capture(order)
+                return settlement.capture(replace(order, due_at=now + timedelta(days=order.delivery_days)))
             case Effect.VOID:
                 return settlement.void(order)
             case Effect.REFUND:
                 return settlement.refund_in_full(order)
             case Effect.RELEASE:
-                return settlement.release(order, refund)
+                return settlement.release(order, command.refund or Decimal(0))
+            case Effect.REFUND_MORE:
+                assert command.refund is not None and command.paid_by is not None
+                return settlement.refund(order, command.refund, command.paid_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,20 +171,27 @@ TRANSITIONS = (
     Transition(S.PENDING,     A.ACCEPT,         P.SELLER, S.IN_PROGRESS, C.ALWAYS, E.CAPTURE),
     Transition(S.PENDING,     A.DECLINE,        P.SELLER, S.CANCELLED,   C.ALWAYS, E.VOID),
     Transition(S.PENDING,     A.CANCEL,         P.BUYER,  S.CANCELLED,   C.ALWAYS, E.VOID),
+    Transition(S.PENDING,     A.RESOLVE,        P.ADMIN,  S.CANCELLED,   C.ALWAYS, E.VOID),
     Transition(S.PENDING,     A.EXPIRE,         P.SYSTEM, S.CANCELLED,   C.ANSWER_OVERDUE, E.VOID),
     Transition(S.PENDING,     A.CAPTURE_FAILED, P.SYSTEM, S.CANCELLED,   C.REPORTED_BY_PROVIDER, E.VOID),
     Transition(S.IN_PROGRESS, A.DELIVER,        P.SELLER, S.DELIVERED,   C.ALWAYS, E.RECORD_DELIVERY),
     Transition(S.IN_PROGRESS, A.CANCEL,         P.SELLER, S.CANCELLED,   C.ALWAYS, E.REFUND),
     Transition(S.IN_PROGRESS, A.CANCEL,         P.BUYER,  S.CANCELLED,   C.OVERDUE_BEFORE_DELIVERY, E.REFUND),
     Transition(S.IN_PROGRESS, A.DISPUTE,        P.BUYER,  S.DISPUTED,    C.OVERDUE_AFTER_REVISION),
+    Transition(S.IN_PROGRESS, A.RESOLVE,        P.ADMIN,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
+    Transition(S.IN_PROGRESS, A.RESOLVE,        P.ADMIN,  S.CANCELLED,   C.ALWAYS, E.REFUND),
     Transition(S.IN_PROGRESS, A.CHARGEBACK,     P.SYSTEM, S.DISPUTED,    C.REPORTED_BY_PROVIDER),
     Transition(S.DELIVERED,   A.REVISE,         P.BUYER,  S.IN_PROGRESS, C.REVISIONS_LEFT, E.USE_REVISION),
     Transition(S.DELIVERED,   A.COMPLETE,       P.BUYER,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
     Transition(S.DELIVERED,   A.AUTO_COMPLETE,  P.SYSTEM, S.COMPLETED,   C.APPROVAL_OVERDUE, E.RELEASE),
     Transition(S.DELIVERED,   A.DISPUTE,        P.BUYER,  S.DISPUTED),
+    Transition(S.DELIVERED,   A.RESOLVE,        P.ADMIN,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
+    Transition(S.DELIVERED,   A.RESOLVE,        P.ADMIN,  S.CANCELLED,   C.ALWAYS, E.REFUND),
     Transition(S.DELIVERED,   A.CHARGEBACK,     P.SYSTEM, S.DISPUTED,    C.REPORTED_BY_PROVIDER),
     Transition(S.DISPUTED,    A.RESOLVE,        P.ADMIN,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
     Transition(S.DISPUTED,    A.RESOLVE,        P.ADMIN,  S.CANCELLED,   C.ALWAYS, E.REFUND),
+    Transition(S.COMPLETED,   A.REFUND,         P.ADMIN,  S.COMPLETED,   C.REFUNDABLE, E.REFUND_MORE),
+    Transition(S.COMPLETED,   A.REFUND_FAILED,  P.SYSTEM, S.COMPLETED,   C.REPORTED_BY_PROVIDER),
 )  # fmt: skip
 
 # The transitions of passing time.
@@ -189,10 +214,11 @@ def move(order: Order, command: Command, parties: frozenset[Party], *, now: date
 
     A payment that has to be captured has been captured before. Raises Forbidden when the action belongs to another
     party, Conflict (INVALID_TRANSITION) when nobody can take it in this status, or they cannot take it now (the message
-    names what they can do, and from when), and InvalidArgument for a refund that fits neither price nor outcome.
+    names what they can do, and from when), and InvalidArgument for a field that fits neither the status nor the price.
     """
     row = _find_row(order, command, parties, now, timeouts)
-    _check_refund(order, command)
+    if command.action is Action.RESOLVE:
+        _check_resolution(order, command, row)
     return _follow(row, order, command, now)
 
 
@@ -205,19 +231,55 @@ def end_capture(order: Order, command: Command, now: datetime) -> Change:
     return _follow(next(rows), order, command, now)
 
 
-def record_chargeback(order: Order, chargeback_id: str, amount: Decimal, now: datetime) -> Change:
-    """Return the order after the buyer's bank took `amount` back: DISPUTED, unless no transition leads there."""
-    change = settlement.record_chargeback(order, chargeback_id, amount)
-    for row in TRANSITIONS:
-        if row.from_status is order.status and row.action is Action.CHARGEBACK:
-            return replace(_follow(row, change.order, Command(Action.CHARGEBACK), now), postings=change.postings)
-    return change
+def record_chargeback(order: Order, now: datetime) -> Change:
+    """Return the order after the first report of a chargeback: DISPUTED, unless no transition leads there.
+
+    Its amount is not recorded yet; see `settlement.record`.
+    """
+    rows = (row for row in TRANSITIONS if row.from_status is order.status and row.action is Action.CHARGEBACK)
+    to_status = next((row.to_status for row in rows), order.status)
+    moved = replace(order, status=to_status, version=order.version + 1, updated_at=now)
+    event = Event(now, Party.SYSTEM, Action.CHARGEBACK, order.status, to_status, "")
+    return Change(moved, event)
+
+
+def fail_refund(order: Order, history: Sequence[Event], now: datetime) -> Change | None:
+    """Return the order without its newest refund after the end, as far as it is outstanding; None without such one.
+
+    It is called when the provider refuses the refund for good.
+    """
+    outstanding = settlement.outstanding(order)
+    for amount, paid_by in reversed(_refunds_after_end(history)):
+        undone = min(amount, outstanding)
+        if undone > 0:
+            change = settlement.undo_refund(order, undone, paid_by)
+            moved = replace(change.order, version=order.version + 1, updated_at=now)
+            event = Event(now, Party.SYSTEM, Action.REFUND_FAILED, order.status, order.status, "", undone, paid_by)
+            return replace(change, order=moved, event=event)
+    return None
+
+
+def _refunds_after_end(history: Sequence[Event]) -> list[tuple[Decimal, PaidBy]]:
+    """Return the refunds of a completed order that an admin decided and that stand, oldest first."""
+    refunds: list[tuple[Decimal, PaidBy]] = []
+    for event in history:
+        if event.amount is None or event.paid_by is None:
+            continue
+        if event.action == Action.REFUND:
+            refunds.append((event.amount, event.paid_by))
+            continue
+        # The failure of the newest refund of this payer.
+        place = max(index for index, (_, paid_by) in enumerate(refunds) if paid_by is event.paid_by)
+        amount, paid_by = refunds[place]
+        refunds[place : place + 1] = [(amount - event.amount, paid_by)] if amount > event.amount else []
+    return refunds
 
 
 def _follow(row: Transition, order: Order, command: Command, now: datetime) -> Change:
-    change = row.effect.apply(order, now, command.refund)
+    change = row.effect.apply(order, now, command)
     moved = replace(change.order, status=row.to_status, version=order.version + 1, updated_at=now)
-    event = Event(now, row.by, row.action, order.status, row.to_status, command.message)
+    amount = command.refund if row.action is Action.REFUND else None
+    event = Event(now, row.by, row.action, order.status, row.to_status, command.message, amount, command.paid_by)
     return replace(change, order=moved, event=event)
 
 
@@ -233,9 +295,9 @@ def _find_row(
 ) -> Transition:
     rows = [row for row in TRANSITIONS if row.from_status is order.status and row.action is command.action]
     own_rows = [row for row in rows if row.by in parties]
-    for row in own_rows:
-        if _is_open(row, order, now, timeouts) and command.outcome in (None, row.to_status):
-            return row
+    open_rows = [row for row in own_rows if _is_open(row, order, now, timeouts)]
+    if open_rows:
+        return next((row for row in open_rows if command.outcome in (None, row.to_status)), open_rows[0])
     if not own_rows and (rows or not _may_ever(command.action, parties)):
         raise Forbidden(f"You don't have permission to {command.action} this order")
     possible = open_actions(order, parties, now, timeouts)
@@ -244,20 +306,28 @@ def _find_row(
 
 
 def _may_ever(action: Action, parties: frozenset[Party]) -> bool:
-    """Return whether the parties can take the action in any status. An admin has none of the sides' actions."""
-    if parties & {Party.BUYER, Party.SELLER}:
-        return True
-    return any(row.by in parties for row in TRANSITIONS if row.action is action)
+    """Return whether the parties can take the action in any status. Sides and admins have no action in common."""
+    takers = {row.by for row in TRANSITIONS if row.action is action}
+    return Party.ADMIN in parties if takers == {Party.ADMIN} else Party.ADMIN not in parties
 
 
-def _check_refund(order: Order, command: Command) -> None:
-    if command.refund > order.price:
-        message = f"must be at most the price, {order.price}"
-    elif command.refund and command.outcome is Status.CANCELLED and command.refund != order.price:
-        message = "goes with the outcome COMPLETED; CANCELLED gives everything back"
-    else:
-        return
-    raise InvalidArgument([Violation("refundAmount", message)])
+def _check_resolution(order: Order, command: Command, row: Transition) -> None:
+    """Refuse a resolution that does not fit the order's status and price. Raises InvalidArgument."""
+    violations = []
+    if command.outcome is not row.to_status:
+        violations.append(Violation("outcome", f"must be {row.to_status} for an order that is {order.status}"))
+    if order.status in (Status.IN_PROGRESS, Status.DELIVERED) and not command.message:
+        violations.append(Violation("message", f"is required for an order that is {order.status}"))
+    if command.refund is not None:
+        if order.status is Status.PENDING:
+            violations.append(Violation("refundAmount", "does not go with an order that is PENDING: nothing was paid"))
+        elif command.refund > order.price:
+            violations.append(Violation("refundAmount", f"must be at most the price, {order.price}"))
+        elif command.outcome is Status.CANCELLED and command.refund != order.price:
+            message = "goes with the outcome COMPLETED; CANCELLED gives everything back"
+            violations.append(Violation("refundAmount", message))
+    if violations:
+        raise InvalidArgument(violations)
 
 
 def _reason(order: Order, own_rows: list[Transition], *, timed_out: bool) -> str:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
+from order_service.domain.chargeback import ChargebackState
 from order_service.domain.ledger import Posting
 from order_service.domain.payment import PaymentStatus
 from servicekit.call import Caller
@@ -32,6 +33,13 @@ class Party(StrEnum):
     SYSTEM = "system"
 
 
+class PaidBy(StrEnum):
+    """Who pays a refund after the end of an order, by the names that clients use."""
+
+    SELLER = "seller"
+    PLATFORM = "platform"
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """A promise to deliver one package for a fixed price, at the terms that stood when it was placed.
@@ -42,9 +50,11 @@ class Order:
 
     Amounts are in major units: `payment_status` is None for an order from before there were payments, and then no money
     is moved for it; `payment_reference` is the provider's id of the payment, whose card authorization ends at
-    `capture_before`; `refund_due` is the refund that was decided and `refunded` the part of it that was made;
-    `charged_back` is the amount that the buyer's bank took back; `commission_percent` is the marketplace's share, fixed
-    when the order was placed.
+    `capture_before`; `refund_due` is the sum of the refunds that were decided here, and `platform_refund` the part of
+    it that the platform pays; `refunded` is the sum of the refunds that the provider took on, by hand ones included;
+    `charged_back` is the amount that the buyer's bank holds; `fees` is the sum of the provider's fees;
+    `commission_percent` is the marketplace's share, fixed when the order was placed. `postings` is the number of the
+    order's ledger transactions. The fields of the chargeback are None for an order that never had one.
     """
 
     id: UUID
@@ -74,11 +84,26 @@ class Order:
     refunded: Decimal
     charged_back: Decimal
     commission_percent: Decimal
+    platform_refund: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+    postings: int = 0
+    chargeback_amount: Decimal | None = None
+    chargeback_state: ChargebackState | None = None
+    evidence_due_by: datetime | None = None
 
     @property
     def is_being_captured(self) -> bool:
         """Whether the seller has accepted, and the provider's response to the capture is not known yet."""
         return self.payment_status is PaymentStatus.CAPTURING
+
+    @property
+    def is_captured(self) -> bool:
+        """Whether the buyer's money was taken from the card."""
+        return self.payment_status in (
+            PaymentStatus.CAPTURED,
+            PaymentStatus.REFUNDED,
+            PaymentStatus.PARTIALLY_REFUNDED,
+        )
 
     @property
     def is_final(self) -> bool:
@@ -90,23 +115,24 @@ class Order:
         return now > self.due_at
 
     def parties(self, caller: Caller) -> frozenset[Party]:
-        """Return the caller's roles in this order. Raises NotFound for a stranger, who must not learn of it."""
-        roles = {
-            Party.BUYER: caller.id == self.buyer_id,
-            Party.SELLER: caller.id == self.seller_id,
-            Party.ADMIN: caller.is_admin,
-        }
-        parties = frozenset(party for party, has_role in roles.items() if has_role)
-        if not parties:
+        """Return the caller's roles in this order. Raises NotFound for a stranger, who must not learn of it.
+
+        An admin who is a side of the order is that side alone.
+        """
+        sides = {Party.BUYER: self.buyer_id, Party.SELLER: self.seller_id}
+        parties = frozenset(party for party, user_id in sides.items() if caller.id == user_id)
+        if parties:
+            return parties
+        if not caller.is_admin:
             raise NotFound("Order")
-        return parties
+        return frozenset({Party.ADMIN})
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One row of an order's history: an action, who took it, and the statuses before and after.
 
-    `from_status` is None for the placing.
+    `from_status` is None for the placing. `amount` (in major units) and `paid_by` are set for refunds after the end.
     """
 
     at: datetime
@@ -115,6 +141,8 @@ class Event:
     from_status: Status | None
     to_status: Status
     message: str
+    amount: Decimal | None = None
+    paid_by: PaidBy | None = None
 
 
 class PaymentTask(StrEnum):

@@ -7,6 +7,7 @@ from marketplace.order.v1 import order_pb2
 from order_service.commands.accept_order import AcceptOrder
 from order_service.commands.change_order import ChangeOrder
 from order_service.commands.place_order import PlaceOrder
+from order_service.commands.refund_order import RefundOrder
 from order_service.convert import orders as convert
 from order_service.domain.lifecycle import Action, Command, Timeouts, open_actions
 from order_service.domain.listing import scope_of
@@ -39,12 +40,14 @@ class OrderHandlers:
         place_order: PlaceOrder,
         accept_order: AcceptOrder,
         change_order: ChangeOrder,
+        refund_order: RefundOrder,
     ) -> None:
         self._store = store
         self._timeouts = timeouts
         self._place_order = place_order
         self._accept_order = accept_order
         self._change_order = change_order
+        self._refund_order = refund_order
 
     @binds_idempotency_key
     def PlaceOrder(self, request: order_pb2.PlaceOrderRequest, call: Call) -> order_pb2.PlaceOrderResponse:
@@ -105,6 +108,10 @@ class OrderHandlers:
         order = self._change_order.execute(UUID(request.order_id), convert.from_resolution(request), call.caller)
         return order_pb2.ResolveOrderResponse(order=self._to_order(order, order.updated_at, call))
 
+    def RefundOrder(self, request: order_pb2.RefundOrderRequest, call: Call) -> order_pb2.RefundOrderResponse:
+        order = self._refund_order.execute(UUID(request.order_id), convert.from_refund(request), call.caller)
+        return order_pb2.RefundOrderResponse(order=self._to_order(order, order.updated_at, call))
+
     def DescribeOrder(self, request: order_pb2.DescribeOrderRequest, call: Call) -> order_pb2.DescribeOrderResponse:
         return convert.to_description(self._store.orders.get(UUID(request.order_id)).order)
 
@@ -114,4 +121,6 @@ class OrderHandlers:
 
     def _to_order(self, order: Order, now: datetime, call: Call) -> order_pb2.Order:
         """Return the order with the caller's actions of this moment."""
-        return convert.to_order(order, open_actions(order, order.parties(call.caller), now, self._timeouts))
+        sees_chargeback = call.caller.is_admin or call.caller.id == order.seller_id
+        actions = open_actions(order, order.parties(call.caller), now, self._timeouts)
+        return convert.to_order(order, actions, sees_chargeback=sees_chargeback)

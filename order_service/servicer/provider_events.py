@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from marketplace.order.v1 import order_pb2
-from order_service.commands.record_chargeback import RecordChargeback
+from order_service.commands.record_report import RecordReport
 from order_service.payments.gateway import ProviderEvent
 from servicekit.call import Call
 
@@ -14,14 +14,14 @@ WebhookParser = Callable[[bytes, str], ProviderEvent | None]
 class ProviderEventHandlers:
     """Stripe's webhooks."""
 
-    def __init__(self, parse_webhook: WebhookParser, record_chargeback: RecordChargeback) -> None:
+    def __init__(self, parse_webhook: WebhookParser, record_report: RecordReport) -> None:
         self._parse_webhook = parse_webhook
-        self._record_chargeback = record_chargeback
+        self._record_report = record_report
 
     def ReceiveStripeEvent(
         self, request: order_pb2.ReceiveStripeEventRequest, call: Call
     ) -> order_pb2.ReceiveStripeEventResponse:
         event = self._parse_webhook(request.event.data, call.metadata.get("stripe-signature", ""))
         if event is not None:
-            self._record_chargeback.execute(event)
+            self._record_report.execute(event.event_id, event.report)
         return order_pb2.ReceiveStripeEventResponse()

@@ -3,7 +3,8 @@
 from order_service.commands.accept_order import AcceptOrder
 from order_service.commands.change_order import ChangeOrder
 from order_service.commands.place_order import PlaceOrder
-from order_service.commands.record_chargeback import RecordChargeback
+from order_service.commands.record_report import RecordReport
+from order_service.commands.refund_order import RefundOrder
 from order_service.commands.request_payout import RequestPayout
 from order_service.commands.set_payout_account import SetPayoutAccount
 from order_service.domain.lifecycle import Timeouts
@@ -26,10 +27,11 @@ class OrderServicer(OrderHandlers, MoneyHandlers, ProviderEventHandlers):
         place_order: PlaceOrder,
         accept_order: AcceptOrder,
         change_order: ChangeOrder,
+        refund_order: RefundOrder,
         request_payout: RequestPayout,
         set_payout_account: SetPayoutAccount,
-        record_chargeback: RecordChargeback,
+        record_report: RecordReport,
     ) -> None:
-        OrderHandlers.__init__(self, store, timeouts, place_order, accept_order, change_order)
+        OrderHandlers.__init__(self, store, timeouts, place_order, accept_order, change_order, refund_order)
         MoneyHandlers.__init__(self, store, currency, request_payout, set_payout_account)
-        ProviderEventHandlers.__init__(self, parse_webhook, record_chargeback)
+        ProviderEventHandlers.__init__(self, parse_webhook, record_report)

@@ -12,8 +12,9 @@ from uuid import UUID
 
 import peewee
 
+from order_service.domain.chargeback import ChargebackState
 from order_service.domain.listing import Scope
-from order_service.domain.order import Change, Event, Order, Party, Status
+from order_service.domain.order import Change, Event, Order, PaidBy, Party, Status
 from order_service.domain.payment import PaymentStatus
 from order_service.store.ledger import Ledger
 from servicekit.database import Database, Row, Statement
@@ -54,6 +55,12 @@ class OrderRow(peewee.Model):
     refunded = peewee.DecimalField(max_digits=12, decimal_places=2)
     charged_back = peewee.DecimalField(max_digits=12, decimal_places=2)
     commission_percent = peewee.DecimalField(max_digits=5, decimal_places=2)
+    platform_refund = peewee.DecimalField(max_digits=12, decimal_places=2)
+    fees = peewee.DecimalField(max_digits=12, decimal_places=2)
+    postings = peewee.IntegerField()
+    chargeback_amount = peewee.DecimalField(max_digits=12, decimal_places=2, null=True)
+    chargeback_state = peewee.TextField(null=True)
+    evidence_due_by = peewee.DateTimeField(null=True)
 
     class Meta:
         table_name = "orders"
@@ -70,6 +77,8 @@ class EventRow(peewee.Model):
     came_from = peewee.TextField(null=True)
     went_to = peewee.TextField()
     message = peewee.TextField()
+    amount = peewee.DecimalField(max_digits=12, decimal_places=2, null=True)
+    paid_by = peewee.TextField(null=True)
 
     class Meta:
         table_name = "order_events"
@@ -82,7 +91,8 @@ READING = f"SELECT {COLUMNS}, (SELECT app_now()) AS now FROM orders"  # noqa: S6
 ONE = Statement(f"{READING} WHERE id = $1")
 BY_REFERENCE = Statement("SELECT id FROM orders WHERE payment_reference = $1 AND payment_reference <> ''")
 HISTORY = Statement("""
-    SELECT at, by, action, came_from, went_to, message FROM order_events WHERE order_id = $1 ORDER BY version
+    SELECT at, by, action, came_from, went_to, message, amount, paid_by
+    FROM order_events WHERE order_id = $1 ORDER BY version
 """)
 
 
@@ -240,6 +250,8 @@ class Orders:
             came_from=event.from_status,
             went_to=event.to_status,
             message=event.message,
+            amount=event.amount,
+            paid_by=event.paid_by,
         ).execute(self._database.peewee)
 
 
@@ -253,10 +265,14 @@ def to_reading(row: Row) -> Reading:
     """Return the order of a row of COLUMNS and `now`."""
     now = row.pop("now")
     payment = PaymentStatus(row["payment_status"]) if row["payment_status"] else None
-    return Reading(Order(**{**row, "status": Status(row["status"]), "payment_status": payment}), now)
+    chargeback = ChargebackState(row["chargeback_state"]) if row["chargeback_state"] else None
+    states = {"status": Status(row["status"]), "payment_status": payment, "chargeback_state": chargeback}
+    return Reading(Order(**{**row, **states}), now)
 
 
 def to_event(row: Row) -> Event:
     """Return the event of a row of the history."""
     came_from = Status(row["came_from"]) if row["came_from"] else None
-    return Event(row["at"], Party(row["by"]), row["action"], came_from, Status(row["went_to"]), row["message"])
+    paid_by = PaidBy(row["paid_by"]) if row["paid_by"] else None
+    statuses = (came_from, Status(row["went_to"]))
+    return Event(row["at"], Party(row["by"]), row["action"], *statuses, row["message"], row["amount"], paid_by)

@@ -8,7 +8,7 @@ from order_service.store.attempts import Attempts
 from order_service.store.ledger import Ledger
 from order_service.store.orders import Orders
 from order_service.store.payouts import Payouts
-from order_service.store.provider_events import ProviderEvents
+from order_service.store.provider_records import ProviderRecords
 from servicekit.advisory_lock import advisory_lock
 from servicekit.clock import Clock
 from servicekit.database import Database
@@ -30,7 +30,7 @@ class Store:
         self.orders = Orders(database, self.ledger, outbox)
         self.payouts = Payouts(database, outbox)
         self.attempts = Attempts(database)
-        self.provider_events = ProviderEvents(database)
+        self.provider_records = ProviderRecords(database)
 
     def now(self) -> datetime:
         """Return the time, aware, in UTC."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from order_service.commands.record_chargeback import RecordChargeback
+from order_service.commands.record_report import RecordReport
 from order_service.payments.providers import Payments
 from servicekit.errors import Unavailable
 
@@ -12,15 +12,15 @@ BATCH = 20
 
 
 class ProviderEventPolling:
-    """Calls RecordChargeback for each event that waits."""
+    """Calls RecordReport for each event that waits."""
 
-    def __init__(self, payments: Payments, record_chargeback: RecordChargeback) -> None:
+    def __init__(self, payments: Payments, record_report: RecordReport) -> None:
         self._payments = payments
-        self._record_chargeback = record_chargeback
+        self._record_report = record_report
 
     def record_pending(self) -> None:
         """Record the events that wait. An event that came too early comes again."""
         for event in self._payments.pending_events(BATCH):
             with contextlib.suppress(Unavailable):
-                self._record_chargeback.execute(event)
+                self._record_report.execute(event.event_id, event.report)
                 self._payments.acknowledge(event.event_id)

@@ -133,6 +133,67 @@ class Order(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class Chargeback(_message.Message):
+        """A chargeback of an order: its buyer's bank has taken money back."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        class _State:
+            ValueType = _typing.NewType("ValueType", _builtins.int)
+            V: _TypeAlias = ValueType  # noqa: Y015
+
+        class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Order.Chargeback._State.ValueType], _builtins.type):
+            DESCRIPTOR: _descriptor.EnumDescriptor
+            STATE_UNSPECIFIED: Order.Chargeback._State.ValueType  # 0
+            """Never returned."""
+            NEEDS_RESPONSE: Order.Chargeback._State.ValueType  # 1
+            """The bank has the money, and waits for evidence."""
+            UNDER_REVIEW: Order.Chargeback._State.ValueType  # 2
+            """The bank has the money, and examines the evidence."""
+            WON: Order.Chargeback._State.ValueType  # 3
+            """The bank has returned the money."""
+            LOST: Order.Chargeback._State.ValueType  # 4
+            """The bank keeps the money."""
+
+        class State(_State, metaclass=_StateEnumTypeWrapper):
+            """The state of a chargeback."""
+
+        STATE_UNSPECIFIED: Order.Chargeback.State.ValueType  # 0
+        """Never returned."""
+        NEEDS_RESPONSE: Order.Chargeback.State.ValueType  # 1
+        """The bank has the money, and waits for evidence."""
+        UNDER_REVIEW: Order.Chargeback.State.ValueType  # 2
+        """The bank has the money, and examines the evidence."""
+        WON: Order.Chargeback.State.ValueType  # 3
+        """The bank has returned the money."""
+        LOST: Order.Chargeback.State.ValueType  # 4
+        """The bank keeps the money."""
+
+        AMOUNT_FIELD_NUMBER: _builtins.int
+        STATE_FIELD_NUMBER: _builtins.int
+        EVIDENCE_DUE_BY_FIELD_NUMBER: _builtins.int
+        amount: _builtins.float
+        """The amount, in major units."""
+        state: Global___Order.Chargeback.State.ValueType
+        """The state."""
+        @_builtins.property
+        def evidence_due_by(self) -> _timestamp_pb2.Timestamp:
+            """The time until which the payment provider takes evidence; only while it is NEEDS_RESPONSE."""
+
+        def __init__(
+            self,
+            *,
+            amount: _builtins.float = ...,
+            state: Global___Order.Chargeback.State.ValueType = ...,
+            evidence_due_by: _timestamp_pb2.Timestamp | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["evidence_due_by", b"evidence_due_by"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "evidence_due_by", b"evidence_due_by", "state", b"state"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ORDER_ID_FIELD_NUMBER: _builtins.int
     GIG_ID_FIELD_NUMBER: _builtins.int
     GIG_TITLE_FIELD_NUMBER: _builtins.int
@@ -150,6 +211,7 @@ class Order(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     PAYMENT_FIELD_NUMBER: _builtins.int
+    CHARGEBACK_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """The order's UUID."""
     gig_id: _builtins.str
@@ -176,12 +238,14 @@ class Order(_message.Message):
     """The number of revisions that the buyer can still ask for."""
     @_builtins.property
     def due_date(self) -> _timestamp_pb2.Timestamp:
-        """The time at which the work is due. A revision moves it."""
+        """The time at which the work is due: the package's delivery days after the placing, after the accept, and after each
+        request for a revision.
+        """
 
     @_builtins.property
     def actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The actions that are open to the caller now, of `accept`, `decline`, `cancel`, `deliver`, `revise`, `complete`,
-        `dispute` and `resolve`.
+        `dispute`, `resolve` and `refund`.
         """
 
     @_builtins.property
@@ -195,6 +259,10 @@ class Order(_message.Message):
     @_builtins.property
     def payment(self) -> Global___Order.Payment:
         """The payment; absent for an order that was placed before the marketplace had payments."""
+
+    @_builtins.property
+    def chargeback(self) -> Global___Order.Chargeback:
+        """The newest chargeback that is open, else the newest; absent without one, and for the buyer."""
 
     def __init__(
         self,
@@ -216,10 +284,11 @@ class Order(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         payment: Global___Order.Payment | None = ...,
+        chargeback: Global___Order.Chargeback | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "due_date", b"due_date", "payment", b"payment", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chargeback", b"chargeback", "created_at", b"created_at", "due_date", b"due_date", "payment", b"payment", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "buyer_id", b"buyer_id", "created_at", b"created_at", "currency", b"currency", "due_date", b"due_date", "gig_id", b"gig_id", "gig_title", b"gig_title", "order_id", b"order_id", "package", b"package", "package_id", b"package_id", "payment", b"payment", "price", b"price", "requirements", b"requirements", "revisions_left", b"revisions_left", "seller_id", b"seller_id", "status", b"status", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "buyer_id", b"buyer_id", "chargeback", b"chargeback", "created_at", b"created_at", "currency", b"currency", "due_date", b"due_date", "gig_id", b"gig_id", "gig_title", b"gig_title", "order_id", b"order_id", "package", b"package", "package_id", b"package_id", "payment", b"payment", "price", b"price", "requirements", b"requirements", "revisions_left", b"revisions_left", "seller_id", b"seller_id", "status", b"status", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -237,16 +306,19 @@ class OrderEvent(_message.Message):
     FROM_FIELD_NUMBER: _builtins.int
     TO_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
     by: _builtins.str
     """The party that acted: `buyer`, `seller`, `admin`, or `system` for a timeout or the payment provider."""
     action: _builtins.str
     """The action: `place`, one of Order's `actions`, or an action of the system: `expire`, `auto_complete`,
-    `capture_failed` or `chargeback`.
+    `capture_failed`, `chargeback` or `refund_failed`.
     """
     to: Global___Order.Status.ValueType
     """The order's status after the event."""
     message: _builtins.str
     """The message of the party. Always present; empty when there was none."""
+    amount: _builtins.float
+    """The amount of a `refund` or a `refund_failed`, in major units; absent for other actions."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """The time of the event."""
@@ -259,13 +331,19 @@ class OrderEvent(_message.Message):
         action: _builtins.str = ...,
         to: Global___Order.Status.ValueType = ...,
         message: _builtins.str = ...,
+        amount: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_from", b"_from", "at", b"at", "from", b"from"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_from", b"_from", "amount", b"amount", "at", b"at", "from", b"from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_from", b"_from", "action", b"action", "at", b"at", "by", b"by", "from", b"from", "message", b"message", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_from", b"_from", "action", b"action", "amount", b"amount", "at", b"at", "by", b"by", "from", b"from", "message", b"message", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
+    _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
     _WhichOneofReturnType__from: _TypeAlias = _typing.Literal["from"]  # noqa: Y015
     _WhichOneofArgType__from: _TypeAlias = _typing.Literal["_from", b"_from"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__amount) -> _WhichOneofReturnType__amount | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__from) -> _WhichOneofReturnType__from | None: ...
 
 Global___OrderEvent: _TypeAlias = OrderEvent  # noqa: Y015
@@ -882,7 +960,7 @@ class ResolveOrderRequest(_message.Message):
         """The order is CANCELLED: the buyer is refunded in full."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
-        """The outcome of a dispute."""
+        """The outcome of a decision."""
 
     OUTCOME_UNSPECIFIED: ResolveOrderRequest.Outcome.ValueType  # 0
     """Not set; refused."""
@@ -901,10 +979,10 @@ class ResolveOrderRequest(_message.Message):
     """The outcome."""
     refund_amount: _builtins.float
     """The refund of the outcome COMPLETED, in major units, at most the price; 0 when not set. CANCELLED always refunds
-    the price: with it, any other amount above 0 is INVALID_ARGUMENT.
+    the price: with it, any other amount is INVALID_ARGUMENT.
     """
     message: _builtins.str
-    """The reason of the decision, shown in the order's history."""
+    """The reason of the decision, shown in the order's history. Required for an order that is IN_PROGRESS or DELIVERED."""
     def __init__(
         self,
         *,
@@ -946,6 +1024,61 @@ class ResolveOrderResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResolveOrderResponse: _TypeAlias = ResolveOrderResponse  # noqa: Y015
+
+@_typing.final
+class RefundOrderRequest(_message.Message):
+    """The request of RefundOrder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """The order's UUID."""
+    amount: _builtins.float
+    """The amount, in major units."""
+    message: _builtins.str
+    """The reason, shown in the order's history."""
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+        amount: _builtins.float = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "from", b"from", "message", b"message", "order_id", b"order_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefundOrderRequest: _TypeAlias = RefundOrderRequest  # noqa: Y015
+
+@_typing.final
+class RefundOrderResponse(_message.Message):
+    """The response of RefundOrder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def order(self) -> Global___Order:
+        """The order after the refund."""
+
+    def __init__(
+        self,
+        *,
+        order: Global___Order | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefundOrderResponse: _TypeAlias = RefundOrderResponse  # noqa: Y015
 
 @_typing.final
 class GetBalanceRequest(_message.Message):

@@ -100,6 +100,11 @@ class OrderServiceStub:
                 request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ResolveOrderRequest.SerializeToString,
                 response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ResolveOrderResponse.FromString,
                 _registered_method=True)
+        self.RefundOrder = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/RefundOrder',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.RefundOrderRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.RefundOrderResponse.FromString,
+                _registered_method=True)
         self.GetBalance = channel.unary_unary(
                 '/marketplace.order.v1.OrderService/GetBalance',
                 request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetBalanceRequest.SerializeToString,
@@ -242,8 +247,20 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResolveOrder(self, request, context):
-        """Resolve a dispute, as an admin. CANCELLED refunds the buyer in full. COMPLETED refunds `refund_amount` to the
-        buyer; the seller gets the rest, less commission.
+        """Decide an order, as an admin who is no side of it: in a dispute, or while it is PENDING, IN_PROGRESS or DELIVERED.
+        CANCELLED voids the authorization of a PENDING order and refunds the buyer of any other in full. COMPLETED refunds
+        `refund_amount` to the buyer; the seller gets the rest, less commission. INVALID_ARGUMENT for an outcome or a refund
+        that does not fit the status: a PENDING order can only be CANCELLED, without `refund_amount`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefundOrder(self, request, context):
+        """Refund a COMPLETED order, as an admin who is no side of it. The amount goes back to the buyer; all refunds of an
+        order together are at most its price. CONFLICT for more than is left, INVALID_TRANSITION when nothing is, and
+        INSUFFICIENT_BALANCE when the seller's available balance does not cover a refund from the seller. When the payment
+        provider refuses the refund for good, it is undone, and the history has `refund_failed`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -373,6 +390,11 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     servicer.ResolveOrder,
                     request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ResolveOrderRequest.FromString,
                     response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ResolveOrderResponse.SerializeToString,
+            ),
+            'RefundOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefundOrder,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.RefundOrderRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.RefundOrderResponse.SerializeToString,
             ),
             'GetBalance': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBalance,
@@ -745,6 +767,33 @@ class OrderService:
             '/marketplace.order.v1.OrderService/ResolveOrder',
             marketplace_dot_order_dot_v1_dot_order__pb2.ResolveOrderRequest.SerializeToString,
             marketplace_dot_order_dot_v1_dot_order__pb2.ResolveOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefundOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/RefundOrder',
+            marketplace_dot_order_dot_v1_dot_order__pb2.RefundOrderRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.RefundOrderResponse.FromString,
             options,
             channel_credentials,
             insecure,

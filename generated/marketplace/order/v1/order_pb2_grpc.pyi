@@ -82,8 +82,16 @@ class OrderServiceStub:
     DISPUTED, and its money stays in escrow.
     """
     ResolveOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.ResolveOrderRequest, _order_pb2.ResolveOrderResponse]
-    """Resolve a dispute, as an admin. CANCELLED refunds the buyer in full. COMPLETED refunds `refund_amount` to the
-    buyer; the seller gets the rest, less commission.
+    """Decide an order, as an admin who is no side of it: in a dispute, or while it is PENDING, IN_PROGRESS or DELIVERED.
+    CANCELLED voids the authorization of a PENDING order and refunds the buyer of any other in full. COMPLETED refunds
+    `refund_amount` to the buyer; the seller gets the rest, less commission. INVALID_ARGUMENT for an outcome or a refund
+    that does not fit the status: a PENDING order can only be CANCELLED, without `refund_amount`.
+    """
+    RefundOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.RefundOrderRequest, _order_pb2.RefundOrderResponse]
+    """Refund a COMPLETED order, as an admin who is no side of it. The amount goes back to the buyer; all refunds of an
+    order together are at most its price. CONFLICT for more than is left, INVALID_TRANSITION when nothing is, and
+    INSUFFICIENT_BALANCE when the seller's available balance does not cover a refund from the seller. When the payment
+    provider refuses the refund for good, it is undone, and the history has `refund_failed`.
     """
     GetBalance: _grpc.UnaryUnaryMultiCallable[_order_pb2.GetBalanceRequest, _order_pb2.GetBalanceResponse]
     """Return the balance of the calling seller: in escrow, available, and paid out."""
@@ -166,8 +174,16 @@ class OrderServiceAsyncStub(OrderServiceStub):
     DISPUTED, and its money stays in escrow.
     """
     ResolveOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.ResolveOrderRequest, _order_pb2.ResolveOrderResponse]  # type: ignore[assignment]
-    """Resolve a dispute, as an admin. CANCELLED refunds the buyer in full. COMPLETED refunds `refund_amount` to the
-    buyer; the seller gets the rest, less commission.
+    """Decide an order, as an admin who is no side of it: in a dispute, or while it is PENDING, IN_PROGRESS or DELIVERED.
+    CANCELLED voids the authorization of a PENDING order and refunds the buyer of any other in full. COMPLETED refunds
+    `refund_amount` to the buyer; the seller gets the rest, less commission. INVALID_ARGUMENT for an outcome or a refund
+    that does not fit the status: a PENDING order can only be CANCELLED, without `refund_amount`.
+    """
+    RefundOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.RefundOrderRequest, _order_pb2.RefundOrderResponse]  # type: ignore[assignment]
+    """Refund a COMPLETED order, as an admin who is no side of it. The amount goes back to the buyer; all refunds of an
+    order together are at most its price. CONFLICT for more than is left, INVALID_TRANSITION when nothing is, and
+    INSUFFICIENT_BALANCE when the seller's available balance does not cover a refund from the seller. When the payment
+    provider refuses the refund for good, it is undone, and the history has `refund_failed`.
     """
     GetBalance: _aio.UnaryUnaryMultiCallable[_order_pb2.GetBalanceRequest, _order_pb2.GetBalanceResponse]  # type: ignore[assignment]
     """Return the balance of the calling seller: in escrow, available, and paid out."""
@@ -319,8 +335,22 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.ResolveOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.ResolveOrderResponse, _abc.Awaitable[_order_pb2.ResolveOrderResponse]]:
-        """Resolve a dispute, as an admin. CANCELLED refunds the buyer in full. COMPLETED refunds `refund_amount` to the
-        buyer; the seller gets the rest, less commission.
+        """Decide an order, as an admin who is no side of it: in a dispute, or while it is PENDING, IN_PROGRESS or DELIVERED.
+        CANCELLED voids the authorization of a PENDING order and refunds the buyer of any other in full. COMPLETED refunds
+        `refund_amount` to the buyer; the seller gets the rest, less commission. INVALID_ARGUMENT for an outcome or a refund
+        that does not fit the status: a PENDING order can only be CANCELLED, without `refund_amount`.
+        """
+
+    @_abc_1.abstractmethod
+    def RefundOrder(
+        self,
+        request: _order_pb2.RefundOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.RefundOrderResponse, _abc.Awaitable[_order_pb2.RefundOrderResponse]]:
+        """Refund a COMPLETED order, as an admin who is no side of it. The amount goes back to the buyer; all refunds of an
+        order together are at most its price. CONFLICT for more than is left, INVALID_TRANSITION when nothing is, and
+        INSUFFICIENT_BALANCE when the seller's available balance does not cover a refund from the seller. When the payment
+        provider refuses the refund for good, it is undone, and the history has `refund_failed`.
         """
 
     @_abc_1.abstractmethod
