@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from order_service.commands.record_report import RecordReport
+from order_service.commands.record_provider_event import RecordProviderEvent
 from order_service.payments.providers import Payments
 from servicekit.errors import Unavailable
 
@@ -12,15 +12,15 @@ BATCH = 20
 
 
 class ProviderEventPolling:
-    """Calls RecordReport for each event that waits."""
+    """Calls RecordProviderEvent for each event that waits."""
 
-    def __init__(self, payments: Payments, record_report: RecordReport) -> None:
+    def __init__(self, payments: Payments, record_event: RecordProviderEvent) -> None:
         self._payments = payments
-        self._record_report = record_report
+        self._record_event = record_event
 
     def record_pending(self) -> None:
         """Record the events that wait. An event that came too early comes again."""
         for event in self._payments.pending_events(BATCH):
             with contextlib.suppress(Unavailable):
-                self._record_report.execute(event.event_id, event.report)
+                self._record_event.execute(event)
                 self._payments.acknowledge(event.event_id)
