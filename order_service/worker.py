@@ -77,7 +77,7 @@ class Worker:
         )
         self.order_timeouts = OrderTimeouts(store, TimeOutOrder(store, timeouts), timeouts)
         self.payment_recovery = PaymentRecovery(store, RecoverAttempt(store, finish_placing, finish_accepting))
-        self.provider_events = ProviderEventPolling(payments, record_event)
+        self.provider_events = ProviderEventPolling(store, payments, record_event)
         self.topics = outbox_topics(
             VoidPayment(store, gateway), RefundPayment(store, gateway, record_report), SendPayout(store, gateway)
         )

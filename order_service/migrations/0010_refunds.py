@@ -42,7 +42,7 @@ ALTER TABLE payouts
 
 -- The time until which the provider was asked for its events, where reports may be lost.
 CREATE TABLE provider_polls (
-    source text PRIMARY KEY,
+    is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
     until timestamptz NOT NULL
 );
 

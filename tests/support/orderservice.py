@@ -66,7 +66,8 @@ class SwitchableSandbox:
             gateway,
             refuse_webhook,
             gateway,
-            lambda order_id: self.sandbox.charge_back_if_late(order_id),
+            lambda: self.sandbox.awaiting_completion(),
+            lambda order_id: self.sandbox.charge_back(order_id),
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -133,10 +134,34 @@ class OrderBackend:
         self.act("accept", order_id, SELLER)
         return order_id
 
-    def resolve(self, order_id: str, outcome: str, refund: float | None = None, sent_token: str = ADMIN) -> Answer:
+    def resolve(
+        self,
+        order_id: str,
+        outcome: str,
+        refund: float | None = None,
+        sent_token: str = ADMIN,
+        message: str = "We have heard both sides",
+    ) -> Answer:
         number = order_pb2.ResolveOrderRequest.Outcome.Value(outcome)
-        request = order_pb2.ResolveOrderRequest(order_id=order_id, outcome=number, refund_amount=refund)
+        request = order_pb2.ResolveOrderRequest(
+            order_id=order_id, outcome=number, refund_amount=refund, message=message
+        )
         return self.rpc.call("ResolveOrder", request, sent_token)
+
+    def refund(
+        self,
+        order_id: str,
+        amount: float,
+        paid_by: str = "seller",
+        sent_token: str = ADMIN,
+        key: str | None = None,
+        message: str = "It never worked",
+    ) -> Answer:
+        request = order_pb2.RefundOrderRequest(
+            order_id=order_id, amount=amount, message=message, **{"from": paid_by}
+        )
+        headers = {} if key is None else {"idempotency_key": key}
+        return self.rpc.call("RefundOrder", request, sent_token, **headers)
 
     def payment(self, order_id: str) -> tuple[str, float]:
         """Return the status of the order's payment, and the refunded amount."""
