@@ -60,7 +60,7 @@ class Worker:
 
         finish_placing = FinishPlacing(store, gateway, idempotency_keys, ResponseStore(idempotency_keys, to_placed))
         record_report = RecordReport(store)
-        record_event = RecordProviderEvent(store, record_report, RecordTransfer(store))
+        self.record_event = record_event = RecordProviderEvent(store, record_report, RecordTransfer(store))
         finish_accepting = FinishAccepting(store, gateway, record_report)
         self.servicer = OrderServicer(
             store,

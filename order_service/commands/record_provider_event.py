@@ -28,7 +28,7 @@ class RecordProviderEvent:
                 self._record(event)
 
     def _record(self, event: ProviderEvent) -> None:
-        report, log = event.report, self._log.bind(event=event.event_id)
+        report, log = event.report, self._log.bind(provider_event=event.event_id)
         match report:
             case PaymentReport():
                 order_id = self._store.orders.id_by_payment(report.reference)

@@ -38,10 +38,10 @@ class ProviderEventPolling:
         except DatabaseAway:
             raise
         except Unavailable:
-            self._log.info("provider event came too early", event=event.event_id)
+            self._log.info("provider event came too early", provider_event=event.event_id)
         except Exception:
             # One bad event must not hold up the others.
-            self._log.exception("provider event could not be recorded", event=event.event_id)
+            self._log.exception("provider event could not be recorded", provider_event=event.event_id)
 
     def _report_completions(self) -> None:
         for order_id in self._payments.awaiting_completion():

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
 from order_service.domain.payment import Provider
 from order_service.gigs import Gigs
-from order_service.payments.gateway import ProviderPayment
 from order_service.payments.providers import Payments, refuse_webhook
 from order_service.payments.sandbox.gateway import Sandbox
 from order_service.settings import Settings
@@ -31,6 +32,8 @@ ADMIN = token("root", "admin")
 STRANGER = token("somebody", "buyer", "seller")
 PACKAGE = "aa0e8400-e29b-41d4-a716-446655440000"
 GIG = "550e8400-e29b-41d4-a716-446655440000"
+# Before and after every payment of a test.
+FIRST_TIME, LAST_TIME = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def worker_settings(**changes: Any) -> Settings:
@@ -74,6 +77,17 @@ class SwitchableSandbox:
         return getattr(self.sandbox, name)
 
 
+class SandboxPayment(NamedTuple):
+    """A payment in the sandbox's own records, in major units."""
+
+    order_id: UUID
+    reference: str
+    authorized: Decimal
+    captured: Decimal
+    refunded: Decimal
+    charged_back: Decimal
+
+
 class OrderBackend:
     """One OrderService worker with its databases, its payment provider and a stand-in of GigService at `address`."""
 
@@ -89,6 +103,7 @@ class OrderBackend:
         self.database = database
         self._arguments = (database, sandbox_database, gigs, address, payments)
         self.clock = Clock(database)
+        self.sandbox_clock = Clock(sandbox_database)
         self.sandbox = Sandbox(sandbox_database)
         self._switchable_sandbox = SwitchableSandbox(self.sandbox)
         provider = Provider.SANDBOX if payments is None else Provider.STRIPE
@@ -157,9 +172,7 @@ class OrderBackend:
         key: str | None = None,
         message: str = "It never worked",
     ) -> Answer:
-        request = order_pb2.RefundOrderRequest(
-            order_id=order_id, amount=amount, message=message, **{"from": paid_by}
-        )
+        request = order_pb2.RefundOrderRequest(order_id=order_id, amount=amount, message=message, **{"from": paid_by})
         headers = {} if key is None else {"idempotency_key": key}
         return self.rpc.call("RefundOrder", request, sent_token, **headers)
 
@@ -201,13 +214,26 @@ class OrderBackend:
         for _ in range(3):
             self.worker.payment_recovery.recover_due()
             self.worker.provider_events.record_pending()
-            while self._relay.deliver_one():
-                pass
+            self.deliver_outbox()
 
-    def sandbox_payment(self, order_id: str) -> ProviderPayment:
+    def deliver_outbox(self) -> None:
+        """Deliver the outbox rows that are due now."""
+        while self._relay.deliver_one():
+            pass
+
+    def sandbox_payment(self, order_id: str) -> SandboxPayment:
         """Return the order's payment in the sandbox's own records."""
-        (payment,) = [payment for payment in self.sandbox.list_payments() if str(payment.order_id) == order_id]
-        return payment
+        payments = self.sandbox.list_payments(FIRST_TIME, LAST_TIME)
+        (payment,) = [payment for payment in payments if str(payment.order_id) == order_id]
+        report = payment.report
+        return SandboxPayment(
+            payment.order_id,
+            report.reference,
+            payment.authorized,
+            payment.captured,
+            sum((refund.amount for refund in report.refunds if refund.state.counts), Decimal(0)),
+            sum((each.amount for each in report.chargebacks if each.state.holds_money), Decimal(0)),
+        )
 
     def act(self, action: str, order_id: str, sent_token: str, message: str = "") -> Answer:
         name = f"{action.capitalize()}Order"
