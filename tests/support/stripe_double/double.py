@@ -8,7 +8,6 @@ running it is 409.
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -72,7 +71,7 @@ class StripeDouble(Refunds, Transfers):
     def _attempt(
         self, method: str, path: str, params: Object, remember: Callable[[tuple[int, Object]], None] | None = None
     ) -> tuple[int, Object]:
-        failure = next((each for each in self.failures if re.search(each.path, path)), None)
+        failure = next((each for each in self.failures if each.matches(method, path)), None)
         if failure:
             self.failures.remove(failure)
         if failure and failure.is_kept and remember:

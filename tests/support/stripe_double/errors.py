@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ def invalid(code: str, param: str = "", status: int = 400) -> ApiError:
 
 @dataclass(frozen=True)
 class Failure:
-    """The failure of a request whose path matches `path`: before its work, or `after` it.
+    """The failure of a request whose path matches `path`, of one method or of any: before its work, or `after` it.
 
     With `is_kept` it is a fault of Stripe, which is repeated for the idempotency key; otherwise one of the network.
     """
@@ -33,8 +34,13 @@ class Failure:
     status: int
     kind: str = "api_error"
     code: str = ""
+    method: str = ""
     after: bool = False
     is_kept: bool = False
+
+    def matches(self, method: str, path: str) -> bool:
+        """Return whether it is the failure of this request."""
+        return self.method in ("", method) and re.search(self.path, path) is not None
 
     @property
     def response(self) -> tuple[int, Object]:
