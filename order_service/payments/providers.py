@@ -36,13 +36,13 @@ class Payments:
 def sandbox_payments(database: Database) -> Payments:
     """Return the sandbox, with its own records in this database."""
     sandbox = Sandbox(database)
-    return Payments(sandbox, refuse_webhook, sandbox, sandbox.awaiting_completion, sandbox.charge_back)
+    return Payments(sandbox, refuse_webhook, sandbox, sandbox.awaiting_completion, sandbox.report_completion)
 
 
 def stripe_payments(api_key: str, webhook_secret: str, currency: str, api_base: str | None) -> Payments:
     """Return Stripe, with the deployment's keys."""
     gateway = StripeGateway(api_key, currency, api_base)
-    return Payments(gateway, webhook_parser(webhook_secret), gateway.events, lambda: [], lambda order_id: None)
+    return Payments(gateway, webhook_parser(webhook_secret), gateway.events, list, lambda order_id: None)
 
 
 def payments_from(settings: PaymentSettings) -> tuple[Payments, list[tuple[Database, Path]]]:

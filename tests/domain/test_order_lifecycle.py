@@ -456,7 +456,7 @@ def test_a_refund_that_is_refused_for_good_undoes_the_newest_decision_that_is_ou
         undone.append((history[-1].amount, history[-1].paid_by))
 
     assert undone == [(Decimal(50), PaidBy.PLATFORM), (Decimal(30), PaidBy.SELLER)]
-    assert (order.refund_due, order.platform_refund, outstanding(order)) == (Decimal(70), 0, 0)
+    assert (order.refund_due, order.platform_refund, outstanding(order)) == (Decimal(70), Decimal(0), Decimal(0))
 
 
 @pytest.mark.parametrize("parties", CALLERS, ids=_party_names)

@@ -192,22 +192,22 @@ def test_of_a_partial_chargeback_the_rest_of_a_refund_is_still_due() -> None:
 def test_a_chargeback_that_is_won_after_the_refund_makes_the_refund_due_again() -> None:
     order = settlement.record(in_progress(), Facts(charged_back=Decimal(500))).order
     cancelled = settlement.refund_in_full(order)
-    assert (outstanding(cancelled.order), cancelled.payment_task) == (0, None)
+    assert (outstanding(cancelled.order), cancelled.payment_task) == (Decimal(0), None)
 
     won = settlement.record(cancelled.order, Facts())
 
-    assert (outstanding(won.order), won.payment_task) == (500, PaymentTask.REFUND)
+    assert (outstanding(won.order), won.payment_task) == (Decimal(500), PaymentTask.REFUND)
     assert accounts(position(won.order)) == {Account.BUYERS: -500, Account.REFUNDS_DUE: 500}
 
 
 def test_a_refund_that_fails_is_due_again() -> None:
     order = settlement.refund_in_full(in_progress()).order
     made = settlement.record(order, Facts(refunded=Decimal(500))).order
-    assert (made.payment_status, outstanding(made)) == (PaymentStatus.REFUNDED, 0)
+    assert (made.payment_status, outstanding(made)) == (PaymentStatus.REFUNDED, Decimal(0))
 
     failed = settlement.record(made, Facts())
 
-    assert (failed.order.payment_status, outstanding(failed.order)) == (PaymentStatus.CAPTURED, 500)
+    assert (failed.order.payment_status, outstanding(failed.order)) == (PaymentStatus.CAPTURED, Decimal(500))
     assert failed.payment_task is PaymentTask.REFUND
 
 
@@ -217,7 +217,7 @@ def test_a_refund_from_the_seller_makes_good_the_loss_of_a_chargeback() -> None:
 
     refunded = settlement.refund(order, Decimal(200), PaidBy.SELLER)
 
-    assert (outstanding(refunded.order), refunded.payment_task) == (0, None)
+    assert (outstanding(refunded.order), refunded.payment_task) == (Decimal(0), None)
     assert accounts(position(refunded.order))[Account.CHARGEBACKS] == -300
     assert refunded_amount(refunded.order) == 200
 

@@ -211,7 +211,7 @@ def test_a_refund_that_fails_after_it_was_accepted_is_made_anew(world: OrderBack
 def test_a_refund_that_the_providers_balance_does_not_cover_waits_and_is_made_later(world: OrderBackend) -> None:
     order = cancelled(world, scenarios.REFUND_WAITS)
     world.settle()
-    assert (world.payment(order), ledger(world)["refunds_due"]) == (("CAPTURED", 0), 500)
+    assert (world.payment(order), ledger(world)["refunds_due"]) == (("CAPTURED", 0), Decimal(500))
 
     pass_seconds(world, 12)
 

@@ -13,6 +13,7 @@ from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
 from order_service.domain.payment import Provider
 from order_service.gigs import Gigs
+from order_service.payments.gateway import ProviderPayment, TransferReport
 from order_service.payments.providers import Payments, refuse_webhook
 from order_service.payments.sandbox.gateway import Sandbox
 from order_service.settings import Settings
@@ -70,7 +71,7 @@ class SwitchableSandbox:
             refuse_webhook,
             gateway,
             lambda: self.sandbox.awaiting_completion(),
-            lambda order_id: self.sandbox.charge_back(order_id),
+            lambda order_id: self.sandbox.report_completion(order_id),
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -173,8 +174,9 @@ class OrderBackend:
         message: str = "It never worked",
     ) -> Answer:
         request = order_pb2.RefundOrderRequest(order_id=order_id, amount=amount, message=message, **{"from": paid_by})
-        headers = {} if key is None else {"idempotency_key": key}
-        return self.rpc.call("RefundOrder", request, sent_token, **headers)
+        if key is None:
+            return self.rpc.call("RefundOrder", request, sent_token)
+        return self.rpc.call("RefundOrder", request, sent_token, idempotency_key=key)
 
     def payment(self, order_id: str) -> tuple[str, float]:
         """Return the status of the order's payment, and the refunded amount."""
@@ -221,10 +223,17 @@ class OrderBackend:
         while self._relay.deliver_one():
             pass
 
+    def sandbox_payments(self) -> list[ProviderPayment]:
+        """Return all payments in the sandbox's own records."""
+        return list(self.sandbox.list_payments(FIRST_TIME, LAST_TIME))
+
+    def sandbox_transfers(self) -> list[TransferReport]:
+        """Return all payouts in the sandbox's own records."""
+        return list(self.sandbox.list_transfers(FIRST_TIME, LAST_TIME))
+
     def sandbox_payment(self, order_id: str) -> SandboxPayment:
         """Return the order's payment in the sandbox's own records."""
-        payments = self.sandbox.list_payments(FIRST_TIME, LAST_TIME)
-        (payment,) = [payment for payment in payments if str(payment.order_id) == order_id]
+        (payment,) = [payment for payment in self.sandbox_payments() if str(payment.order_id) == order_id]
         report = payment.report
         return SandboxPayment(
             payment.order_id,

@@ -57,8 +57,16 @@ class Bank(Records):
             return self._add_chargeback(payment, taken)
 
     def awaiting_completion(self) -> list[UUID]:
-        """Return the orders whose payment is charged back once they are completed: see `charge_back`."""
+        """Return the orders whose payment is charged back once they are completed."""
         return [row["order_id"] for row in self._database.fetch_all(LATE)]
+
+    def report_completion(self, order_id: UUID) -> None:
+        """Charge back the payment of a completed order whose card asks for that. Does nothing the second time."""
+        with self._database.transaction():
+            payment = self._payment(order_id)
+            rest = self._rest(order_id)
+            if rest > 0 and order_id in self.awaiting_completion():
+                self._add_chargeback(payment, rest)
 
     def decide_chargeback(self, chargeback_id: str, state: ChargebackState) -> None:
         """Move a chargeback to a state that can follow its own; nothing when it has the state already.
