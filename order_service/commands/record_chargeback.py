@@ -9,6 +9,7 @@ from order_service.domain.lifecycle import record_chargeback
 from order_service.domain.settlement import reverse_chargeback
 from order_service.payments.gateway import ProviderEvent
 from order_service.store.store import Store
+from servicekit.database import retry_conflicts
 from servicekit.errors import Unavailable
 
 
@@ -19,6 +20,7 @@ class RecordChargeback:
         self._store = store
         self._log = structlog.get_logger()
 
+    @retry_conflicts
     def execute(self, event: ProviderEvent) -> None:
         """Record the event. Raises Unavailable when it has to come again later."""
         log = self._log.bind(event=event.event_id, dispute=event.chargeback_id, state=event.state)
