@@ -241,7 +241,7 @@ class OrderEvent(_message.Message):
     """The party that acted: `buyer`, `seller`, `admin`, or `system` for a timeout or the payment provider."""
     action: _builtins.str
     """The action: `place`, one of Order's `actions`, or an action of the system: `expire`, `auto_complete`,
-    `capture_failed` or `chargeback`.
+    `abandon`, `capture_failed` or `chargeback`.
     """
     to: Global___Order.Status.ValueType
     """The order's status after the event."""
