@@ -78,6 +78,10 @@ def check(database: Database, gateway: Gateway) -> Findings:
         findings.differences += [
             f"payout {payout_id}: does not exist, and the provider has paid it" for payout_id in payout_amounts
         ]
+        findings.differences += [
+            f"order {order.order_id}: could not be moved by time in {order.tries} tries: {order.error}"
+            for order in audit.put_off_orders()
+        ]
         findings.totals, findings.transactions = audit.totals(), audit.transactions()
     return findings
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from order_service.domain.ledger import payout_requested
 from order_service.domain.payout import Payout, Status, check_account, payout_amount
 from order_service.store.store import Store
+from servicekit.database import retry_conflicts
 from servicekit.ids import new_id
 
 
@@ -19,6 +20,7 @@ class RequestPayout:
         self._currency = currency
         self._needs_account = needs_account
 
+    @retry_conflicts
     def execute(self, seller_id: UUID, requested: Decimal | None) -> Payout:
         """Return the PENDING payout of the requested amount, or of everything that is available. In major units.
 

@@ -16,6 +16,7 @@ from order_service.domain.payout import Status as PayoutStatus
 from order_service.store.orders import COLUMNS, to_event, to_reading
 from order_service.store.payouts import COLUMNS as PAYOUT_COLUMNS
 from order_service.store.provider_events import to_chargeback
+from order_service.store.put_off_orders import PutOffOrder, PutOffOrders
 from servicekit.database import Database, Row, Statement
 
 BATCH = 500
@@ -142,6 +143,10 @@ class Audit:
     def attempts(self) -> set[UUID]:
         """Return the ids of the orders that have an attempt."""
         return {row["order_id"] for row in self._database.fetch_all(ATTEMPTS)}
+
+    def put_off_orders(self) -> Iterator[PutOffOrder]:
+        """Yield the orders that could not be moved by time."""
+        yield from PutOffOrders(self._database).open()
 
     def ledger_faults(self) -> Iterator[str]:
         """Yield the differences within the ledger."""

@@ -12,12 +12,10 @@ from servicekit.database import Database, Statement
 
 ACCOUNTS = Statement("SELECT id, owner, name FROM ledger_accounts WHERE owner IS NULL OR owner = ANY ($1::uuid[])")
 OPEN = Statement("""
-    INSERT INTO ledger_accounts (owner, name) SELECT owner, name
-    FROM unnest($1::uuid[]) AS owner, unnest($2::text[]) AS name ORDER BY owner, name
+    INSERT INTO ledger_accounts (owner, name) SELECT $1, name FROM unnest($2::text[]) AS name ORDER BY name
     ON CONFLICT DO NOTHING
 """)
-# In the order of ids, so that two transactions on the same accounts cannot deadlock.
-LOCK = Statement("SELECT id FROM ledger_accounts WHERE owner = ANY ($1::uuid[]) ORDER BY id FOR UPDATE")
+LOCK = Statement("SELECT id FROM ledger_accounts WHERE owner = $1 ORDER BY id FOR UPDATE")
 LAST = Statement("""
     SELECT account.id, last.number, last.balance FROM ledger_accounts AS account CROSS JOIN LATERAL (
         SELECT number, balance FROM ledger_entries WHERE account_id = account.id ORDER BY number DESC LIMIT 1
@@ -55,9 +53,12 @@ class Ledger:
         self._database = database
 
     def lock(self, seller_id: UUID) -> None:
-        """Lock the seller's accounts until the end of the transaction."""
-        self._database.fetch_all(OPEN, [seller_id], sorted(SELLERS))
-        self._database.fetch_all(LOCK, [seller_id])
+        """Lock the seller's accounts until the end of the transaction.
+
+        A transaction that locks several sellers does so by their ids; see Store for the order of all locks.
+        """
+        self._database.fetch_all(OPEN, seller_id, sorted(SELLERS))
+        self._database.fetch_all(LOCK, seller_id)
 
     def post(self, posting: Posting, at: datetime) -> None:
         """Write a posting in the caller's transaction.

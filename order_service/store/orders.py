@@ -3,6 +3,8 @@
 A change is stored whole: the order, its event, its ledger postings, and its payment task in the outbox.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
@@ -17,6 +19,7 @@ from order_service.domain.listing import Scope
 from order_service.domain.order import Change, Event, Order, PaidBy, Party, Status
 from order_service.domain.payment import PaymentStatus
 from order_service.store.ledger import Ledger
+from order_service.store.put_off_orders import IS_PUT_OFF
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import NotFound
 from servicekit.outbox import Outbox
@@ -104,28 +107,33 @@ def _locked(rows: str) -> Statement:
 
 
 LOCK = _locked("id = $1 FOR UPDATE")
-LOCK_IF_FREE = _locked("id = $1 FOR UPDATE SKIP LOCKED")
 
 
-def _due(status: Status, since: str) -> Statement:
-    """Return the statement for $4 orders of a status that began to wait $1 ago or earlier, after the one at ($2, $3).
+def _next_due(status: Status, since: str) -> Statement:
+    """Return the statement that locks the next order of a status that began to wait $1 ago or earlier.
 
-    The one that has waited longest comes first. Orders that are being captured are left out.
+    It is the one that has waited longest after the one at ($2, $3). Orders that are locked, put off or being captured
+    are left out.
     """
     return Statement(f"""
-        SELECT id, {since} AS since FROM orders
-        WHERE status = '{status}' AND {since} <= app_now() - $1::interval
-        AND payment_status IS DISTINCT FROM 'CAPTURING' AND ({since}, id) > ($2::timestamptz, $3::uuid)
-        ORDER BY {since}, id LIMIT $4::integer
+        WITH locked AS (
+            SELECT {COLUMNS}, {since} AS since FROM orders
+            WHERE status = '{status}' AND {since} <= app_now() - $1::interval
+            AND payment_status IS DISTINCT FROM 'CAPTURING' AND ({since}, id) > ($2::timestamptz, $3::uuid)
+            AND NOT {IS_PUT_OFF}
+            ORDER BY {since}, id LIMIT 1 FOR UPDATE OF orders SKIP LOCKED
+        )
+        SELECT *, app_now() AS now FROM locked
     """)  # noqa: S608  # our own words
 
 
 class Waiting(Enum):
     """A reason for orders to wait until a timeout. Each has its own index."""
 
-    ANSWER = _due(Status.PENDING, "created_at")
-    CAPTURE = _due(Status.PENDING, "capture_before")
-    APPROVAL = _due(Status.DELIVERED, "last_delivered_at")
+    ANSWER = _next_due(Status.PENDING, "created_at")
+    CAPTURE = _next_due(Status.PENDING, "capture_before")
+    APPROVAL = _next_due(Status.DELIVERED, "last_delivered_at")
+    DELIVERY = _next_due(Status.IN_PROGRESS, "due_at")
 
 
 def _page(whose: str) -> str:
@@ -166,16 +174,29 @@ class Reading(NamedTuple):
 
 
 class DueOrder(NamedTuple):
-    """An order that waits, and since when (aware)."""
+    """A locked order that has waited long enough, since when, and the time at which it was read (aware)."""
 
-    id: UUID
+    order: Order
     since: datetime
+    now: datetime
+
+    @property
+    def key(self) -> DueKey:
+        """Its place among the orders that are due."""
+        return DueKey(self.since, self.order.id)
+
+
+class DueKey(NamedTuple):
+    """A place among the orders that are due: since when the order waits (aware), and its id."""
+
+    since: datetime
+    id: UUID
 
 
 # Newer than every order.
 START = PageKey(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 # Due before every order.
-FIRST_DUE = DueOrder(UUID(int=0), datetime.min.replace(tzinfo=UTC))
+FIRST_DUE = DueKey(datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 
 class Orders:
@@ -195,21 +216,23 @@ class Orders:
         """Return the order, locked until the end of the transaction. Raises NotFound("Order")."""
         return _required(self._database.fetch_one(LOCK, order_id))
 
-    def lock_if_free(self, order_id: UUID) -> Reading | None:
-        """Return the order, locked, or None when somebody else has locked it."""
-        row = self._database.fetch_one(LOCK_IF_FREE, order_id)
-        return to_reading(row) if row else None
+    def lock_next_due(self, waiting: Waiting, timeout: timedelta, after: DueKey) -> DueOrder | None:
+        """Return the order that has waited longest, for `timeout` at least, of those after this place; locked.
+
+        Orders that somebody else has locked are left to them, so that workers share the orders between them.
+        """
+        row = self._database.fetch_one(waiting.value, timeout, *after)
+        if row is None:
+            return None
+        since = row.pop("since")
+        order, now = to_reading(row)
+        return DueOrder(order, since, now)
 
     def save(self, change: Change, now: datetime) -> None:
         """Store the change of an order that this transaction has locked. Ledger accounts are locked last."""
         columns = asdict(change.order)
         OrderRow.update(columns).where(OrderRow.id == columns.pop("id")).execute(self._database.peewee)
         self._write_rest(change, now)
-
-    def due(self, waiting: Waiting, timeout: timedelta, *, after: DueOrder, limit: int) -> list[DueOrder]:
-        """Return the `limit` orders that have waited longest, for `timeout` at least, and come after this one."""
-        rows = self._database.fetch_all(waiting.value, timeout, after.since, after.id, limit)
-        return [DueOrder(**row) for row in rows]
 
     def id_by_payment(self, reference: str) -> UUID | None:
         """Return the id of the order with this payment reference, if there is one."""

@@ -9,6 +9,7 @@ from order_service.store.ledger import Ledger
 from order_service.store.orders import Orders
 from order_service.store.payouts import Payouts
 from order_service.store.provider_records import ProviderRecords
+from order_service.store.put_off_orders import PutOffOrders
 from servicekit.advisory_lock import advisory_lock
 from servicekit.clock import Clock
 from servicekit.database import Database
@@ -18,8 +19,16 @@ from servicekit.outbox import Outbox
 class Store:
     """OrderService's database. Everything that is written in a `transaction` becomes visible together, or not at all.
 
-    Writers lock in one order, so that no two of them wait for each other: the order (or the payout), then the ledger
-    accounts of its seller. A transaction locks one order.
+    All writers lock rows in this order, so that no two of them ever wait for each other:
+
+    1. the idempotency key of a call that binds it before its handler runs, or the id of a provider event,
+    2. the order or the payout: one in a transaction,
+    3. the order's attempt, then the idempotency key that the attempt is bound to,
+    4. the order's chargeback,
+    5. the ledger accounts of sellers: the sellers by their ids, the accounts of each seller by theirs.
+
+    New rows of the history, the outbox and the ledger wait for nobody. Their foreign keys share the locks of rows that
+    the transaction has locked before, or of rows that nobody locks. A row of `put_off_orders` is written alone.
     """
 
     def __init__(self, database: Database) -> None:
@@ -31,6 +40,7 @@ class Store:
         self.payouts = Payouts(database, outbox)
         self.attempts = Attempts(database)
         self.provider_records = ProviderRecords(database)
+        self.put_off_orders = PutOffOrders(database)
 
     def now(self) -> datetime:
         """Return the time, aware, in UTC."""

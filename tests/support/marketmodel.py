@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 CENT = Decimal("0.01")
 COMMISSION = Decimal("0.10")
-ANSWER_HOURS, APPROVAL_HOURS, KEY_HOURS = 48, 72, 48
+ANSWER_HOURS, APPROVAL_HOURS, ABANDON_HOURS, KEY_HOURS = 48, 72, 24 * 30, 48
 
 # (status, action): the parties that may take it. `Order.can` has the other conditions.
 WHO = {
@@ -109,7 +109,7 @@ class Order:
             case "IN_PROGRESS", "deliver":
                 self.delivered_at = now
                 self._to("DELIVERED", who, action)
-            case "IN_PROGRESS", "cancel":
+            case "IN_PROGRESS", ("cancel" | "abandon"):
                 self._cancel_with_refund(who, action)
             case "DELIVERED", "revise":
                 self.revisions -= 1
@@ -126,11 +126,13 @@ class Order:
                     self._release(who, action, refund)
 
     def pass_time(self, now: int) -> None:
-        """Expire or complete the order when its time has passed."""
+        """Expire, complete or abandon the order when its time has passed."""
         if self.status == "PENDING" and now >= self.placed_at + ANSWER_HOURS:
             self.do("expire", "system", now)
         elif self.status == "DELIVERED" and self.delivered_at is not None and now >= self.delivered_at + APPROVAL_HOURS:
             self.do("auto_complete", "system", now)
+        elif self.status == "IN_PROGRESS" and now >= self.due_at + ABANDON_HOURS:
+            self.do("abandon", "system", now)
 
     def _cancel_with_refund(self, who: str, action: str) -> None:
         self.seller.escrow -= self.price - commission(self.price)

@@ -254,7 +254,7 @@ class Order(_message.Message):
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
-        """The time of the last change of the status."""
+        """The time of the last event of the history."""
 
     @_builtins.property
     def payment(self) -> Global___Order.Payment:
@@ -311,7 +311,7 @@ class OrderEvent(_message.Message):
     """The party that acted: `buyer`, `seller`, `admin`, or `system` for a timeout or the payment provider."""
     action: _builtins.str
     """The action: `place`, one of Order's `actions`, or an action of the system: `expire`, `auto_complete`,
-    `capture_failed`, `chargeback` or `refund_failed`.
+    `abandon`, `capture_failed`, `chargeback` or `refund_failed`.
     """
     to: Global___Order.Status.ValueType
     """The order's status after the event."""

@@ -209,7 +209,7 @@ class OrderServiceServicer:
     def CancelOrder(self, request, context):
         """Cancel an order. Its buyer can while it is PENDING, or IN_PROGRESS, overdue and never delivered; its seller can
         while it is IN_PROGRESS. The order is CANCELLED: a PENDING order's authorization is voided, and the payment of an
-        order IN_PROGRESS is refunded in full.
+        order IN_PROGRESS is refunded in full. The system does the same `ORDER_ABANDON_DAYS` (30) after the due date.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
