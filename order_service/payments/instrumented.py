@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID
@@ -19,10 +20,13 @@ from prometheus_client import Histogram
 from order_service.payments.gateway import (
     AuthorizationResult,
     Gateway,
+    PaymentReport,
     ProviderPayment,
-    ProviderPayout,
+    ProviderRefund,
     Purchase,
+    RefundRequest,
     Transfer,
+    TransferReport,
 )
 from servicekit.call import current_call
 from servicekit.crash import crash_point
@@ -59,17 +63,17 @@ class InstrumentedGateway:
         """See Gateway."""
         return self._call("authorize", purchase.order_id, lambda: self._gateway.authorize(purchase))
 
-    def capture(self, order_id: UUID, reference: str, amount: Decimal) -> None:
+    def capture(self, order_id: UUID, reference: str, amount: Decimal) -> PaymentReport:
         """See Gateway."""
-        self._call("capture", order_id, lambda: self._gateway.capture(order_id, reference, amount))
+        return self._call("capture", order_id, lambda: self._gateway.capture(order_id, reference, amount))
 
     def void(self, order_id: UUID, reference: str) -> None:
         """See Gateway."""
         self._call("void", order_id, lambda: self._gateway.void(order_id, reference))
 
-    def refund(self, order_id: UUID, reference: str, amount: Decimal) -> None:
+    def refund(self, request: RefundRequest) -> ProviderRefund:
         """See Gateway."""
-        self._call("refund", order_id, lambda: self._gateway.refund(order_id, reference, amount))
+        return self._call("refund", request.order_id, lambda: self._gateway.refund(request))
 
     def pay_out(self, transfer: Transfer) -> str:
         """See Gateway."""
@@ -79,13 +83,17 @@ class InstrumentedGateway:
         """See Gateway."""
         self._call("check_destination", None, lambda: self._gateway.check_destination(destination))
 
-    def list_payments(self) -> Iterator[ProviderPayment]:
+    def look_up(self, order_id: UUID, reference: str) -> PaymentReport:
         """See Gateway."""
-        return self._gateway.list_payments()
+        return self._call("look_up", order_id, lambda: self._gateway.look_up(order_id, reference))
 
-    def list_payouts(self) -> Iterator[ProviderPayout]:
+    def list_payments(self, since: datetime, until: datetime) -> Iterator[ProviderPayment]:
         """See Gateway."""
-        return self._gateway.list_payouts()
+        return self._gateway.list_payments(since, until)
+
+    def list_transfers(self, since: datetime, until: datetime) -> Iterator[TransferReport]:
+        """See Gateway."""
+        return self._gateway.list_transfers(since, until)
 
     def _call(self, operation: str, about: UUID | None, call: Callable[[], T]) -> T:
         """Make a call between its crash points, `payments.<operation>:before` and `:after`."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
+from order_service.payments.event_source import EventSource
 from order_service.payments.gateway import Gateway, ProviderEvent
 from order_service.payments.sandbox.gateway import MIGRATIONS, Sandbox
 from order_service.payments.stripe.events import webhook_parser
@@ -17,28 +19,28 @@ from servicekit.errors import InvalidArgument, Violation
 
 @dataclass(frozen=True)
 class Payments:
-    """A payment provider. Stripe sends webhooks (`parse_webhook`); the sandbox is polled for its events.
+    """A payment provider. It is polled for its `events`; Stripe also sends webhooks (`parse_webhook`).
 
     `parse_webhook` takes body and signature, returns None for an event of no interest, and raises InvalidArgument.
-    `pending_events` returns up to so many events, which come again until they are passed to `acknowledge` by id.
+    `on_completed` is told of each order that is completed, once or more: a card of the sandbox is charged back then.
     """
 
     gateway: Gateway
     parse_webhook: Callable[[bytes, str], ProviderEvent | None]
-    pending_events: Callable[[int], list[ProviderEvent]]
-    acknowledge: Callable[[str], None]
+    events: EventSource
+    on_completed: Callable[[UUID], None]
 
 
 def sandbox_payments(database: Database) -> Payments:
     """Return the sandbox, with its own records in this database."""
     sandbox = Sandbox(database)
-    return Payments(sandbox, refuse_webhook, sandbox.pending_events, sandbox.acknowledge)
+    return Payments(sandbox, refuse_webhook, sandbox, sandbox.charge_back_if_late)
 
 
 def stripe_payments(api_key: str, webhook_secret: str, currency: str, api_base: str | None) -> Payments:
     """Return Stripe, with the deployment's keys."""
     gateway = StripeGateway(api_key, currency, api_base)
-    return Payments(gateway, webhook_parser(webhook_secret), lambda limit: [], lambda event_id: None)
+    return Payments(gateway, webhook_parser(webhook_secret), gateway.events, lambda order_id: None)
 
 
 def payments_from(settings: PaymentSettings) -> tuple[Payments, list[tuple[Database, Path]]]:

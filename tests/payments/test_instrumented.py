@@ -19,7 +19,7 @@ from servicekit.errors import Unavailable
 from servicekit.ids import new_id
 
 # The gateway's facts, and the calls that only read the provider's records.
-WITHOUT_CRASH_POINTS = {"minimum", "needs_token", "list_payments", "list_payouts"}
+WITHOUT_CRASH_POINTS = {"minimum", "needs_token", "list_payments", "list_transfers"}
 OPERATIONS = sorted({name for name in vars(Gateway) if not name.startswith("_")} - WITHOUT_CRASH_POINTS)
 
 

@@ -65,8 +65,8 @@ class SwitchableSandbox:
         self.payments = Payments(
             gateway,
             refuse_webhook,
-            lambda limit: self.sandbox.pending_events(limit),
-            lambda event: self.sandbox.acknowledge(event),
+            gateway,
+            lambda order_id: self.sandbox.charge_back_if_late(order_id),
         )
 
     def __getattr__(self, name: str) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
@@ -17,60 +17,70 @@ from order_service.domain.chargeback import ChargebackState
 from order_service.payments.gateway import (
     ActionRequired,
     AuthorizationResult,
-    ChargedBackError,
     Declined,
+    PaymentReport,
     PayoutRefusedError,
-    ProviderEvent,
     ProviderPayment,
-    ProviderPayout,
+    ProviderRefund,
     Purchase,
+    RefundNotMadeError,
+    RefundRefusedError,
+    RefundRequest,
     Transfer,
+    TransferReport,
 )
 from order_service.payments.sandbox import scenarios
-from servicekit.database import Database, Row, Statement
+from order_service.payments.sandbox.bank import Bank
+from order_service.payments.sandbox.records import CENT, PAYMENT_REPORTS, to_refund
+from servicekit.database import Row, Statement
 from servicekit.errors import Unavailable
 from servicekit.ids import new_id
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 VALID_FOR = timedelta(days=7)
 SLOW_SECONDS = 1.0
+# Times of the cards that ask for something later. It happens when the sandbox is polled.
+DECIDED_AFTER, FAILS_AFTER = timedelta(seconds=2), timedelta(seconds=1)
+UNCOVERED_FOR = timedelta(seconds=10)
+# The time after which a refund that was not made can be tried again.
+REFUND_DELAY = timedelta(seconds=1)
 
 RECORD_CALL = Statement("INSERT INTO heard (call) VALUES ($1) ON CONFLICT DO NOTHING RETURNING call")
 AUTHORIZE = Statement("""
     INSERT INTO payments (order_id, reference, token, amount, currency, state, held_until)
     VALUES ($1, $2, $3, $4, $5, 'HELD', app_now() + $6::interval) ON CONFLICT DO NOTHING
 """)
-PAYMENT = Statement("""
-    SELECT order_id, reference, token, amount, state, refunded, charged_back, held_until > app_now() AS is_held
-    FROM payments WHERE order_id = $1 FOR UPDATE
+UPDATE = Statement("UPDATE payments SET state = $2 WHERE order_id = $1")
+REFUND = Statement("SELECT id, refund_id, amount, state FROM refunds WHERE refund_id = $1 AND order_id = $2")
+WAS_REFUNDED = Statement("SELECT id FROM refunds WHERE order_id = $1 AND refund_id IS NOT NULL LIMIT 1")
+TOKEN = Statement("SELECT token FROM payments WHERE order_id = $1")
+REQUEST_REFUND = Statement("""
+    UPDATE payments SET refund_requested_at = COALESCE(refund_requested_at, app_now()) WHERE order_id = $1
+    RETURNING refund_requested_at + $2::interval <= app_now() AS is_covered
 """)
-UPDATE = Statement("UPDATE payments SET state = $2, refunded = $3, charged_back = $4 WHERE order_id = $1")
 PAY = Statement("""
     INSERT INTO payouts (payout_id, reference, amount, currency, destination) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (payout_id) DO UPDATE SET payout_id = excluded.payout_id RETURNING reference, amount
 """)
-PAYMENTS = Statement("SELECT * FROM payments WHERE order_id > $1 ORDER BY order_id LIMIT 1000")
-PAYOUTS = Statement("SELECT payout_id, amount FROM payouts WHERE payout_id > $1 ORDER BY payout_id LIMIT 1000")
-ADD_EVENT = Statement("""
-    INSERT INTO notices (event_id, dispute_id, reference, amount, state) VALUES ($1, $2, $3, $4, $5)
+LOOK_UP = Statement("SELECT report FROM payment_reports WHERE order_id = $1 AND reference = $2")
+PAYMENTS = Statement("""
+    SELECT order_id, created_at, amount, state, report FROM payment_reports
+    WHERE (created_at, order_id) > ($1, $2) AND created_at < $3 ORDER BY created_at, order_id LIMIT 1000
 """)
-PENDING_EVENTS = Statement("""
-    SELECT event_id, dispute_id AS chargeback_id, reference, amount, state
-    FROM notices WHERE NOT is_taken ORDER BY number LIMIT $1
+PAYOUTS = Statement("""
+    SELECT payout_id, created_at, amount, reversed FROM payouts
+    WHERE (created_at, payout_id) > ($1, $2) AND created_at < $3 ORDER BY created_at, payout_id LIMIT 1000
 """)
-ACKNOWLEDGE = Statement("UPDATE notices SET is_taken = true WHERE event_id = $1")
-
+# No order and no payout has this id, so that a list begins with `since` itself.
 LEAST_ID = UUID(int=0)
+NOTHING = Decimal(0)
 
 
-class Sandbox:
+class Sandbox(Bank):
     """A Gateway whose calls are transactions of its own database."""
 
     minimum = Decimal("0.50")
     needs_token = False
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def authorize(self, purchase: Purchase) -> AuthorizationResult:
         """See Gateway."""
@@ -93,42 +103,46 @@ class Sandbox:
             raise Unavailable
         return AuthorizationResult(payment["reference"], VALID_FOR)
 
-    def capture(self, order_id: UUID, reference: str, amount: Decimal) -> None:
+    def capture(self, order_id: UUID, reference: str, amount: Decimal) -> PaymentReport:
         """See Gateway."""
         with self._database.transaction():
             payment = self._payment(order_id)
             if payment["amount"] != amount:
                 raise ValueError(f"order {order_id} holds {payment['amount']}, not {amount}")
             if payment["state"] == "HELD" and payment["is_held"] and payment["token"] != scenarios.CAPTURE_DECLINED:
-                is_charged_back = payment["token"] == scenarios.CHARGEBACK
-                self._database.fetch_all(UPDATE, order_id, "CAPTURED", 0, amount if is_charged_back else 0)
-                if is_charged_back:
-                    self._add_event(payment, amount, ChargebackState.OPEN)
+                self._database.fetch_all(UPDATE, order_id, "CAPTURED")
+                self._add_payment_fee(payment)
+                self._charge_back_by_card(payment)
             elif payment["state"] != "CAPTURED":
                 raise Declined
+            fee = self._payment_fee(payment)
         self._sleep_if_slow(payment["token"])
         if payment["token"] == scenarios.CAPTURE_TIMEOUT and self._is_first(f"capture {order_id}"):
             raise Unavailable
+        return PaymentReport(payment["reference"], fees=fee)
 
     def void(self, order_id: UUID, reference: str) -> None:
         """See Gateway."""
         with self._database.transaction():
             payment = self._payment(order_id)
             if payment["state"] == "HELD":
-                self._database.fetch_all(UPDATE, order_id, "VOIDED", 0, 0)
+                self._database.fetch_all(UPDATE, order_id, "VOIDED")
         self._sleep_if_slow(payment["token"])
 
-    def refund(self, order_id: UUID, reference: str, amount: Decimal) -> None:
+    def refund(self, request: RefundRequest) -> ProviderRefund:
         """See Gateway."""
+        token = self._database.fetch_one(TOKEN, request.order_id)
+        if token is not None and token["token"] == scenarios.REFUND_REFUSED:
+            raise RefundRefusedError("the card takes no refunds")
+        if token is not None and token["token"] == scenarios.REFUND_WAITS:
+            requested = self._database.fetch_one(REQUEST_REFUND, request.order_id, UNCOVERED_FOR)
+            if requested is None or not requested["is_covered"]:
+                raise RefundNotMadeError("the balance at the provider does not cover it", REFUND_DELAY)
         with self._database.transaction():
-            payment = self._payment(order_id)
-            if payment["refunded"] != amount:
-                if payment["refunded"] or payment["state"] != "CAPTURED":
-                    raise ValueError(f"order {order_id} cannot be refunded: {payment}")
-                if payment["charged_back"] + amount > payment["amount"]:
-                    raise ChargedBackError
-                self._database.fetch_all(UPDATE, order_id, "CAPTURED", amount, payment["charged_back"])
+            payment = self._payment(request.order_id)
+            refund = self._refund_once(payment, request)
         self._sleep_if_slow(payment["token"])
+        return refund
 
     def pay_out(self, transfer: Transfer) -> str:
         """See Gateway."""
@@ -147,55 +161,52 @@ class Sandbox:
         """See Gateway."""
         scenarios.check_account(destination)
 
-    def list_payments(self) -> Iterator[ProviderPayment]:
+    def look_up(self, order_id: UUID, reference: str) -> PaymentReport:
         """See Gateway."""
-        after = LEAST_ID
-        while rows := self._database.fetch_all(PAYMENTS, after):
+        row = self._database.fetch_one(LOOK_UP, order_id, reference)
+        if row is None:
+            raise LookupError(f"the sandbox knows no payment {reference} of order {order_id}")
+        return PAYMENT_REPORTS.validate_python(row["report"])
+
+    def list_payments(self, since: datetime, until: datetime) -> Iterator[ProviderPayment]:
+        """See Gateway. Oldest first."""
+        after = (since, LEAST_ID)
+        while rows := self._database.fetch_all(PAYMENTS, *after, until):
             yield from map(_to_payment, rows)
-            after = rows[-1]["order_id"]
+            after = (rows[-1]["created_at"], rows[-1]["order_id"])
 
-    def list_payouts(self) -> Iterator[ProviderPayout]:
-        """See Gateway."""
-        after = LEAST_ID
-        while rows := self._database.fetch_all(PAYOUTS, after):
-            yield from (ProviderPayout(**row) for row in rows)
-            after = rows[-1]["payout_id"]
+    def list_transfers(self, since: datetime, until: datetime) -> Iterator[TransferReport]:
+        """See Gateway. Oldest first."""
+        after = (since, LEAST_ID)
+        while rows := self._database.fetch_all(PAYOUTS, *after, until):
+            yield from (TransferReport(row["payout_id"], row["amount"], row["reversed"]) for row in rows)
+            after = (rows[-1]["created_at"], rows[-1]["payout_id"])
 
-    def pending_events(self, limit: int) -> list[ProviderEvent]:
-        """Return the events that nobody has acknowledged yet, oldest first."""
-        rows = self._database.fetch_all(PENDING_EVENTS, limit)
-        return [ProviderEvent(**{**row, "state": ChargebackState(row["state"])}) for row in rows]
+    def _refund_once(self, payment: Row, request: RefundRequest) -> ProviderRefund:
+        """Return the refund of this id, which is made when there is none. The payment is locked."""
+        made = self._database.fetch_one(REFUND, request.id, request.order_id)
+        if made is not None:
+            if made["amount"] != request.amount:
+                raise ValueError(f"refund {request.id} was made with another amount before")
+            return to_refund(made)
+        rest = self._rest(request.order_id)
+        if request.amount > rest:
+            raise RefundNotMadeError(f"only {rest} of the payment is left", REFUND_DELAY)
+        fails = payment["token"] == scenarios.REFUND_FAILS
+        is_first = fails and not self._database.fetch_all(WAS_REFUNDED, request.order_id)
+        return self._add_refund(request.order_id, request.amount, request.id, FAILS_AFTER if is_first else None)
 
-    def acknowledge(self, event_id: str) -> None:
-        """Record that an event was processed and need not come again."""
-        self._database.fetch_all(ACKNOWLEDGE, event_id)
-
-    def report_chargeback(self, order_id: UUID) -> None:
-        """Charge back the rest of a captured payment that was not refunded. For tests."""
-        with self._database.transaction():
-            payment = self._payment(order_id)
-            amount = payment["amount"] - payment["refunded"] - payment["charged_back"]
-            charged_back = payment["charged_back"] + amount
-            self._database.fetch_all(UPDATE, order_id, "CAPTURED", payment["refunded"], charged_back)
-            self._add_event(payment, amount, ChargebackState.OPEN)
-
-    def report_chargeback_won(self, order_id: UUID) -> None:
-        """Return a charged back amount: the chargeback is won. For tests."""
-        with self._database.transaction():
-            payment = self._payment(order_id)
-            self._database.fetch_all(UPDATE, order_id, "CAPTURED", payment["refunded"], 0)
-            self._add_event(payment, payment["charged_back"], ChargebackState.WON)
-
-    def _payment(self, order_id: UUID) -> Row:
-        """Return the payment, locked."""
-        payment = self._database.fetch_one(PAYMENT, order_id)
-        if payment is None:
-            raise LookupError(f"the sandbox knows no payment of order {order_id}")
-        return payment
-
-    def _add_event(self, payment: Row, amount: Decimal, state: ChargebackState) -> None:
-        chargeback_id = f"dispute_{payment['reference']}"
-        self._database.fetch_all(ADD_EVENT, f"event_{new_id()}", chargeback_id, payment["reference"], amount, state)
+    def _charge_back_by_card(self, payment: Row) -> None:
+        """Charge a captured payment back as its card asks for."""
+        match payment["token"]:
+            case scenarios.CHARGEBACK:
+                self._add_chargeback(payment, payment["amount"])
+            case scenarios.CHARGEBACK_PARTIAL:
+                self._add_chargeback(payment, (payment["amount"] / 10).quantize(CENT))
+            case scenarios.CHARGEBACK_WON:
+                self._add_chargeback(payment, payment["amount"], ChargebackState.WON, DECIDED_AFTER)
+            case scenarios.CHARGEBACK_LOST:
+                self._add_chargeback(payment, payment["amount"], ChargebackState.LOST, DECIDED_AFTER)
 
     def _is_first(self, call: str) -> bool:
         return bool(self._database.fetch_all(RECORD_CALL, call))
@@ -206,12 +217,9 @@ class Sandbox:
 
 
 def _to_payment(row: Row) -> ProviderPayment:
-    nothing = Decimal(0)
     return ProviderPayment(
         order_id=row["order_id"],
-        reference=row["reference"],
-        authorized=row["amount"] if row["state"] == "HELD" else nothing,
-        captured=row["amount"] if row["state"] == "CAPTURED" else nothing,
-        refunded=row["refunded"],
-        charged_back=row["charged_back"],
+        authorized=row["amount"] if row["state"] == "HELD" else NOTHING,
+        captured=row["amount"] if row["state"] == "CAPTURED" else NOTHING,
+        report=PAYMENT_REPORTS.validate_python(row["report"]),
     )

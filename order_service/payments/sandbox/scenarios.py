@@ -14,6 +14,13 @@ TIMEOUT_AFTER = "sandbox_timeout_after"
 CAPTURE_DECLINED = "sandbox_capture_declined"
 CAPTURE_TIMEOUT = "sandbox_capture_timeout"
 CHARGEBACK = "sandbox_chargeback"
+CHARGEBACK_PARTIAL = "sandbox_chargeback_partial"
+CHARGEBACK_WON = "sandbox_chargeback_won"
+CHARGEBACK_LOST = "sandbox_chargeback_lost"
+CHARGEBACK_LATE = "sandbox_chargeback_late"
+REFUND_FAILS = "sandbox_refund_fails"
+REFUND_REFUSED = "sandbox_refund_refused"
+REFUND_WAITS = "sandbox_refund_waits"
 SLOW = "sandbox_slow"
 
 CARDS = {
@@ -24,6 +31,13 @@ CARDS = {
     CAPTURE_DECLINED: "is authorized, and its capture refused: `accept` is 402, and the order CANCELLED",
     CAPTURE_TIMEOUT: "the first capture times out after it was done: `accept` is 503, then the order is IN_PROGRESS",
     CHARGEBACK: "right after the capture its bank takes all of it back: the order becomes DISPUTED",
+    CHARGEBACK_PARTIAL: "right after the capture its bank takes a tenth of it back: the order becomes DISPUTED",
+    CHARGEBACK_WON: "as `sandbox_chargeback`, and won two seconds later",
+    CHARGEBACK_LOST: "as `sandbox_chargeback`, and lost two seconds later",
+    CHARGEBACK_LATE: "when the order is COMPLETED, its bank takes all of it back",
+    REFUND_FAILS: "the first refund is accepted, and fails a second later; the next one succeeds",
+    REFUND_REFUSED: "every refund is refused for good",
+    REFUND_WAITS: "no refund is made in the ten seconds after the first request for one: the balance does not cover it",
     SLOW: "each call takes a second",
 }
 

@@ -1,32 +1,50 @@
-"""Stripe's webhooks: checked by their signature, parsed into provider events."""
+"""Stripe's events, which come as webhooks, checked by their signature, and from the list of events that is polled.
+
+https://docs.stripe.com/webhooks: events may be lost, repeated, and come in any order. An event has the same id in both.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from decimal import Decimal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import stripe
 
-from order_service.domain.chargeback import ChargebackState
-from order_service.payments.gateway import ProviderEvent
+from order_service.payments.event_source import PollCursor
+from order_service.payments.gateway import PaymentReport, ProviderEvent, TransferReport
+from order_service.payments.stripe import records
+from order_service.payments.stripe.records import Object
 from servicekit.errors import InvalidArgument, Violation
 
 # The largest age of a webhook, in seconds, so that an intercepted one cannot be replayed later.
 TOLERANCE = 300
-CENT = Decimal("0.01")
 
-# Event types. A dispute (Stripe's word for a chargeback) moves the money when it opens; its status tells how it ended.
-OPENED = frozenset(("charge.dispute.created", "charge.dispute.funds_withdrawn"))
-ENDED = frozenset(("charge.dispute.closed", "charge.dispute.funds_reinstated"))
-# Statuses of an inquiry, which takes no money. It changes to a status of a dispute when it does.
-INQUIRIES = ("warning_needs_response", "warning_under_review", "warning_closed")
+REFUNDS = ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
+# Its charge lists its refunds in API versions before 2022-11-15 only; later, `refund.created` says the same.
+REFUNDED = "charge.refunded"
+REINSTATED = "charge.dispute.funds_reinstated"
+DISPUTES = (
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.funds_withdrawn",
+    REINSTATED,
+    "charge.dispute.closed",
+)
+TRANSFERS = ("transfer.reversed", "transfer.updated")
+# The events that a webhook subscribes to, and that are polled. Stripe takes up to 20 types.
+TYPES = (*REFUNDS, REFUNDED, *DISPUTES, *TRANSFERS)
 
-
-def takes_money(status: str) -> bool:
-    """Return whether the bank has the money at this status: it is not won, and no inquiry."""
-    return status not in (*INQUIRIES, "won")
+EVERY = timedelta(minutes=1)
+# An event may appear in the list after its time of creation, and one that OrderService could not process comes again.
+OVERLAP = timedelta(minutes=10)
+# Before the first poll, Stripe has repeated its webhooks for three days.
+FIRST_POLL = timedelta(days=3)
+# The cursor moves after each slice of time, so that a long list does not begin anew.
+SLICE = timedelta(hours=1)
 
 
 def webhook_parser(secret: str) -> Callable[[bytes, str], ProviderEvent | None]:
@@ -39,27 +57,80 @@ def webhook_parser(secret: str) -> Callable[[bytes, str], ProviderEvent | None]:
         try:
             text = payload.decode()
             stripe.WebhookSignature.verify_header(text, signature, secret, TOLERANCE)
-            event = json.loads(text)
-            return _to_event(event["id"], event["type"], event["data"]["object"])
+            return to_event(json.loads(text))
         except stripe.SignatureVerificationError as error:
             raise InvalidArgument([Violation("stripe-signature", "is not Stripe's, or too old")]) from error
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             raise InvalidArgument([Violation("", "is not an event of Stripe's")]) from error
 
     return parse
 
 
-def _to_event(event_id: str, kind: str, dispute: dict[str, Any]) -> ProviderEvent | None:
-    state = _state_of(kind, dispute)
-    if state is None or not dispute.get("payment_intent"):
+def to_event(event: Object) -> ProviderEvent | None:
+    """Convert an event; None when it is of no interest."""
+    report = _to_report(event["type"], event["data"]["object"])
+    return None if report is None else ProviderEvent(event["id"], report)
+
+
+class StripeEvents:
+    """An EventSource: the list of Stripe's events of the last 30 days. `translating` translates the library's errors.
+
+    It is asked once a minute, for the events since the cursor's time and ten minutes before it.
+    """
+
+    def __init__(self, api: Any, translating: Callable[[], AbstractContextManager[None]]) -> None:
+        self._api = api
+        self._translating = translating
+        self._next_at = 0.0
+
+    def poll(self, cursor: PollCursor) -> Iterator[ProviderEvent]:
+        """See EventSource."""
+        # Before the cursor is read, which is a query.
+        if time.monotonic() < self._next_at:
+            return
+        self._next_at = time.monotonic() + EVERY.total_seconds()
+        # Stripe's events have the real time, whatever the clock of OrderService's database says.
+        now = datetime.now(UTC)
+        polled_until = cursor.polled_until() or now - FIRST_POLL
+        if now - polled_until < EVERY:
+            return
+        since = polled_until - OVERLAP
+        while since < now:
+            until = min(since + SLICE, now)
+            yield from self._between(since, until)
+            if until > polled_until:
+                cursor.set_polled_until(until)
+            since = until
+
+    def acknowledge(self, event_id: str) -> None:
+        """See EventSource. Stripe keeps no record of it."""
+
+    def _between(self, since: datetime, until: datetime) -> Iterator[ProviderEvent]:
+        parameters = {"types": list(TYPES), "created": records.window(since, until), "limit": records.PAGE}
+        with self._translating():
+            for event in self._api.events.list(parameters).auto_paging_iter():
+                if converted := to_event(event.to_dict()):
+                    yield converted
+
+
+def _to_report(kind: str, resource: Object) -> PaymentReport | TransferReport | None:
+    if kind in TRANSFERS:
+        return records.to_transfer(resource)
+    reference = resource.get("payment_intent")
+    if not reference:
         return None
-    amount = int(dispute["amount"]) * CENT
-    return ProviderEvent(event_id, dispute["id"], str(dispute["payment_intent"]), amount, state)
-
-
-def _state_of(kind: str, dispute: dict[str, Any]) -> ChargebackState | None:
-    if kind in OPENED:
-        return None if dispute.get("status") in INQUIRIES else ChargebackState.OPEN
-    if kind in ENDED:
-        return {"won": ChargebackState.WON, "lost": ChargebackState.LOST}.get(dispute.get("status", ""))
+    if kind in REFUNDS:
+        return PaymentReport(reference, refunds=(records.to_refund(resource),))
+    if kind == REFUNDED:
+        refunds = (resource.get("refunds") or {}).get("data") or []
+        return PaymentReport(reference, refunds=tuple(map(records.to_refund, refunds))) if refunds else None
+    if kind in DISPUTES:
+        return _to_dispute_report(kind, reference, resource)
     return None
+
+
+def _to_dispute_report(kind: str, reference: str, dispute: Object) -> PaymentReport | None:
+    chargeback = records.to_chargeback(dispute, is_reinstated=kind == REINSTATED)
+    if chargeback is None:
+        return None
+    return PaymentReport(reference, chargebacks=(chargeback,), fees=records.dispute_fees(dispute))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -21,17 +21,21 @@ import structlog
 from order_service.payments.gateway import (
     ActionRequired,
     AuthorizationResult,
-    ChargedBackError,
     Declined,
+    PaymentReport,
     PayoutRefusedError,
     ProviderPayment,
-    ProviderPayout,
+    ProviderRefund,
     Purchase,
+    RefundRequest,
     Transfer,
+    TransferReport,
 )
 from order_service.payments.stripe import records
+from order_service.payments.stripe.events import StripeEvents
 from order_service.payments.stripe.http_client import DeadlineHttpClient
-from order_service.payments.stripe.records import ORDER, PAYOUT, cents, metadata
+from order_service.payments.stripe.records import ORDER, PAYOUT, cents
+from order_service.payments.stripe.refunds import is_repeated, make_refund
 from servicekit.errors import InvalidArgument, Unavailable, Violation
 
 # Stripe may forget a key after 24 hours. Its search has caught up some time before that.
@@ -47,6 +51,9 @@ MINIMUMS = {
     "NOK": "3.00", "NZD": "0.50", "PLN": "2.00", "RON": "2.00", "SEK": "3.00", "SGD": "0.50", "THB": "10.00",
     "USD": "0.50",
 }  # fmt: skip
+
+# The expansion of a payment that names its fee.
+FEE = ("latest_charge.balance_transaction",)
 
 # Errors that leave the outcome unknown: the request may or may not have been executed.
 OUTCOME_UNKNOWN = (stripe.APIConnectionError, stripe.RateLimitError, stripe.IdempotencyError, stripe.APIError)
@@ -74,6 +81,7 @@ class StripeGateway:
         )
         # Any: the library's own types do not fit its results.
         self._api: Any = client.v1
+        self.events = StripeEvents(self._api, self._translating)
 
     def authorize(self, purchase: Purchase) -> AuthorizationResult:
         """See Gateway."""
@@ -92,37 +100,27 @@ class StripeGateway:
             raise Declined
         return AuthorizationResult(intent.id, _valid_for(intent))
 
-    def capture(self, order_id: UUID, reference: str, amount: Decimal) -> None:
+    def capture(self, order_id: UUID, reference: str, amount: Decimal) -> PaymentReport:
         """See Gateway."""
-        parameters = {"amount_to_capture": cents(amount)}
+        parameters = {"amount_to_capture": cents(amount), "expand": list(FEE)}
         with self._translating():
-            if not self._move(
+            intent = self._move(
                 self._api.payment_intents.capture, reference, parameters, f"{order_id}:capture", "succeeded"
-            ):
-                raise Declined
+            )
+        if intent is None:
+            raise Declined
+        return PaymentReport(reference, fees=records.payment_fees(intent.to_dict()))
 
     def void(self, order_id: UUID, reference: str) -> None:
         """See Gateway."""
         with self._translating():
-            if not self._move(self._api.payment_intents.cancel, reference, {}, f"{order_id}:void", "canceled"):
+            if self._move(self._api.payment_intents.cancel, reference, {}, f"{order_id}:void", "canceled") is None:
                 raise ValueError(f"payment {reference} of order {order_id} cannot be voided")
 
-    def refund(self, order_id: UUID, reference: str, amount: Decimal) -> None:
+    def refund(self, request: RefundRequest) -> ProviderRefund:
         """See Gateway."""
-        parameters = {"payment_intent": reference, "amount": cents(amount), "metadata": {ORDER: str(order_id)}}
         with self._translating():
-            # We refund an order once; refunds made by hand in Stripe's dashboard do not have our metadata.
-            refunds = self._api.refunds.list({"payment_intent": reference, "limit": 100})
-            if any(metadata(refund, ORDER) == str(order_id) for refund in refunds.auto_paging_iter()):
-                return
-            try:
-                self._api.refunds.create(parameters, {"idempotency_key": f"{order_id}:refund"})
-            except stripe.InvalidRequestError as error:
-                if error.code == "charge_disputed":
-                    raise ChargedBackError from error
-                # All of it was refunded by hand: the buyer has the money.
-                if error.code != "charge_already_refunded":
-                    raise
+            return make_refund(self._api, request)
 
     def pay_out(self, transfer: Transfer) -> str:
         """See Gateway."""
@@ -157,15 +155,25 @@ class StripeGateway:
         if getattr(getattr(account, "capabilities", None), "transfers", None) != "active":
             raise _invalid("destination", "cannot receive money yet: its owner has not finished Stripe's onboarding")
 
-    def list_payments(self) -> Iterator[ProviderPayment]:
+    def look_up(self, order_id: UUID, reference: str) -> PaymentReport:
         """See Gateway."""
         with self._translating():
-            yield from records.list_payments(self._api)
+            try:
+                return records.look_up(self._api, reference)
+            except stripe.InvalidRequestError as error:
+                # The API key is most likely another account's.
+                self._log.error("stripe does not know a payment", order=str(order_id), error=str(error))
+                raise Unavailable from error
 
-    def list_payouts(self) -> Iterator[ProviderPayout]:
-        """See Gateway."""
+    def list_payments(self, since: datetime, until: datetime) -> Iterator[ProviderPayment]:
+        """See Gateway. Newest first."""
         with self._translating():
-            yield from records.list_payouts(self._api)
+            yield from records.list_payments(self._api, since, until)
+
+    def list_transfers(self, since: datetime, until: datetime) -> Iterator[TransferReport]:
+        """See Gateway. Newest first."""
+        with self._translating():
+            yield from records.list_transfers(self._api, since, until)
 
     def _create(self, purchase: Purchase) -> Any:
         parameters = {
@@ -182,7 +190,7 @@ class StripeGateway:
         try:
             return self._api.payment_intents.create(parameters, {"idempotency_key": f"{purchase.order_id}:authorize"})
         except stripe.APIError as error:
-            intent = self._find(purchase.order_id) if _is_repeated(error) else None
+            intent = self._find(purchase.order_id) if is_repeated(error) else None
             if intent is None:
                 raise
             return intent
@@ -205,28 +213,29 @@ class StripeGateway:
             raise Declined from error
 
     def _move(
-        self, request: Callable[..., object], reference: str, parameters: Mapping[str, object], key: str, status: str
-    ) -> bool:
-        """Make a request that moves a payment to `status`; return whether it has that status now.
+        self, request: Callable[..., Any], reference: str, parameters: Mapping[str, object], key: str, status: str
+    ) -> Any:
+        """Make a request that moves a payment to `status`; return the payment, or None when it has another status.
 
         A payment gets there at most once, and its status shows it. So where Stripe repeats a fault to the key, the
         request is made again without one.
         """
 
-        def has_status() -> bool:
-            return bool(self._api.payment_intents.retrieve(reference).status == status)
+        def moved() -> Any:
+            intent = self._api.payment_intents.retrieve(reference, {"expand": list(FEE)})
+            return intent if intent.status == status else None
 
         try:
-            request(reference, parameters, {"idempotency_key": key} if key else {})
+            return request(reference, parameters, {"idempotency_key": key} if key else {})
         except REFUSALS:
-            return has_status()
+            return moved()
         except stripe.APIError as error:
-            if has_status():
-                return True
-            if not (key and _is_repeated(error)):
+            intent = moved()
+            if intent is not None:
+                return intent
+            if not (key and is_repeated(error)):
                 raise
             return self._move(request, reference, parameters, "", status)
-        return True
 
     def _find(self, order_id: UUID) -> Any:
         query = f"metadata['{ORDER}']:'{order_id}'"
@@ -250,11 +259,6 @@ def _card(token: str) -> dict[str, object]:
     if token.startswith("tok_"):
         return {"payment_method_data": {"type": "card", "card": {"token": token}}}
     return {"payment_method": token}
-
-
-def _is_repeated(error: stripe.StripeError) -> bool:
-    """Return whether Stripe repeats its first response to the key, so that the first request is over."""
-    return (error.headers or {}).get("idempotent-replayed") == "true"
 
 
 def _valid_for(intent: Any) -> timedelta:
