@@ -10,7 +10,9 @@ from order_service.commands.change_order import ChangeOrder
 from order_service.commands.finish_accepting import FinishAccepting
 from order_service.commands.finish_placing import FinishPlacing
 from order_service.commands.place_order import PlaceOrder
+from order_service.commands.record_provider_event import RecordProviderEvent
 from order_service.commands.record_report import RecordReport
+from order_service.commands.record_transfer import RecordTransfer
 from order_service.commands.recover_attempt import RecoverAttempt
 from order_service.commands.refund_order import RefundOrder
 from order_service.commands.refund_payment import RefundPayment
@@ -58,6 +60,7 @@ class Worker:
 
         finish_placing = FinishPlacing(store, gateway, idempotency_keys, ResponseStore(idempotency_keys, to_placed))
         record_report = RecordReport(store)
+        self.record_event = record_event = RecordProviderEvent(store, record_report, RecordTransfer(store))
         finish_accepting = FinishAccepting(store, gateway, record_report)
         self.servicer = OrderServicer(
             store,
@@ -70,11 +73,11 @@ class Worker:
             refund_order=RefundOrder(store, timeouts),
             request_payout=RequestPayout(store, settings.currency, needs_account=gateway.needs_token),
             set_payout_account=SetPayoutAccount(store, gateway),
-            record_report=record_report,
+            record_event=record_event,
         )
         self.order_timeouts = OrderTimeouts(store, TimeOutOrder(store, timeouts), timeouts)
         self.payment_recovery = PaymentRecovery(store, RecoverAttempt(store, finish_placing, finish_accepting))
-        self.provider_events = ProviderEventPolling(payments, record_report)
+        self.provider_events = ProviderEventPolling(store, payments, record_event)
         self.topics = outbox_topics(
             VoidPayment(store, gateway), RefundPayment(store, gateway, record_report), SendPayout(store, gateway)
         )

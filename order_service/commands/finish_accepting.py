@@ -36,4 +36,4 @@ class FinishAccepting:
             order, now = self._store.orders.lock(order.id)
             change = end_capture(order, command, now)
             self._store.orders.save(change, now)
-            return self._record_report.merge(order.id, captured) if captured else change.order
+            return self._record_report.execute(order.id, captured) if captured else change.order

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import structlog
-
 from order_service.domain import lifecycle, settlement
 from order_service.domain.chargeback import Chargeback
 from order_service.domain.order import Order
@@ -17,27 +15,16 @@ from servicekit.ids import new_id
 
 
 class RecordReport:
-    """Store a report and its consequences, once. Repeated and reordered reports lead to the same end."""
+    """Store a report and its consequences. Repeated and reordered reports lead to the same end."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._log = structlog.get_logger()
 
-    def execute(self, event_id: str, report: PaymentReport) -> None:
-        """Record the report of an event. Raises Unavailable when it has to come again later."""
-        log = self._log.bind(event=event_id, reference=report.reference)
-        order_id = self._store.orders.id_by_payment(report.reference)
-        with self._store.transaction("provider event"):
-            if not self._store.provider_records.record_event(event_id):
-                return
-            if order_id is None:
-                log.warning("report of a payment that is not ours")
-                return
-            self.merge(order_id, report)
-        log.info("report taken", order=str(order_id))
+    def execute(self, order_id: UUID, report: PaymentReport) -> Order:
+        """Store the report in the caller's transaction, and return the order after it.
 
-    def merge(self, order_id: UUID, report: PaymentReport) -> Order:
-        """Store the report in the caller's transaction. Return the order after it. Raises Unavailable as above."""
+        Raises Unavailable when the report has to come again later.
+        """
         order, now = self._store.orders.lock(order_id)
         # The event can arrive before the capture's outcome is stored.
         if order.is_being_captured:

@@ -51,7 +51,7 @@ class RefundPayment:
             self._fail(order, refund, error)
             return
         with self._store.transaction("order"):
-            self._record_report.merge(order_id, PaymentReport(order.payment_reference, refunds=(made,)))
+            self._record_report.execute(order_id, PaymentReport(order.payment_reference, refunds=(made,)))
 
     def _request(self, order_id: UUID) -> tuple[Order, Refund | None]:
         """Return the order, and the refund to ask for: one whose outcome is not known, or a new one, or none."""
@@ -72,7 +72,7 @@ class RefundPayment:
         report = self._gateway.look_up(order.id, order.payment_reference)
         with self._store.transaction("refund not made"):
             self._store.provider_records.remove_refund(refund.id)
-            after = self._record_report.merge(order.id, report)
+            after = self._record_report.execute(order.id, report)
         self._log.warning("refund not made", order=str(order.id), reason=error.reason)
         if 0 < outstanding(after) < refund.amount:
             self.execute(order.id)

@@ -73,6 +73,16 @@ class Posting:
     payout_id: UUID | None = None
 
 
+def payout_reversed(payout_id: UUID, seller_id: UUID, amount: Decimal, total: Decimal) -> Posting:
+    """Return the posting of a payout of which a further `amount` came back to the platform, `total` in all."""
+    return _of_payout(
+        f"payout-reversed:{payout_id}:{total}",
+        payout_id,
+        Line(Account.PAID_OUT, -amount, seller_id),
+        Line(Account.AVAILABLE, amount, seller_id, Kind.PAYOUT_FAILED),
+    )
+
+
 def difference(before: tuple[Line, ...], after: tuple[Line, ...]) -> tuple[Line, ...]:
     """Return the entries that lead from one position to another. Gains come first, so that no account is overdrawn."""
     changes = {_slot(line): line.amount for line in after}

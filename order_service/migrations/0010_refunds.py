@@ -36,9 +36,13 @@ ALTER TABLE chargebacks
     ADD CONSTRAINT chargebacks_state_check CHECK (state IN ('NEEDS_RESPONSE', 'UNDER_REVIEW', 'LOST', 'WON')),
     ADD COLUMN evidence_due_by timestamptz;
 
+ALTER TABLE payouts
+    -- The part of a PAID payout that came back to the platform.
+    ADD COLUMN reversed numeric(16, 2) NOT NULL DEFAULT 0 CHECK (reversed BETWEEN 0 AND amount);
+
 -- The time until which the provider was asked for its events, where reports may be lost.
 CREATE TABLE provider_polls (
-    source text PRIMARY KEY,
+    is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
     until timestamptz NOT NULL
 );
 

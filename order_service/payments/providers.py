@@ -22,25 +22,27 @@ class Payments:
     """A payment provider. It is polled for its `events`; Stripe also sends webhooks (`parse_webhook`).
 
     `parse_webhook` takes body and signature, returns None for an event of no interest, and raises InvalidArgument.
-    `on_completed` is told of each order that is completed, once or more: a card of the sandbox is charged back then.
+    `awaiting_completion` returns orders that the provider waits for, and `on_completed` is told when one of them is
+    COMPLETED: a card of the sandbox is charged back then.
     """
 
     gateway: Gateway
     parse_webhook: Callable[[bytes, str], ProviderEvent | None]
     events: EventSource
-    on_completed: Callable[[UUID], None]
+    awaiting_completion: Callable[[], list[UUID]]
+    on_completed: Callable[[UUID], object]
 
 
 def sandbox_payments(database: Database) -> Payments:
     """Return the sandbox, with its own records in this database."""
     sandbox = Sandbox(database)
-    return Payments(sandbox, refuse_webhook, sandbox, sandbox.charge_back_if_late)
+    return Payments(sandbox, refuse_webhook, sandbox, sandbox.awaiting_completion, sandbox.report_completion)
 
 
 def stripe_payments(api_key: str, webhook_secret: str, currency: str, api_base: str | None) -> Payments:
     """Return Stripe, with the deployment's keys."""
     gateway = StripeGateway(api_key, currency, api_base)
-    return Payments(gateway, webhook_parser(webhook_secret), gateway.events, lambda order_id: None)
+    return Payments(gateway, webhook_parser(webhook_secret), gateway.events, list, lambda order_id: None)
 
 
 def payments_from(settings: PaymentSettings) -> tuple[Payments, list[tuple[Database, Path]]]:

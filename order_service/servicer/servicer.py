@@ -3,7 +3,7 @@
 from order_service.commands.accept_order import AcceptOrder
 from order_service.commands.change_order import ChangeOrder
 from order_service.commands.place_order import PlaceOrder
-from order_service.commands.record_report import RecordReport
+from order_service.commands.record_provider_event import RecordProviderEvent
 from order_service.commands.refund_order import RefundOrder
 from order_service.commands.request_payout import RequestPayout
 from order_service.commands.set_payout_account import SetPayoutAccount
@@ -30,8 +30,8 @@ class OrderServicer(OrderHandlers, MoneyHandlers, ProviderEventHandlers):
         refund_order: RefundOrder,
         request_payout: RequestPayout,
         set_payout_account: SetPayoutAccount,
-        record_report: RecordReport,
+        record_event: RecordProviderEvent,
     ) -> None:
         OrderHandlers.__init__(self, store, timeouts, place_order, accept_order, change_order, refund_order)
         MoneyHandlers.__init__(self, store, currency, request_payout, set_payout_account)
-        ProviderEventHandlers.__init__(self, parse_webhook, record_report)
+        ProviderEventHandlers.__init__(self, parse_webhook, record_event)

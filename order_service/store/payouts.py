@@ -30,6 +30,7 @@ class PayoutRow(peewee.Model):
     error = peewee.TextField()
     created_at = peewee.DateTimeField()
     updated_at = peewee.DateTimeField()
+    reversed = peewee.DecimalField(max_digits=16, decimal_places=2)
 
     class Meta:
         table_name = "payouts"
@@ -55,6 +56,9 @@ OWN = _page("seller_id = $1::uuid")
 EVERYONE = _page("$1::uuid IS NULL")
 OUTCOME = Statement("""
     UPDATE payouts SET status = $2, reference = $3, error = $4, updated_at = app_now() WHERE id = $1
+""")
+SAVE_REVERSAL = Statement("""
+    UPDATE payouts SET reversed = $2, status = $3, updated_at = app_now() WHERE id = $1
 """)
 SET_DESTINATION = Statement("""
     INSERT INTO payout_accounts (seller_id, destination, updated_at) VALUES ($1, $2, app_now())
@@ -104,6 +108,10 @@ class Payouts:
     def end(self, payout_id: UUID, status: Status, *, reference: str = "", error: str = "") -> None:
         """Store the outcome of a payout."""
         self._database.fetch_all(OUTCOME, payout_id, status, reference, error)
+
+    def save_reversal(self, payout: Payout) -> None:
+        """Store the reversal of a payout that this transaction has locked."""
+        self._database.fetch_all(SAVE_REVERSAL, payout.id, payout.reversed, payout.status)
 
     def set_destination(self, seller_id: UUID, destination: str) -> None:
         """Store the destination of a seller's payouts."""

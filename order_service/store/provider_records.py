@@ -34,10 +34,10 @@ SAVE_FEE = Statement("""
     INSERT INTO provider_fees (id, order_id, amount, reported_at) VALUES ($1, $2, $3, app_now()) ON CONFLICT DO NOTHING
 """)
 FEES = Statement("SELECT coalesce(sum(amount), 0) AS amount FROM provider_fees WHERE order_id = $1")
-POLLED_UNTIL = Statement("SELECT until FROM provider_polls WHERE source = $1")
+POLLED_UNTIL = Statement("SELECT until FROM provider_polls")
 SET_POLLED_UNTIL = Statement("""
-    INSERT INTO provider_polls (source, until) VALUES ($1, $2)
-    ON CONFLICT (source) DO UPDATE SET until = greatest(provider_polls.until, excluded.until)
+    INSERT INTO provider_polls (until) VALUES ($1)
+    ON CONFLICT (is_only) DO UPDATE SET until = greatest(provider_polls.until, excluded.until)
 """)
 
 
@@ -97,14 +97,14 @@ class ProviderRecords:
             chargeback=shown(chargebacks),
         )
 
-    def polled_until(self, source: str) -> datetime | None:
-        """Return the time (aware) until which a source was asked for its events; None before the first time."""
-        row = self._database.fetch_one(POLLED_UNTIL, source)
+    def polled_until(self) -> datetime | None:
+        """Return the time (aware) until which the provider was asked for its events; None before the first time."""
+        row = self._database.fetch_one(POLLED_UNTIL)
         return row["until"] if row else None
 
-    def set_polled_until(self, source: str, until: datetime) -> None:
-        """Store the time until which a source was asked. It never goes back."""
-        self._database.fetch_all(SET_POLLED_UNTIL, source, until)
+    def set_polled_until(self, at: datetime) -> None:
+        """Store the time until which the provider was asked. It never goes back."""
+        self._database.fetch_all(SET_POLLED_UNTIL, at)
 
 
 def to_refund(row: Row) -> Refund:

@@ -1,26 +1,49 @@
-"""Provider events: every worker takes those that wait at a provider that is polled, such as the sandbox."""
+"""Provider events: every worker takes those that wait at a provider that is polled.
+
+The sandbox has no other way to report. Stripe has webhooks; it is asked as well, since a webhook may be lost.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import structlog
 
-from order_service.commands.record_report import RecordReport
+from order_service.commands.record_provider_event import RecordProviderEvent
+from order_service.domain.order import Status
+from order_service.payments.gateway import ProviderEvent
 from order_service.payments.providers import Payments
+from order_service.store.store import Store
+from servicekit.database import DatabaseAway
 from servicekit.errors import Unavailable
-
-BATCH = 20
 
 
 class ProviderEventPolling:
-    """Calls RecordReport for each event that waits."""
+    """Calls RecordProviderEvent for each event that waits."""
 
-    def __init__(self, payments: Payments, record_report: RecordReport) -> None:
+    def __init__(self, store: Store, payments: Payments, record_event: RecordProviderEvent) -> None:
+        self._store = store
         self._payments = payments
-        self._record_report = record_report
+        self._record_event = record_event
+        self._log = structlog.get_logger()
 
     def record_pending(self) -> None:
-        """Record the events that wait. An event that came too early comes again."""
-        for event in self._payments.pending_events(BATCH):
-            with contextlib.suppress(Unavailable):
-                self._record_report.execute(event.event_id, event.report)
-                self._payments.acknowledge(event.event_id)
+        """Record the events that wait. One that came too early, or that cannot be recorded, comes again."""
+        self._report_completions()
+        for event in self._payments.events.poll(self._store.provider_records):
+            self._record(event)
+
+    def _record(self, event: ProviderEvent) -> None:
+        try:
+            self._record_event.execute(event)
+            self._payments.events.acknowledge(event.event_id)
+        except DatabaseAway:
+            raise
+        except Unavailable:
+            self._log.info("provider event came too early", provider_event=event.event_id)
+        except Exception:
+            # One bad event must not hold up the others.
+            self._log.exception("provider event could not be recorded", provider_event=event.event_id)
+
+    def _report_completions(self) -> None:
+        for order_id in self._payments.awaiting_completion():
+            if self._store.orders.get(order_id).order.status is Status.COMPLETED:
+                self._payments.on_completed(order_id)

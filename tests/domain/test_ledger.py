@@ -51,36 +51,6 @@ def test_ten_percent_of_a_price(price: str, share: str) -> None:
     assert commission(Decimal(price), Decimal(10)) == Decimal(share)
 
 
-@given(price=PRICES, percent=PERCENTS, data=st.data())
-def test_an_order_that_is_over_leaves_escrow_empty_and_each_share_in_its_account(
-    price: Decimal, percent: Decimal, data: st.DataObject
-) -> None:
-    order, seller = new_id(), new_id()
-    share = commission(price, percent)
-    refund = data.draw(st.integers(0, int(price * 100)).map(lambda cents: Decimal(cents) / 100))
-    by_bank = data.draw(st.sampled_from([Decimal(0), refund, min(refund, Decimal("0.01"))]))
-    captured = ledger.captured(order, seller, price, share)
-
-    released = ledger.released(order, seller, price, share, refund, percent, by_bank)
-    cancelled = ledger.cancelled(order, seller, price, share, by_bank)
-
-    assert all(map(sums_to_zero, (captured, released, cancelled)))
-    after_release, after_cancel = balances(captured, released), balances(captured, cancelled)
-    for final in (after_release, after_cancel):
-        assert Account.ESCROW not in final
-        assert Account.ESCROW_COMMISSION not in final
-        assert final.get(Account.BUYERS) == -price
-    earned = commission(price - refund, percent)
-    assert after_release.get(Account.AVAILABLE, 0) == price - refund - earned
-    assert after_release.get(Account.COMMISSION, 0) == earned
-    assert after_release.get(Account.REFUNDS_DUE, 0) == refund - by_bank
-    assert after_cancel.get(Account.REFUNDS_DUE, 0) == price - by_bank
-    due = price - by_bank
-    if due:
-        after_refund = balances(captured, cancelled, ledger.refunded(order, due))
-        assert after_refund == ({Account.BUYERS: -by_bank, Account.CHARGEBACKS: by_bank} if by_bank else {})
-
-
 @given(amount=PRICES)
 def test_a_payout_ends_as_paid_out_or_back_in_the_available_balance(amount: Decimal) -> None:
     payout = (new_id(), new_id(), amount)
@@ -93,32 +63,32 @@ def test_a_payout_ends_as_paid_out_or_back_in_the_available_balance(amount: Deci
     assert balances(requested, failed) == {}
 
 
-@given(amount=PRICES)
-def test_a_won_chargeback_leaves_all_balances_empty(amount: Decimal) -> None:
-    order = new_id()
-    charged_back, won = ledger.charged_back("d", order, amount), ledger.chargeback_won("d", order, amount)
+@given(amount=PRICES, data=st.data())
+def test_a_payout_that_comes_back_in_parts_is_available_again(amount: Decimal, data: st.DataObject) -> None:
+    payout = (new_id(), new_id(), amount)
+    part = data.draw(st.integers(1, int(amount * 100)).map(lambda cents: Decimal(cents) / 100))
 
-    assert balances(charged_back) == {Account.CHARGEBACKS: -amount, Account.BUYERS: amount}
-    assert balances(charged_back, won) == {}
+    reversal = ledger.payout_reversed(payout[0], payout[1], part, part)
 
-
-def test_a_sellers_entries_of_a_sale_are_the_price_the_refund_and_the_commission_on_the_rest() -> None:
-    posting = ledger.released(new_id(), new_id(), Decimal(500), Decimal(50), Decimal("120.50"), Decimal(10), Decimal(0))
-
-    entries = [(line.kind, line.amount) for line in posting.lines if line.account is Account.AVAILABLE]
-
-    assert entries == [
-        (Kind.SALE, Decimal(500)),
-        (Kind.REFUND, Decimal("-120.50")),
-        (Kind.COMMISSION, Decimal("-37.95")),
-    ]
+    assert sums_to_zero(reversal)
+    after = balances(ledger.payout_requested(*payout), ledger.payout_paid(*payout), reversal)
+    assert after.get(Account.AVAILABLE, Decimal(0)) == part - amount
+    assert after.get(Account.PAID_OUT, Decimal(0)) == amount - part
 
 
-def test_a_posting_has_no_lines_of_zero() -> None:
+def test_the_difference_of_two_positions_has_gains_first_and_no_lines_of_zero() -> None:
     seller = new_id()
-    posting = ledger.released(new_id(), seller, Decimal(5), Decimal(0), Decimal(0), Decimal(0), Decimal(0))
-
-    assert posting.lines == (
-        Line(Account.ESCROW, Decimal(-5), seller),
-        Line(Account.AVAILABLE, Decimal(5), seller, Kind.SALE),
+    before = (
+        Line(Account.AVAILABLE, Decimal(500), seller, Kind.SALE),
+        Line(Account.AVAILABLE, Decimal(-50), seller, Kind.COMMISSION),
     )
+    after = (
+        Line(Account.AVAILABLE, Decimal(500), seller, Kind.SALE),
+        Line(Account.AVAILABLE, Decimal(-500), seller, Kind.REFUND),
+    )
+
+    assert ledger.difference(before, after) == (
+        Line(Account.AVAILABLE, Decimal(50), seller, Kind.COMMISSION),
+        Line(Account.AVAILABLE, Decimal(-500), seller, Kind.REFUND),
+    )
+    assert ledger.difference(after, after) == ()

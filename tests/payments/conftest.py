@@ -13,11 +13,21 @@ from tests.support.eventually import eventually
 from tests.support.ports import free_ports
 from tests.support.stripe_double import StripeDouble, serving_double
 
-# localstripe's own command listens on IPv6 only.
+# localstripe's own command listens on IPv6 only, and it lists payments without a filter of their creation.
 SERVE = """
 import sys
 from aiohttp import web
+from localstripe.resources import PaymentIntent
 from localstripe.server import app
+
+list_all = PaymentIntent._api_list_all.__func__
+
+def list_created(cls, url, created, **others):
+    page = list_all(cls, url, **others)
+    page._list = [each for each in page._list if int(created["gte"]) <= each.created < int(created["lt"])]
+    return page
+
+PaymentIntent._api_list_all = classmethod(list_created)
 web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]))
 """
 START_SECONDS = 60

@@ -101,7 +101,7 @@ def test_a_payout_leaves_the_balance_immediately_and_is_sent_by_a_worker(world: 
     world.settle()
     assert world.balance() == (0, 349.5, 100.5)
     assert status_of(get_payout(world, answer.response.payout_id)) == "PAID"
-    assert [(str(payout.payout_id), float(payout.amount)) for payout in world.sandbox.list_payouts()] == [
+    assert [(str(payout.payout_id), float(payout.amount)) for payout in world.sandbox_transfers()] == [
         (answer.response.payout_id, 100.5)
     ]
     assert entry_amounts(world)[0] == ("PAYOUT", -100.5)
@@ -140,7 +140,7 @@ def test_a_payout_that_the_provider_refuses_gives_the_money_back(world: OrderBac
     assert world.balance() == (0, 450, 0)
     assert entry_amounts(world)[:2] == [("PAYOUT_FAILED", 100), ("PAYOUT", -100)]
     assert entries(world).response.results[0].payout_id == payout
-    assert list(world.sandbox.list_payouts()) == []
+    assert world.sandbox_transfers() == []
 
 
 def test_a_payout_with_an_unknown_outcome_is_paid_once(world: OrderBackend) -> None:
@@ -151,7 +151,7 @@ def test_a_payout_with_an_unknown_outcome_is_paid_once(world: OrderBackend) -> N
     world.settle_with_retries()
 
     assert status_of(get_payout(world, payout)) == "PAID"
-    assert len(list(world.sandbox.list_payouts())) == 1
+    assert len(world.sandbox_transfers()) == 1
     assert world.balance() == (0, 350, 100)
 
 

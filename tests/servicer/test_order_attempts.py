@@ -35,7 +35,7 @@ def test_a_refused_card_stores_nothing_and_frees_the_idempotency_key(
 
     assert (answer.http_status, answer.error) == (402, error)
     assert row_counts(world) == {"orders": 0, "attempts": 0, "keys": 0, "outbox": 0}
-    assert list(world.sandbox.list_payments()) == []
+    assert world.sandbox_payments() == []
     assert world.place(key="k").error == ""
 
 
@@ -52,7 +52,7 @@ def test_the_same_key_finishes_an_order_whose_authorization_had_an_unknown_outco
     assert second.response == third.response
     assert world.listed(BUYER) == [second.response.order_id]
     assert row_counts(world) == {"orders": 1, "attempts": 0, "keys": 1, "outbox": 0}
-    (payment,) = world.sandbox.list_payments()
+    (payment,) = world.sandbox_payments()
     assert (str(payment.order_id), payment.authorized) == (second.response.order_id, Decimal(500))
 
 
@@ -93,7 +93,7 @@ def test_the_same_key_sent_by_fifty_clients_at_once_is_one_order_and_one_payment
     orders = {answer.response.order_id for answer in [*answers, *later_answers] if not answer.error}
     assert [*orders] == world.listed(BUYER)
     assert all(not answer.error for answer in later_answers)
-    assert [payment.authorized for payment in world.sandbox.list_payments()] == [500]
+    assert [payment.authorized for payment in world.sandbox_payments()] == [500]
 
 
 def test_a_capture_that_is_refused_for_good_cancels_the_order(world: OrderBackend) -> None:

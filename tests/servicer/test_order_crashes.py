@@ -83,5 +83,5 @@ def test_a_process_killed_at_a_crash_point_leaves_nothing_unfinished_and_nothing
     assert world.balance() == (450, 350, 100)
     findings = check(order_database, world.sandbox)
     assert (findings.differences, findings.orders, findings.payouts, findings.pending) == ([], 6, 1, 0)
-    assert len(list(world.sandbox.list_payments())) == len(orders)
+    assert len(world.sandbox_payments()) == len(orders)
     assert run_scenario(world) == orders

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
 from marketplace.order.v1 import order_pb2
+from order_service.domain.chargeback import ChargebackState
 from order_service.payments.sandbox import scenarios
 from tests.support.order_rows import ledger, row_counts
 from tests.support.orders import TIMEOUTS
@@ -210,7 +212,7 @@ def test_a_chargeback_of_a_completed_order_is_the_platforms_loss(world: OrderBac
     world.act("deliver", order, SELLER)
     world.act("complete", order, BUYER)
 
-    world.sandbox.report_chargeback(world.sandbox_payment(order).order_id)
+    world.sandbox.charge_back(world.sandbox_payment(order).order_id)
     world.settle()
 
     assert (world.status(order), world.balance()) == ("COMPLETED", (0, 450, 0))
@@ -219,10 +221,9 @@ def test_a_chargeback_of_a_completed_order_is_the_platforms_loss(world: OrderBac
 
 def test_a_won_chargeback_is_reversed_in_the_ledger(world: OrderBackend) -> None:
     order = world.accepted()
-    paid_order = world.sandbox_payment(order).order_id
-    world.sandbox.report_chargeback(paid_order)
+    chargeback = world.sandbox.charge_back(UUID(order))
     world.settle()
-    world.sandbox.report_chargeback_won(paid_order)
+    world.sandbox.decide_chargeback(chargeback, ChargebackState.WON)
     world.settle()
 
     world.resolve(order, "CANCELLED")
@@ -236,7 +237,7 @@ def test_a_won_chargeback_is_reversed_in_the_ledger(world: OrderBackend) -> None
 def test_a_refund_that_the_bank_made_first_is_not_paid_twice(world: OrderBackend) -> None:
     order = world.accepted()
     world.act("cancel", order, SELLER)
-    world.sandbox.report_chargeback(world.sandbox_payment(order).order_id)
+    world.sandbox.charge_back(world.sandbox_payment(order).order_id)
 
     world.settle()
 

@@ -133,7 +133,7 @@ def test_each_status_of_an_order_opens_its_actions_to_each_party(world: OrderBac
     order_id = world.placed()
     assert world.actions(order_id, BUYER) == ["cancel"]
     assert world.actions(order_id, SELLER) == ["accept", "decline"]
-    assert world.actions(order_id, ADMIN) == []
+    assert world.actions(order_id, ADMIN) == ["resolve"]
 
     accepted = world.act("accept", order_id, SELLER).response.order
     assert accepted.status == order_pb2.Order.IN_PROGRESS

@@ -14,11 +14,13 @@ import pytest
 from order_service.domain import ledger as postings
 from order_service.domain.balance import Balance
 from order_service.domain.ledger import Account, Kind, Line, Posting
+from order_service.domain.settlement import capture, release
 from order_service.store.ledger import START
 from order_service.store.store import Store
 from servicekit.database import Database, Statement
 from servicekit.ids import new_id
 from tests.support.at_once import closing
+from tests.support.orders import an_order
 
 REFUSALS = (peewee.IntegrityError, psycopg2.IntegrityError)
 ALL = Statement("""
@@ -40,12 +42,10 @@ def post(store: Store, *all_postings: Posting) -> None:
 
 def sale(seller: UUID, price: str = "100") -> tuple[Posting, Posting]:
     """Return the postings of an order that was captured and completed."""
-    order, amount, share = new_id(), Decimal(price), Decimal(price) / 10
-    nothing = Decimal(0)
-    return (
-        postings.captured(order, seller, amount, share),
-        postings.released(order, seller, amount, share, nothing, Decimal(10), nothing),
-    )
+    order = an_order(id=new_id(), seller_id=seller, price=Decimal(price))
+    captured = capture(order)
+    released = release(captured.order, Decimal(0))
+    return captured.postings[0], released.postings[0]
 
 
 def test_balances_are_the_sums_of_the_entries(store: Store) -> None:

@@ -27,6 +27,11 @@ def row_counts(world: OrderBackend) -> dict[str, int]:
 
 
 def ledger(world: OrderBackend) -> dict[str, Decimal]:
+    """Return the balances of the ledger accounts that are not empty, without the provider's fees."""
+    return {name: amount for name, amount in all_accounts(world).items() if name not in ("fees", "fees_paid")}
+
+
+def all_accounts(world: OrderBackend) -> dict[str, Decimal]:
     """Return the balances of the ledger accounts that are not empty."""
     return {row["name"]: row["amount"] for row in world.database.fetch_all(LEDGER) if row["amount"]}
 

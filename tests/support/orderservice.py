@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
 from order_service.domain.payment import Provider
 from order_service.gigs import Gigs
-from order_service.payments.gateway import ProviderPayment
+from order_service.payments.gateway import ProviderPayment, TransferReport
 from order_service.payments.providers import Payments, refuse_webhook
 from order_service.payments.sandbox.gateway import Sandbox
 from order_service.settings import Settings
@@ -31,6 +33,8 @@ ADMIN = token("root", "admin")
 STRANGER = token("somebody", "buyer", "seller")
 PACKAGE = "aa0e8400-e29b-41d4-a716-446655440000"
 GIG = "550e8400-e29b-41d4-a716-446655440000"
+# Before and after every payment of a test.
+FIRST_TIME, LAST_TIME = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def worker_settings(**changes: Any) -> Settings:
@@ -66,11 +70,23 @@ class SwitchableSandbox:
             gateway,
             refuse_webhook,
             gateway,
-            lambda order_id: self.sandbox.charge_back_if_late(order_id),
+            lambda: self.sandbox.awaiting_completion(),
+            lambda order_id: self.sandbox.report_completion(order_id),
         )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.sandbox, name)
+
+
+class SandboxPayment(NamedTuple):
+    """A payment in the sandbox's own records, in major units."""
+
+    order_id: UUID
+    reference: str
+    authorized: Decimal
+    captured: Decimal
+    refunded: Decimal
+    charged_back: Decimal
 
 
 class OrderBackend:
@@ -88,6 +104,7 @@ class OrderBackend:
         self.database = database
         self._arguments = (database, sandbox_database, gigs, address, payments)
         self.clock = Clock(database)
+        self.sandbox_clock = Clock(sandbox_database)
         self.sandbox = Sandbox(sandbox_database)
         self._switchable_sandbox = SwitchableSandbox(self.sandbox)
         provider = Provider.SANDBOX if payments is None else Provider.STRIPE
@@ -133,10 +150,33 @@ class OrderBackend:
         self.act("accept", order_id, SELLER)
         return order_id
 
-    def resolve(self, order_id: str, outcome: str, refund: float | None = None, sent_token: str = ADMIN) -> Answer:
+    def resolve(
+        self,
+        order_id: str,
+        outcome: str,
+        refund: float | None = None,
+        sent_token: str = ADMIN,
+        message: str = "We have heard both sides",
+    ) -> Answer:
         number = order_pb2.ResolveOrderRequest.Outcome.Value(outcome)
-        request = order_pb2.ResolveOrderRequest(order_id=order_id, outcome=number, refund_amount=refund)
+        request = order_pb2.ResolveOrderRequest(
+            order_id=order_id, outcome=number, refund_amount=refund, message=message
+        )
         return self.rpc.call("ResolveOrder", request, sent_token)
+
+    def refund(
+        self,
+        order_id: str,
+        amount: float,
+        paid_by: str = "seller",
+        sent_token: str = ADMIN,
+        key: str | None = None,
+        message: str = "It never worked",
+    ) -> Answer:
+        request = order_pb2.RefundOrderRequest(order_id=order_id, amount=amount, message=message, **{"from": paid_by})
+        if key is None:
+            return self.rpc.call("RefundOrder", request, sent_token)
+        return self.rpc.call("RefundOrder", request, sent_token, idempotency_key=key)
 
     def payment(self, order_id: str) -> tuple[str, float]:
         """Return the status of the order's payment, and the refunded amount."""
@@ -176,13 +216,33 @@ class OrderBackend:
         for _ in range(3):
             self.worker.payment_recovery.recover_due()
             self.worker.provider_events.record_pending()
-            while self._relay.deliver_one():
-                pass
+            self.deliver_outbox()
 
-    def sandbox_payment(self, order_id: str) -> ProviderPayment:
+    def deliver_outbox(self) -> None:
+        """Deliver the outbox rows that are due now."""
+        while self._relay.deliver_one():
+            pass
+
+    def sandbox_payments(self) -> list[ProviderPayment]:
+        """Return all payments in the sandbox's own records."""
+        return list(self.sandbox.list_payments(FIRST_TIME, LAST_TIME))
+
+    def sandbox_transfers(self) -> list[TransferReport]:
+        """Return all payouts in the sandbox's own records."""
+        return list(self.sandbox.list_transfers(FIRST_TIME, LAST_TIME))
+
+    def sandbox_payment(self, order_id: str) -> SandboxPayment:
         """Return the order's payment in the sandbox's own records."""
-        (payment,) = [payment for payment in self.sandbox.list_payments() if str(payment.order_id) == order_id]
-        return payment
+        (payment,) = [payment for payment in self.sandbox_payments() if str(payment.order_id) == order_id]
+        report = payment.report
+        return SandboxPayment(
+            payment.order_id,
+            report.reference,
+            payment.authorized,
+            payment.captured,
+            sum((refund.amount for refund in report.refunds if refund.state.counts), Decimal(0)),
+            sum((each.amount for each in report.chargebacks if each.state.holds_money), Decimal(0)),
+        )
 
     def act(self, action: str, order_id: str, sent_token: str, message: str = "") -> Answer:
         name = f"{action.capitalize()}Order"

@@ -25,11 +25,11 @@ CHARGEBACK = Statement("SELECT id, amount, state, evidence_due_by FROM chargebac
 ORDER_OF_CHARGEBACK = Statement("SELECT order_id FROM chargebacks WHERE id = $1")
 DECIDE = Statement("UPDATE chargebacks SET state = $2, decision = NULL, decided_at = NULL WHERE id = $1")
 DUE_CHARGEBACKS = Statement("SELECT id, decision FROM chargebacks WHERE decided_at <= app_now() ORDER BY decided_at")
-LATE = Statement("""
+LATE = Statement(f"""
     SELECT order_id FROM payments
-    WHERE order_id = $1 AND token = $2 AND state = 'CAPTURED'
-        AND NOT EXISTS (SELECT FROM chargebacks WHERE order_id = $1)
-""")
+    WHERE token = '{scenarios.CHARGEBACK_LATE}' AND state = 'CAPTURED'
+        AND NOT EXISTS (SELECT FROM chargebacks WHERE order_id = payments.order_id)
+""")  # noqa: S608  # our own word
 REFUND = Statement("SELECT id, refund_id, amount, state FROM refunds WHERE id = $1")
 ORDER_OF_REFUND = Statement("SELECT order_id FROM refunds WHERE id = $1")
 FAIL = Statement("UPDATE refunds SET state = 'FAILED', fails_at = NULL WHERE id = $1")
@@ -56,14 +56,16 @@ class Bank(Records):
                 raise ValueError(f"{taken} of order {order_id} cannot be charged back: {rest} is left")
             return self._add_chargeback(payment, taken)
 
-    def charge_back_if_late(self, order_id: UUID) -> None:
+    def awaiting_completion(self) -> list[UUID]:
+        """Return the orders whose payment is charged back once they are completed."""
+        return [row["order_id"] for row in self._database.fetch_all(LATE)]
+
+    def report_completion(self, order_id: UUID) -> None:
         """Charge back the payment of a completed order whose card asks for that. Does nothing the second time."""
-        if not self._database.fetch_all(LATE, order_id, scenarios.CHARGEBACK_LATE):
-            return
         with self._database.transaction():
             payment = self._payment(order_id)
             rest = self._rest(order_id)
-            if rest > 0 and self._database.fetch_all(LATE, order_id, scenarios.CHARGEBACK_LATE):
+            if rest > 0 and order_id in self.awaiting_completion():
                 self._add_chargeback(payment, rest)
 
     def decide_chargeback(self, chargeback_id: str, state: ChargebackState) -> None:

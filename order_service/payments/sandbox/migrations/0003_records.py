@@ -12,6 +12,7 @@ UPDATE payments SET created_at = held_until - interval '7 days';
 -- The time of the first request for a refund, for the card whose refunds wait.
 ALTER TABLE payments ADD COLUMN refund_requested_at timestamptz;
 CREATE INDEX payments_by_time ON payments (created_at, order_id);
+CREATE INDEX payments_charged_back_late ON payments (order_id) WHERE token = 'sandbox_chargeback_late';
 
 ALTER TABLE payouts
     ADD COLUMN created_at timestamptz NOT NULL DEFAULT app_now(),
