@@ -1,100 +1,139 @@
-"""The records that reconciliation compares, in one snapshot of the database."""
+"""The records that reconciliation compares, of some orders or payouts at a time, each time in one snapshot."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from order_service.domain.chargeback import Chargeback
-from order_service.domain.ledger import Account, Kind, Line
-from order_service.domain.order import Event, Order
+from order_service.domain.order import Order
 from order_service.domain.payout import Payout
 from order_service.domain.payout import Status as PayoutStatus
-from order_service.store.orders import COLUMNS, to_event, to_reading
+from order_service.domain.refund import Refund
+from order_service.store.orders import COLUMNS, PAYMENTS, to_reading
 from order_service.store.payouts import COLUMNS as PAYOUT_COLUMNS
-from order_service.store.provider_events import to_chargeback
+from order_service.store.payouts import PAYOUTS
+from order_service.store.provider_records import to_chargeback, to_refund
 from order_service.store.put_off_orders import PutOffOrder, PutOffOrders
 from servicekit.database import Database, Row, Statement
 
-BATCH = 500
-LEAST_ID = UUID(int=0)
+# Texts that nothing compares, and that can be long.
+LONG_TEXTS = ("gig_title", "package_title", "requirements")
+SHORT_COLUMNS = ", ".join(f"'' AS {name}" if name in LONG_TEXTS else name for name in COLUMNS.split(", "))
 
-ORDERS = Statement(f"SELECT {COLUMNS}, app_now() AS now FROM orders WHERE id > $1 ORDER BY id LIMIT {BATCH}")  # noqa: S608
-EVENTS = Statement("""
-    SELECT order_id, version, at, by, action, came_from, went_to, message FROM order_events
-    WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, version
+ORDERS = Statement(f"SELECT {SHORT_COLUMNS}, created_at AS now FROM orders WHERE id = ANY ($1::uuid[])")  # noqa: S608
+HISTORIES = Statement("""
+    SELECT order_id, max(version) AS version, count(*) AS length,
+        string_agg(concat_ws(' ', coalesce(came_from, '-'), action, by, went_to), ',' ORDER BY version) AS steps,
+        coalesce(sum(CASE action WHEN 'refund' THEN amount WHEN 'refund_failed' THEN -amount END), 0) AS refunded_later
+    FROM order_events WHERE order_id = ANY ($1::uuid[]) GROUP BY order_id
 """)
-PENDING = Statement("""
-    SELECT key::uuid AS id FROM outbox WHERE topic IN ('payment', 'payout') AND key::uuid = ANY ($1::uuid[])
-    UNION ALL SELECT order_id FROM attempts WHERE order_id = ANY ($1::uuid[])
+REFUNDS = Statement("""
+    SELECT id, order_id, amount, state, provider_id FROM refunds WHERE order_id = ANY ($1::uuid[]) ORDER BY created_at
 """)
-CHARGEBACKS = Statement("SELECT id, order_id, amount, state FROM chargebacks WHERE order_id = ANY ($1::uuid[])")
-LINES = Statement("""
-    SELECT transaction.reference, transaction.order_id, transaction.payout_id,
-        account.name, account.owner, entry.amount, entry.kind
-    FROM ledger_transactions AS transaction
-    JOIN ledger_entries AS entry ON entry.transaction_id = transaction.id
-    JOIN ledger_accounts AS account ON account.id = entry.account_id
-    WHERE transaction.order_id = ANY ($1::uuid[]) OR transaction.payout_id = ANY ($1::uuid[])
-    ORDER BY entry.id
+CHARGEBACKS = Statement("""
+    SELECT id, order_id, amount, state, evidence_due_by, reported_at FROM chargebacks
+    WHERE order_id = ANY ($1::uuid[]) ORDER BY reported_at, id
 """)
-PAYOUTS = Statement(f"SELECT {PAYOUT_COLUMNS} FROM payouts WHERE id > $1 ORDER BY id LIMIT {BATCH}")  # noqa: S608
-ATTEMPTS = Statement("SELECT order_id FROM attempts")
-STRAY = Statement("""
-    SELECT reference FROM ledger_transactions AS transaction
-    WHERE num_nonnulls(order_id, payout_id) <> 1
-    OR order_id IS NOT NULL AND NOT EXISTS (SELECT FROM orders WHERE id = transaction.order_id)
-    OR payout_id IS NOT NULL AND NOT EXISTS (SELECT FROM payouts WHERE id = transaction.payout_id)
+FEES = Statement("SELECT id, order_id, amount FROM provider_fees WHERE order_id = ANY ($1::uuid[])")
+
+
+def _sums(column: str) -> Statement:
+    """Return the statement for the sums of the ledger entries of orders or payouts, each as `account kind owner=sum`.
+
+    As texts they come in one row each, and are compared without being read.
+    """
+    return Statement(f"""
+        SELECT owner_id AS id, array_agg(slot || '=' || amount) AS sums FROM (
+            SELECT transaction.{column} AS owner_id,
+                concat_ws(' ', account.name, coalesce(entry.kind, '-'), account.owner) AS slot,
+                sum(entry.amount) AS amount
+            FROM ledger_transactions AS transaction
+            JOIN ledger_entries AS entry ON entry.transaction_id = transaction.id
+            JOIN ledger_accounts AS account ON account.id = entry.account_id
+            WHERE transaction.{column} = ANY ($1::uuid[])
+            GROUP BY transaction.{column}, account.name, entry.kind, account.owner HAVING sum(entry.amount) <> 0
+        ) AS slots GROUP BY owner_id
+    """)  # noqa: S608  # our own words
+
+
+ORDER_SUMS = _sums("order_id")
+PAYOUT_SUMS = _sums("payout_id")
+PENDING_ORDERS = Statement("""
+    SELECT key::uuid AS id FROM outbox WHERE topic = $2 AND key = ANY (($1::uuid[])::text[])
+    UNION SELECT order_id FROM attempts WHERE order_id = ANY ($1::uuid[])
 """)
-UNBALANCED = Statement("""
-    SELECT transaction.reference, coalesce(sum(entry.amount), 0) AS sum, count(entry.id) AS entries
-    FROM ledger_transactions AS transaction LEFT JOIN ledger_entries AS entry ON entry.transaction_id = transaction.id
-    GROUP BY transaction.reference HAVING coalesce(sum(entry.amount), 1) <> 0
+PENDING_PAYOUTS = Statement("""
+    SELECT key::uuid AS id FROM outbox WHERE topic = $2 AND key = ANY (($1::uuid[])::text[])
 """)
-# Balances are added up again from the first entry.
-WRONG_CHAINS = Statement("""
-    SELECT owner, name, number FROM (
-        SELECT account.owner, account.name, entry.number, entry.balance,
-            sum(entry.amount) OVER chain AS total, row_number() OVER chain AS place
-        FROM ledger_entries AS entry JOIN ledger_accounts AS account ON account.id = entry.account_id
-        WHERE account.owner IS NOT NULL
-        WINDOW chain AS (PARTITION BY entry.account_id ORDER BY entry.number)
-    ) AS entries
-    WHERE balance <> total OR number <> place OR balance < 0
+PAYOUT_ROWS = Statement(f"SELECT {PAYOUT_COLUMNS}, updated_at FROM payouts WHERE id = ANY ($1::uuid[])")  # noqa: S608
+ATTEMPTS = Statement("SELECT order_id AS id FROM attempts WHERE order_id = ANY ($1::uuid[])")
+PARKED = Statement("""
+    SELECT id, topic, key, error FROM outbox WHERE parked_at IS NOT NULL AND topic = ANY ($1::text[]) ORDER BY id
 """)
 TOTALS = Statement("""
-    SELECT account.name, count(*) AS entries, sum(entry.amount) AS amount
-    FROM ledger_entries AS entry JOIN ledger_accounts AS account ON account.id = entry.account_id
-    GROUP BY account.name ORDER BY account.name
+    SELECT account.name, sums.amount FROM (
+        SELECT account_id, sum(amount) AS amount FROM ledger_entries GROUP BY account_id
+    ) AS sums JOIN ledger_accounts AS account ON account.id = sums.account_id
 """)
 TRANSACTIONS = Statement("SELECT count(*) AS number FROM ledger_transactions")
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """An order's history: its length, its last version, its steps in one text, and the refunds after the end."""
+
+    length: int
+    version: int
+    steps: str
+    refunded_later: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class OrderRecords:
-    """All records of an order. `postings` are the lines of its ledger transactions by their references."""
+    """All records of an order, the provider's `fees` by their ids.
+
+    `sums` are the sums of its ledger entries, each as `account kind owner=sum`.
+    """
 
     order: Order
-    events: list[Event]
+    history: History | None
+    refunds: list[Refund]
     chargebacks: list[Chargeback]
-    postings: dict[str, list[Line]]
+    fees: dict[str, Decimal]
+    sums: list[str]
     is_pending: bool
 
 
 @dataclass(frozen=True, slots=True)
 class PayoutRecords:
-    """All records of a payout."""
+    """All records of a payout; `sums` as those of an order. `updated_at` is the time of its last change (aware).
+
+    `is_held` says whether its seller's payouts are held.
+    """
 
     payout: Payout
-    postings: dict[str, list[Line]]
+    updated_at: datetime
+    sums: list[str]
     is_pending: bool
+    is_held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedRow:
+    """A parked outbox row of an order (`subject` is `order …`) or of a payout."""
+
+    id: int
+    subject: str
+    error: str
 
 
 class Audit:
-    """Reads the records. Everything within one `snapshot` shows the same moment."""
+    """Reads the records. Everything that one call returns shows the same moment."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -104,82 +143,77 @@ class Audit:
         """Open a read-only transaction that shows one moment."""
         with self._database.transaction():
             self._database.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            # A large ledger takes longer than any request may.
+            # Sums over a large ledger take longer than any request may.
             self._database.execute("SET LOCAL statement_timeout = 0")
             yield
 
-    def orders(self) -> Iterator[OrderRecords]:
-        """Yield every order with its records, read in batches."""
-        after = LEAST_ID
-        while rows := self._database.fetch_all(ORDERS, after):
-            orders = [to_reading(row).order for row in rows]
-            after = orders[-1].id
-            ids = [order.id for order in orders]
-            events = _group_by("order_id", self._database.fetch_all(EVENTS, ids))
-            chargebacks = _group_by("order_id", self._database.fetch_all(CHARGEBACKS, ids))
-            lines = _group_by("order_id", self._database.fetch_all(LINES, ids))
-            pending = self._pending(ids)
-            for order in orders:
-                yield OrderRecords(
-                    order,
-                    [to_event(row) for row in events.get(order.id, [])],
-                    [to_chargeback(row) for row in chargebacks.get(order.id, [])],
-                    _postings(lines.get(order.id, [])),
-                    order.id in pending,
-                )
+    def orders(self, ids: list[UUID]) -> dict[UUID, OrderRecords]:
+        """Return the records of these orders, without those that do not exist."""
+        with self.snapshot():
+            orders = [to_reading(row).order for row in self._database.fetch_all(ORDERS, ids)]
+            histories = {row.pop("order_id"): History(**row) for row in self._database.fetch_all(HISTORIES, ids)}
+            refunds = _group(self._database.fetch_all(REFUNDS, ids))
+            chargebacks = _group(self._database.fetch_all(CHARGEBACKS, ids))
+            fees = _group(self._database.fetch_all(FEES, ids))
+            sums = {row["id"]: row["sums"] for row in self._database.fetch_all(ORDER_SUMS, ids)}
+            pending = self._ids(PENDING_ORDERS, ids, PAYMENTS)
+        return {
+            order.id: OrderRecords(
+                order,
+                histories.get(order.id),
+                [to_refund(row) for row in refunds.get(order.id, ())],
+                [to_chargeback(row) for row in chargebacks.get(order.id, ())],
+                {row["id"]: row["amount"] for row in fees.get(order.id, ())},
+                sums.get(order.id, []),
+                order.id in pending,
+            )
+            for order in orders
+        }
 
-    def payouts(self) -> Iterator[PayoutRecords]:
-        """Yield every payout with its records."""
-        after = LEAST_ID
-        while rows := self._database.fetch_all(PAYOUTS, after):
-            payouts = [Payout(**{**row, "status": PayoutStatus(row["status"])}) for row in rows]
-            after = payouts[-1].id
-            ids = [payout.id for payout in payouts]
-            lines = _group_by("payout_id", self._database.fetch_all(LINES, ids))
-            pending = self._pending(ids)
-            for payout in payouts:
-                yield PayoutRecords(payout, _postings(lines.get(payout.id, [])), payout.id in pending)
+    def payouts(self, ids: list[UUID]) -> dict[UUID, PayoutRecords]:
+        """Return the records of these payouts, without those that do not exist."""
+        with self.snapshot():
+            rows = self._database.fetch_all(PAYOUT_ROWS, ids)
+            sums = {row["id"]: row["sums"] for row in self._database.fetch_all(PAYOUT_SUMS, ids)}
+            pending = self._ids(PENDING_PAYOUTS, ids, PAYOUTS)
+        records = {}
+        for row in rows:
+            updated_at, payout_id = row.pop("updated_at"), row["id"]
+            payout = Payout(**{**row, "status": PayoutStatus(row["status"])})
+            own_sums = sums.get(payout_id, [])
+            records[payout_id] = PayoutRecords(payout, updated_at, own_sums, payout_id in pending)
+        return records
 
-    def attempts(self) -> set[UUID]:
-        """Return the ids of the orders that have an attempt."""
-        return {row["order_id"] for row in self._database.fetch_all(ATTEMPTS)}
+    def with_attempts(self, ids: list[UUID]) -> set[UUID]:
+        """Return the ids of those orders that have an attempt."""
+        return self._ids(ATTEMPTS, ids)
 
     def put_off_orders(self) -> Iterator[PutOffOrder]:
         """Yield the orders that could not be moved by time."""
         yield from PutOffOrders(self._database).open()
 
-    def ledger_faults(self) -> Iterator[str]:
-        """Yield the differences within the ledger."""
-        for row in self._database.fetch_all(UNBALANCED):
-            yield f"ledger: {row['reference']} sums to {row['sum']} over {row['entries']} entries, not to zero"
-        for row in self._database.fetch_all(WRONG_CHAINS):
-            yield f"ledger: the balance of {row['name']} of {row['owner']} is wrong at its entry {row['number']}"
-        for row in self._database.fetch_all(STRAY):
-            yield f"ledger: {row['reference']} belongs to no order and no payout"
+    def parked(self) -> list[ParkedRow]:
+        """Return the parked outbox rows of payments and payouts."""
+        names = {PAYMENTS: "order", PAYOUTS: "payout"}
+        rows = self._database.fetch_all(PARKED, list(names))
+        return [ParkedRow(row["id"], f"{names[row['topic']]} {row['key']}", row["error"]) for row in rows]
 
-    def totals(self) -> dict[str, Decimal]:
-        """Return the sum of all accounts of each name, in major units."""
-        return {row["name"]: row["amount"] for row in self._database.fetch_all(TOTALS)}
+    def totals(self) -> tuple[dict[str, Decimal], int]:
+        """Return the sum of all accounts of each name, in major units, and the number of ledger transactions."""
+        totals: dict[str, Decimal] = {}
+        with self.snapshot():
+            for row in self._database.fetch_all(TOTALS):
+                totals[row["name"]] = totals.get(row["name"], Decimal(0)) + row["amount"]
+            transactions = int(self._database.fetch_all(TRANSACTIONS)[0]["number"])
+        return dict(sorted(totals.items())), transactions
 
-    def transactions(self) -> int:
-        """Return the number of ledger transactions."""
-        return int(self._database.fetch_all(TRANSACTIONS)[0]["number"])
-
-    def _pending(self, ids: list[UUID]) -> set[UUID]:
-        return {row["id"] for row in self._database.fetch_all(PENDING, ids)}
+    def _ids(self, statement: Statement, *parameters: object) -> set[UUID]:
+        return {row["id"] for row in self._database.fetch_all(statement, *parameters)}
 
 
-def _group_by(column: str, rows: list[Row]) -> dict[UUID, list[Row]]:
+def _group(rows: list[Row]) -> dict[UUID, list[Row]]:
+    """Return the rows by their orders."""
     groups: dict[UUID, list[Row]] = {}
     for row in rows:
-        groups.setdefault(row[column], []).append(row)
+        groups.setdefault(row["order_id"], []).append(row)
     return groups
-
-
-def _postings(rows: list[Row]) -> dict[str, list[Line]]:
-    postings: dict[str, list[Line]] = {}
-    for row in rows:
-        kind = Kind(row["kind"]) if row["kind"] else None
-        line = Line(Account(row["name"]), row["amount"], row["owner"], kind)
-        postings.setdefault(row["reference"], []).append(line)
-    return postings

@@ -1,0 +1,81 @@
+"""`python -m order_service.reconciliation`: compare a window, and print each difference.
+
+The exit status is 1 when there is a difference, and 2 when the check was impossible.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime
+
+from order_service.payments.providers import payments_from
+from order_service.reconciliation.findings import text
+from order_service.reconciliation.progress import ShownProgress
+from order_service.reconciliation.run import BusyError, Window, reconcile
+from order_service.settings import PaymentSettings
+from servicekit.database import Database
+from servicekit.errors import MarketplaceError
+from servicekit.settings import load
+
+BEGINNING = "beginning"
+
+
+def _since(argument: str) -> datetime | None:
+    return None if argument == BEGINNING else _time(argument)
+
+
+def _time(argument: str) -> datetime:
+    """Read a date or a time, in UTC unless it says otherwise. Raises argparse.ArgumentTypeError."""
+    try:
+        at = datetime.fromisoformat(argument)
+    except ValueError:
+        message = f"{argument!r} is neither a date nor a time, such as 2026-11-01 or 2026-11-01T12:00:00Z"
+        raise argparse.ArgumentTypeError(message) from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _window() -> Window | None:
+    """Read the command line. Return None for the default window."""
+    parser = argparse.ArgumentParser(
+        prog="python -m order_service.reconciliation",
+        description="Compare orders, payments, the ledger, payouts and the payment provider's records.",
+        epilog="By default it compares what changed since the last run without a difference. An interrupted run goes"
+        " on when it is started again with the same options. Times are in UTC.",
+    )
+    parser.add_argument(
+        "--since", metavar="TIME", type=_since, default=..., help=f"the begin of the window, or '{BEGINNING}'"
+    )
+    parser.add_argument("--until", metavar="TIME", type=_time, help="the end of the window, now by default")
+    options = parser.parse_args()
+    if options.since is ...:
+        if options.until is not None:
+            parser.error("--until needs --since")
+        return None
+    if options.since is not None and options.until is not None and options.since >= options.until:
+        parser.error("--since must be earlier than --until")
+    return Window(options.since, options.until)
+
+
+def main() -> int:
+    """Check the databases that the environment names."""
+    window = _window()
+    settings = load(PaymentSettings)
+    payments, _ = payments_from(settings)
+    progress = ShownProgress()
+    try:
+        findings = reconcile(Database(settings.order_database_url), payments.gateway, window, progress=progress)
+    except BusyError:
+        print("Another check of the books is running.", file=sys.stderr)
+        return 2
+    except MarketplaceError as error:
+        print(f"The records could not be read: {error.__cause__ or error}", file=sys.stderr)
+        return 2
+    finally:
+        progress.end()
+    print(text(findings))
+    return int(bool(findings.differences))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
