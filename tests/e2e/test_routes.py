@@ -151,6 +151,12 @@ def resolve_order(market: Market) -> httpx.Response:
     return market.admin.post(f"/api/orders/{order}/resolve", json={"outcome": "COMPLETED", "refundAmount": 120.5})
 
 
+def refund_order(market: Market) -> httpx.Response:
+    order = market.completed(market.gig())
+    body = {"amount": 20.5, "message": "It never worked", "from": "seller"}
+    return market.admin.post(f"/api/orders/{order}/refund", json=body)
+
+
 def get_balance(market: Market) -> httpx.Response:
     return market.seller.get("/api/balance")
 
@@ -211,6 +217,7 @@ CALLS: dict[str, Call] = {
     "CompleteOrder": complete_order,
     "DisputeOrder": dispute_order,
     "ResolveOrder": resolve_order,
+    "RefundOrder": refund_order,
     "GetBalance": get_balance,
     "ListBalanceEntries": list_balance_entries,
     "RequestPayout": request_payout,

@@ -141,7 +141,7 @@ def test_a_chargeback_is_recorded_once_however_often_it_is_reported(
     assert double.refunds == []
 
 
-def test_a_won_chargeback_that_is_reported_first_changes_nothing(
+def test_a_won_chargeback_that_is_reported_first_ends_as_in_any_other_order(
     stripe_backend: OrderBackend, double: StripeDouble
 ) -> None:
     order = stripe_backend.accepted(card=CARD)
@@ -150,7 +150,9 @@ def test_a_won_chargeback_that_is_reported_first_changes_nothing(
     report(stripe_backend, an_event("evt_2", "charge.dispute.closed", dispute, "won"))
     report(stripe_backend, an_event("evt_1", "charge.dispute.created", dispute))
 
-    assert stripe_backend.status(order) == "IN_PROGRESS"
+    assert stripe_backend.history(order)[-1] == ("system", "chargeback")
+    shown = stripe_backend.get(order, SELLER).response.order
+    assert (shown.status, shown.chargeback.state) == (order_pb2.Order.DISPUTED, order_pb2.Order.Chargeback.WON)
 
 
 @pytest.mark.parametrize("end", ["won", "lost"])

@@ -23,8 +23,15 @@ EXPECTED = {
     "cancelled": ("CANCELLED", ("REFUNDED", 500.0)),
     "charged back": ("DISPUTED", ("CAPTURED", 0.0)),
     "expired": ("CANCELLED", ("VOIDED", 0.0)),
+    "refunded later": ("CANCELLED", ("REFUNDED", 500.0)),
+    "refund refused": ("COMPLETED", ("CAPTURED", 0.0)),
 }
-CARDS = {"refused": scenarios.CAPTURE_DECLINED, "charged back": scenarios.CHARGEBACK}
+CARDS = {
+    "refused": scenarios.CAPTURE_DECLINED,
+    "charged back": scenarios.CHARGEBACK,
+    "refunded later": scenarios.REFUND_WAITS,
+    "refund refused": scenarios.REFUND_REFUSED,
+}
 ACTIONS = {
     "completed": (("accept", SELLER), ("deliver", SELLER), ("complete", BUYER)),
     "declined": (("decline", SELLER),),
@@ -32,6 +39,8 @@ ACTIONS = {
     "cancelled": (("accept", SELLER), ("cancel", SELLER)),
     "charged back": (("accept", SELLER),),
     "expired": (),
+    "refunded later": (("accept", SELLER), ("cancel", SELLER)),
+    "refund refused": (("accept", SELLER), ("deliver", SELLER), ("complete", BUYER)),
 }
 
 
@@ -46,7 +55,10 @@ def run_scenario(world: OrderBackend) -> dict[str, str]:
         world.settle()
     world.rpc.call("SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination="acct_1"), SELLER)
     world.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=100), SELLER, idempotency_key="payout")
+    world.refund(orders["refund refused"], 100, key="refund")
+    world.settle()
     world.clock.travel(TIMEOUTS.answer)
+    world.sandbox_clock.travel(TIMEOUTS.answer)
     world.order_timeouts.move_due()
     world.settle()
     return orders
