@@ -79,7 +79,7 @@ def check(database: Database, gateway: Gateway) -> Findings:
             f"payout {payout_id}: does not exist, and the provider has paid it" for payout_id in payout_amounts
         ]
         findings.differences += [
-            f"order {order.order_id}: could not be moved by time in {order.tries} tries: {order.error}"
+            f"order {order.order_id}: could not be moved by time, tries: {order.tries}, {order.error}"
             for order in audit.put_off_orders()
         ]
         findings.totals, findings.transactions = audit.totals(), audit.transactions()
