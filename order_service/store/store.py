@@ -22,13 +22,15 @@ class Store:
     All writers lock rows in this order, so that no two of them ever wait for each other:
 
     1. the idempotency key of a call that binds it before its handler runs, or the id of a provider event,
-    2. the order or the payout: one in a transaction,
-    3. the order's attempt, then the idempotency key that the attempt is bound to,
-    4. the order's chargeback,
-    5. the ledger accounts of sellers: the sellers by their ids, the accounts of each seller by theirs.
+    2. the attempt,
+    3. the order or the payout: one in a transaction,
+    4. the idempotency key that the attempt is bound to,
+    5. the order's chargeback,
+    6. the ledger accounts of sellers: the sellers by their ids, the accounts of each seller by theirs.
 
-    New rows of the history, the outbox and the ledger wait for nobody. Their foreign keys share the locks of rows that
-    the transaction has locked before, or of rows that nobody locks. A row of `put_off_orders` is written alone.
+    New rows wait for nobody: an order that is not being captured has no attempt, and rows of the history, the outbox,
+    the ledger and payouts have ids of their own. Their foreign keys share the locks of rows that the transaction has
+    locked before, or of rows that nobody locks. A row of `put_off_orders` is written alone.
     """
 
     def __init__(self, database: Database) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import UUID
 
 import pytest
 
@@ -199,3 +200,16 @@ def test_a_difference_that_is_gone_in_the_next_check_is_not_reported(
     monkeypatch.setattr(reconciliation, "sleep", repair)
 
     assert reconciliation.check_repeatedly(traded.database, traded.sandbox).differences == []
+
+
+def test_an_order_that_could_not_be_moved_by_time_is_named_until_it_is_moved(traded: OrderBackend) -> None:
+    order_id = traded.delivered()
+    order = traded.store.orders.get(UUID(order_id)).order
+
+    traded.store.put_off_orders.put_off(order, "RaiseException('poisoned')")
+
+    assert differences(traded) == [
+        f"order {order_id}: could not be moved by time, tries: 1, RaiseException('poisoned')"
+    ]
+    traded.act("complete", order_id, BUYER)
+    assert differences(traded) == []
