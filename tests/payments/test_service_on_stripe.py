@@ -161,7 +161,7 @@ def test_the_records_agree_with_stripes_when_a_chargeback_is_closed(
     report(stripe_backend, an_event("evt_1", "charge.dispute.created", dispute))
     assert check(order_database, stripe_backend.worker.gateway).differences == []
 
-    dispute["status"] = end
+    double.move_dispute(dispute["id"], end)
     report(stripe_backend, an_event("evt_2", "charge.dispute.closed", dispute, end))
 
     assert check(order_database, stripe_backend.worker.gateway).differences == []
