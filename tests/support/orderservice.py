@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ ADMIN = token("root", "admin")
 STRANGER = token("somebody", "buyer", "seller")
 PACKAGE = "aa0e8400-e29b-41d4-a716-446655440000"
 GIG = "550e8400-e29b-41d4-a716-446655440000"
-ALL_TIME = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def worker_settings(**changes: Any) -> Settings:
@@ -182,7 +181,7 @@ class OrderBackend:
 
     def sandbox_payment(self, order_id: str) -> ProviderPayment:
         """Return the order's payment in the sandbox's own records."""
-        (payment,) = [each for each in self.sandbox.list_payments(*ALL_TIME) if str(each.order_id) == order_id]
+        (payment,) = [payment for payment in self.sandbox.list_payments() if str(payment.order_id) == order_id]
         return payment
 
     def act(self, action: str, order_id: str, sent_token: str, message: str = "") -> Answer:
