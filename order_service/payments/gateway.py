@@ -108,7 +108,7 @@ class ProviderChargeback:
 
 @dataclass(frozen=True, slots=True)
 class ProviderFee:
-    """A fee that the provider took, in major units. `id` is the provider's id of its booking."""
+    """A fee that the provider took, in major units; below zero when it gave it back. `id` is that of its booking."""
 
     id: str
     amount: Decimal

@@ -141,18 +141,82 @@ def test_a_chargeback_is_recorded_once_however_often_it_is_reported(
     assert double.refunds == []
 
 
-def test_a_won_chargeback_that_is_reported_first_ends_as_in_any_other_order(
+def test_a_won_chargeback_that_is_reported_first_has_the_same_end(
     stripe_backend: OrderBackend, double: StripeDouble
 ) -> None:
     order = stripe_backend.accepted(card=CARD)
     dispute = open_dispute(stripe_backend, double, order)
+    double.move_dispute(dispute["id"], "won")
 
     report(stripe_backend, an_event("evt_2", "charge.dispute.closed", dispute, "won"))
     report(stripe_backend, an_event("evt_1", "charge.dispute.created", dispute))
 
-    assert stripe_backend.history(order)[-1] == ("system", "chargeback")
-    shown = stripe_backend.get(order, SELLER).response.order
-    assert (shown.status, shown.chargeback.state) == (order_pb2.Order.DISPUTED, order_pb2.Order.Chargeback.WON)
+    assert stripe_backend.status(order) == "DISPUTED"
+    assert [action for _, action in stripe_backend.history(order)] == ["place", "accept", "chargeback"]
+    stripe_backend.resolve(order, "CANCELLED")
+    stripe_backend.settle()
+    assert [refund["amount"] for refund in double.refunds] == [50000]
+
+
+def test_a_chargeback_whose_webhook_was_lost_is_learnt_from_stripes_list_of_events(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
+    order = stripe_backend.accepted(card=CARD)
+    open_dispute(stripe_backend, double, order)
+
+    stripe_backend.settle()
+
+    assert stripe_backend.status(order) == "DISPUTED"
+
+
+def test_a_refund_that_fails_later_is_made_again(stripe_backend: OrderBackend, double: StripeDouble) -> None:
+    order = stripe_backend.accepted(card=CARD)
+    stripe_backend.act("cancel", order, SELLER)
+    stripe_backend.settle()
+    (first,) = double.refunds
+
+    double.move_refund(first["id"], "failed")
+    report(stripe_backend, double.events[-1])
+
+    assert stripe_backend.payment(order) == ("CAPTURED", 0)
+    stripe_backend.settle()
+    assert stripe_backend.payment(order) == ("REFUNDED", 500)
+    assert [(refund["amount"], refund["status"]) for refund in double.refunds] == [
+        (50000, "failed"),
+        (50000, "succeeded"),
+    ]
+
+
+def test_a_refund_made_in_stripes_dashboard_counts(stripe_backend: OrderBackend, double: StripeDouble) -> None:
+    order = stripe_backend.accepted(card=CARD)
+    (reference,) = double.intents
+    double.refund_by_hand(reference, 20000)
+
+    # Its webhook comes after the rest was tried.
+    stripe_backend.act("cancel", order, SELLER)
+    stripe_backend.settle_with_retries()
+
+    assert stripe_backend.payment(order) == ("REFUNDED", 500)
+    assert [refund["amount"] for refund in double.refunds] == [20000, 30000]
+
+
+def test_of_a_partial_chargeback_the_rest_of_a_refund_is_paid(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
+    order = stripe_backend.accepted(card=CARD)
+    (reference,) = double.intents
+    dispute = double.dispute(reference, amount=5000)
+    report(stripe_backend, an_event("evt_1", "charge.dispute.created", dispute))
+    stripe_backend.resolve(order, "CANCELLED")
+    stripe_backend.settle()
+    assert [refund["amount"] for refund in double.refunds] == [45000]
+
+    double.move_dispute(dispute["id"], "won")
+    report(stripe_backend, an_event("evt_2", "charge.dispute.closed", dispute, "won"))
+    stripe_backend.settle()
+
+    assert [refund["amount"] for refund in double.refunds] == [45000, 5000]
+    assert stripe_backend.payment(order) == ("REFUNDED", 500)
 
 
 @pytest.mark.parametrize("end", ["won", "lost"])
@@ -163,7 +227,7 @@ def test_the_records_agree_with_stripes_when_a_chargeback_is_closed(
     report(stripe_backend, an_event("evt_1", "charge.dispute.created", dispute))
     assert check(order_database, stripe_backend.worker.gateway).differences == []
 
-    dispute["status"] = end
+    double.move_dispute(dispute["id"], end)
     report(stripe_backend, an_event("evt_2", "charge.dispute.closed", dispute, end))
 
     assert check(order_database, stripe_backend.worker.gateway).differences == []

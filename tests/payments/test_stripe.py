@@ -546,7 +546,7 @@ def test_stripe_is_polled_once_a_minute_and_for_the_time_since_the_last_poll(
 
 
 def test_a_poll_that_fails_goes_on_where_it_was(stripe: StripeGateway, double: StripeDouble) -> None:
-    start = datetime.now(UTC) - timedelta(hours=5)
+    start = datetime.now(UTC) - timedelta(hours=13)
     cursor = Cursor(start)
     poll = iter(StripeGateway("sk_test_1", "USD", double.url).events.poll(cursor))
     double.refund_by_hand(captured(stripe)[1], 100)
