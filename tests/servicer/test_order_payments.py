@@ -266,7 +266,7 @@ def test_a_provider_event_that_cannot_be_recorded_holds_up_no_other(world: Order
     poisoned, following = world.accepted(), world.accepted()
     world.database.execute(f"ALTER TABLE chargebacks ADD CONSTRAINT poison CHECK (order_id <> '{poisoned}')")
     for order in (poisoned, following):
-        world.sandbox.report_chargeback(world.sandbox_payment(order).order_id)
+        world.sandbox.charge_back(UUID(order))
 
     with capture_logs() as logs:
         world.settle()
