@@ -6,6 +6,7 @@ from pathlib import Path
 
 from marketplace.order.v1 import order_pb2, order_pb2_grpc
 from order_service.commands.accept_order import AcceptOrder
+from order_service.commands.adjust_balance import AdjustBalance
 from order_service.commands.change_order import ChangeOrder
 from order_service.commands.finish_accepting import FinishAccepting
 from order_service.commands.finish_placing import FinishPlacing
@@ -13,9 +14,11 @@ from order_service.commands.place_order import PlaceOrder
 from order_service.commands.record_chargeback import RecordChargeback
 from order_service.commands.recover_attempt import RecoverAttempt
 from order_service.commands.refund_payment import RefundPayment
+from order_service.commands.release_payout_hold import ReleasePayoutHold
 from order_service.commands.request_payout import RequestPayout
 from order_service.commands.send_payout import SendPayout
 from order_service.commands.set_payout_account import SetPayoutAccount
+from order_service.commands.set_payout_hold import SetPayoutHold
 from order_service.commands.time_out_order import TimeOutOrder
 from order_service.commands.void_payment import VoidPayment
 from order_service.convert.orders import to_placed
@@ -68,14 +71,16 @@ class Worker:
             change_order=ChangeOrder(store, timeouts),
             request_payout=RequestPayout(store, settings.currency, needs_account=gateway.needs_token),
             set_payout_account=SetPayoutAccount(store, gateway),
+            set_payout_hold=SetPayoutHold(store),
+            release_payout_hold=ReleasePayoutHold(store),
+            adjust_balance=AdjustBalance(store),
             record_chargeback=record_chargeback,
         )
         self.order_timeouts = OrderTimeouts(store, TimeOutOrder(store, timeouts), timeouts)
         self.payment_recovery = PaymentRecovery(store, RecoverAttempt(store, finish_placing, finish_accepting))
         self.provider_events = ProviderEventPolling(payments, record_chargeback)
-        self.topics = outbox_topics(
-            VoidPayment(store, gateway), RefundPayment(store, gateway), SendPayout(store, gateway)
-        )
+        self.send_payout = SendPayout(store, gateway)
+        self.topics = outbox_topics(VoidPayment(store, gateway), RefundPayment(store, gateway), self.send_payout)
 
     def spec(self) -> ServiceSpec:
         """Return what the process serves, and its background work."""

@@ -29,6 +29,8 @@ EVENTS = Statement("""
 PENDING = Statement("""
     SELECT key::uuid AS id FROM outbox WHERE topic IN ('payment', 'payout') AND key::uuid = ANY ($1::uuid[])
     UNION ALL SELECT order_id FROM attempts WHERE order_id = ANY ($1::uuid[])
+    UNION ALL SELECT id FROM payouts JOIN payout_holds USING (seller_id) WHERE id = ANY ($1::uuid[])
+    AND status = 'PENDING'
 """)
 CHARGEBACKS = Statement("SELECT id, order_id, amount, state FROM chargebacks WHERE order_id = ANY ($1::uuid[])")
 LINES = Statement("""
@@ -44,9 +46,21 @@ PAYOUTS = Statement(f"SELECT {PAYOUT_COLUMNS} FROM payouts WHERE id > $1 ORDER B
 ATTEMPTS = Statement("SELECT order_id FROM attempts")
 STRAY = Statement("""
     SELECT reference FROM ledger_transactions AS transaction
-    WHERE num_nonnulls(order_id, payout_id) <> 1
+    WHERE num_nonnulls(order_id, payout_id, adjustment_id) <> 1
     OR order_id IS NOT NULL AND NOT EXISTS (SELECT FROM orders WHERE id = transaction.order_id)
     OR payout_id IS NOT NULL AND NOT EXISTS (SELECT FROM payouts WHERE id = transaction.payout_id)
+""")
+WRONG_ADJUSTMENTS = Statement("""
+    SELECT id FROM adjustments WHERE (
+        SELECT array_agg((account.name, account.owner, entry.amount, entry.kind) ORDER BY account.name)
+        FROM ledger_transactions AS transaction
+        JOIN ledger_entries AS entry ON entry.transaction_id = transaction.id
+        JOIN ledger_accounts AS account ON account.id = entry.account_id
+        WHERE transaction.adjustment_id = adjustments.id
+    ) IS DISTINCT FROM ARRAY[
+        ('adjustments'::text, NULL::uuid, -amount, NULL::text),
+        ('available'::text, seller_id, amount, 'ADJUSTMENT'::text)
+    ]
 """)
 UNBALANCED = Statement("""
     SELECT transaction.reference, coalesce(sum(entry.amount), 0) AS sum, count(entry.id) AS entries
@@ -150,7 +164,9 @@ class Audit:
         for row in self._database.fetch_all(WRONG_CHAINS):
             yield f"ledger: the balance of {row['name']} of {row['owner']} is wrong at its entry {row['number']}"
         for row in self._database.fetch_all(STRAY):
-            yield f"ledger: {row['reference']} belongs to no order and no payout"
+            yield f"ledger: {row['reference']} belongs to no order, payout or adjustment"
+        for row in self._database.fetch_all(WRONG_ADJUSTMENTS):
+            yield f"ledger: adjustment {row['id']} is not in the ledger, or with other entries"
 
     def totals(self) -> dict[str, Decimal]:
         """Return the sum of all accounts of each name, in major units."""

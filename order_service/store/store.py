@@ -4,9 +4,12 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from uuid import UUID
 
+from order_service.store.adjustments import Adjustments
 from order_service.store.attempts import Attempts
 from order_service.store.ledger import Ledger
+from order_service.store.order_lists import OrderLists
 from order_service.store.orders import Orders
+from order_service.store.payout_holds import PayoutHolds
 from order_service.store.payouts import Payouts
 from order_service.store.provider_events import ProviderEvents
 from servicekit.advisory_lock import advisory_lock
@@ -18,8 +21,9 @@ from servicekit.outbox import Outbox
 class Store:
     """OrderService's database. Everything that is written in a `transaction` becomes visible together, or not at all.
 
-    Writers lock in one order, so that no two of them wait for each other: the order (or the payout), then the ledger
-    accounts of its seller. A transaction locks one order.
+    Writers lock in one order, so that no two of them wait for each other: the seller's payout hold, the order (or the
+    payout), then the ledger accounts of its seller. A transaction locks one order. A payout hold is an advisory lock:
+    shared by those who request or send a payout, exclusive for those who set or release the hold.
     """
 
     def __init__(self, database: Database) -> None:
@@ -28,7 +32,10 @@ class Store:
         outbox = Outbox(database)
         self.ledger = Ledger(database)
         self.orders = Orders(database, self.ledger, outbox)
+        self.order_lists = OrderLists(database)
         self.payouts = Payouts(database, outbox)
+        self.payout_holds = PayoutHolds(database)
+        self.adjustments = Adjustments(database)
         self.attempts = Attempts(database)
         self.provider_events = ProviderEvents(database)
 

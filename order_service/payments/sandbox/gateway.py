@@ -19,6 +19,7 @@ from order_service.payments.gateway import (
     AuthorizationResult,
     ChargedBackError,
     Declined,
+    NotCoveredError,
     PayoutRefusedError,
     ProviderEvent,
     ProviderPayment,
@@ -35,6 +36,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 VALID_FOR = timedelta(days=7)
 SLOW_SECONDS = 1.0
 
+# The time for which the platform's balance does not cover a payout to PAYOUT_WAITS.
+NOT_COVERED_FOR = timedelta(seconds=10)
+
 RECORD_CALL = Statement("INSERT INTO heard (call) VALUES ($1) ON CONFLICT DO NOTHING RETURNING call")
 AUTHORIZE = Statement("""
     INSERT INTO payments (order_id, reference, token, amount, currency, state, held_until)
@@ -49,6 +53,7 @@ PAY = Statement("""
     INSERT INTO payouts (payout_id, reference, amount, currency, destination) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (payout_id) DO UPDATE SET payout_id = excluded.payout_id RETURNING reference, amount
 """)
+COVERED_IN = Statement("SELECT at + $2::interval - app_now() AS wait FROM heard WHERE call = $1")
 PAYMENTS = Statement("SELECT * FROM payments WHERE order_id > $1 ORDER BY order_id LIMIT 1000")
 PAYOUTS = Statement("SELECT payout_id, amount FROM payouts WHERE payout_id > $1 ORDER BY payout_id LIMIT 1000")
 ADD_EVENT = Statement("""
@@ -134,6 +139,8 @@ class Sandbox:
         """See Gateway."""
         if transfer.destination == scenarios.PAYOUT_REFUSED:
             raise PayoutRefusedError("the account cannot be paid")
+        if transfer.destination == scenarios.PAYOUT_WAITS:
+            self._check_cover(transfer.payout_id)
         columns = (transfer.payout_id, f"sandbox_{new_id()}", transfer.amount, transfer.currency, transfer.destination)
         paid = self._database.fetch_one(PAY, *columns)
         assert paid is not None
@@ -199,6 +206,14 @@ class Sandbox:
 
     def _is_first(self, call: str) -> bool:
         return bool(self._database.fetch_all(RECORD_CALL, call))
+
+    def _check_cover(self, payout_id: UUID) -> None:
+        """Raise NotCoveredError for a while after the first call for the payout."""
+        call = f"pay_out {payout_id}"
+        self._is_first(call)
+        [row] = self._database.fetch_all(COVERED_IN, call, NOT_COVERED_FOR)
+        if row["wait"] > timedelta(0):
+            raise NotCoveredError(row["wait"])
 
     def _sleep_if_slow(self, token: str) -> None:
         if token == scenarios.SLOW:
