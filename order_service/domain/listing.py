@@ -18,8 +18,9 @@ ADMINS_ONLY = "is for admins, with role=admin"
 class OrderFilter:
     """The conditions on the orders of a list; None, or False, is no condition.
 
-    `participant_id` is the buyer or the seller; it stands without `buyer_id`, `seller_id` and `gig_id`. An order was placed at `placed_after` (aware) or later, and before
-    `placed_before`. `had_chargeback` asks for orders that have ever had a chargeback.
+    `participant_id` is the buyer or the seller; it stands without `buyer_id`, `seller_id` and `gig_id`. An order was
+    placed at `placed_after` (aware) or later, and before `placed_before`. `had_chargeback` asks for orders that have
+    ever had a chargeback.
     """
 
     participant_id: UUID | None = None

@@ -178,7 +178,8 @@ def test_look_ups_are_paged_and_their_tokens_belong_to_the_seller(world: OrderBa
         pay_out(world, amount)
         world.clock.travel(timedelta(seconds=1))
 
-    seen, page_token, tokens = [], "", []
+    seen: list[float] = []
+    page_token, tokens = "", []
     while not seen or page_token:
         page = look_up(world, rpc, page_size=2, page_token=page_token).response
         seen += [abs(result.amount) for result in page.results]

@@ -19,7 +19,8 @@ BUYER_ID, SELLER_ID = str(user_id("happy_buyer")), str(user_id("webdev_pro"))
 def test_the_oldest_come_first_on_demand(world: OrderBackend, filters: dict[str, Any]) -> None:
     placed = [world.placed() for _ in range(5)]
 
-    seen, page_token = [], ""
+    seen: list[str] = []
+    page_token = ""
     while not seen or page_token:
         page = world.page(BUYER, sort="oldest", page_size=2, page_token=page_token, **filters).response
         seen += [order.order_id for order in page.results]

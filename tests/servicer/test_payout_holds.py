@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 
 import pytest
 
+from order_service.commands.request_payout import RequestPayout
+from order_service.commands.set_payout_hold import SetPayoutHold
 from order_service.domain.payout import HELD, NOT_COVERED, REFUSED
 from order_service.payments.gateway import Transfer
 from order_service.payments.sandbox import scenarios
@@ -20,6 +23,7 @@ from servicekit.errors import Unavailable
 from servicekit.ids import new_id
 from servicekit.outbox import PutOff
 from tests.support.at_once import closing
+from tests.support.eventually import eventually
 from tests.support.identity import token, user_id
 from tests.support.orderservice import BUYER, SELLER, OrderBackend
 from tests.support.sellers import (
@@ -35,6 +39,9 @@ from tests.support.sellers import (
 )
 
 PAYOUT_ROW = Statement("SELECT sent_at IS NOT NULL AS is_sent, refusals FROM payouts WHERE id = $1")
+LOCK_WAITERS = Statement("""
+    SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+""")
 OUTBOX_KEYS = Statement("SELECT key FROM outbox WHERE topic = 'payout'")
 
 
@@ -224,16 +231,18 @@ def test_two_deliveries_of_a_payout_at_the_same_moment_pay_it_once(
     assert world.balance() == (0, 350, 100)
 
 
-def test_a_hold_waits_for_a_payout_that_is_being_requested_and_releases_it_later(world: OrderBackend) -> None:
+def test_a_hold_waits_for_a_payout_that_is_being_requested_and_then_holds_it(world: OrderBackend) -> None:
     completed(world)
     seller_id = user_id("webdev_pro")
+    set_hold, request = SetPayoutHold(world.store), RequestPayout(world.store, "USD", needs_account=False)
 
     with ThreadPoolExecutor(1) as pool:
         with world.store.transaction("payout"):
-            assert not world.store.payout_holds.lock_for_payout(seller_id)
-            holding = pool.submit(closing(world.database, partial(hold, world)))
-            payout = pay_out(world, 100).response.payout_id
-        assert holding.result(30).error == ""
+            payout = str(request.execute(seller_id, Decimal(100)).id)
+            work = partial(set_hold.execute, seller_id, user_id("root"), "A look")
+            holding = pool.submit(closing(world.database, work))
+            eventually(lambda: bool(world.database.fetch_all(LOCK_WAITERS)))
+        holding.result(30)
 
     world.settle()
     assert shown_payout(world, payout) == ("PENDING", HELD)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from itertools import combinations, product
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from order_service.domain.listing import OrderFilter
-from order_service.domain.order import Order, Status
+from order_service.domain.order import Change, Order, Status
 from order_service.store.order_lists import FILTERS, START, PageKey, statement
 from order_service.store.store import Store
 from servicekit.database import Database
@@ -34,11 +35,11 @@ def place(store: Store, buyer: UUID, gig: UUID, at: datetime = NOON, status: Sta
     """Store an order that was placed at this time and has this status now."""
     request = an_order_request(buyer_id=buyer)
 
-    def placing(_now: datetime) -> object:
+    def placing(_now: datetime) -> Change:
         change = a_placing(at, request, gig_id=gig, seller_id=GIGS[gig])
         return replace(change, order=replace(change.order, status=status))
 
-    return store_placing(store, placing)  # type: ignore[arg-type]
+    return store_placing(store, placing)
 
 
 def place_many(store: Store, database: Database) -> list[tuple[Order, bool]]:
@@ -58,7 +59,7 @@ def place_many(store: Store, database: Database) -> list[tuple[Order, bool]]:
 
 def meets(order: Order, had_chargeback: bool, conditions: OrderFilter) -> bool:
     """Return whether the order meets the filter, decided without SQL."""
-    checks = {
+    checks: dict[str, Callable[[Any], bool]] = {
         "participant_id": lambda value: value in (order.buyer_id, order.seller_id),
         "buyer_id": lambda value: value == order.buyer_id,
         "seller_id": lambda value: value == order.seller_id,
