@@ -13,10 +13,10 @@ from tests.support.rpc import Answer
 SELLER_ID = str(user_id("webdev_pro"))
 
 
-def completed(world: OrderBackend, price: float = 500) -> str:
+def completed(world: OrderBackend, price: float = 500, card: str = "") -> str:
     """Complete an order of this price and return its id."""
     world.offer_package(price=price)
-    order = world.accepted()
+    order = world.accepted(card)
     world.act("deliver", order, SELLER)
     world.act("complete", order, BUYER)
     return order
