@@ -17,7 +17,6 @@ from order_service.payments.gateway import Transfer
 from order_service.payments.sandbox import scenarios
 from order_service.payments.sandbox.gateway import NOT_COVERED_FOR, Sandbox
 from order_service.reconciliation import check
-from servicekit.clock import Clock
 from servicekit.database import Database, Statement
 from servicekit.errors import Unavailable
 from servicekit.ids import new_id
@@ -40,7 +39,8 @@ from tests.support.sellers import (
 
 PAYOUT_ROW = Statement("SELECT sent_at IS NOT NULL AS is_sent, refusals FROM payouts WHERE id = $1")
 LOCK_WAITERS = Statement("""
-    SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+    SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database
+    WHERE datname = current_database() AND NOT granted
 """)
 OUTBOX_KEYS = Statement("SELECT key FROM outbox WHERE topic = 'payout'")
 
@@ -133,9 +133,7 @@ def test_a_payout_whose_outcome_is_not_known_is_finished_although_it_is_held(wor
     assert world.balance() == (0, 350, 100)
 
 
-def test_a_payout_that_is_not_covered_says_so_and_is_asked_anew_later(
-    world: OrderBackend, sandbox_database: Database
-) -> None:
+def test_a_payout_that_is_not_covered_says_so_and_is_asked_anew_later(world: OrderBackend) -> None:
     completed(world)
     set_account(world, scenarios.PAYOUT_WAITS)
     payout = pay_out(world, 100).response.payout_id
@@ -146,20 +144,20 @@ def test_a_payout_that_is_not_covered_says_so_and_is_asked_anew_later(
     assert timedelta(seconds=5) < first.value.delay <= NOT_COVERED_FOR
     assert shown_payout(world, payout) == ("PENDING", NOT_COVERED)
     assert world.database.fetch_all(PAYOUT_ROW, payout) == [{"is_sent": False, "refusals": 1}]
-    Clock(sandbox_database).travel(NOT_COVERED_FOR)
+    world.sandbox_clock.travel(NOT_COVERED_FOR)
     send(world, payout)
     assert shown_payout(world, payout) == ("PAID", "")
     assert world.balance() == (0, 350, 100)
 
 
-def test_a_payout_that_is_not_covered_waits_for_a_release_too(world: OrderBackend, sandbox_database: Database) -> None:
+def test_a_payout_that_is_not_covered_waits_for_a_release_too(world: OrderBackend) -> None:
     completed(world)
     set_account(world, scenarios.PAYOUT_WAITS)
     payout = pay_out(world, 100).response.payout_id
     with pytest.raises(PutOff):
         send(world, payout)
     hold(world)
-    Clock(sandbox_database).travel(NOT_COVERED_FOR)
+    world.sandbox_clock.travel(NOT_COVERED_FOR)
 
     send(world, payout)
 

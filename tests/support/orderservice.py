@@ -88,6 +88,7 @@ class OrderBackend:
         self.database = database
         self._arguments = (database, sandbox_database, gigs, address, payments)
         self.clock = Clock(database)
+        self.sandbox_clock = Clock(sandbox_database)
         self.sandbox = Sandbox(sandbox_database)
         self._switchable_sandbox = SwitchableSandbox(self.sandbox)
         provider = Provider.SANDBOX if payments is None else Provider.STRIPE
