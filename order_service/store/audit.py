@@ -69,6 +69,7 @@ PENDING_ORDERS = Statement("""
 """)
 PENDING_PAYOUTS = Statement("""
     SELECT key::uuid AS id FROM outbox WHERE topic = $2 AND key = ANY (($1::uuid[])::text[])
+    UNION SELECT id FROM payouts JOIN payout_holds USING (seller_id) WHERE id = ANY ($1::uuid[]) AND status = 'PENDING'
 """)
 PAYOUT_ROWS = Statement(f"SELECT {PAYOUT_COLUMNS}, updated_at FROM payouts WHERE id = ANY ($1::uuid[])")  # noqa: S608
 ATTEMPTS = Statement("SELECT order_id AS id FROM attempts WHERE order_id = ANY ($1::uuid[])")

@@ -5,7 +5,6 @@ A change is stored whole: the order, its event, its ledger postings, and its pay
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -15,7 +14,6 @@ from uuid import UUID
 import peewee
 
 from order_service.domain.chargeback import ChargebackState
-from order_service.domain.listing import Scope
 from order_service.domain.order import Change, Event, Order, PaidBy, Party, Status
 from order_service.domain.payment import PaymentStatus
 from order_service.store.ledger import Ledger
@@ -93,6 +91,7 @@ COLUMNS = ", ".join(field.name for field in fields(Order))
 READING = f"SELECT {COLUMNS}, (SELECT app_now()) AS now FROM orders"  # noqa: S608  # our own column names
 ONE = Statement(f"{READING} WHERE id = $1")
 BY_REFERENCE = Statement("SELECT id FROM orders WHERE payment_reference = $1 AND payment_reference <> ''")
+HAS_SOLD = Statement("SELECT EXISTS (SELECT FROM orders WHERE seller_id = $1) AS has_sold")
 HISTORY = Statement("""
     SELECT at, by, action, came_from, went_to, message, amount, paid_by
     FROM order_events WHERE order_id = $1 ORDER BY version
@@ -136,36 +135,6 @@ class Waiting(Enum):
     DELIVERY = _next_due(Status.IN_PROGRESS, "due_at")
 
 
-def _page(whose: str) -> str:
-    """Return the SQL of a page: orders older than the one at ($3, $4) in a status of $2, newest first, $5 at most."""
-    return f"""
-        {READING} WHERE {whose} AND status = ANY ($2::text[])
-        AND (created_at, id) < ($3::timestamptz, $4::uuid)
-        ORDER BY created_at DESC, id DESC LIMIT $5::integer
-    """
-
-
-# For admins; $1 has no meaning there, but every page takes the same parameters.
-EVERYONE = "$1::uuid IS NOT NULL"
-PAGES = {
-    Scope.BOUGHT: Statement(_page("buyer_id = $1::uuid")),
-    Scope.SOLD: Statement(_page("seller_id = $1::uuid")),
-    # Nobody buys from themselves, so the two halves have nothing in common.
-    Scope.OWN: Statement(f"""
-        ({_page("buyer_id = $1::uuid")}) UNION ALL ({_page("seller_id = $1::uuid")})
-        ORDER BY created_at DESC, id DESC LIMIT $5::integer
-    """),
-    Scope.ALL: Statement(_page(EVERYONE)),
-}
-
-
-class PageKey(NamedTuple):
-    """The end of a page: the time (aware) and the id of its last order."""
-
-    created_at: datetime
-    id: UUID
-
-
 class Reading(NamedTuple):
     """An order and the time at which it was read (aware, UTC)."""
 
@@ -193,8 +162,6 @@ class DueKey(NamedTuple):
     id: UUID
 
 
-# Newer than every order.
-START = PageKey(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 # Due before every order.
 FIRST_DUE = DueKey(datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
@@ -243,16 +210,13 @@ class Orders:
         """Return the order. Raises NotFound("Order")."""
         return _required(self._database.fetch_one(ONE, order_id))
 
+    def has_sold(self, seller_id: UUID) -> bool:
+        """Return whether the seller has any order."""
+        return bool(self._database.fetch_all(HAS_SOLD, seller_id)[0]["has_sold"])
+
     def history(self, order_id: UUID) -> list[Event]:
         """Return the events of the order, oldest first."""
         return [to_event(row) for row in self._database.fetch_all(HISTORY, order_id)]
-
-    def page(
-        self, scope: Scope, user_id: UUID, *, statuses: Sequence[Status], after: PageKey, limit: int
-    ) -> list[Reading]:
-        """Return the newest `limit` orders of this scope that are older than `after` and have one of these statuses."""
-        names = [str(status) for status in statuses]
-        return [to_reading(row) for row in self._database.fetch_all(PAGES[scope], user_id, names, *after, limit)]
 
     def _write_rest(self, change: Change, now: datetime) -> None:
         if change.event is not None:

@@ -182,6 +182,42 @@ def set_payout_account(market: Market) -> httpx.Response:
     return market.seller.put("/api/payout-account", json={"destination": "acct_1"})
 
 
+def seller_path(market: Market, rest: str) -> str:
+    """Return the path of an admin's view of the market's seller, who has a sale."""
+    gig = market.gig()
+    market.completed(gig)
+    return f"/api/sellers/{gig['seller']['id']}/{rest}"
+
+
+def get_seller_balance(market: Market) -> httpx.Response:
+    return market.admin.get(seller_path(market, "balance"))
+
+
+def list_seller_balance_entries(market: Market) -> httpx.Response:
+    return market.admin.get(seller_path(market, "balance/entries"))
+
+
+def list_seller_payouts(market: Market) -> httpx.Response:
+    return market.admin.get(seller_path(market, "payouts"))
+
+
+def get_payout_hold(market: Market) -> httpx.Response:
+    return market.admin.get(str(set_payout_hold(market).request.url))
+
+
+def set_payout_hold(market: Market) -> httpx.Response:
+    return market.admin.put(seller_path(market, "payout-hold"), json={"reason": "A look at the last orders"})
+
+
+def release_payout_hold(market: Market) -> httpx.Response:
+    return market.admin.delete(str(set_payout_hold(market).request.url))
+
+
+def adjust_balance(market: Market) -> httpx.Response:
+    body = {"amount": -12.34, "message": "Paid twice in May"}
+    return market.admin.post(seller_path(market, "adjustments"), json=body)
+
+
 def submit_review(market: Market) -> httpx.Response:
     return market.buyer.post(f"/api/orders/{market.delivered(market.gig())}/review", json=SEED_REVIEW)
 
@@ -224,6 +260,13 @@ CALLS: dict[str, Call] = {
     "ListPayouts": list_payouts,
     "GetPayout": get_payout,
     "SetPayoutAccount": set_payout_account,
+    "GetSellerBalance": get_seller_balance,
+    "ListSellerBalanceEntries": list_seller_balance_entries,
+    "ListSellerPayouts": list_seller_payouts,
+    "GetPayoutHold": get_payout_hold,
+    "SetPayoutHold": set_payout_hold,
+    "ReleasePayoutHold": release_payout_hold,
+    "AdjustBalance": adjust_balance,
     "SubmitReview": submit_review,
     "ListReviews": list_reviews,
 }

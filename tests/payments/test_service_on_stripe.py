@@ -13,11 +13,14 @@ import pytest
 from google.api.httpbody_pb2 import HttpBody
 
 from marketplace.order.v1 import order_pb2
+from order_service.domain.payout import FIRST_DELAY, NOT_COVERED
 from order_service.payments.providers import stripe_payments
 from order_service.reconciliation import check
 from servicekit.database import Database
+from servicekit.outbox import PutOff
 from tests.support.orderservice import BUYER, SELLER, OrderBackend
 from tests.support.rpc import Answer
+from tests.support.sellers import completed, pay_out, send, set_account, shown_payout
 from tests.support.standins import GigStandIn, serving
 from tests.support.stripe_double import StripeDouble
 
@@ -254,24 +257,37 @@ def test_an_event_about_an_unknown_payment_is_accepted_and_ignored(stripe_backen
 
 
 def test_a_payout_needs_an_account_that_can_be_paid(stripe_backend: OrderBackend, double: StripeDouble) -> None:
-    order = stripe_backend.accepted(card=CARD)
-    stripe_backend.act("deliver", order, SELLER)
-    stripe_backend.act("complete", order, BUYER)
+    completed(stripe_backend, card=CARD)
 
-    def set_account(destination: str) -> Answer:
-        return stripe_backend.rpc.call(
-            "SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination=destination), SELLER
-        )
-
-    def pay_out() -> Answer:
-        return stripe_backend.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=100), SELLER)
-
-    assert (pay_out().http_status, pay_out().error) == (409, "PAYOUT_ACCOUNT_MISSING")
-    assert set_account("acct_nobody").http_status == 400
-    assert pay_out().error == "PAYOUT_ACCOUNT_MISSING"
-    assert set_account("acct_good").error == ""
-    assert pay_out().error == ""
+    assert (pay_out(stripe_backend, 100).http_status, pay_out(stripe_backend).error) == (409, "PAYOUT_ACCOUNT_MISSING")
+    assert set_account(stripe_backend, "acct_nobody").http_status == 400
+    assert pay_out(stripe_backend, 100).error == "PAYOUT_ACCOUNT_MISSING"
+    assert set_account(stripe_backend, "acct_good").error == ""
+    assert pay_out(stripe_backend, 100).error == ""
     stripe_backend.settle()
 
     assert [(transfer["destination"], transfer["amount"]) for transfer in double.transfers] == [("acct_good", 10000)]
+    assert stripe_backend.balance() == (0, 350, 100)
+
+
+def test_a_payout_above_stripes_balance_waits_for_minutes_and_goes_under_a_new_key(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
+    completed(stripe_backend, card=CARD)
+    set_account(stripe_backend, "acct_good")
+    double.balance = 0
+    payout = pay_out(stripe_backend, 100).response.payout_id
+
+    delays = []
+    for _ in range(2):
+        with pytest.raises(PutOff) as refusal:
+            send(stripe_backend, payout)
+        delays.append(refusal.value.delay)
+    assert shown_payout(stripe_backend, payout) == ("PENDING", NOT_COVERED)
+    double.balance = 10_000
+    send(stripe_backend, payout)
+
+    assert delays == [FIRST_DELAY, 2 * FIRST_DELAY]
+    assert shown_payout(stripe_backend, payout) == ("PAID", "")
+    assert [transfer["amount"] for transfer in double.transfers] == [10_000]
     assert stripe_backend.balance() == (0, 350, 100)

@@ -177,18 +177,6 @@ def test_a_payout_to_an_unusable_account_is_refused_for_good(stripe: StripeGatew
         stripe.pay_out(transfer(destination))
 
 
-def test_a_payout_above_stripes_balance_is_tried_again(stripe: StripeGateway, double: StripeDouble) -> None:
-    new_transfer = transfer()
-    double.balance = 1998
-    with pytest.raises(Unavailable):
-        stripe.pay_out(new_transfer)
-
-    double.balance = 1999
-    double.forget_keys()
-
-    assert stripe.pay_out(new_transfer) == double.transfers[0]["id"]
-
-
 def test_an_unusable_account_is_named(stripe: StripeGateway) -> None:
     stripe.check_destination("acct_good")
     for destination in ("acct_nobody", "acct_new"):

@@ -15,19 +15,7 @@ from tests.support.at_once import closing
 from tests.support.identity import token
 from tests.support.orderservice import ADMIN, BUYER, SELLER, STRANGER, OrderBackend
 from tests.support.rpc import Answer
-
-
-def completed(world: OrderBackend, price: float = 500) -> str:
-    """Complete an order of this price and return its id."""
-    world.offer_package(price=price)
-    order = world.accepted()
-    world.act("deliver", order, SELLER)
-    world.act("complete", order, BUYER)
-    return order
-
-
-def pay_out(world: OrderBackend, amount: float | None = None, sent_token: str = SELLER, **metadata: Any) -> Answer:
-    return world.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=amount), sent_token, **metadata)
+from tests.support.sellers import completed, entry_amounts, pay_out, set_account
 
 
 def payouts(world: OrderBackend, sent_token: str = SELLER, **filters: Any) -> Answer:
@@ -42,16 +30,8 @@ def entries(world: OrderBackend, sent_token: str = SELLER, **filters: Any) -> An
     return world.rpc.call("ListBalanceEntries", order_pb2.ListBalanceEntriesRequest(**filters), sent_token)
 
 
-def entry_amounts(world: OrderBackend) -> list[tuple[str, float]]:
-    return [(order_pb2.BalanceEntry.Kind.Name(entry.kind), entry.amount) for entry in entries(world).response.results]
-
-
 def status_of(answer: Answer) -> str:
     return order_pb2.Payout.Status.Name(answer.response.payout.status)
-
-
-def set_account(world: OrderBackend, destination: str) -> Answer:
-    return world.rpc.call("SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination=destination), SELLER)
 
 
 def test_a_seller_without_sales_has_an_empty_balance(world: OrderBackend) -> None:

@@ -174,7 +174,7 @@ def test_a_difference_to_the_providers_records_is_named(
     [
         ("UPDATE ledger_entries SET amount = amount + 1 WHERE number IS NULL", "not to zero"),
         ("DELETE FROM ledger_entries WHERE number IS NULL", "not to zero"),
-        ("UPDATE ledger_transactions SET order_id = NULL", "belongs to no order and no payout"),
+        ("UPDATE ledger_transactions SET order_id = NULL", "belongs to no order, payout or adjustment"),
         (
             "UPDATE ledger_transactions SET order_id = gen_random_uuid() WHERE order_id IS NOT NULL",
             "is not in the ledger",
