@@ -61,6 +61,8 @@ MAX_DELAY = timedelta(hours=1)
 
 def failure_reason(payout: Payout, *, is_held: bool) -> str:
     """Return the reason why the payout failed or waits, for its seller; empty when there is none."""
+    if payout.reversed:
+        return f"The payment provider took {payout.reversed} of the payout back"
     if payout.status is Status.FAILED:
         return REFUSED
     if not may_send(payout, is_held=is_held):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from marketplace.order.v1 import order_pb2
 from order_service.payments.sandbox import scenarios
+from order_service.reconciliation import check
 from servicekit.ids import new_id
 from tests.support.at_once import closing
 from tests.support.identity import token
@@ -196,3 +199,28 @@ def test_lists_are_newest_first_and_paged(world: OrderBackend) -> None:
     assert [payout.payout_id for payout in payouts(world, ADMIN).response.results] == created[::-1]
     assert list(payouts(world, token("another", "seller")).response.results) == []
     assert entries(world, page_token="nonsense").error == "INVALID_ARGUMENT"
+
+
+def test_a_payout_that_the_provider_takes_back_is_available_again(world: OrderBackend) -> None:
+    order = world.delivered()
+    world.act("complete", order, BUYER)
+    payout = world.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=100), SELLER).response.payout_id
+    world.settle()
+    assert world.balance() == (0, 350, 100)
+
+    world.sandbox.reverse_transfer(UUID(payout), Decimal(30))
+    world.settle()
+    assert world.balance() == (0, 380, 70)
+    shown = world.rpc.call("GetPayout", order_pb2.GetPayoutRequest(payout_id=payout), SELLER).response.payout
+    assert (shown.status, shown.failure_reason) == (
+        order_pb2.Payout.PAID,
+        "The payment provider took 30.00 of the payout back",
+    )
+
+    world.sandbox.reverse_transfer(UUID(payout))
+    world.settle()
+
+    assert world.balance() == (0, 450, 0)
+    shown = world.rpc.call("GetPayout", order_pb2.GetPayoutRequest(payout_id=payout), SELLER).response.payout
+    assert shown.status == order_pb2.Payout.FAILED
+    assert check(world.database, world.sandbox).differences == []
