@@ -73,6 +73,20 @@ class Settings(PaymentSettings, ServiceSettings):
         description="Hours after the last delivery at which a DELIVERED order is COMPLETED by itself.",
     )
 
+    payment_calls: int = Field(
+        16,
+        ge=1,
+        le=256,
+        description="Calls to the payment provider that a worker makes at once for clients; as many wait for a place, "
+        "more are refused as UNAVAILABLE.",
+    )
+
+    @model_validator(mode="after")
+    def _reads_have_places_too(self) -> Self:
+        if 2 * self.payment_calls >= self.max_concurrent_rpcs:
+            raise ValueError("PAYMENT_CALLS must be less than half of MAX_CONCURRENT_RPCS")
+        return self
+
     @property
     def timeouts(self) -> Timeouts:
         """The timeouts of orders."""

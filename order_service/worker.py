@@ -48,9 +48,10 @@ class Worker:
 
     def __init__(self, settings: Settings, database: Database, gigs: Gigs, payments: Payments) -> None:
         self._database = database
+        self._payment_calls = settings.payment_calls
         self.store = store = Store(database)
         self.idempotency_keys = idempotency_keys = IdempotencyKeys(database, settings.idempotency_key_lifetime)
-        self.gateway = gateway = InstrumentedGateway(payments.gateway, settings.rpc_threads)
+        self.gateway = gateway = InstrumentedGateway(payments.gateway)
         timeouts = settings.timeouts
         payment_policy = PaymentPolicy(settings.payments, needs_token=gateway.needs_token)
         order_policy = OrderPolicy(settings.currency, settings.commission_percent, gateway.minimum)
@@ -92,6 +93,7 @@ class Worker:
                 ),
             ],
             idempotency_keys=self.idempotency_keys,
+            outside_threads=self._payment_calls,
         )
 
 

@@ -98,7 +98,8 @@ def is_binding_handler(handler: Callable[..., Any]) -> bool:
 class IdempotencyKeyTaken(Unavailable):
     """Another call has just bound the same idempotency key. The pipeline returns that call's response, if it is there.
 
-    Otherwise the caller gets UNAVAILABLE, and may repeat the call.
+    Otherwise the caller may repeat the call: the code is OUTCOME_UNKNOWN while the other call's work is unfinished,
+    and UNAVAILABLE when the key is free again.
     """
 
 

@@ -1,12 +1,7 @@
-"""A gateway around another one, which adds crash points, metrics, log lines and a limit to every call.
-
-Calls that a client waits for may occupy at most half of a worker's threads, so that a slow provider does not stop the
-other calls. A call over the limit waits for a moment, since it occupies a thread while it waits.
-"""
+"""A gateway around another one, which adds crash points, metrics and log lines to every call."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -24,13 +19,9 @@ from order_service.payments.gateway import (
     Purchase,
     Transfer,
 )
-from servicekit.call import current_call
 from servicekit.crash import crash_point
-from servicekit.errors import Unavailable
 
 T = TypeVar("T")
-
-LIMIT_WAIT_SECONDS = 0.05
 
 SECONDS = Histogram(
     "marketplace_payment_call_seconds", "Calls to the payment provider, by outcome", ["operation", "outcome"]
@@ -38,11 +29,10 @@ SECONDS = Histogram(
 
 
 class InstrumentedGateway:
-    """A Gateway around another. `threads` is the number of calls that a worker answers at once."""
+    """A Gateway around another."""
 
-    def __init__(self, gateway: Gateway, threads: int) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._slots = threading.Semaphore(max(1, threads // 2))
         self._log = structlog.get_logger()
 
     @property
@@ -89,10 +79,6 @@ class InstrumentedGateway:
 
     def _call(self, operation: str, about: UUID | None, call: Callable[[], T]) -> T:
         """Make a call between its crash points, `payments.<operation>:before` and `:after`."""
-        has_client = current_call.get() is not None
-        if has_client and not self._slots.acquire(timeout=LIMIT_WAIT_SECONDS):
-            SECONDS.labels(operation, "busy").observe(LIMIT_WAIT_SECONDS)
-            raise Unavailable
         started = time.perf_counter()
         outcome = "ok"
         crash_point(f"payments.{operation}:before")
@@ -102,8 +88,6 @@ class InstrumentedGateway:
             outcome = type(error).__name__
             raise
         finally:
-            if has_client:
-                self._slots.release()
             seconds = time.perf_counter() - started
             SECONDS.labels(operation, outcome).observe(seconds)
             self._log.info(

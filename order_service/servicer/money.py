@@ -14,6 +14,7 @@ from servicekit import paging
 from servicekit.call import Call
 from servicekit.errors import NotFound
 from servicekit.money import to_decimal
+from servicekit.outside import calls_outside
 
 
 class MoneyHandlers:
@@ -63,6 +64,7 @@ class MoneyHandlers:
             raise NotFound("Payout")
         return order_pb2.GetPayoutResponse(payout=convert.to_payout(payout))
 
+    @calls_outside
     def SetPayoutAccount(
         self, request: order_pb2.SetPayoutAccountRequest, call: Call
     ) -> order_pb2.SetPayoutAccountResponse:

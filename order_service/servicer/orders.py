@@ -17,6 +17,7 @@ from order_service.store.store import Store
 from servicekit import paging
 from servicekit.call import Call
 from servicekit.idempotency import binds_idempotency_key
+from servicekit.outside import calls_outside
 
 # The requests of all actions of ChangeOrder but `resolve`, which has more fields.
 ActionRequest = (
@@ -46,6 +47,7 @@ class OrderHandlers:
         self._accept_order = accept_order
         self._change_order = change_order
 
+    @calls_outside
     @binds_idempotency_key
     def PlaceOrder(self, request: order_pb2.PlaceOrderRequest, call: Call) -> order_pb2.PlaceOrderResponse:
         order_request = OrderRequest(call.user_id, request.requirements, request.payment_method, request.payment_token)
@@ -79,6 +81,7 @@ class OrderHandlers:
             response.next_page_token = paging.encode(request, PageKey(last.created_at, last.id))
         return response
 
+    @calls_outside
     def AcceptOrder(self, request: order_pb2.AcceptOrderRequest, call: Call) -> order_pb2.AcceptOrderResponse:
         order = self._accept_order.execute(UUID(request.order_id), request.message, call.caller)
         return order_pb2.AcceptOrderResponse(order=self._to_order(order, order.updated_at, call))

@@ -81,7 +81,7 @@ def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
         case _:
             bare = double_provider(request.getfixturevalue("double"))
     # Instrumented, as OrderService uses it.
-    yield replace(bare, gateway=InstrumentedGateway(bare.gateway, threads=4))
+    yield replace(bare, gateway=InstrumentedGateway(bare.gateway))
 
 
 def test_an_authorization_captures_nothing(provider: Provider) -> None:
