@@ -9,6 +9,7 @@ from order_service.commands.accept_order import AcceptOrder
 from order_service.commands.change_order import ChangeOrder
 from order_service.commands.finish_accepting import FinishAccepting
 from order_service.commands.finish_placing import FinishPlacing
+from order_service.commands.give_up_placing import GiveUpPlacing
 from order_service.commands.place_order import PlaceOrder
 from order_service.commands.record_chargeback import RecordChargeback
 from order_service.commands.recover_attempt import RecoverAttempt
@@ -18,6 +19,7 @@ from order_service.commands.send_payout import SendPayout
 from order_service.commands.set_payout_account import SetPayoutAccount
 from order_service.commands.time_out_order import TimeOutOrder
 from order_service.commands.void_payment import VoidPayment
+from order_service.commands.wake_attempt import WakeAttempt
 from order_service.convert.orders import to_placed
 from order_service.domain.payment import PaymentPolicy
 from order_service.domain.placing import OrderPolicy
@@ -56,7 +58,10 @@ class Worker:
         payment_policy = PaymentPolicy(settings.payments, needs_token=gateway.needs_token)
         order_policy = OrderPolicy(settings.currency, settings.commission_percent, gateway.minimum)
 
-        finish_placing = FinishPlacing(store, gateway, idempotency_keys, ResponseStore(idempotency_keys, to_placed))
+        limits = settings.attempt_limits
+        self.give_up_placing = give_up = GiveUpPlacing(store, gateway, idempotency_keys)
+        responses = ResponseStore(idempotency_keys, to_placed)
+        finish_placing = FinishPlacing(store, gateway, idempotency_keys, responses, give_up, limits)
         finish_accepting = FinishAccepting(store, gateway)
         record_chargeback = RecordChargeback(store)
         self.servicer = OrderServicer(
@@ -64,15 +69,19 @@ class Worker:
             timeouts=timeouts,
             currency=settings.currency,
             parse_webhook=payments.parse_webhook,
-            place_order=PlaceOrder(store, idempotency_keys, gigs, finish_placing, payment_policy, order_policy),
+            place_order=PlaceOrder(
+                store, idempotency_keys, gigs, finish_placing, give_up, payment_policy, order_policy, limits
+            ),
             accept_order=AcceptOrder(store, finish_accepting, timeouts),
             change_order=ChangeOrder(store, timeouts),
             request_payout=RequestPayout(store, settings.currency, needs_account=gateway.needs_token),
             set_payout_account=SetPayoutAccount(store, gateway),
             record_chargeback=record_chargeback,
+            wake_attempt=WakeAttempt(store),
         )
         self.order_timeouts = OrderTimeouts(store, TimeOutOrder(store, timeouts), timeouts)
-        self.payment_recovery = PaymentRecovery(store, RecoverAttempt(store, finish_placing, finish_accepting))
+        recover_attempt = RecoverAttempt(store, finish_placing, finish_accepting, give_up, limits)
+        self.payment_recovery = PaymentRecovery(store, recover_attempt)
         self.provider_events = ProviderEventPolling(payments, record_chargeback)
         self.topics = outbox_topics(
             VoidPayment(store, gateway), RefundPayment(store, gateway), SendPayout(store, gateway)

@@ -6,7 +6,8 @@ and default text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from marketplace.common.v1.errors_pb2 import Error, ErrorSpec, spec
@@ -104,6 +105,17 @@ class OutcomeUnknown(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("OUTCOME_UNKNOWN")
+
+
+@contextmanager
+def in_doubt() -> Iterator[None]:
+    """Raise OutcomeUnknown where the block raises Unavailable: the block goes on with work that was begun."""
+    try:
+        yield
+    except OutcomeUnknown:
+        raise
+    except Unavailable as error:
+        raise OutcomeUnknown from error
 
 
 class DeadlineExceeded(MarketplaceError):

@@ -69,6 +69,7 @@ STORE = Statement("""
 FINISH = Statement("UPDATE idempotency_keys SET answer = $2 WHERE attempt = $1 AND answer IS NULL")
 # A stored response stays, even when two processes finish the same work and come to different outcomes.
 ABANDON = Statement("DELETE FROM idempotency_keys WHERE attempt = $1 AND answer IS NULL")
+IS_BOUND = Statement("SELECT key FROM idempotency_keys WHERE attempt = $1 AND answer IS NULL")
 SWEEP = Statement("""
     DELETE FROM idempotency_keys WHERE (caller, scope, key) IN (
         SELECT caller, scope, key FROM idempotency_keys
@@ -174,6 +175,10 @@ class IdempotencyKeys:
     def abandon(self, attempt_id: UUID) -> None:
         """Free the key that refused work is bound to, if there is one: the call may be repeated."""
         self._database.fetch_all(ABANDON, attempt_id)
+
+    def is_bound(self, attempt_id: UUID) -> bool:
+        """Return whether a key is bound to this unfinished work."""
+        return self._database.fetch_one(IS_BOUND, attempt_id) is not None
 
     def sweep(self) -> None:
         """Delete expired keys, in small batches that hold up no call."""

@@ -39,6 +39,13 @@ def voided(order: Order) -> Change:
     return Change(replace(order, payment_status=PaymentStatus.VOIDED))
 
 
+def captured_though_cancelled(order: Order) -> Change:
+    """Return a cancelled order whose capture has succeeded after all: the money is in escrow, to be refunded."""
+    after_capture = capture(order)
+    refund = refund_in_full(after_capture.order)
+    return replace(refund, postings=after_capture.postings + refund.postings)
+
+
 def refund_in_full(order: Order) -> Change:
     """Return the order with everything in escrow to be refunded."""
     if order.payment_status is None:

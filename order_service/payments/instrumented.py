@@ -20,6 +20,8 @@ from order_service.payments.gateway import (
     Transfer,
 )
 from servicekit.crash import crash_point
+from servicekit.database import DatabaseAway
+from servicekit.errors import Unavailable
 
 T = TypeVar("T")
 
@@ -48,6 +50,10 @@ class InstrumentedGateway:
     def authorize(self, purchase: Purchase) -> AuthorizationResult:
         """See Gateway."""
         return self._call("authorize", purchase.order_id, lambda: self._gateway.authorize(purchase))
+
+    def abandon(self, purchase: Purchase) -> None:
+        """See Gateway."""
+        self._call("abandon", purchase.order_id, lambda: self._gateway.abandon(purchase))
 
     def capture(self, order_id: UUID, reference: str, amount: Decimal) -> None:
         """See Gateway."""
@@ -84,6 +90,10 @@ class InstrumentedGateway:
         crash_point(f"payments.{operation}:before")
         try:
             return call()
+        except DatabaseAway as error:
+            # The sandbox's own database: the provider is away, not ours.
+            outcome = "Unavailable"
+            raise Unavailable from error
         except Exception as error:
             outcome = type(error).__name__
             raise

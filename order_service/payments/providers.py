@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from order_service.payments.gateway import Gateway, ProviderEvent
+from order_service.payments.gateway import ConfirmationReport, Gateway, ProviderEvent
 from order_service.payments.sandbox.gateway import MIGRATIONS, Sandbox
 from order_service.payments.stripe.events import webhook_parser
 from order_service.payments.stripe.gateway import StripeGateway
@@ -24,7 +24,7 @@ class Payments:
     """
 
     gateway: Gateway
-    parse_webhook: Callable[[bytes, str], ProviderEvent | None]
+    parse_webhook: Callable[[bytes, str], ProviderEvent | ConfirmationReport | None]
     pending_events: Callable[[int], list[ProviderEvent]]
     acknowledge: Callable[[str], None]
 

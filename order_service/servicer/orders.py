@@ -17,6 +17,7 @@ from order_service.store.store import Store
 from servicekit import paging
 from servicekit.call import Call
 from servicekit.idempotency import binds_idempotency_key
+from servicekit.money import to_decimal
 from servicekit.outside import calls_outside
 
 # The requests of all actions of ChangeOrder but `resolve`, which has more fields.
@@ -51,8 +52,9 @@ class OrderHandlers:
     @binds_idempotency_key
     def PlaceOrder(self, request: order_pb2.PlaceOrderRequest, call: Call) -> order_pb2.PlaceOrderResponse:
         order_request = OrderRequest(call.user_id, request.requirements, request.payment_method, request.payment_token)
+        expected_price = to_decimal(request.expected_price) if request.HasField("expected_price") else None
         return convert.to_placed(
-            self._place_order.execute(UUID(request.package_id), order_request, call.idempotency_claim)
+            self._place_order.execute(UUID(request.package_id), order_request, expected_price, call.idempotency_claim)
         )
 
     def GetOrder(self, request: order_pb2.GetOrderRequest, call: Call) -> order_pb2.GetOrderResponse:

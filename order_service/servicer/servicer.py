@@ -6,6 +6,7 @@ from order_service.commands.place_order import PlaceOrder
 from order_service.commands.record_chargeback import RecordChargeback
 from order_service.commands.request_payout import RequestPayout
 from order_service.commands.set_payout_account import SetPayoutAccount
+from order_service.commands.wake_attempt import WakeAttempt
 from order_service.domain.lifecycle import Timeouts
 from order_service.servicer.money import MoneyHandlers
 from order_service.servicer.orders import OrderHandlers
@@ -29,7 +30,8 @@ class OrderServicer(OrderHandlers, MoneyHandlers, ProviderEventHandlers):
         request_payout: RequestPayout,
         set_payout_account: SetPayoutAccount,
         record_chargeback: RecordChargeback,
+        wake_attempt: WakeAttempt,
     ) -> None:
         OrderHandlers.__init__(self, store, timeouts, place_order, accept_order, change_order)
         MoneyHandlers.__init__(self, store, currency, request_payout, set_payout_account)
-        ProviderEventHandlers.__init__(self, parse_webhook, record_chargeback)
+        ProviderEventHandlers.__init__(self, parse_webhook, record_chargeback, wake_attempt)

@@ -13,11 +13,14 @@ from tests.support.eventually import eventually
 from tests.support.ports import free_ports
 from tests.support.stripe_double import StripeDouble, serving_double
 
-# localstripe's own command listens on IPv6 only.
+# localstripe's own command listens on IPv6 only, and it does not know the parameter for Stripe.js.
 SERVE = """
 import sys
 from aiohttp import web
+from localstripe.resources import PaymentIntent
 from localstripe.server import app
+create = PaymentIntent._api_create
+PaymentIntent._api_create = lambda use_stripe_sdk=None, **data: create(**data)
 web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]))
 """
 START_SECONDS = 60

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from order_service.domain.chargeback import ChargebackState
-from order_service.payments.gateway import ProviderEvent
+from order_service.payments.gateway import ConfirmationReport, ProviderEvent
 from order_service.payments.stripe.events import webhook_parser
 from servicekit.errors import InvalidArgument
+from servicekit.ids import new_id
 
 SECRET = "whsec_1"
 parse = webhook_parser(SECRET)
@@ -32,7 +33,7 @@ def signed(payload: bytes, secret: str = SECRET, at: float | None = None) -> str
     return f"t={stamp},v1={digest}"
 
 
-def parse_signed(event: dict[str, Any]) -> ProviderEvent | None:
+def parse_signed(event: dict[str, Any]) -> ProviderEvent | ConfirmationReport | None:
     payload = json.dumps(event).encode()
     return parse(payload, signed(payload))
 
@@ -51,6 +52,25 @@ def test_a_dispute_event_becomes_a_chargeback_state_by_its_type_and_status(
     kind: str, status: str, state: ChargebackState
 ) -> None:
     assert parse_signed(an_event(kind, status)) == ProviderEvent("evt_1", "dp_1", "pi_1", Decimal("19.99"), state)
+
+
+def an_intent_event(kind: str, metadata: Any) -> dict[str, Any]:
+    return {"id": "evt_1", "type": kind, "data": {"object": {"id": "pi_1", "metadata": metadata}}}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["payment_intent.amount_capturable_updated", "payment_intent.payment_failed", "payment_intent.canceled"],
+)
+def test_an_event_about_a_confirmation_becomes_a_report_about_the_order(kind: str) -> None:
+    order = new_id()
+
+    assert parse_signed(an_intent_event(kind, {"order_id": str(order)})) == ConfirmationReport("evt_1", order)
+
+
+@pytest.mark.parametrize("metadata", [{}, None, {"order_id": "17"}, {"order_id": 17}])
+def test_a_confirmation_of_a_payment_that_is_not_ours_is_ignored(metadata: Any) -> None:
+    assert parse_signed(an_intent_event("payment_intent.canceled", metadata)) is None
 
 
 @pytest.mark.parametrize(

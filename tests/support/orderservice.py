@@ -88,6 +88,7 @@ class OrderBackend:
         self.database = database
         self._arguments = (database, sandbox_database, gigs, address, payments)
         self.clock = Clock(database)
+        self.sandbox_clock = Clock(sandbox_database)
         self.sandbox = Sandbox(sandbox_database)
         self._switchable_sandbox = SwitchableSandbox(self.sandbox)
         provider = Provider.SANDBOX if payments is None else Provider.STRIPE
@@ -170,6 +171,11 @@ class OrderBackend:
         self.clock.travel(timedelta(minutes=1))
         time.sleep(AWAY_SECONDS)
         self.settle()
+
+    def travel(self, by: timedelta) -> None:
+        """Move the clocks of the service and of the sandbox."""
+        self.clock.travel(by)
+        self.sandbox_clock.travel(by)
 
     def settle(self) -> None:
         """Do the background work that is due now: payment recovery, provider events, the outbox."""

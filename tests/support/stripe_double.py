@@ -6,6 +6,9 @@ PaymentIntents with manual capture, refunds, disputes, transfers and accounts.
 Idempotency keys: the same key with the same parameters gets the same response, a fault of Stripe included. With other
 parameters it is an `idempotency_error`, and while the first request is running it is 409.
 
+A card that wants the buyer's confirmation (3-D Secure) makes a PaymentIntent that is `requires_action` until `confirm`
+or `refuse_confirmation` is called, as a browser's Stripe.js does.
+
 Documented errors: an amount that is too small or too large; an unknown card; a capture or cancellation in the wrong
 status; a refund above the rest of the charge, or of a disputed charge; a transfer above the balance, or to an account
 without the capability.
@@ -115,6 +118,29 @@ class StripeDouble:
         self.disputes.append(dispute)
         return dispute
 
+    def confirm(self, reference: str) -> None:
+        """Confirm a payment as the buyer does in their browser: the card is authorized from now on.
+
+        https://docs.stripe.com/payments/paymentintents/lifecycle: after the action a PaymentIntent with manual capture
+        is `requires_capture`. Raises ApiError in another status, as the browser would get it.
+        """
+        intent = self._intent(reference)
+        if intent["status"] != "requires_action":
+            raise invalid("payment_intent_unexpected_state")
+        intent["latest_charge"] = self._charge(intent["amount"])
+        intent["status"] = "requires_capture"
+
+    def refuse_confirmation(self, reference: str) -> None:
+        """Let the buyer fail to confirm a payment.
+
+        https://docs.stripe.com/payments/paymentintents/lifecycle: when the action fails, a PaymentIntent is
+        `requires_payment_method` again, and could be paid with another card.
+        """
+        intent = self._intent(reference)
+        if intent["status"] != "requires_action":
+            raise invalid("payment_intent_unexpected_state")
+        intent["status"] = "requires_payment_method"
+
     def forget_keys(self) -> None:
         """Forget all idempotency keys, as Stripe does after a day."""
         self._responses.clear()
@@ -172,7 +198,10 @@ class StripeDouble:
                 case "POST", ["payment_intents"]:
                     return self._create_intent(params)
                 case "GET", ["payment_intents"]:
-                    return self._list("payment_intents", list(self.intents.values())[::-1], params)
+                    # https://docs.stripe.com/api/payment_intents/list: newest first, `created` filters.
+                    since = int(params.get("created", {}).get("gte", 0))
+                    intents = [each for each in self.intents.values() if each["created"] >= since]
+                    return self._list("payment_intents", intents[::-1], params)
                 case "GET", ["payment_intents", "search"]:
                     query = re.fullmatch(r"metadata\['(\w+)'\]:'(.*)'", params["query"])
                     assert query
@@ -217,43 +246,64 @@ class StripeDouble:
         return self.intents[name]
 
     def _create_intent(self, params: Object) -> Object:
-        if params.get("capture_method") != "manual" or params.get("confirm") != "true":
+        """Create a PaymentIntent, and confirm it when the request says so.
+
+        https://docs.stripe.com/api/payment_intents/create: one that is not confirmed and has no payment method is
+        `requires_payment_method`; `use_stripe_sdk` lets Stripe.js handle the next action.
+        """
+        if params.get("capture_method") != "manual":
             raise invalid("parameter_missing")
-        card = params.get("payment_method") or params["payment_method_data"]["card"]["token"]
         if int(params["amount"]) < SMALLEST:
             raise invalid("amount_too_small", "amount")
         if int(params["amount"]) > LARGEST:
             raise invalid("amount_too_large", "amount")
+        number = next(self._numbers)
+        intent: Object = {
+            "id": f"pi_{number}",
+            "object": "payment_intent",
+            "amount": int(params["amount"]),
+            "client_secret": f"pi_{number}_secret_{number}",
+            "created": int(time.time()),
+            "currency": params["currency"],
+            "status": "requires_payment_method",
+            "metadata": params.get("metadata", {}),
+            "latest_charge": None,
+        }
+        response = self._confirm_intent(intent, params) if params.get("confirm") == "true" else intent
+        self.intents[intent["id"]] = intent
+        return response
+
+    def _confirm_intent(self, intent: Object, params: Object) -> Object:
+        """Confirm a new PaymentIntent with the card of the request. Return the response, which may be outdated."""
+        card = params.get("payment_method") or params["payment_method_data"]["card"]["token"]
         if card in ("pm_card_chargeDeclined", "tok_chargeDeclined"):
             raise ApiError(402, "card_error", "card_declined", "Your card was declined.")
         if card not in STATUSES:
             raise invalid("resource_missing", "payment_method")
-        number, now = next(self._numbers), int(time.time())
-        needs_action = card == "pm_card_authenticationRequired"
-        charge = {
-            "id": f"ch_{number}",
+        intent["status"] = STATUSES[card]
+        if intent["status"] == "requires_action":
+            if params.get("use_stripe_sdk") != "true":
+                raise invalid("parameter_missing", "use_stripe_sdk")
+            intent["next_action"] = {"type": "use_stripe_sdk"}
+            return intent
+        intent["latest_charge"] = self._charge(intent["amount"])
+        if card == "pm_card_expires":
+            response = {**intent, "status": "requires_capture"}
+            intent["status"] = "canceled"
+            return response
+        return intent
+
+    def _charge(self, amount: int) -> Object:
+        now = int(time.time())
+        return {
+            "id": f"ch_{next(self._numbers)}",
             "object": "charge",
-            "amount": int(params["amount"]),
+            "amount": amount,
             "amount_refunded": 0,
             "created": now,
             "disputed": False,
             "payment_method_details": {"card": {"capture_before": now + AUTHORIZATION_SECONDS}},
         }
-        intent = {
-            "id": f"pi_{number}",
-            "object": "payment_intent",
-            "amount": int(params["amount"]),
-            "currency": params["currency"],
-            "status": STATUSES[card],
-            "metadata": params.get("metadata", {}),
-            "latest_charge": None if needs_action else charge,
-        }
-        if card == "pm_card_expires":
-            intent["status"] = "canceled"
-            self.intents[str(intent["id"])] = intent
-            return {**intent, "status": "requires_capture"}
-        self.intents[str(intent["id"])] = intent
-        return intent
 
     def _capture(self, intent: Object, amount: int) -> Object:
         if intent["status"] != "requires_capture":
@@ -264,7 +314,8 @@ class StripeDouble:
         return intent
 
     def _cancel(self, intent: Object) -> Object:
-        if intent["status"] not in ("requires_capture", "requires_action"):
+        """https://docs.stripe.com/api/payment_intents/cancel: only in these statuses, and rarely while processing."""
+        if intent["status"] not in ("requires_payment_method", "requires_capture", "requires_action"):
             raise invalid("payment_intent_unexpected_state")
         intent["status"] = "canceled"
         return intent

@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import stripe
 
 from order_service.domain.chargeback import ChargebackState
-from order_service.payments.gateway import ProviderEvent
+from order_service.payments.gateway import ConfirmationReport, ProviderEvent
+from order_service.payments.stripe.names import ORDER
 from servicekit.errors import InvalidArgument, Violation
 
 # The largest age of a webhook, in seconds, so that an intercepted one cannot be replayed later.
@@ -20,6 +22,10 @@ CENT = Decimal("0.01")
 # Event types. A dispute (Stripe's word for a chargeback) moves the money when it opens; its status tells how it ended.
 OPENED = frozenset(("charge.dispute.created", "charge.dispute.funds_withdrawn"))
 ENDED = frozenset(("charge.dispute.closed", "charge.dispute.funds_reinstated"))
+# What becomes of a payment that the buyer has to confirm: https://docs.stripe.com/payments/paymentintents/lifecycle
+CONFIRMATIONS = frozenset(
+    ("payment_intent.amount_capturable_updated", "payment_intent.payment_failed", "payment_intent.canceled")
+)
 # Statuses of an inquiry, which takes no money. It changes to a status of a dispute when it does.
 INQUIRIES = ("warning_needs_response", "warning_under_review", "warning_closed")
 
@@ -29,17 +35,19 @@ def takes_money(status: str) -> bool:
     return status not in (*INQUIRIES, "won")
 
 
-def webhook_parser(secret: str) -> Callable[[bytes, str], ProviderEvent | None]:
+def webhook_parser(secret: str) -> Callable[[bytes, str], ProviderEvent | ConfirmationReport | None]:
     """Return a parser of webhooks that are signed with this secret. It returns None for an event of no interest.
 
     The parser raises InvalidArgument for a webhook that is not signed by Stripe, was signed long ago, or is malformed.
     """
 
-    def parse(payload: bytes, signature: str) -> ProviderEvent | None:
+    def parse(payload: bytes, signature: str) -> ProviderEvent | ConfirmationReport | None:
         try:
             text = payload.decode()
             stripe.WebhookSignature.verify_header(text, signature, secret, TOLERANCE)
             event = json.loads(text)
+            if event["type"] in CONFIRMATIONS:
+                return _to_confirmation(event["id"], event["data"]["object"])
             return _to_event(event["id"], event["type"], event["data"]["object"])
         except stripe.SignatureVerificationError as error:
             raise InvalidArgument([Violation("stripe-signature", "is not Stripe's, or too old")]) from error
@@ -47,6 +55,14 @@ def webhook_parser(secret: str) -> Callable[[bytes, str], ProviderEvent | None]:
             raise InvalidArgument([Violation("", "is not an event of Stripe's")]) from error
 
     return parse
+
+
+def _to_confirmation(event_id: str, intent: dict[str, Any]) -> ConfirmationReport | None:
+    try:
+        return ConfirmationReport(event_id, UUID((intent.get("metadata") or {}).get(ORDER)))
+    except (ValueError, AttributeError, TypeError):
+        # A payment of the same account that is not ours.
+        return None
 
 
 def _to_event(event_id: str, kind: str, dispute: dict[str, Any]) -> ProviderEvent | None:

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from order_service.payments.gateway import ProviderPayment, ProviderPayout
 from order_service.payments.stripe.events import takes_money
+from order_service.payments.stripe.names import ORDER, PAYOUT
 
-ORDER, PAYOUT = "order_id", "payout_id"
 CENT = Decimal("0.01")
 NOTHING = Decimal(0)
 # The most that Stripe returns at once.

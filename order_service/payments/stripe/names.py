@@ -1,0 +1,4 @@
+"""The names of our metadata on Stripe's objects."""
+
+ORDER = "order_id"
+PAYOUT = "payout_id"
