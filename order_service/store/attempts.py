@@ -1,6 +1,8 @@
 """Attempts: calls to the payment provider that were begun, and whose outcome is not known yet."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +25,15 @@ DUE = Statement(f"""
     WHERE next_try_at <= app_now() ORDER BY next_try_at, order_id LIMIT $1
 """)  # noqa: S608
 COUNTS = Statement("SELECT kind, count(*) AS number FROM attempts GROUP BY kind")
+LISTED = Statement(f"""
+    SELECT {", ".join("a." + name for name in COLUMNS.split(", "))}, o.buyer_id, o.price, o.currency,
+        extract(epoch FROM app_now() - a.created_at)::float8 AS age,
+        extract(epoch FROM a.next_try_at - app_now())::float8 AS wait, count(*) OVER () AS total
+    FROM attempts AS a LEFT JOIN orders AS o ON o.id = a.order_id ORDER BY a.created_at, a.order_id LIMIT $1
+""")  # noqa: S608
+RETRY = Statement("""
+    UPDATE attempts SET tries = 0, next_try_at = app_now() WHERE $1::uuid IS NULL OR order_id = $1 RETURNING order_id
+""")
 # An attempt that is given up ends when its payment is voided, and in no other way.
 END = Statement("DELETE FROM attempts WHERE order_id = $1 AND state <> 'giving_up' RETURNING order_id")
 END_GIVEN_UP = Statement("DELETE FROM attempts WHERE order_id = $1 AND state = 'giving_up' RETURNING order_id")
@@ -35,7 +46,8 @@ KEEP_REFUSAL = Statement("""
     UPDATE attempts SET state = 'refused', next_try_at = confirm_before WHERE order_id = $1 AND state = 'confirming'
 """)
 GIVE_UP = Statement("""
-    UPDATE attempts SET state = 'giving_up', tries = CASE state WHEN 'giving_up' THEN tries ELSE 0 END
+    UPDATE attempts SET state = 'giving_up', tries = CASE state WHEN 'giving_up' THEN tries ELSE 0 END,
+        next_try_at = CASE state WHEN 'giving_up' THEN next_try_at ELSE app_now() END
     WHERE order_id = $1 AND kind = 'authorize' RETURNING order_id
 """)
 WAKE = Statement("UPDATE attempts SET next_try_at = app_now() WHERE order_id = $1 AND next_try_at > app_now()")
@@ -47,6 +59,18 @@ PUT_OFF = Statement("UPDATE attempts SET next_try_at = app_now() + $2::interval 
 DRAFT = TypeAdapter(Draft)
 # The names of a draft's parts in the database, which a worker of an older version has written.
 STORED_NAMES = {"terms": "offer", "request": "wish"}
+
+
+@dataclass(frozen=True, slots=True)
+class ListedAttempt:
+    """An attempt as an operator sees it: the buyer, the amount, its age and the time to its next try, in seconds."""
+
+    attempt: Attempt
+    buyer_id: UUID
+    amount: Decimal
+    currency: str
+    age: float
+    wait: float
 
 
 class Attempts:
@@ -72,6 +96,15 @@ class Attempts:
     def due(self, limit: int) -> list[Attempt]:
         """Return the attempts that payment recovery should try now, the longest overdue first."""
         return [_to_attempt(row) for row in self._database.fetch_all(DUE, limit)]
+
+    def listed(self, limit: int) -> tuple[list[ListedAttempt], int]:
+        """Return the oldest attempts, so many at most, and the number of all."""
+        rows = self._database.fetch_all(LISTED, limit)
+        return [_to_listed(row) for row in rows], rows[0]["total"] if rows else 0
+
+    def retry(self, order_id: UUID | None = None) -> list[UUID]:
+        """Let payment recovery try an order's attempt now, or all of them. Return their orders."""
+        return [row["order_id"] for row in self._database.fetch_all(RETRY, order_id)]
 
     def counts(self) -> dict[Kind, int]:
         """Return the number of attempts of each kind."""
@@ -129,3 +162,11 @@ def _to_attempt(row: Row) -> Attempt:
         draft=None if is_capture else DRAFT.validate_python(data),
         message=data["message"] if is_capture else "",
     )
+
+
+def _to_listed(row: Row) -> ListedAttempt:
+    attempt = _to_attempt(row)
+    draft = attempt.draft
+    if draft is None:
+        return ListedAttempt(attempt, row["buyer_id"], row["price"], row["currency"], row["age"], row["wait"])
+    return ListedAttempt(attempt, draft.request.buyer_id, draft.terms.price, draft.currency, row["age"], row["wait"])
