@@ -161,6 +161,29 @@ def test_an_authorization_that_turns_up_for_a_given_up_placing_is_voided_and_nev
     assert payments(world) == [0]
 
 
+def test_a_placing_that_is_dropped_while_its_card_is_asked_is_not_placed(
+    world: OrderBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authorize = world.sandbox.authorize
+    operator = world.another_worker()
+
+    def drop_meanwhile(purchase: Any) -> Any:
+        result = authorize(purchase)
+        with ThreadPoolExecutor(1) as pool:
+            drop = closing(world.database, lambda: operator.store.attempts.give_up(purchase.order_id))
+            assert pool.submit(drop).result(30)
+        return result
+
+    monkeypatch.setattr(world.sandbox, "authorize", drop_meanwhile)
+    answer = world.place(key="k")
+    assert (answer.error, payments(world), world.listed(BUYER)) == ("OUTCOME_UNKNOWN", [500], [])
+
+    world.settle()
+
+    assert row_counts(world) == NOTHING
+    assert payments(world) == [0]
+
+
 def captured_in_doubt(world: OrderBackend, monkeypatch: pytest.MonkeyPatch, *, is_captured: bool) -> str:
     """Return an order whose capture is in doubt, and whose authorization has lapsed since."""
     order = world.placed()
