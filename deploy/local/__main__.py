@@ -68,9 +68,15 @@ def check_books(settings: StackSettings) -> int:
     return _run_module("order_service.reconciliation", settings)
 
 
-def _run_module(module: str, settings: StackSettings) -> int:
+def attempts(settings: StackSettings, drop: str | None = None, retry: str | None = None) -> int:
+    """List the calls to the payment provider that are not finished, and give one up or retry it."""
+    options = [*(("--drop", drop) if drop else ()), *(("--retry", retry) if retry else ())]
+    return _run_module("order_service.attempts", settings, *options)
+
+
+def _run_module(module: str, settings: StackSettings, *options: str) -> int:
     environment = shared_environment(settings, Layout.of(settings.data_dir), os.environ)
-    return subprocess.run([sys.executable, "-m", module], env=environment, check=False).returncode
+    return subprocess.run([sys.executable, "-m", module, *options], env=environment, check=False).returncode
 
 
 def outbox(settings: StackSettings, retry: Retry | None = None) -> int:
@@ -128,6 +134,14 @@ def _parser() -> argparse.ArgumentParser:
         "compare orders, payments, ledger, payouts and the provider's records",
         lambda settings, _: check_books(settings),
     )
+
+    open_attempts = add(
+        "attempts",
+        "show unfinished calls to the payment provider",
+        lambda settings, options: attempts(settings, options.drop, options.retry),
+    )
+    open_attempts.add_argument("--drop", metavar="ORDER", help="give this order's placing up")
+    open_attempts.add_argument("--retry", metavar="ORDER|all", help="ask the provider now")
 
     rows = add("outbox", "show undelivered outbox rows", lambda settings, options: outbox(settings, options.retry))
     rows.add_argument("--retry", metavar="ID|all", type=Retry.parse, help=RETRY_HELP)

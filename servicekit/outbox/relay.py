@@ -61,7 +61,7 @@ PARK_AFTER = 20
 STOP_SECONDS = 1.0
 ERROR_LENGTH = 1000
 # Errors of a receiver that is down or too busy; any other error is a refusal of the row.
-UNAVAILABLE_CODES = frozenset(("UNAVAILABLE", "DEADLINE_EXCEEDED"))
+UNAVAILABLE_CODES = frozenset(("UNAVAILABLE", "OUTCOME_UNKNOWN", "DEADLINE_EXCEEDED"))
 
 PENDING = Gauge("marketplace_outbox_pending", "Rows that wait in the outbox", ["topic"])
 PARKED = Gauge("marketplace_outbox_parked", "Rows that are parked in the outbox, for people to look at", ["topic"])
