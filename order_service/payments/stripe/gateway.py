@@ -253,7 +253,7 @@ class StripeGateway:
                 raise
         since = int(time.time() - purchase.age.total_seconds() - CLOCKS_APART_SECONDS)
         page = self._api.payment_intents.list({"created": {"gte": since}, "limit": 100})
-        return [each.id for each in page.auto_paging_iter() if our_id(each, ORDER) == str(purchase.order_id)]
+        return [each.id for each in page.auto_paging_iter() if our_id(each.to_dict(), ORDER) == purchase.order_id]
 
     def _request(self, purchase: Purchase) -> dict[str, object]:
         return {
