@@ -30,9 +30,9 @@ SERVICE_STOP_SECONDS = 5
 _DATABASE_STOP_SECONDS = 6
 _DATABASE_PRIORITY, _SERVICE_PRIORITY, _EDGE_PRIORITY = 10, 20, 30
 
-# PostgreSQL connections of each worker: one for each of its threads and its background work, and as many for the
-# sandbox's records where it has them.
-_CONNECTIONS_PER_WORKER = 16
+# PostgreSQL connections of each worker: one for each of its threads, its background work and its deliveries of the
+# outbox, and as many for the sandbox's records where it has them.
+_CONNECTIONS_PER_WORKER = 48
 _SPARE_CONNECTIONS = 20
 
 _UNQUOTED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.-:=@+")

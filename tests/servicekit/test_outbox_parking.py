@@ -14,7 +14,8 @@ from servicekit.database import Database, Row, Statement
 from servicekit.errors import DeadlineExceeded, NotFound, Unavailable
 from servicekit.outbox import Message, Relay, Topic
 from servicekit.outbox.admin import resend
-from servicekit.outbox.relay import ERROR_LENGTH, PARK_AFTER, PARKED, PENDING, error_text
+from servicekit.outbox.backlog import PARKED, PENDING
+from servicekit.outbox.relay import ERROR_LENGTH, PARK_AFTER, error_text
 from tests.support.eventually import eventually
 from tests.support.outbox import Receiver, relays, rows, sample, write
 
