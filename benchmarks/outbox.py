@@ -85,6 +85,7 @@ def measure_claims(server: PostgresServer) -> float:
     for shape in SHAPES:
         with fresh(server) as database:
             rows = Rows(database)
+            rows.prepare(())
             for _ in range(10):
                 claim(rows)
             fill(database, shape)

@@ -34,9 +34,6 @@ STOP_SECONDS = 1.0
 ERROR_LENGTH = 1000
 # Errors of a receiver that is down or too busy; any other error is a refusal of the row.
 UNAVAILABLE_CODES = frozenset(("UNAVAILABLE", "DEADLINE_EXCEEDED"))
-# PostgreSQL ends the session of a relay that does not poll for this long, such as a suspended process's or a lost
-# machine's, and so releases its keys to other workers.
-SESSION = "SET idle_session_timeout = '10s'"
 
 DELIVERED = Counter("marketplace_outbox_delivered_total", "Rows delivered by this worker", ["topic"])
 FAILED = Counter("marketplace_outbox_failed_total", "Deliveries of this worker that failed", ["topic"])
@@ -132,8 +129,7 @@ class Relay:
         while not self._is_done():
             try:
                 if self._listener.listen():
-                    self._database.execute(SESSION)
-                    self._rows.restore([claim for lane in self._lanes for claim in lane.under_way])
+                    self._rows.prepare([claim for lane in self._lanes for claim in lane.under_way])
                 self._store_outcomes()
                 wait_seconds = POLL_SECONDS if self._stopping else self._start_deliveries()
                 self._backlog.measure()

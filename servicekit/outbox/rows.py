@@ -10,13 +10,17 @@ from typing import Any
 from servicekit.database import Database, Row, Statement
 from servicekit.outbox.key_locks import KeyLocks
 
-# An outbox fills sooner than statistics of it are made, and prepared plans of an empty table would stay. These settings
-# leave the planner one index for each statement here. `_FIRST` compares rows, because only the index on (topic, key,
-# id) can serve that; with equality, the planner might look through the primary key instead.
-ONE_INDEX = Statement("""
-    SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-        set_config('enable_sort', 'off', true)
-""")
+# PostgreSQL ends a session that is idle for so long, such as a suspended process's or a lost machine's, and so releases
+# its keys to other workers.
+#
+# An outbox fills sooner than statistics of it are made. So each statement is planned anew, for the size that the table
+# has now, since a plan made for an empty table would be kept; and the planner has one way, an index. `_FIRST` compares
+# rows, because only the index on (topic, key, id) can serve that; with equality, the planner might look through the
+# primary key instead.
+SESSION = """
+    SET idle_session_timeout = '10s'; SET plan_cache_mode = force_custom_plan;
+    SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off
+"""
 _FIRST = """(
     SELECT older.id FROM outbox AS older WHERE (older.topic, older.key, older.id) > (item.topic, item.key, 0)
     ORDER BY older.topic, older.key, older.id LIMIT 1
@@ -97,6 +101,11 @@ class Rows:
         self._database = database
         self._locks = KeyLocks(database)
 
+    def prepare(self, under_way: Collection[Claim]) -> None:
+        """Set up a new connection, and lock the keys again that a lost one had locked. Raises DatabaseAway."""
+        self._database.execute(SESSION)
+        self._locks.restore([claim.lock for claim in under_way])
+
     def claim(
         self, topic: str, limit: int, under_way: Collection[Claim], *, newest_only: bool
     ) -> tuple[list[Claim], float | None]:
@@ -110,29 +119,23 @@ class Rows:
         ids = [claim.id for claim in under_way]
         next_seconds: float | None = AGAIN_SECONDS
         after: tuple[object, int] = ("-infinity", 0)
-        with self._database.transaction("outbox claim"):
-            self._database.fetch_all(ONE_INDEX)
-            for number in range(MAX_PAGES):
-                size = FIRST_PAGE * 2**number
-                page = self._database.fetch_all(NEXT, topic, *after, ids, size)
-                due = [row for row in page if row["wait_seconds"] <= 0]
-                if self._put_behind([row for row in due if row["id"] != row["first_id"]]):
-                    next_seconds = 0.0
-                firsts = [row for row in due if row["id"] == row["first_id"] and row["key"] not in keys]
-                if self._lock(firsts, limit, claims):
-                    next_seconds = AGAIN_SECONDS
-                    break
-                if len(claims) == limit or len(page) < size or len(due) < len(page):
-                    next_seconds = page[len(due)]["wait_seconds"] if len(due) < len(page) else None
-                    break
-                after = (page[-1]["next_attempt_at"], page[-1]["id"])
+        for number in range(MAX_PAGES):
+            size = FIRST_PAGE * 2**number
+            page = self._database.fetch_all(NEXT, topic, *after, ids, size)
+            due = [row for row in page if row["wait_seconds"] <= 0]
+            if self._put_behind([row for row in due if row["id"] != row["first_id"]]):
+                next_seconds = 0.0
+            firsts = [row for row in due if row["id"] == row["first_id"] and row["key"] not in keys]
+            if self._lock(firsts, limit, claims):
+                next_seconds = AGAIN_SECONDS
+                break
+            if len(claims) == limit or len(page) < size or len(due) < len(page):
+                next_seconds = page[len(due)]["wait_seconds"] if len(due) < len(page) else None
+                break
+            after = (page[-1]["next_attempt_at"], page[-1]["id"])
         if newest_only:
             claims = [self._coalesce(claim) for claim in claims]
         return claims, next_seconds
-
-    def restore(self, under_way: Collection[Claim]) -> None:
-        """Lock the keys of claims again after the connection was replaced. Raises DatabaseAway."""
-        self._locks.restore([claim.lock for claim in under_way])
 
     def release(self, claims: Collection[Claim]) -> None:
         """Unlock the keys of claims whose outcome is stored. Raises DatabaseAway."""
@@ -158,8 +161,9 @@ class Rows:
         """
         if not rows:
             return False
-        held = {row["id"] for row in self._database.fetch_all(HOLD_FIRST, list({row["first_id"] for row in rows}))}
-        return bool(self._database.fetch_all(PUT_BEHIND, [row["id"] for row in rows if row["first_id"] in held]))
+        with self._database.transaction():
+            held = {row["id"] for row in self._database.fetch_all(HOLD_FIRST, list({row["first_id"] for row in rows}))}
+            return bool(self._database.fetch_all(PUT_BEHIND, [row["id"] for row in rows if row["first_id"] in held]))
 
     def _lock(self, rows: list[Row], limit: int, claims: list[Claim]) -> bool:
         """Lock the keys of rows and add the rows to `claims`, until there are `limit`.
@@ -180,8 +184,7 @@ class Rows:
 
     def _coalesce(self, claim: Claim) -> Claim:
         """Return the key's newest row, and delete all older ones, which contain nothing that it does not."""
-        with self._database.transaction("outbox newest"):
-            self._database.fetch_all(ONE_INDEX)
+        with self._database.transaction():
             newest = self._database.fetch_one(NEWEST, claim.topic, claim.key)
             if newest is None or newest["id"] == claim.id:
                 return claim

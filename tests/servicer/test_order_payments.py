@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
 import pytest
 
 from marketplace.order.v1 import order_pb2
+from order_service.commands.refund_payment import RefundPayment
 from order_service.payments.sandbox import scenarios
 from tests.support.order_rows import ledger, row_counts
 from tests.support.orders import TIMEOUTS
@@ -258,3 +261,21 @@ def test_a_provider_event_that_arrives_before_the_captures_outcome_is_recorded_l
 
     assert world.status(order) == "DISPUTED"
     assert world.sandbox.pending_events(10) == []
+
+
+def test_a_refund_that_two_workers_make_at_the_same_moment_is_booked_once(world: OrderBackend) -> None:
+    order = world.accepted()
+    world.act("cancel", order, SELLER)
+
+    class OvertakenGateway:
+        """The sandbox, behind whose call another worker makes the same refund."""
+
+        def refund(self, *arguments: Any) -> None:
+            world.sandbox.refund(*arguments)
+            RefundPayment(world.store, world.sandbox).execute(UUID(order))
+
+    gateway: Any = OvertakenGateway()
+    RefundPayment(world.store, gateway).execute(UUID(order))
+
+    assert world.payment(order) == ("REFUNDED", 500)
+    assert ledger(world) == {}
