@@ -85,7 +85,7 @@ torture: install-dev ## Kill parts of a loaded marketplace for three minutes, th
 	@$(BIN)/python -m tests.torture $(ARGS)
 
 .PHONY: benchmark
-benchmark: install-dev ## Run a benchmark: balance (two minutes), limits, promptness, recovery or uploads. NAME=balance
+benchmark: install-dev ## Run a benchmark: balance (two minutes), limits, outbox (six minutes), promptness, recovery or uploads. NAME=balance
 	@$(BIN)/python -m benchmarks.$(or $(NAME),balance) $(ARGS)
 
 # The code

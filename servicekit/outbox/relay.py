@@ -192,12 +192,15 @@ class Relay:
         self._listener.wake()
 
     def _store_outcomes(self) -> None:
-        """Store the outcomes of finished deliveries and unlock their keys. Raises DatabaseAway; none is lost then."""
+        """Store the outcomes of finished deliveries and unlock their keys.
+
+        Raises DatabaseAway, or another error of a database that is too busy; the outcomes are kept then.
+        """
         while self._outcomes:
             outcome = self._outcomes[0]
             try:
                 self._store(outcome)
-            except DatabaseAway:
+            except MarketplaceError:
                 raise
             except Exception:
                 self._log.exception("outbox outcome not stored, delivering again", id=outcome.claim.id)
