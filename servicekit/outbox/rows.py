@@ -70,8 +70,8 @@ PARK = Statement("""
 
 # The rows of the first page of a claim. Further pages, each twice as long, are needed when rows wait behind others of
 # their key and are not marked yet, or when other workers have locked their keys.
-FIRST_PAGE = 50
-MAX_PAGES = 4
+FIRST_PAGE = 25
+MAX_PAGES = 5
 # The wait before the next look, when this one met rows that others were changing.
 AGAIN_SECONDS = 0.02
 

@@ -177,11 +177,9 @@ def test_no_transaction_is_open_during_a_delivery(database: Database, gate: Gate
     with running(Relay(database, {"news": Topic(gate, concurrency=4)}), gate):
         eventually(lambda: len(gate.entered) == 2)
 
-        # Once the transaction that claimed the rows is over, none follows but those of a poll, which take milliseconds.
-        eventually(lambda: not database.fetch_all(IN_TRANSACTION))
-
-        for _ in range(20):
-            assert [row for row in database.fetch_all(IN_TRANSACTION) if row["state"] == "idle in transaction"] == []
+        # Only what the relay still does after the claim, for milliseconds. PostgreSQL itself would end a transaction
+        # that is idle for 30 seconds.
+        eventually(lambda: not database.fetch_all(IN_TRANSACTION), seconds=10)
 
 
 def test_a_relay_needs_one_connection_however_many_deliveries_it_makes(database: Database, gate: Gate) -> None:
