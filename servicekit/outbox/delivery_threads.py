@@ -27,13 +27,24 @@ class DeliveryThreads:
         self._stopping = False
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Run the job at once, in an idle thread or a new one. The job must not raise."""
+        """Run the job at once, in an idle thread or a new one. The job must not raise.
+
+        Raises RuntimeError when no thread can be started; then the job does not run.
+        """
         with self._changed:
             self._jobs.append(job)
             if len(self._jobs) <= self._idle:
                 self._changed.notify()
                 return
-        threading.Thread(target=self._run, name=self._name, daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+        except RuntimeError:
+            with self._changed:
+                if job not in self._jobs:
+                    # A thread that became idle has taken it.
+                    return
+                self._jobs.remove(job)
+            raise
 
     def stop(self) -> None:
         """Let each thread end after its current job."""

@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import Counter
 
 from servicekit.database import Database, DatabaseAway
-from servicekit.errors import MarketplaceError
+from servicekit.errors import MarketplaceError, Unavailable
 from servicekit.outbox.backlog import Backlog
 from servicekit.outbox.delivery_threads import DeliveryThreads
 from servicekit.outbox.listener import NotifyListener
@@ -164,7 +164,7 @@ class Relay:
         for lane in self._lanes:
             claims, next_seconds = self._claim(lane, lane.free())
             for claim in claims:
-                lane.threads.submit(partial(self._deliver, lane, claim))
+                self._start_delivery(lane, claim)
             if claims and lane.is_away:
                 lane.next_start = time.monotonic() + AWAY_SECONDS
             if next_seconds is not None:
@@ -172,6 +172,14 @@ class Relay:
             if (start_seconds := lane.next_start - time.monotonic()) > 0:
                 wait_seconds = min(wait_seconds, start_seconds)
         return wait_seconds
+
+    def _start_delivery(self, lane: Lane, claim: Claim) -> None:
+        try:
+            lane.threads.submit(partial(self._deliver, lane, claim))
+        except RuntimeError:
+            # The process cannot have another thread now.
+            self._outcomes.append(Outcome(lane, claim, time.monotonic(), Unavailable()))
+            self._listener.wake()
 
     def _claim(self, lane: Lane, limit: int) -> tuple[list[Claim], float | None]:
         if limit <= 0:

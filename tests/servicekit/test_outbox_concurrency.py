@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from servicekit import crash
 from servicekit.database import Database, DatabaseAway, Statement
 from servicekit.outbox import Message, Relay, Topic
+from servicekit.outbox.delivery_threads import DeliveryThreads
 from servicekit.outbox.rows import Claim, Rows
 from tests.support.eventually import eventually
 from tests.support.outbox import Receiver, end_all_connections, relays, rows, write
@@ -244,6 +245,27 @@ def test_a_delivery_whose_lock_was_lost_to_another_worker_does_no_harm(
         eventually(lambda: not rows(database))
     assert receiver.got == [("slow", 1)]
     assert gate.left == ["slow", "slow"]
+
+
+def test_a_row_is_delivered_later_when_no_thread_can_be_started(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = Receiver()
+    failures = iter([RuntimeError("can't start new thread")])
+    submit = DeliveryThreads.submit
+
+    def failing(self: DeliveryThreads, job: Callable[[], None]) -> None:
+        for failure in failures:
+            raise failure
+        submit(self, job)
+
+    monkeypatch.setattr(DeliveryThreads, "submit", failing)
+    write(database, ("a", 1), ("a", 2))
+
+    with relays(database, Topic(receiver)):
+        eventually(lambda: not rows(database))
+
+    assert receiver.got == [("a", 1), ("a", 2)]
 
 
 def test_an_outcome_is_stored_when_the_database_is_back_and_the_row_is_not_delivered_again(
