@@ -30,10 +30,11 @@ SERVICE_STOP_SECONDS = 5
 _DATABASE_STOP_SECONDS = 6
 _DATABASE_PRIORITY, _SERVICE_PRIORITY, _EDGE_PRIORITY = 10, 20, 30
 
-# PostgreSQL connections of each worker: one for each of its threads and its background work. OrderService's have more
-# threads, for calls to the payment provider, and as many connections to the sandbox's records.
-_CONNECTIONS_PER_WORKER = 16
-_CONNECTIONS_PER_ORDER_WORKER = 64
+# PostgreSQL connections of each worker: one for each of its threads, its background work and its deliveries of the
+# outbox. OrderService's have more threads, for calls to the payment provider, and as many connections to the sandbox's
+# records.
+_CONNECTIONS_PER_WORKER = 24
+_CONNECTIONS_PER_ORDER_WORKER = 96
 _SPARE_CONNECTIONS = 20
 
 _UNQUOTED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.-:=@+")
