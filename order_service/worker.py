@@ -97,7 +97,7 @@ class Worker:
         self.provider_events = ProviderEventPolling(store, payments, record_event)
         self.send_payout = SendPayout(store, gateway)
         self.topics = outbox_topics(
-            VoidPayment(store, gateway), RefundPayment(store, gateway, record_report), self.send_payout
+            VoidPayment(store, gateway, record_report), RefundPayment(store, gateway, record_report), self.send_payout
         )
 
     def spec(self) -> ServiceSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from order_service.commands.record_report import RecordReport
 from order_service.domain.payment import PaymentStatus
 from order_service.domain.settlement import captured_though_cancelled, voided
 from order_service.payments.gateway import AlreadyCapturedError, Gateway
@@ -13,22 +14,25 @@ from order_service.store.store import Store
 class VoidPayment:
     """Void a payment at the provider, then in the order. Repeating it does nothing."""
 
-    def __init__(self, store: Store, gateway: Gateway) -> None:
+    def __init__(self, store: Store, gateway: Gateway, record_report: RecordReport) -> None:
         self._store = store
         self._gateway = gateway
+        self._record_report = record_report
 
     def execute(self, order_id: UUID) -> None:
         """Void the payment. Raises Unavailable when it has to be tried again."""
         order = self._store.orders.get(order_id).order
         if order.payment_status is PaymentStatus.VOIDED:
             return
-        after = voided
+        after, report = voided, None
         try:
             self._gateway.void(order.id, order.payment_reference)
         except AlreadyCapturedError:
             # A capture that was in doubt until its authorization lapsed: the money goes back.
-            after = captured_though_cancelled
+            after, report = captured_though_cancelled, self._gateway.look_up(order.id, order.payment_reference)
         with self._store.transaction("order"):
             order, now = self._store.orders.lock(order_id)
             if order.payment_status is PaymentStatus.AUTHORIZED:
                 self._store.orders.save(after(order), now)
+            if report is not None:
+                self._record_report.execute(order_id, report)
