@@ -59,8 +59,13 @@ outbox: install ## Show undelivered outbox rows; RETRY=all or RETRY=<id> sends p
 	@$(BIN)/python -m deploy.local outbox $(if $(RETRY),--retry '$(RETRY)')
 
 .PHONY: check-books
-check-books: install ## Compare orders, payments, ledger, payouts and the provider's records. Needs a running stack.
-	@$(BIN)/python -m deploy.local check-books
+check-books: install ## Compare orders, payments, ledger, payouts and the provider's records. SINCE=beginning
+	@$(BIN)/python -m deploy.local check-books \
+	  $(if $(SINCE),--since '$(SINCE)') $(if $(UNTIL),--until '$(UNTIL)')
+
+.PHONY: report
+report: install ## Write a CSV of money by day. FROM=2026-11-01 TO=2026-11-30 OUT=report.csv
+	@$(BIN)/python -m deploy.local report --from '$(FROM)' --to '$(TO)' $(if $(OUT),--out '$(OUT)')
 
 .PHONY: check-media
 check-media: install ## List images whose file is missing. Needs a running stack.
@@ -85,7 +90,7 @@ torture: install-dev ## Kill parts of a loaded marketplace for three minutes, th
 	@$(BIN)/python -m tests.torture $(ARGS)
 
 .PHONY: benchmark
-benchmark: install-dev ## Run a benchmark: balance (two minutes), limits, promptness, recovery or uploads. NAME=balance
+benchmark: install-dev ## Run a benchmark: balance, limits, promptness, reconciliation, recovery or uploads. NAME=balance
 	@$(BIN)/python -m benchmarks.$(or $(NAME),balance) $(ARGS)
 
 # The code

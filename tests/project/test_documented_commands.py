@@ -116,6 +116,8 @@ def check_module(words: list[str]) -> None:
         "make token ROLE=seller,buyer NAME=someone",
         "make outbox",
         "make check-books",
+        "make check-books SINCE=beginning",
+        "make report FROM=2026-11-01 TO=2026-11-30",
         "make check-media",
     ],
 )
