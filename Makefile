@@ -90,7 +90,7 @@ torture: install-dev ## Kill parts of a loaded marketplace for three minutes, th
 	@$(BIN)/python -m tests.torture $(ARGS)
 
 .PHONY: benchmark
-benchmark: install-dev ## Run a benchmark: balance, limits, promptness, reconciliation, recovery or uploads. NAME=balance
+benchmark: install-dev ## Run a benchmark: balance, limits, listing, order_timeouts, outbox, promptness, reconciliation, recovery, uploads. NAME=balance
 	@$(BIN)/python -m benchmarks.$(or $(NAME),balance) $(ARGS)
 
 # The code

@@ -17,6 +17,7 @@ CONDITIONS = {
     Condition.ANSWER_OVERDUE: "`ORDER_EXPIRE_HOURS` (48) have passed, or the card authorization ends within the hour",
     Condition.REPORTED_BY_PROVIDER: "the payment provider reports it",
     Condition.APPROVAL_OVERDUE: "`ORDER_AUTO_COMPLETE_HOURS` (72) have passed since the last delivery",
+    Condition.DELIVERY_OVERDUE: "`ORDER_ABANDON_DAYS` (30) have passed since it was due",
 }
 EFFECTS = {
     Effect.NOTHING: "",

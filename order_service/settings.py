@@ -72,8 +72,15 @@ class Settings(PaymentSettings, ServiceSettings):
         le=8760,
         description="Hours after the last delivery at which a DELIVERED order is COMPLETED by itself.",
     )
+    order_abandon_days: int = Field(
+        30, ge=1, le=365, description="Days after its due date at which an order still IN_PROGRESS is CANCELLED."
+    )
 
     @property
     def timeouts(self) -> Timeouts:
         """The timeouts of orders."""
-        return Timeouts(timedelta(hours=self.order_expire_hours), timedelta(hours=self.order_auto_complete_hours))
+        return Timeouts(
+            answer=timedelta(hours=self.order_expire_hours),
+            approval=timedelta(hours=self.order_auto_complete_hours),
+            overdue=timedelta(days=self.order_abandon_days),
+        )

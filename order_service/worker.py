@@ -6,6 +6,7 @@ from pathlib import Path
 
 from marketplace.order.v1 import order_pb2, order_pb2_grpc
 from order_service.commands.accept_order import AcceptOrder
+from order_service.commands.adjust_balance import AdjustBalance
 from order_service.commands.change_order import ChangeOrder
 from order_service.commands.finish_accepting import FinishAccepting
 from order_service.commands.finish_placing import FinishPlacing
@@ -16,9 +17,11 @@ from order_service.commands.record_transfer import RecordTransfer
 from order_service.commands.recover_attempt import RecoverAttempt
 from order_service.commands.refund_order import RefundOrder
 from order_service.commands.refund_payment import RefundPayment
+from order_service.commands.release_payout_hold import ReleasePayoutHold
 from order_service.commands.request_payout import RequestPayout
 from order_service.commands.send_payout import SendPayout
 from order_service.commands.set_payout_account import SetPayoutAccount
+from order_service.commands.set_payout_hold import SetPayoutHold
 from order_service.commands.time_out_order import TimeOutOrder
 from order_service.commands.void_payment import VoidPayment
 from order_service.convert.orders import to_placed
@@ -73,13 +76,17 @@ class Worker:
             refund_order=RefundOrder(store, timeouts),
             request_payout=RequestPayout(store, settings.currency, needs_account=gateway.needs_token),
             set_payout_account=SetPayoutAccount(store, gateway),
+            set_payout_hold=SetPayoutHold(store),
+            release_payout_hold=ReleasePayoutHold(store),
+            adjust_balance=AdjustBalance(store),
             record_event=record_event,
         )
         self.order_timeouts = OrderTimeouts(store, TimeOutOrder(store, timeouts), timeouts)
         self.payment_recovery = PaymentRecovery(store, RecoverAttempt(store, finish_placing, finish_accepting))
         self.provider_events = ProviderEventPolling(store, payments, record_event)
+        self.send_payout = SendPayout(store, gateway)
         self.topics = outbox_topics(
-            VoidPayment(store, gateway), RefundPayment(store, gateway, record_report), SendPayout(store, gateway)
+            VoidPayment(store, gateway), RefundPayment(store, gateway, record_report), self.send_payout
         )
 
     def spec(self) -> ServiceSpec:

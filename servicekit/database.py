@@ -1,25 +1,37 @@
-"""Access to PostgreSQL: a connection for each thread, prepared statements, and one error for a lost database."""
+"""Access to PostgreSQL: a connection for each thread, prepared statements, and errors for what is no fault of theirs.
+
+A conflict is a transaction that PostgreSQL ends because of another one: a deadlock or a serialization failure. Nothing
+of it was written, so it may be repeated; `retry_conflicts` does that.
+"""
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import peewee
 import psycopg2
 import psycopg2.extensions
 import psycopg2.extras
+import structlog
+from prometheus_client import Counter
 
+from servicekit.call import require_time
 from servicekit.crash import crash_point
 from servicekit.errors import DeadlineExceeded, MarketplaceError, Unavailable
 
 psycopg2.extras.register_uuid()
 
 Row = dict[str, Any]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 DRIVER_ERRORS = (peewee.DatabaseError, peewee.InterfaceError, psycopg2.Error)
 # The server or the connection to it is gone; the statement is not to blame.
@@ -28,8 +40,17 @@ LOST = (peewee.OperationalError, peewee.InterfaceError, psycopg2.OperationalErro
 LOST_WITHOUT_SQLSTATE = (peewee.DatabaseError, psycopg2.DatabaseError)
 # SQLSTATEs of a statement that was cancelled by statement_timeout or lock_timeout.
 TIMED_OUT = frozenset(("57014", "55P03"))
+# SQLSTATEs of a transaction that another one made fail: serialization_failure and deadlock_detected.
+CONFLICTS = frozenset(("40001", "40P01"))
+# How often `retry_conflicts` runs a function, and the pause before the second run; it doubles before each further one.
+MAX_RUNS = 4
+FIRST_PAUSE_SECONDS = 0.02
 # The most statements that one connection keeps prepared. Beyond it all are dropped, and prepared again when used.
 MAX_PREPARED = 500
+
+CONFLICTS_TOTAL = Counter(
+    "marketplace_transaction_conflicts_total", "Transactions of this worker that lost a conflict", ["sqlstate"]
+)
 
 
 @dataclass(frozen=True)
@@ -48,12 +69,52 @@ class DatabaseAway(Unavailable):
     """The database did not answer. The caller learns only that the service is unavailable."""
 
 
+class TransactionConflict(Unavailable):
+    """PostgreSQL ended the transaction because of another one. Nothing of it was written.
+
+    `is_over` says whether the whole transaction is rolled back, so that it can be run again. It is False within an
+    outer transaction, whose locks are still there.
+    """
+
+    is_over = False
+
+
 def _to_marketplace_error(error: Exception) -> MarketplaceError | None:
     """Return the error to raise instead of a driver's; None when the statement itself is at fault."""
     if not isinstance(error, LOST) and type(error) not in LOST_WITHOUT_SQLSTATE:
         return None
+    sqlstate = _sqlstate(error)
+    if sqlstate in CONFLICTS:
+        return TransactionConflict()
+    return DeadlineExceeded() if sqlstate in TIMED_OUT else DatabaseAway()
+
+
+def _sqlstate(error: Exception) -> str | None:
     cause = getattr(error, "orig", None) or error.__cause__ or error
-    return DeadlineExceeded() if getattr(cause, "pgcode", None) in TIMED_OUT else DatabaseAway()
+    return getattr(cause, "pgcode", None)
+
+
+def retry_conflicts(work: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a function so that it is run again when its transaction loses a conflict, four times in all.
+
+    For a function that makes all its writes in one transaction, and no outgoing call. Within an outer transaction it
+    is run once: only the function that began the outer one can be run again. Raises TransactionConflict after the last
+    run, and DeadlineExceeded when the current call has no time left for another.
+    """
+
+    @functools.wraps(work)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        for number in range(MAX_RUNS - 1):
+            try:
+                return work(*args, **kwargs)
+            except TransactionConflict as conflict:
+                if not conflict.is_over:
+                    raise
+                require_time()
+                time.sleep(FIRST_PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
+        return work(*args, **kwargs)
+
+    return run
 
 
 class _Connection(psycopg2.extensions.connection):
@@ -81,7 +142,8 @@ class Database:
 
     `fetch_one` and `fetch_all` run statements; several writes that belong together stand in a `transaction`. Outside of
     one, each statement is a transaction of its own. A lost connection raises DatabaseAway and is replaced when the
-    thread next needs one. A statement that takes longer than `statement_timeout_ms` raises DeadlineExceeded.
+    thread next needs one. A statement that takes longer than `statement_timeout_ms` raises DeadlineExceeded. A deadlock
+    or a serialization failure raises TransactionConflict.
     """
 
     def __init__(self, url: str, *, statement_timeout_ms: int = 5000) -> None:
@@ -136,19 +198,30 @@ class Database:
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
-        """Raise MarketplaceErrors instead of the driver's, and close a lost connection.
+        """Raise MarketplaceErrors instead of the driver's, count a conflict, and close a lost connection.
 
         Inside a transaction the connection stays open: the outermost block closes it.
         """
         try:
             yield
+        except TransactionConflict as conflict:
+            # A statement of the block has raised it, inside the transaction.
+            conflict.is_over = not self.peewee.in_transaction()
+            raise
         except DRIVER_ERRORS as error:
             translated = _to_marketplace_error(error)
             if translated is None:
                 raise
-            if not self.peewee.in_transaction():
+            if isinstance(translated, TransactionConflict):
+                translated.is_over = not self.peewee.in_transaction()
+                self._report_conflict(error)
+            elif not self.peewee.in_transaction():
                 self.close()
             raise translated from error
+
+    def _report_conflict(self, error: Exception) -> None:
+        CONFLICTS_TOTAL.labels(_sqlstate(error)).inc()
+        structlog.get_logger().warning("transaction conflict", sqlstate=_sqlstate(error), reason=str(error).strip())
 
     def _execute(self, statement: Statement, params: tuple[object, ...]) -> list[Row]:
         connection = self.peewee.connection()

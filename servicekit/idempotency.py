@@ -22,7 +22,7 @@ from uuid import UUID
 from google.protobuf.message import Message
 
 from servicekit.call import Call, IdempotencyClaim
-from servicekit.database import Database, Row, Statement
+from servicekit.database import Database, Row, Statement, retry_conflicts
 from servicekit.errors import InvalidArgument, MarketplaceError, Unavailable, Violation
 from servicekit.methods import Method
 from servicekit.periodic import PeriodicTask
@@ -140,12 +140,14 @@ class IdempotencyKeys:
         row = self._database.fetch_one(FIND, claim.caller, claim.scope, claim.key, self._lifetime)
         return claim if row is None else _to_response_or_claim(claim, row, response)
 
+    @retry_conflicts
     def run_once(
         self, claim: IdempotencyClaim, call: Call, response: type[Message], work: Callable[[], Message]
     ) -> StoredResponse:
         """Run `work` in the transaction that stores the key, or return the response that is already stored.
 
-        Concurrent calls with the same key wait for the first one. When `work` raises, the key stays free.
+        Concurrent calls with the same key wait for the first one. When `work` raises, the key stays free. After a
+        conflict `work` is run again, so it makes no outgoing call.
         """
         with self._database.transaction("idempotency"):
             if self._bind(claim):

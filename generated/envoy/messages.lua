@@ -95,6 +95,15 @@ return {
   ["marketplace.order.v1.SetPayoutAccountRequest"] = {
     ["destination"] = { kind = "string" },
   },
+  ["marketplace.order.v1.SetPayoutHoldRequest"] = {
+    ["sellerId"] = { kind = "string" },
+    ["reason"] = { kind = "string" },
+  },
+  ["marketplace.order.v1.AdjustBalanceRequest"] = {
+    ["sellerId"] = { kind = "string" },
+    ["amount"] = { kind = "number" },
+    ["message"] = { kind = "string" },
+  },
   ["marketplace.review.v1.SubmitReviewRequest"] = {
     ["orderId"] = { kind = "string" },
     ["rating"] = { kind = "int" },

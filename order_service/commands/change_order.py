@@ -8,6 +8,7 @@ from order_service.domain.lifecycle import Command, Timeouts, move
 from order_service.domain.order import Order
 from order_service.store.store import Store
 from servicekit.call import Caller
+from servicekit.database import retry_conflicts
 
 
 class ChangeOrder:
@@ -17,6 +18,7 @@ class ChangeOrder:
         self._store = store
         self._timeouts = timeouts
 
+    @retry_conflicts
     def execute(self, order_id: UUID, command: Command, caller: Caller) -> Order:
         """Return the changed order. Raises NotFound, Forbidden, Conflict, InvalidArgument."""
         with self._store.transaction("order"):

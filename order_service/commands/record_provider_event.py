@@ -10,6 +10,7 @@ from order_service.commands.record_report import RecordReport
 from order_service.commands.record_transfer import RecordTransfer
 from order_service.payments.gateway import PaymentReport, ProviderEvent, TransferReport
 from order_service.store.store import Store
+from servicekit.database import retry_conflicts
 
 
 class RecordProviderEvent:
@@ -21,6 +22,7 @@ class RecordProviderEvent:
         self._record_transfer = record_transfer
         self._log = structlog.get_logger()
 
+    @retry_conflicts
     def execute(self, event: ProviderEvent) -> None:
         """Record the event. Raises Unavailable when it has to come again later."""
         with self._store.transaction("provider event"):

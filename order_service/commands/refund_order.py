@@ -9,6 +9,7 @@ from order_service.domain.lifecycle import Command, Timeouts, move
 from order_service.domain.order import Order
 from order_service.store.store import Store
 from servicekit.call import Caller
+from servicekit.database import retry_conflicts
 from servicekit.errors import Conflict
 
 
@@ -19,6 +20,7 @@ class RefundOrder:
         self._store = store
         self._timeouts = timeouts
 
+    @retry_conflicts
     def execute(self, order_id: UUID, command: Command, caller: Caller) -> Order:
         """Return the order after the refund. Raises NotFound, Forbidden, Conflict, InvalidArgument."""
         with self._store.transaction("order"):

@@ -6,8 +6,9 @@ from decimal import Decimal
 from uuid import UUID
 
 from order_service.domain.ledger import payout_requested
-from order_service.domain.payout import Payout, Status, check_account, payout_amount
+from order_service.domain.payout import Payout, Status, check_account, check_hold, payout_amount
 from order_service.store.store import Store
+from servicekit.database import retry_conflicts
 from servicekit.ids import new_id
 
 
@@ -19,12 +20,14 @@ class RequestPayout:
         self._currency = currency
         self._needs_account = needs_account
 
+    @retry_conflicts
     def execute(self, seller_id: UUID, requested: Decimal | None) -> Payout:
         """Return the PENDING payout of the requested amount, or of everything that is available. In major units.
 
-        Raises Conflict (PAYOUT_ACCOUNT_MISSING, INSUFFICIENT_BALANCE).
+        Raises Conflict (PAYOUTS_HELD, PAYOUT_ACCOUNT_MISSING, INSUFFICIENT_BALANCE).
         """
         with self._store.transaction("payout"):
+            check_hold(is_held=self._store.payout_holds.lock_for_payout(seller_id))
             self._store.ledger.lock(seller_id)
             destination = self._store.payouts.destination(seller_id)
             check_account(destination, is_needed=self._needs_account)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from marketplace.order.v1 import order_pb2
 from order_service.domain.chargeback import ChargebackState
 from order_service.domain.lifecycle import Action, Command
+from order_service.domain.listing import AdminFilters
 from order_service.domain.order import Event, Order, PaidBy, Status
 from order_service.domain.payment import PaymentStatus
 from order_service.domain.settlement import refunded_amount
@@ -12,12 +13,21 @@ from servicekit.money import to_decimal
 from servicekit.times import to_timestamp
 
 
-def to_statuses(number: order_pb2.Order.Status.ValueType) -> tuple[Status, ...]:
-    """Return the statuses that a filter accepts: all of them without a filter."""
-    if number == order_pb2.Order.STATUS_UNSPECIFIED:
-        return tuple(Status)
-    name = order_pb2.Order.Status.Name(number)
-    return tuple(status for status in Status if status == name)
+def to_status(number: order_pb2.Order.Status.ValueType) -> Status | None:
+    """Return the status of a filter; None without one."""
+    return Status(order_pb2.Order.Status.Name(number)) if number else None
+
+
+def to_admin_filters(request: order_pb2.ListOrdersRequest) -> AdminFilters:
+    """Return the filters that only an admin may use."""
+    return AdminFilters(
+        buyer_id=request.buyer_id,
+        seller_id=request.seller_id,
+        gig_id=request.gig_id,
+        placed_after=request.placed_after,
+        placed_before=request.placed_before,
+        had_chargeback=request.chargeback,
+    )
 
 
 def from_resolution(request: order_pb2.ResolveOrderRequest) -> Command:

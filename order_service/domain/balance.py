@@ -1,4 +1,4 @@
-"""A seller's balance and its entries, as they are shown."""
+"""A seller's balance and its entries, as they are shown, and adjustments of it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,6 +6,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from order_service.domain.ledger import Kind
+from servicekit.errors import Conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,10 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The `number`th movement of a seller's available balance. `at` is aware, `amount` in major units."""
+    """The `number`th movement of a seller's available balance. `at` is aware, `amount` in major units.
+
+    `message` is an admin's message to the seller, empty for entries that are no adjustment.
+    """
 
     number: int
     at: datetime
@@ -27,3 +31,25 @@ class Entry:
     amount: Decimal
     order_id: UUID | None
     payout_id: UUID | None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """A change of a seller's available balance by an admin: `amount` in major units, above or below zero.
+
+    `message` is shown to the seller. `at` is aware, in UTC.
+    """
+
+    id: UUID
+    seller_id: UUID
+    admin_id: UUID
+    amount: Decimal
+    message: str
+    at: datetime
+
+
+def check_adjustment(amount: Decimal, available: Decimal) -> None:
+    """Refuse an adjustment below zero. Both in major units. Raises Conflict (INSUFFICIENT_BALANCE)."""
+    if available + amount < 0:
+        raise Conflict(f"The seller has {available} available", code="INSUFFICIENT_BALANCE")

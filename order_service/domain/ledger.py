@@ -65,12 +65,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """A transaction of the ledger. `reference` names the event that it stands for, which is posted once."""
+    """A transaction of the ledger. `reference` names the event that it stands for, which is posted once.
+
+    It belongs to an order, a payout or an adjustment. `message` is for the seller; adjustments have one.
+    """
 
     reference: str
     lines: tuple[Line, ...]
     order_id: UUID | None = None
     payout_id: UUID | None = None
+    adjustment_id: UUID | None = None
+    message: str = ""
 
 
 def payout_reversed(payout_id: UUID, seller_id: UUID, amount: Decimal, total: Decimal) -> Posting:
@@ -124,6 +129,15 @@ def payout_failed(payout_id: UUID, seller_id: UUID, amount: Decimal) -> Posting:
 
 def _slot(line: Line) -> tuple[Account, UUID | None, Kind | None]:
     return line.account, line.owner, line.kind
+
+
+def adjusted(adjustment_id: UUID, seller_id: UUID, amount: Decimal, message: str) -> Posting:
+    """Return the posting of an adjustment, at the platform's cost when the amount is above zero."""
+    lines = (
+        Line(Account.ADJUSTMENTS, -amount),
+        Line(Account.AVAILABLE, amount, seller_id, Kind.ADJUSTMENT),
+    )
+    return Posting(f"adjustment:{adjustment_id}", lines, adjustment_id=adjustment_id, message=message)
 
 
 def _of_payout(reference: str, payout_id: UUID, *lines: Line) -> Posting:

@@ -35,6 +35,7 @@ class Action(StrEnum):
     REFUND = "refund"
     EXPIRE = "expire"
     AUTO_COMPLETE = "auto_complete"
+    ABANDON = "abandon"
     CAPTURE_FAILED = "capture_failed"
     CHARGEBACK = "chargeback"
     REFUND_FAILED = "refund_failed"
@@ -42,10 +43,14 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long an order waits: for the seller's answer after placing, for the buyer's approval after a delivery."""
+    """How long an order waits: for the seller's answer after placing, for the buyer's approval after a delivery.
+
+    `overdue` is how long it waits for a delivery after its due date.
+    """
 
     answer: timedelta
     approval: timedelta
+    overdue: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class Condition(Enum):
     REFUNDABLE = auto()
     ANSWER_OVERDUE = auto()
     APPROVAL_OVERDUE = auto()
+    DELIVERY_OVERDUE = auto()
     REPORTED_BY_PROVIDER = auto()
 
     def holds(self, order: Order, now: datetime, timeouts: Timeouts) -> bool:
@@ -93,6 +99,8 @@ class Condition(Enum):
                 return now >= order.created_at + timeouts.answer or (expires_at is not None and now >= expires_at)
             case Condition.APPROVAL_OVERDUE:
                 return order.last_delivered_at is not None and now >= order.last_delivered_at + timeouts.approval
+            case Condition.DELIVERY_OVERDUE:
+                return now >= order.due_at + timeouts.overdue
             case Condition.REPORTED_BY_PROVIDER:
                 # No state of the order opens these: `end_capture`, `record_chargeback` and `fail_refund` are called on
                 # a report.
@@ -180,6 +188,7 @@ TRANSITIONS = (
     Transition(S.IN_PROGRESS, A.DISPUTE,        P.BUYER,  S.DISPUTED,    C.OVERDUE_AFTER_REVISION),
     Transition(S.IN_PROGRESS, A.RESOLVE,        P.ADMIN,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
     Transition(S.IN_PROGRESS, A.RESOLVE,        P.ADMIN,  S.CANCELLED,   C.ALWAYS, E.REFUND),
+    Transition(S.IN_PROGRESS, A.ABANDON,        P.SYSTEM, S.CANCELLED,   C.DELIVERY_OVERDUE, E.REFUND),
     Transition(S.IN_PROGRESS, A.CHARGEBACK,     P.SYSTEM, S.DISPUTED,    C.REPORTED_BY_PROVIDER),
     Transition(S.DELIVERED,   A.REVISE,         P.BUYER,  S.IN_PROGRESS, C.REVISIONS_LEFT, E.USE_REVISION),
     Transition(S.DELIVERED,   A.COMPLETE,       P.BUYER,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
@@ -195,7 +204,7 @@ TRANSITIONS = (
 )  # fmt: skip
 
 # The transitions of passing time.
-TIMED = tuple(row for row in TRANSITIONS if row.condition in (C.ANSWER_OVERDUE, C.APPROVAL_OVERDUE))
+TIMED = tuple(row for row in TRANSITIONS if row.condition in (C.ANSWER_OVERDUE, C.APPROVAL_OVERDUE, C.DELIVERY_OVERDUE))
 
 
 def open_actions(order: Order, parties: frozenset[Party], now: datetime, timeouts: Timeouts) -> list[Action]:

@@ -53,6 +53,17 @@ class PayoutRefusedError(Exception):
     """The provider refuses the payout for good. The text is the provider's reason."""
 
 
+class NotCoveredError(Exception):
+    """The platform's balance does not cover a payout. It was definitely not made, and may be made later.
+
+    `retry_after` is the time until it makes sense again, where the provider knows it.
+    """
+
+    def __init__(self, retry_after: timedelta | None = None) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
+
+
 @dataclass(frozen=True, slots=True)
 class Purchase:
     """A payment to authorize. `amount` is in major units of `currency`; `token` is empty when there is none.
@@ -78,12 +89,17 @@ class AuthorizationResult:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A payout to make: `amount` in major units of `currency` to the seller's `destination` (may be empty)."""
+    """A payout to make: `amount` in major units of `currency` to the seller's `destination` (may be empty).
+
+    `refusals` is the number of NotCoveredErrors so far. A provider that repeats its response to the same request must
+    be asked anew after each.
+    """
 
     payout_id: UUID
     amount: Decimal
     currency: str
     destination: str
+    refusals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +124,7 @@ class ProviderChargeback:
 
 @dataclass(frozen=True, slots=True)
 class ProviderFee:
-    """A fee that the provider took, in major units. `id` is the provider's id of its booking."""
+    """A fee that the provider took, in major units; below zero when it gave it back. `id` is that of its booking."""
 
     id: str
     amount: Decimal
@@ -203,7 +219,10 @@ class Gateway(Protocol):
         ...
 
     def pay_out(self, transfer: Transfer) -> str:
-        """Pay a seller and return the provider's id of the payout. Raises PayoutRefusedError, Unavailable."""
+        """Pay a seller and return the provider's id of the payout.
+
+        Raises PayoutRefusedError, NotCoveredError, Unavailable.
+        """
         ...
 
     def check_destination(self, destination: str) -> None:

@@ -134,8 +134,8 @@ class _Reconciliation:
         return findings
 
     def _check_ledger(self) -> list[str]:
-        """Return the differences within the ledger."""
-        faults: list[str] = []
+        """Return the differences within the ledger, and between it and the adjustments."""
+        faults = self._ledger_audit.wrong_adjustments(self._run.since, self._run.until)
         first, last = self._ledger_audit.window(self._run.since, self._run.until)
         self._progress.begin(max(0, last - first + 1), "ledger transactions")
         first = max(first, self._run.ledger_reached + 1)
@@ -203,7 +203,12 @@ class _Reconciliation:
 
     def _standing(self) -> list[str]:
         """Return the differences that do not depend on the window."""
-        return [f"{row.subject}: its outbox row {row.id} is parked: {row.error}" for row in self._audit.parked()]
+        parked = [f"{row.subject}: its outbox row {row.id} is parked: {row.error}" for row in self._audit.parked()]
+        put_off = [
+            f"order {order.order_id}: could not be moved by time, tries: {order.tries}, {order.error}"
+            for order in self._audit.put_off_orders()
+        ]
+        return parked + put_off
 
     def _save(self, **changes: Any) -> None:
         self._run = replace(self._run, **changes)

@@ -10,10 +10,10 @@ from order_service.commands.place_order import PlaceOrder
 from order_service.commands.refund_order import RefundOrder
 from order_service.convert import orders as convert
 from order_service.domain.lifecycle import Action, Command, Timeouts, open_actions
-from order_service.domain.listing import scope_of
+from order_service.domain.listing import order_filter
 from order_service.domain.order import Order
 from order_service.domain.placing import OrderRequest
-from order_service.store.orders import START, PageKey
+from order_service.store.order_lists import PageKey
 from order_service.store.store import Store
 from servicekit import paging
 from servicekit.call import Call
@@ -68,12 +68,14 @@ class OrderHandlers:
         return order_pb2.ListOrderEventsResponse(events=map(convert.to_event, self._store.orders.history(order.id)))
 
     def ListOrders(self, request: order_pb2.ListOrdersRequest, call: Call) -> order_pb2.ListOrdersResponse:
-        scope = scope_of(request.role, is_admin=call.caller.is_admin)
+        conditions = order_filter(
+            request.role, convert.to_status(request.status), convert.to_admin_filters(request), call.caller
+        )
         key = paging.decode(request, datetime.fromisoformat, UUID)
         size = paging.page_size(request.page_size)
-        statuses = convert.to_statuses(request.status)
-        after = PageKey(*key) if key else START
-        readings = self._store.orders.page(scope, call.user_id, statuses=statuses, after=after, limit=size + 1)
+        readings = self._store.order_lists.page(
+            conditions, oldest_first=request.sort == "oldest", after=PageKey(*key) if key else None, limit=size + 1
+        )
         response = order_pb2.ListOrdersResponse(
             results=[self._to_order(order, now, call) for order, now in readings[:size]]
         )

@@ -19,6 +19,7 @@ from order_service.store.orders import COLUMNS, PAYMENTS, to_order
 from order_service.store.payouts import COLUMNS as PAYOUT_COLUMNS
 from order_service.store.payouts import PAYOUTS
 from order_service.store.provider_records import to_chargeback, to_refund
+from order_service.store.put_off_orders import PutOffOrder, PutOffOrders
 from servicekit.database import Database, Row, Statement
 
 # Columns that nothing compares: texts can be long, and ids cost time to read.
@@ -80,7 +81,11 @@ PENDING_ORDERS = Statement("""
 PENDING_PAYOUTS = Statement("""
     SELECT key::uuid AS id FROM outbox WHERE topic = $2 AND key = ANY (($1::uuid[])::text[])
 """)
-PAYOUT_ROWS = Statement(f"SELECT {PAYOUT_COLUMNS}, updated_at FROM payouts WHERE id = ANY ($1::uuid[])")  # noqa: S608
+PAYOUT_ROWS = Statement(f"""
+    SELECT {PAYOUT_COLUMNS}, updated_at,
+        EXISTS (SELECT FROM payout_holds WHERE payout_holds.seller_id = payouts.seller_id) AS is_held
+    FROM payouts WHERE id = ANY ($1::uuid[])
+""")  # noqa: S608
 ATTEMPTS = Statement("SELECT order_id AS id FROM attempts WHERE order_id = ANY ($1::uuid[])")
 PARKED = Statement("""
     SELECT id, topic, key, error FROM outbox WHERE parked_at IS NOT NULL AND topic = ANY ($1::text[]) ORDER BY id
@@ -130,7 +135,7 @@ class PayoutRecords:
     updated_at: datetime
     sums: list[str]
     is_pending: bool
-    is_held: bool = False
+    is_held: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,15 +196,19 @@ class Audit:
             pending = self._ids(PENDING_PAYOUTS, ids, PAYOUTS)
         records = {}
         for row in rows:
-            updated_at, payout_id = row.pop("updated_at"), row["id"]
+            updated_at, is_held, payout_id = row.pop("updated_at"), row.pop("is_held"), row["id"]
             payout = Payout(**{**row, "status": PayoutStatus(row["status"])})
             own_sums = sums.get(str(payout_id), [])
-            records[payout_id] = PayoutRecords(payout, updated_at, own_sums, payout_id in pending)
+            records[payout_id] = PayoutRecords(payout, updated_at, own_sums, payout_id in pending, is_held)
         return records
 
     def with_attempts(self, ids: list[UUID]) -> set[UUID]:
         """Return the ids of those orders that have an attempt."""
         return self._ids(ATTEMPTS, ids)
+
+    def put_off_orders(self) -> Iterator[PutOffOrder]:
+        """Yield the orders that could not be moved by time."""
+        yield from PutOffOrders(self._database).open()
 
     def parked(self) -> list[ParkedRow]:
         """Return the parked outbox rows of payments and payouts."""

@@ -12,12 +12,10 @@ from servicekit.database import Database, Statement
 
 ACCOUNTS = Statement("SELECT id, owner, name FROM ledger_accounts WHERE owner IS NULL OR owner = ANY ($1::uuid[])")
 OPEN = Statement("""
-    INSERT INTO ledger_accounts (owner, name) SELECT owner, name
-    FROM unnest($1::uuid[]) AS owner, unnest($2::text[]) AS name ORDER BY owner, name
+    INSERT INTO ledger_accounts (owner, name) SELECT $1, name FROM unnest($2::text[]) AS name ORDER BY name
     ON CONFLICT DO NOTHING
 """)
-# In the order of ids, so that two transactions on the same accounts cannot deadlock.
-LOCK = Statement("SELECT id FROM ledger_accounts WHERE owner = ANY ($1::uuid[]) ORDER BY id FOR UPDATE")
+LOCK = Statement("SELECT id FROM ledger_accounts WHERE owner = $1 ORDER BY id FOR UPDATE")
 LAST = Statement("""
     SELECT account.id, last.number, last.balance FROM ledger_accounts AS account CROSS JOIN LATERAL (
         SELECT number, balance FROM ledger_entries WHERE account_id = account.id ORDER BY number DESC LIMIT 1
@@ -25,7 +23,8 @@ LAST = Statement("""
     WHERE account.owner = ANY ($1::uuid[])
 """)
 TRANSACTION = Statement("""
-    INSERT INTO ledger_transactions (reference, order_id, payout_id, at) VALUES ($1, $2, $3, $4) RETURNING id
+    INSERT INTO ledger_transactions (reference, order_id, payout_id, adjustment_id, message, at)
+    VALUES ($1, $2, $3, $4, $5, $6) RETURNING id
 """)
 ENTRY = Statement("""
     INSERT INTO ledger_entries (transaction_id, account_id, amount, kind, number, balance_before, balance)
@@ -38,10 +37,19 @@ BALANCES = Statement("""
     WHERE account.owner = $1
 """)
 ENTRIES = Statement("""
-    SELECT entry.number, transaction.at, entry.kind, entry.amount, transaction.order_id, transaction.payout_id
+    SELECT entry.number, transaction.at, entry.kind, entry.amount, transaction.order_id, transaction.payout_id,
+        transaction.message
     FROM ledger_entries AS entry JOIN ledger_transactions AS transaction ON transaction.id = entry.transaction_id
     WHERE entry.account_id = (SELECT id FROM ledger_accounts WHERE owner = $1 AND name = 'available')
     AND entry.number < $2 ORDER BY entry.number DESC LIMIT $3
+""")
+HAS_ENTRIES = Statement("""
+    SELECT EXISTS (
+        SELECT FROM ledger_accounts AS account CROSS JOIN LATERAL (
+            SELECT FROM ledger_entries WHERE account_id = account.id ORDER BY number DESC LIMIT 1
+        ) AS last
+        WHERE account.owner = $1
+    ) AS has_entries
 """)
 
 # Newer than every entry.
@@ -55,9 +63,12 @@ class Ledger:
         self._database = database
 
     def lock(self, seller_id: UUID) -> None:
-        """Lock the seller's accounts until the end of the transaction."""
-        self._database.fetch_all(OPEN, [seller_id], sorted(SELLERS))
-        self._database.fetch_all(LOCK, [seller_id])
+        """Lock the seller's accounts until the end of the transaction.
+
+        A transaction that locks several sellers does so by their ids; see Store for the order of all locks.
+        """
+        self._database.fetch_all(OPEN, seller_id, sorted(SELLERS))
+        self._database.fetch_all(LOCK, seller_id)
 
     def post(self, posting: Posting, at: datetime) -> None:
         """Write a posting in the caller's transaction.
@@ -72,7 +83,8 @@ class Ledger:
             self.lock(owner)
         accounts = {(row["owner"], row["name"]): row["id"] for row in self._database.fetch_all(ACCOUNTS, owners)}
         last = {row["id"]: (row["number"], row["balance"]) for row in self._database.fetch_all(LAST, owners)}
-        transaction = self._database.fetch_one(TRANSACTION, posting.reference, posting.order_id, posting.payout_id, at)
+        belongs_to = (posting.order_id, posting.payout_id, posting.adjustment_id)
+        transaction = self._database.fetch_one(TRANSACTION, posting.reference, *belongs_to, posting.message, at)
         assert transaction is not None
         for line in posting.lines:
             account = accounts[line.owner, line.account]
@@ -97,3 +109,7 @@ class Ledger:
         """Return the newest `limit` movements of the available balance that are older than the `after`th."""
         rows = self._database.fetch_all(ENTRIES, seller_id, after, limit)
         return [Entry(**{**row, "kind": Kind(row["kind"])}) for row in rows]
+
+    def has_entries(self, seller_id: UUID) -> bool:
+        """Return whether any of the seller's accounts has an entry."""
+        return bool(self._database.fetch_all(HAS_ENTRIES, seller_id)[0]["has_entries"])

@@ -45,11 +45,24 @@ WRONG_CHAINS = Statement("""
 STRAY = Statement("""
     SELECT reference FROM ledger_transactions AS transaction
     WHERE id BETWEEN $1 AND $2 AND (
-        num_nonnulls(order_id, payout_id) <> 1
+        num_nonnulls(order_id, payout_id, adjustment_id) <> 1
         OR order_id IS NOT NULL AND NOT EXISTS (SELECT FROM orders WHERE id = transaction.order_id)
         OR payout_id IS NOT NULL AND NOT EXISTS (SELECT FROM payouts WHERE id = transaction.payout_id)
     )
     ORDER BY id
+""")
+WRONG_ADJUSTMENTS = Statement("""
+    SELECT adjustments.id FROM adjustments
+    LEFT JOIN ledger_transactions AS posted ON posted.adjustment_id = adjustments.id
+    WHERE adjustments.at >= coalesce($1, '-infinity'::timestamptz) AND adjustments.at < $2::timestamptz AND (
+        SELECT array_agg((account.name, account.owner, entry.amount, entry.kind) ORDER BY account.name)
+        FROM ledger_entries AS entry JOIN ledger_accounts AS account ON account.id = entry.account_id
+        WHERE entry.transaction_id = posted.id
+    ) IS DISTINCT FROM ARRAY[
+        ('adjustments'::text, NULL::uuid, -amount, NULL::text),
+        ('available'::text, seller_id, amount, 'ADJUSTMENT'::text)
+    ]
+    ORDER BY adjustments.id
 """)
 
 
@@ -76,7 +89,13 @@ class LedgerAudit:
         for row in wrong_chains:
             yield f"ledger: the balance of {row['name']} of {row['owner']} is wrong at its entry {row['number']}"
         for row in stray:
-            yield f"ledger: {row['reference']} belongs to no order and no payout"
+            yield f"ledger: {row['reference']} belongs to no order, payout or adjustment"
+
+    def wrong_adjustments(self, since: datetime | None, until: datetime) -> list[str]:
+        """Return the differences between the adjustments of this time and the ledger."""
+        with self._unlimited():
+            rows = self._database.fetch_all(WRONG_ADJUSTMENTS, since, until)
+        return [f"adjustment {row['id']}: is not in the ledger, or with other entries" for row in rows]
 
     @contextmanager
     def _unlimited(self) -> Iterator[None]:

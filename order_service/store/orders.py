@@ -3,7 +3,8 @@
 A change is stored whole: the order, its event, its ledger postings, and its payment task in the outbox.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -13,10 +14,10 @@ from uuid import UUID
 import peewee
 
 from order_service.domain.chargeback import ChargebackState
-from order_service.domain.listing import Scope
 from order_service.domain.order import Change, Event, Order, PaidBy, Party, Status
 from order_service.domain.payment import PaymentStatus
 from order_service.store.ledger import Ledger
+from order_service.store.put_off_orders import IS_PUT_OFF
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import NotFound
 from servicekit.outbox import Outbox
@@ -90,6 +91,7 @@ COLUMNS = ", ".join(field.name for field in fields(Order))
 READING = f"SELECT {COLUMNS}, (SELECT app_now()) AS now FROM orders"  # noqa: S608  # our own column names
 ONE = Statement(f"{READING} WHERE id = $1")
 BY_REFERENCE = Statement("SELECT id FROM orders WHERE payment_reference = $1 AND payment_reference <> ''")
+HAS_SOLD = Statement("SELECT EXISTS (SELECT FROM orders WHERE seller_id = $1) AS has_sold")
 HISTORY = Statement("""
     SELECT at, by, action, came_from, went_to, message, amount, paid_by
     FROM order_events WHERE order_id = $1 ORDER BY version
@@ -104,58 +106,33 @@ def _locked(rows: str) -> Statement:
 
 
 LOCK = _locked("id = $1 FOR UPDATE")
-LOCK_IF_FREE = _locked("id = $1 FOR UPDATE SKIP LOCKED")
 
 
-def _due(status: Status, since: str) -> Statement:
-    """Return the statement for $4 orders of a status that began to wait $1 ago or earlier, after the one at ($2, $3).
+def _next_due(status: Status, since: str) -> Statement:
+    """Return the statement that locks the next order of a status that began to wait $1 ago or earlier.
 
-    The one that has waited longest comes first. Orders that are being captured are left out.
+    It is the one that has waited longest after the one at ($2, $3). Orders that are locked, put off or being captured
+    are left out.
     """
     return Statement(f"""
-        SELECT id, {since} AS since FROM orders
-        WHERE status = '{status}' AND {since} <= app_now() - $1::interval
-        AND payment_status IS DISTINCT FROM 'CAPTURING' AND ({since}, id) > ($2::timestamptz, $3::uuid)
-        ORDER BY {since}, id LIMIT $4::integer
+        WITH locked AS (
+            SELECT {COLUMNS}, {since} AS since FROM orders
+            WHERE status = '{status}' AND {since} <= app_now() - $1::interval
+            AND payment_status IS DISTINCT FROM 'CAPTURING' AND ({since}, id) > ($2::timestamptz, $3::uuid)
+            AND NOT {IS_PUT_OFF}
+            ORDER BY {since}, id LIMIT 1 FOR UPDATE OF orders SKIP LOCKED
+        )
+        SELECT *, app_now() AS now FROM locked
     """)  # noqa: S608  # our own words
 
 
 class Waiting(Enum):
     """A reason for orders to wait until a timeout. Each has its own index."""
 
-    ANSWER = _due(Status.PENDING, "created_at")
-    CAPTURE = _due(Status.PENDING, "capture_before")
-    APPROVAL = _due(Status.DELIVERED, "last_delivered_at")
-
-
-def _page(whose: str) -> str:
-    """Return the SQL of a page: orders older than the one at ($3, $4) in a status of $2, newest first, $5 at most."""
-    return f"""
-        {READING} WHERE {whose} AND status = ANY ($2::text[])
-        AND (created_at, id) < ($3::timestamptz, $4::uuid)
-        ORDER BY created_at DESC, id DESC LIMIT $5::integer
-    """
-
-
-# For admins; $1 has no meaning there, but every page takes the same parameters.
-EVERYONE = "$1::uuid IS NOT NULL"
-PAGES = {
-    Scope.BOUGHT: Statement(_page("buyer_id = $1::uuid")),
-    Scope.SOLD: Statement(_page("seller_id = $1::uuid")),
-    # Nobody buys from themselves, so the two halves have nothing in common.
-    Scope.OWN: Statement(f"""
-        ({_page("buyer_id = $1::uuid")}) UNION ALL ({_page("seller_id = $1::uuid")})
-        ORDER BY created_at DESC, id DESC LIMIT $5::integer
-    """),
-    Scope.ALL: Statement(_page(EVERYONE)),
-}
-
-
-class PageKey(NamedTuple):
-    """The end of a page: the time (aware) and the id of its last order."""
-
-    created_at: datetime
-    id: UUID
+    ANSWER = _next_due(Status.PENDING, "created_at")
+    CAPTURE = _next_due(Status.PENDING, "capture_before")
+    APPROVAL = _next_due(Status.DELIVERED, "last_delivered_at")
+    DELIVERY = _next_due(Status.IN_PROGRESS, "due_at")
 
 
 class Reading(NamedTuple):
@@ -166,16 +143,27 @@ class Reading(NamedTuple):
 
 
 class DueOrder(NamedTuple):
-    """An order that waits, and since when (aware)."""
+    """A locked order that has waited long enough, since when, and the time at which it was read (aware)."""
 
-    id: UUID
+    order: Order
     since: datetime
+    now: datetime
+
+    @property
+    def key(self) -> DueKey:
+        """Its place among the orders that are due."""
+        return DueKey(self.since, self.order.id)
 
 
-# Newer than every order.
-START = PageKey(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+class DueKey(NamedTuple):
+    """A place among the orders that are due: since when the order waits (aware), and its id."""
+
+    since: datetime
+    id: UUID
+
+
 # Due before every order.
-FIRST_DUE = DueOrder(UUID(int=0), datetime.min.replace(tzinfo=UTC))
+FIRST_DUE = DueKey(datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 
 class Orders:
@@ -195,21 +183,23 @@ class Orders:
         """Return the order, locked until the end of the transaction. Raises NotFound("Order")."""
         return _required(self._database.fetch_one(LOCK, order_id))
 
-    def lock_if_free(self, order_id: UUID) -> Reading | None:
-        """Return the order, locked, or None when somebody else has locked it."""
-        row = self._database.fetch_one(LOCK_IF_FREE, order_id)
-        return to_reading(row) if row else None
+    def lock_next_due(self, waiting: Waiting, timeout: timedelta, after: DueKey) -> DueOrder | None:
+        """Return the order that has waited longest, for `timeout` at least, of those after this place; locked.
+
+        Orders that somebody else has locked are left to them, so that workers share the orders between them.
+        """
+        row = self._database.fetch_one(waiting.value, timeout, *after)
+        if row is None:
+            return None
+        since = row.pop("since")
+        order, now = to_reading(row)
+        return DueOrder(order, since, now)
 
     def save(self, change: Change, now: datetime) -> None:
         """Store the change of an order that this transaction has locked. Ledger accounts are locked last."""
         columns = asdict(change.order)
         OrderRow.update(columns).where(OrderRow.id == columns.pop("id")).execute(self._database.peewee)
         self._write_rest(change, now)
-
-    def due(self, waiting: Waiting, timeout: timedelta, *, after: DueOrder, limit: int) -> list[DueOrder]:
-        """Return the `limit` orders that have waited longest, for `timeout` at least, and come after this one."""
-        rows = self._database.fetch_all(waiting.value, timeout, after.since, after.id, limit)
-        return [DueOrder(**row) for row in rows]
 
     def id_by_payment(self, reference: str) -> UUID | None:
         """Return the id of the order with this payment reference, if there is one."""
@@ -220,16 +210,13 @@ class Orders:
         """Return the order. Raises NotFound("Order")."""
         return _required(self._database.fetch_one(ONE, order_id))
 
+    def has_sold(self, seller_id: UUID) -> bool:
+        """Return whether the seller has any order."""
+        return bool(self._database.fetch_all(HAS_SOLD, seller_id)[0]["has_sold"])
+
     def history(self, order_id: UUID) -> list[Event]:
         """Return the events of the order, oldest first."""
         return [to_event(row) for row in self._database.fetch_all(HISTORY, order_id)]
-
-    def page(
-        self, scope: Scope, user_id: UUID, *, statuses: Sequence[Status], after: PageKey, limit: int
-    ) -> list[Reading]:
-        """Return the newest `limit` orders of this scope that are older than `after` and have one of these statuses."""
-        names = [str(status) for status in statuses]
-        return [to_reading(row) for row in self._database.fetch_all(PAGES[scope], user_id, names, *after, limit)]
 
     def _write_rest(self, change: Change, now: datetime) -> None:
         if change.event is not None:

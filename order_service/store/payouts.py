@@ -29,6 +29,8 @@ class PayoutRow(peewee.Model):
     reference = peewee.TextField()
     error = peewee.TextField()
     created_at = peewee.DateTimeField()
+    sent_at = peewee.DateTimeField(null=True)
+    refusals = peewee.IntegerField()
     updated_at = peewee.DateTimeField()
     reversed = peewee.DecimalField(max_digits=16, decimal_places=2)
 
@@ -38,9 +40,12 @@ class PayoutRow(peewee.Model):
 
 # By name, not `*`: a prepared statement must not notice a column that a newer version adds.
 COLUMNS = ", ".join(field.name for field in fields(Payout))
-READING = f"SELECT {COLUMNS} FROM payouts"  # noqa: S608  # our own column names
+READING = f"""
+    SELECT {COLUMNS}, EXISTS (SELECT FROM payout_holds WHERE payout_holds.seller_id = payouts.seller_id) AS is_held
+    FROM payouts
+"""  # noqa: S608  # our own column names
 ONE = Statement(f"{READING} WHERE id = $1")
-LOCKED = Statement(f"{READING} WHERE id = $1 FOR UPDATE")
+LOCKED = Statement(f"SELECT {COLUMNS} FROM payouts WHERE id = $1 FOR UPDATE")  # noqa: S608
 
 
 def _page(whose: str) -> Statement:
@@ -55,11 +60,17 @@ OWN = _page("seller_id = $1::uuid")
 # $1 has no meaning there, but both take the same parameters.
 EVERYONE = _page("$1::uuid IS NULL")
 OUTCOME = Statement("""
-    UPDATE payouts SET status = $2, reference = $3, error = $4, updated_at = app_now() WHERE id = $1
+    UPDATE payouts SET status = $2, reference = $3, error = $4, sent_at = NULL, updated_at = app_now() WHERE id = $1
 """)
 SAVE_REVERSAL = Statement("""
     UPDATE payouts SET reversed = $2, status = $3, updated_at = app_now() WHERE id = $1
 """)
+SENT = Statement("UPDATE payouts SET sent_at = coalesce(sent_at, app_now()), updated_at = app_now() WHERE id = $1")
+NOT_DONE = Statement("""
+    UPDATE payouts SET sent_at = NULL, refusals = refusals + 1, updated_at = app_now()
+    WHERE id = $1 AND status = 'PENDING' AND refusals = $2
+""")
+PENDING = Statement("SELECT id FROM payouts WHERE seller_id = $1 AND status = 'PENDING' ORDER BY created_at, id")
 SET_DESTINATION = Statement("""
     INSERT INTO payout_accounts (seller_id, destination, updated_at) VALUES ($1, $2, app_now())
     ON CONFLICT (seller_id) DO UPDATE SET destination = excluded.destination, updated_at = excluded.updated_at
@@ -72,6 +83,13 @@ class PayoutKey(NamedTuple):
 
     created_at: datetime
     id: UUID
+
+
+class Reading(NamedTuple):
+    """A payout, and whether its seller's payouts are held."""
+
+    payout: Payout
+    is_held: bool
 
 
 # Newer than every payout.
@@ -91,27 +109,41 @@ class Payouts:
         PayoutRow.insert(row).execute(self._database.peewee)
         self._outbox.add(PAYOUTS, str(payout.id), 1, {})
 
-    def get(self, payout_id: UUID) -> Payout | None:
+    def get(self, payout_id: UUID) -> Reading | None:
         """Return the payout, if there is one."""
-        return _to_payout(self._database.fetch_one(ONE, payout_id))
+        row = self._database.fetch_one(ONE, payout_id)
+        return _to_reading(row) if row else None
 
     def lock(self, payout_id: UUID) -> Payout | None:
         """Return the payout, locked until the end of the transaction."""
-        return _to_payout(self._database.fetch_one(LOCKED, payout_id))
+        row = self._database.fetch_one(LOCKED, payout_id)
+        return to_payout(row) if row else None
 
-    def page(self, seller_id: UUID | None, *, after: PayoutKey, limit: int) -> list[Payout]:
+    def page(self, seller_id: UUID | None, *, after: PayoutKey, limit: int) -> list[Reading]:
         """Return the newest `limit` payouts of a seller, or of everyone, that are older than `after`."""
         statement = EVERYONE if seller_id is None else OWN
-        rows = self._database.fetch_all(statement, seller_id, *after, limit)
-        return [payout for payout in map(_to_payout, rows) if payout is not None]
+        return [_to_reading(row) for row in self._database.fetch_all(statement, seller_id, *after, limit)]
+
+    def begin(self, payout_id: UUID) -> None:
+        """Record that the provider is going to be asked for a payout that this transaction has locked."""
+        self._database.fetch_all(SENT, payout_id)
+
+    def not_done(self, payout: Payout) -> None:
+        """Record that the provider has definitely not paid the payout. Does nothing when somebody else has done so."""
+        self._database.fetch_all(NOT_DONE, payout.id, payout.refusals)
 
     def end(self, payout_id: UUID, status: Status, *, reference: str = "", error: str = "") -> None:
-        """Store the outcome of a payout."""
+        """Store the outcome of a payout that this transaction has locked."""
         self._database.fetch_all(OUTCOME, payout_id, status, reference, error)
 
     def save_reversal(self, payout: Payout) -> None:
         """Store the reversal of a payout that this transaction has locked."""
         self._database.fetch_all(SAVE_REVERSAL, payout.id, payout.reversed, payout.status)
+
+    def send_pending(self, seller_id: UUID) -> None:
+        """Let the seller's PENDING payouts be sent, those of a hold that this transaction releases."""
+        for row in self._database.fetch_all(PENDING, seller_id):
+            self._outbox.add(PAYOUTS, str(row["id"]), 1, {})
 
     def set_destination(self, seller_id: UUID, destination: str) -> None:
         """Store the destination of a seller's payouts."""
@@ -123,5 +155,11 @@ class Payouts:
         return str(row["destination"]) if row else ""
 
 
-def _to_payout(row: Row | None) -> Payout | None:
-    return None if row is None else Payout(**{**row, "status": Status(row["status"])})
+def to_payout(row: Row) -> Payout:
+    """Return the payout of a row of COLUMNS."""
+    return Payout(**{**row, "status": Status(row["status"])})
+
+
+def _to_reading(row: Row) -> Reading:
+    is_held = row.pop("is_held")
+    return Reading(to_payout(row), is_held)

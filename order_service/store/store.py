@@ -4,11 +4,15 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from uuid import UUID
 
+from order_service.store.adjustments import Adjustments
 from order_service.store.attempts import Attempts
 from order_service.store.ledger import Ledger
+from order_service.store.order_lists import OrderLists
 from order_service.store.orders import Orders
+from order_service.store.payout_holds import PayoutHolds
 from order_service.store.payouts import Payouts
 from order_service.store.provider_records import ProviderRecords
+from order_service.store.put_off_orders import PutOffOrders
 from servicekit.advisory_lock import advisory_lock
 from servicekit.clock import Clock
 from servicekit.database import Database
@@ -18,8 +22,19 @@ from servicekit.outbox import Outbox
 class Store:
     """OrderService's database. Everything that is written in a `transaction` becomes visible together, or not at all.
 
-    Writers lock in one order, so that no two of them wait for each other: the order (or the payout), then the ledger
-    accounts of its seller. A transaction locks one order.
+    All writers lock rows in this order, so that no two of them ever wait for each other:
+
+    1. the idempotency key of a call that binds it before its handler runs, or the id of a provider event,
+    2. the seller's payout hold: an advisory lock, shared by those who request or send a payout,
+    3. the attempt,
+    4. the order or the payout: one in a transaction,
+    5. the idempotency key that the attempt is bound to,
+    6. the order's refunds and chargebacks,
+    7. the ledger accounts of sellers: the sellers by their ids, the accounts of each seller by theirs.
+
+    New rows wait for nobody: an order that is not being captured has no attempt, and rows of the history, the outbox,
+    the ledger and payouts have ids of their own. Their foreign keys share the locks of rows that the transaction has
+    locked before, or of rows that nobody locks. A row of `put_off_orders` is written alone.
     """
 
     def __init__(self, database: Database) -> None:
@@ -28,9 +43,13 @@ class Store:
         outbox = Outbox(database)
         self.ledger = Ledger(database)
         self.orders = Orders(database, self.ledger, outbox)
+        self.order_lists = OrderLists(database)
         self.payouts = Payouts(database, outbox)
+        self.payout_holds = PayoutHolds(database)
+        self.adjustments = Adjustments(database)
         self.attempts = Attempts(database)
         self.provider_records = ProviderRecords(database)
+        self.put_off_orders = PutOffOrders(database)
 
     def now(self) -> datetime:
         """Return the time, aware, in UTC."""

@@ -23,6 +23,8 @@ class ProviderEventPolling:
         self._store = store
         self._payments = payments
         self._record_event = record_event
+        # Events whose error was logged, so that the next tries do not fill the log.
+        self._failed: set[str] = set()
         self._log = structlog.get_logger()
 
     def record_pending(self) -> None:
@@ -38,10 +40,14 @@ class ProviderEventPolling:
         except DatabaseAway:
             raise
         except Unavailable:
-            self._log.info("provider event came too early", provider_event=event.event_id)
+            return
         except Exception:
             # One bad event must not hold up the others.
-            self._log.exception("provider event could not be recorded", provider_event=event.event_id)
+            if event.event_id not in self._failed:
+                self._log.exception("provider event could not be recorded", provider_event=event.event_id)
+            self._failed.add(event.event_id)
+        else:
+            self._failed.discard(event.event_id)
 
     def _report_completions(self) -> None:
         for order_id in self._payments.awaiting_completion():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import product
 from typing import Any, NamedTuple
@@ -40,6 +40,7 @@ CONTRACT = {
     ("IN_PROGRESS", "cancel", "seller"): ("CANCELLED", "always"),
     ("IN_PROGRESS", "cancel", "buyer"): ("CANCELLED", "once overdue and before the first delivery"),
     ("IN_PROGRESS", "dispute", "buyer"): ("DISPUTED", "once overdue after a revision"),
+    ("IN_PROGRESS", "abandon", "system"): ("CANCELLED", "once its time has passed"),
     ("DELIVERED", "revise", "buyer"): ("IN_PROGRESS", "while revisions are left"),
     ("DELIVERED", "complete", "buyer"): ("COMPLETED", "always"),
     ("DELIVERED", "auto_complete", "system"): ("COMPLETED", "once its time has passed"),
@@ -57,8 +58,8 @@ REPORTED = {
     ("DELIVERED", "chargeback"): "DISPUTED",
     ("COMPLETED", "refund_failed"): "COMPLETED",
 }
-# The hours after which an order times out, from its placing or from its last delivery on.
-TIMEOUT_HOURS = {"PENDING": 48, "DELIVERED": 72}
+# The hours after which an order times out: from its placing, its last delivery or its due date on.
+TIMEOUT_HOURS = {"PENDING": 48, "DELIVERED": 72, "IN_PROGRESS": 24 * 30}
 ACTIONS = (
     "accept",
     "decline",
@@ -71,8 +72,9 @@ ACTIONS = (
     "refund",
     "expire",
     "auto_complete",
+    "abandon",
 )
-SYSTEM_ACTIONS = ("expire", "auto_complete")
+SYSTEM_ACTIONS = ("expire", "auto_complete", "abandon")
 CALLERS = ({"buyer"}, {"seller"}, {"admin"}, {"system"})
 ADMIN_ACTIONS = ("resolve", "refund")
 DELIVERED_TO_BUYER = [Action.REVISE, Action.COMPLETE, Action.DISPUTE]
@@ -97,10 +99,11 @@ class Situation(NamedTuple):
         """Return an order in this situation."""
         hours = timedelta(hours=TIMEOUT_HOURS.get(self.status, 1000))
         since = NOON - hours if self.time_has_passed else NOON - hours + MOMENT
+        overdue_since = since if self.status is Status.IN_PROGRESS else NOON - MOMENT
         delivered = self.status is Status.DELIVERED or self.delivered_before
         return an_order(
             status=self.status,
-            due_at=NOON - MOMENT if self.overdue else NOON,
+            due_at=overdue_since if self.overdue else NOON,
             revisions_left=self.revisions,
             created_at=since,
             first_delivered_at=since - timedelta(days=30) if self.delivered_before else None,
@@ -108,7 +111,13 @@ class Situation(NamedTuple):
         )
 
 
-SITUATIONS = [Situation(*facts) for facts in product(Status, (False, True), (0, 1, 2), (False, True), (False, True))]
+SITUATIONS = [
+    situation
+    for facts in product(Status, (False, True), (0, 1, 2), (False, True), (False, True))
+    # An order that nobody delivers times out only long after it is overdue.
+    if (situation := Situation(*facts)).overdue
+    or not (situation.status is Status.IN_PROGRESS and situation.time_has_passed)
+]
 
 
 def expected(situation: Situation, action: str, parties: set[str]) -> str:
@@ -227,6 +236,19 @@ def test_the_buyers_timeout_counts_from_the_last_delivery() -> None:
     completed = move(order, Command(Action.AUTO_COMPLETE), SYSTEM, now=end, timeouts=TIMEOUTS)
     assert (completed.order.status, event_of(completed).by) == (Status.COMPLETED, Party.SYSTEM)
     assert open_actions(order, frozenset({Party.BUYER}), end, TIMEOUTS) == []
+
+
+@pytest.mark.parametrize("delivered_at", [None, NOON])
+def test_the_sellers_time_for_a_delivery_counts_from_the_due_date(delivered_at: datetime | None) -> None:
+    order = an_order(status=Status.IN_PROGRESS, first_delivered_at=delivered_at, last_delivered_at=delivered_at)
+    end = order.due_at + timedelta(days=30)
+
+    assert open_actions(order, SYSTEM, end - MOMENT, TIMEOUTS) == []
+    assert open_actions(order, frozenset({Party.SELLER}), end - MOMENT, TIMEOUTS) == [Action.DELIVER, Action.CANCEL]
+    assert open_actions(order, frozenset({Party.SELLER, Party.BUYER}), end, TIMEOUTS) == []
+    abandoned = move(order, Command(Action.ABANDON), SYSTEM, now=end, timeouts=TIMEOUTS)
+    assert (abandoned.order.status, abandoned.order.refund_due) == (Status.CANCELLED, order.price)
+    assert event_of(abandoned).by is Party.SYSTEM
 
 
 def test_a_late_action_is_a_conflict_and_another_partys_action_is_forbidden() -> None:
@@ -364,10 +386,10 @@ def test_a_buyer_may_dispute_but_not_cancel_an_order_whose_revision_is_overdue()
     order = an_order(status=Status.IN_PROGRESS, revisions_left=1)
     for action, party in ((Action.DELIVER, Party.SELLER), (Action.REVISE, Party.BUYER)):
         order = move(order, Command(action), frozenset({party}), now=now, timeouts=TIMEOUTS).order
-    much_later = order.due_at + timedelta(days=100)
+    later = order.due_at + timedelta(days=29)
 
     assert open_actions(order, frozenset({Party.BUYER}), order.due_at, TIMEOUTS) == []
-    assert open_actions(order, frozenset({Party.BUYER}), much_later, TIMEOUTS) == [Action.DISPUTE]
+    assert open_actions(order, frozenset({Party.BUYER}), later, TIMEOUTS) == [Action.DISPUTE]
 
 
 def test_a_later_delivery_does_not_change_the_first_deliverys_time() -> None:

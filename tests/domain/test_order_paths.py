@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from hypothesis import settings
@@ -62,6 +62,12 @@ class OrderPaths(RuleBasedStateMachine):
         if self.order.payment_status is PaymentStatus.CAPTURED:
             self.follow(record_chargeback(self.order, self.now))
 
+    def due_at(self, event: Event) -> datetime:
+        """Return when the work was due after this event."""
+        revisions = [each.at for each in self.history if each.action == "revise" and each.at <= event.at]
+        days = timedelta(days=self.placed.delivery_days)
+        return revisions[-1] + days if revisions else self.placed.due_at
+
     def follow(self, change: Change) -> None:
         self.order = change.order
         if change.event is not None:
@@ -111,6 +117,10 @@ class OrderPaths(RuleBasedStateMachine):
     def no_person_acted_after_the_timeout(self) -> None:
         for before, event in zip(self.history, self.history[1:], strict=False):
             waited = event.at - before.at
+            if before.to_status is Status.IN_PROGRESS:
+                assert (event.action == Action.ABANDON) == (event.at >= self.due_at(before) + TIMEOUTS.overdue) or (
+                    event.action == Action.CHARGEBACK
+                )
             if before.to_status in (Status.PENDING, Status.DELIVERED):
                 timeout = TIMEOUTS.answer if before.to_status is Status.PENDING else TIMEOUTS.approval
                 if event.action != Action.CHARGEBACK:

@@ -8,7 +8,6 @@ from decimal import Decimal
 import pytest
 
 from order_service.domain.currency import check_currency
-from order_service.domain.listing import Scope, scope_of
 from order_service.domain.order import Status
 from order_service.domain.payment import Authorization, PaymentPolicy, PaymentStatus, Provider
 from order_service.domain.placing import OrderPolicy, draft, place
@@ -102,16 +101,3 @@ def test_currencies_with_two_decimals_are_known(code: str) -> None:
 def test_a_currency_that_is_unknown_or_has_other_decimals_is_named(code: str) -> None:
     with pytest.raises(ValueError, match=repr(code)):
         check_currency(code)
-
-
-def test_a_list_has_the_callers_own_orders_unless_a_role_is_named() -> None:
-    assert scope_of("", is_admin=False) is Scope.OWN
-    assert scope_of("buyer", is_admin=False) is Scope.BOUGHT
-    assert scope_of("seller", is_admin=False) is Scope.SOLD
-    assert scope_of("", is_admin=True) is Scope.OWN
-
-
-def test_everyones_orders_are_for_admins_alone() -> None:
-    assert scope_of("admin", is_admin=True) is Scope.ALL
-    with pytest.raises(Forbidden):
-        scope_of("admin", is_admin=False)

@@ -164,6 +164,12 @@ def insufficient_balance(stack: Stack, market: Market) -> Answered:
     return outcome(market.seller.post("/api/payouts", json={}))
 
 
+def payouts_held(stack: Stack, market: Market) -> Answered:
+    seller = market.gig()["seller"]["id"]
+    market.admin.put(f"/api/sellers/{seller}/payout-hold", json={"reason": "A look at the last orders"})
+    return outcome(market.seller.post("/api/payouts", json={}))
+
+
 def idempotency_key_reused(stack: Stack, market: Market) -> Answered:
     headers = {"idempotency-key": "k"}
     market.seller.post("/api/gigs", json=a_gig(), headers=headers)
@@ -180,6 +186,7 @@ PROVOKE: dict[str, Callable[[Stack, Market], Answered]] = {
     "PAYMENT_DECLINED": payment_declined,
     "PAYMENT_ACTION_REQUIRED": payment_action_required,
     "INSUFFICIENT_BALANCE": insufficient_balance,
+    "PAYOUTS_HELD": payouts_held,
     "IDEMPOTENCY_KEY_REUSED": idempotency_key_reused,
     "LIMIT_REACHED": limit_reached,
     "INVALID_TRANSITION": invalid_transition,

@@ -33,6 +33,7 @@ def test_every_post_that_makes_something_makes_it_once(market: Market) -> None:
         (market.buyer, "/api/orders", market.order_request(gig)),
         (market.buyer, f"/api/orders/{order}/review", SEED_REVIEW),
         (market.seller, "/api/payouts", {"amount": 1}),
+        (market.admin, f"/api/sellers/{gig['seller']['id']}/adjustments", {"amount": -1, "message": "Paid twice"}),
     ]
 
     for client, path, body in calls:
@@ -42,6 +43,7 @@ def test_every_post_that_makes_something_makes_it_once(market: Market) -> None:
     assert len(ok(market.buyer.get("/api/orders"))["results"]) == 3
     assert ok(market.anyone.get(f"/api/gigs/{gig['id']}/reviews"))["total"] == 1
     assert len(ok(market.seller.get("/api/payouts"))["results"]) == 1
+    assert ok(market.seller.get("/api/balance"))["available"] == 450 - 1 - 1
 
 
 def test_a_repeat_after_the_gig_was_deleted_gets_the_first_answer(market: Market) -> None:

@@ -187,18 +187,45 @@ def machine(make: Callable[[], Participants]) -> type[RuleBasedStateMachine]:
         )
         def resolve(self, order: str, outcome: str, refund: Decimal | None, who: str) -> None:
             model = self.known[order]
-            body: dict[str, Any] = {"outcome": outcome}
+            body: dict[str, Any] = {"outcome": outcome, "message": "Enough"}
             if refund is not None and outcome == "COMPLETED":
                 body["refundAmount"] = float(refund)
             answer = self._do(order, "resolve", who, body)
             self.touched.add(order)
             if not model.can("resolve", who, self.now):
                 assert answer.status_code == model.refusal("resolve", who), answer.text
+            elif outcome == "COMPLETED" and model.status == "PENDING":
+                assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, "outcome")
             elif outcome == "COMPLETED" and refund is not None and refund > model.price:
                 assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, "refundAmount")
             else:
                 ok(answer)
                 model.do("resolve", who, self.now, outcome, refund or Decimal(0))
+
+        @rule(
+            order=orders,
+            amount=CENTS,
+            paid_by=st.sampled_from(["seller", "platform"]),
+            who=st.sampled_from(["admin", "admin", "admin", "buyer", "seller", "stranger"]),
+        )
+        def refund(self, order: str, amount: Decimal, paid_by: str, who: str) -> None:
+            model = self.known[order]
+            body = {"amount": float(amount), "message": "It never worked", "from": paid_by}
+            answer = self._do(order, "refund", who, body)
+            self.touched.add(order)
+            if amount == 0:
+                assert answer.status_code == 400
+            elif not model.can("refund", who, self.now):
+                assert answer.status_code == model.refusal("refund", who), answer.text
+            elif amount > model.price:
+                assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, "amount")
+            elif amount > model.price - model.refunded:
+                assert (answer.status_code, answer.json()["code"]) == (409, "CONFLICT")
+            elif paid_by == "seller" and model.refund_takes(amount) > model.seller.available:
+                assert (answer.status_code, answer.json()["code"]) == (409, "INSUFFICIENT_BALANCE")
+            else:
+                ok(answer)
+                model.refund(amount, paid_by)
 
         @rule(seller=st.sampled_from(["seller", "other"]), amount=st.none() | CENTS)
         def pay_out(self, seller: str, amount: Decimal | None) -> None:

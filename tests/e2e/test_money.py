@@ -62,7 +62,7 @@ def test_the_entries_of_a_partial_refund_are_told_as_the_contract_has_them(marke
     body = {"outcome": "COMPLETED", "refundAmount": 120.5, "message": "Both have a point"}
     resolved = ok(market.admin.post(f"/api/orders/{order}/resolve", json=body))
 
-    assert (resolved["status"], resolved["actions"]) == ("COMPLETED", [])
+    assert (resolved["status"], resolved["actions"]) == ("COMPLETED", ["refund"])
     entries = ok(market.seller.get("/api/balance/entries"))["results"]
     assert [{key: value for key, value in entry.items() if key != "at"} for entry in entries] == [
         {"kind": "COMMISSION", "amount": -37.95, "orderId": order},
@@ -71,6 +71,48 @@ def test_the_entries_of_a_partial_refund_are_told_as_the_contract_has_them(marke
     ]
     expected = {"status": "PARTIALLY_REFUNDED", "amount": 500, "refunded": 120.5}
     eventually(lambda: payment(market, order) == expected)
+
+
+def test_an_admin_decides_a_delivered_order_and_refunds_it_later(market: Market) -> None:
+    order = market.delivered(market.gig())
+    body = {"outcome": "COMPLETED", "message": "The work is as agreed on"}
+    assert ok(market.admin.post(f"/api/orders/{order}/resolve", json=body))["status"] == "COMPLETED"
+
+    refund = {"amount": 120.5, "message": "It broke a week later", "from": "seller"}
+    headers = {"idempotency-key": "once"}
+    first = ok(market.admin.post(f"/api/orders/{order}/refund", json=refund, headers=headers))
+    again = ok(market.admin.post(f"/api/orders/{order}/refund", json=refund, headers=headers))
+
+    assert (first["status"], first["orderId"], again) == ("COMPLETED", order, first)
+    expected = {"status": "PARTIALLY_REFUNDED", "amount": 500, "refunded": 120.5}
+    eventually(lambda: payment(market, order) == expected)
+    assert ok(market.seller.get("/api/balance"))["available"] == 341.55
+    last = ok(market.buyer.get(f"/api/orders/{order}/events"))["events"][-1]
+    assert {name: value for name, value in last.items() if name != "at"} == {
+        "by": "admin",
+        "action": "refund",
+        "from": "COMPLETED",
+        "to": "COMPLETED",
+        "message": "It broke a week later",
+        "amount": 120.5,
+    }
+
+
+def test_a_chargeback_is_shown_to_the_seller_and_to_admins(market: Market) -> None:
+    request = market.order_request(market.gig(), "sandbox_chargeback_partial")
+    order = ok(market.buyer.post("/api/orders", json=request), 201)["orderId"]
+    ok(market.seller.post(f"/api/orders/{order}/accept"))
+
+    def shown() -> dict[str, Any]:
+        found: dict[str, Any] = ok(market.seller.get(f"/api/orders/{order}"))
+        return found
+
+    eventually(lambda: "chargeback" in shown())
+    chargeback = shown()["chargeback"]
+    assert (chargeback["amount"], chargeback["state"], shown()["status"]) == (50, "NEEDS_RESPONSE", "DISPUTED")
+    assert chargeback["evidenceDueBy"].endswith("Z")
+    assert ok(market.admin.get(f"/api/orders/{order}"))["chargeback"] == chargeback
+    assert "chargeback" not in ok(market.buyer.get(f"/api/orders/{order}"))
 
 
 @pytest.mark.parametrize(
@@ -86,6 +128,7 @@ def test_the_entries_of_a_partial_refund_are_told_as_the_contract_has_them(marke
         ("resolve", {"outcome": "COMPLETED", "refundAmount": "all"}, "refundAmount"),
         ("resolve", {"outcome": "COMPLETED", "refundAmount": 500.01}, "refundAmount"),
         ("resolve", {"outcome": "CANCELLED", "refundAmount": 5}, "refundAmount"),
+        ("resolve", {"outcome": "CANCELLED", "refundAmount": 0}, "refundAmount"),
     ],
 )
 def test_an_action_with_a_wrong_body_is_named_and_changes_nothing(

@@ -151,6 +151,12 @@ def resolve_order(market: Market) -> httpx.Response:
     return market.admin.post(f"/api/orders/{order}/resolve", json={"outcome": "COMPLETED", "refundAmount": 120.5})
 
 
+def refund_order(market: Market) -> httpx.Response:
+    order = market.completed(market.gig())
+    body = {"amount": 20.5, "message": "It never worked", "from": "seller"}
+    return market.admin.post(f"/api/orders/{order}/refund", json=body)
+
+
 def get_balance(market: Market) -> httpx.Response:
     return market.seller.get("/api/balance")
 
@@ -174,6 +180,42 @@ def get_payout(market: Market) -> httpx.Response:
 
 def set_payout_account(market: Market) -> httpx.Response:
     return market.seller.put("/api/payout-account", json={"destination": "acct_1"})
+
+
+def seller_path(market: Market, rest: str) -> str:
+    """Return the path of an admin's view of the market's seller, who has a sale."""
+    gig = market.gig()
+    market.completed(gig)
+    return f"/api/sellers/{gig['seller']['id']}/{rest}"
+
+
+def get_seller_balance(market: Market) -> httpx.Response:
+    return market.admin.get(seller_path(market, "balance"))
+
+
+def list_seller_balance_entries(market: Market) -> httpx.Response:
+    return market.admin.get(seller_path(market, "balance/entries"))
+
+
+def list_seller_payouts(market: Market) -> httpx.Response:
+    return market.admin.get(seller_path(market, "payouts"))
+
+
+def get_payout_hold(market: Market) -> httpx.Response:
+    return market.admin.get(str(set_payout_hold(market).request.url))
+
+
+def set_payout_hold(market: Market) -> httpx.Response:
+    return market.admin.put(seller_path(market, "payout-hold"), json={"reason": "A look at the last orders"})
+
+
+def release_payout_hold(market: Market) -> httpx.Response:
+    return market.admin.delete(str(set_payout_hold(market).request.url))
+
+
+def adjust_balance(market: Market) -> httpx.Response:
+    body = {"amount": -12.34, "message": "Paid twice in May"}
+    return market.admin.post(seller_path(market, "adjustments"), json=body)
 
 
 def submit_review(market: Market) -> httpx.Response:
@@ -211,12 +253,20 @@ CALLS: dict[str, Call] = {
     "CompleteOrder": complete_order,
     "DisputeOrder": dispute_order,
     "ResolveOrder": resolve_order,
+    "RefundOrder": refund_order,
     "GetBalance": get_balance,
     "ListBalanceEntries": list_balance_entries,
     "RequestPayout": request_payout,
     "ListPayouts": list_payouts,
     "GetPayout": get_payout,
     "SetPayoutAccount": set_payout_account,
+    "GetSellerBalance": get_seller_balance,
+    "ListSellerBalanceEntries": list_seller_balance_entries,
+    "ListSellerPayouts": list_seller_payouts,
+    "GetPayoutHold": get_payout_hold,
+    "SetPayoutHold": set_payout_hold,
+    "ReleasePayoutHold": release_payout_hold,
+    "AdjustBalance": adjust_balance,
     "SubmitReview": submit_review,
     "ListReviews": list_reviews,
 }

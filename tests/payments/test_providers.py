@@ -268,9 +268,10 @@ def test_every_order_of_the_reports_has_the_end_that_a_look_up_shows(
     provider.hand.fail(provider.hand.refund(payment, Decimal("3.00")))
 
     shown = provider.gateway.look_up(*payment)
+    assert [each.state for each in shown.chargebacks] == [states[-1]]
+    assert [each.state for each in shown.refunds] == [RefundState.FAILED]
     reports = [report for report in provider.hand.reports() if isinstance(report, PaymentReport)]
-    parts = [(report, each) for report in reports for each in (*report.chargebacks, *report.refunds)]
-    assert len({report.reference for report, _ in parts}) == 1
+    assert {report.reference for report in reports} == {payment[1]}
     chargebacks = [each for report in reports for each in report.chargebacks]
     refunds = [each for report in reports for each in report.refunds]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -29,12 +30,14 @@ from order_service.payments.gateway import (
 from order_service.payments.sandbox import scenarios
 from order_service.payments.sandbox.gateway import MIGRATIONS, Sandbox
 from servicekit.clock import Clock
-from servicekit.database import Database
+from servicekit.database import Database, Statement
 from servicekit.ids import new_id
 from servicekit.migrations import migrate
-from tests.support.postgres import PostgresServer
+from tests.support.eventually import eventually
+from tests.support.postgres import PostgresServer, url_of
 
 PRICE = Decimal("500.00")
+WAITING = Statement("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 
 
 @pytest.fixture
@@ -202,6 +205,24 @@ def test_nobody_takes_more_of_a_payment_than_is_left(sandbox: Sandbox) -> None:
         sandbox.refund_by_hand(order, Decimal("0.01"))
     with pytest.raises(ValueError, match="is left"):
         sandbox.charge_back(order)
+
+
+def test_a_refund_that_waits_for_another_counts_it(sandbox: Sandbox, sandbox_database: Database) -> None:
+    payment = captured(sandbox)
+    other = Database(url_of(sandbox_database))
+
+    def is_waiting() -> bool:
+        return bool(sandbox_database.fetch_all(WAITING))
+
+    with ThreadPoolExecutor(1) as pool:
+        with other.transaction():
+            Sandbox(other).refund_by_hand(payment[0], Decimal("400.00"))
+            refund = pool.submit(sandbox.refund, a_request(payment, Decimal("200.00")))
+            eventually(is_waiting, 30)
+        with pytest.raises(RefundNotMadeError):
+            refund.result(30)
+        pool.submit(sandbox_database.close).result(30)
+    other.close()
 
 
 def test_a_reversed_payout_is_reported_with_what_came_back(sandbox: Sandbox) -> None:

@@ -13,11 +13,14 @@ import pytest
 from google.api.httpbody_pb2 import HttpBody
 
 from marketplace.order.v1 import order_pb2
+from order_service.domain.payout import FIRST_DELAY, NOT_COVERED
 from order_service.payments.providers import stripe_payments
 from order_service.reconciliation import check
 from servicekit.database import Database
+from servicekit.outbox import PutOff
 from tests.support.orderservice import BUYER, SELLER, OrderBackend
 from tests.support.rpc import Answer
+from tests.support.sellers import completed, pay_out, send, set_account, shown_payout
 from tests.support.standins import GigStandIn, serving
 from tests.support.stripe_double import StripeDouble
 
@@ -141,16 +144,82 @@ def test_a_chargeback_is_recorded_once_however_often_it_is_reported(
     assert double.refunds == []
 
 
-def test_a_won_chargeback_that_is_reported_first_changes_nothing(
+def test_a_won_chargeback_that_is_reported_first_has_the_same_end(
     stripe_backend: OrderBackend, double: StripeDouble
 ) -> None:
     order = stripe_backend.accepted(card=CARD)
     dispute = open_dispute(stripe_backend, double, order)
+    double.move_dispute(dispute["id"], "won")
 
     report(stripe_backend, an_event("evt_2", "charge.dispute.closed", dispute, "won"))
     report(stripe_backend, an_event("evt_1", "charge.dispute.created", dispute))
 
-    assert stripe_backend.status(order) == "IN_PROGRESS"
+    assert stripe_backend.status(order) == "DISPUTED"
+    assert [action for _, action in stripe_backend.history(order)] == ["place", "accept", "chargeback"]
+    stripe_backend.resolve(order, "CANCELLED")
+    stripe_backend.settle()
+    assert [refund["amount"] for refund in double.refunds] == [50000]
+
+
+def test_a_chargeback_whose_webhook_was_lost_is_learnt_from_stripes_list_of_events(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
+    order = stripe_backend.accepted(card=CARD)
+    open_dispute(stripe_backend, double, order)
+
+    stripe_backend.settle()
+
+    assert stripe_backend.status(order) == "DISPUTED"
+
+
+def test_a_refund_that_fails_later_is_made_again(stripe_backend: OrderBackend, double: StripeDouble) -> None:
+    order = stripe_backend.accepted(card=CARD)
+    stripe_backend.act("cancel", order, SELLER)
+    stripe_backend.settle()
+    (first,) = double.refunds
+
+    double.move_refund(first["id"], "failed")
+    report(stripe_backend, double.events[-1])
+
+    assert stripe_backend.payment(order) == ("CAPTURED", 0)
+    stripe_backend.settle()
+    assert stripe_backend.payment(order) == ("REFUNDED", 500)
+    assert [(refund["amount"], refund["status"]) for refund in double.refunds] == [
+        (50000, "failed"),
+        (50000, "succeeded"),
+    ]
+
+
+def test_a_refund_made_in_stripes_dashboard_counts(stripe_backend: OrderBackend, double: StripeDouble) -> None:
+    order = stripe_backend.accepted(card=CARD)
+    (reference,) = double.intents
+    double.refund_by_hand(reference, 20000)
+
+    # Its webhook comes after the rest was tried.
+    stripe_backend.act("cancel", order, SELLER)
+    stripe_backend.settle_with_retries()
+
+    assert stripe_backend.payment(order) == ("REFUNDED", 500)
+    assert [refund["amount"] for refund in double.refunds] == [20000, 30000]
+
+
+def test_of_a_partial_chargeback_the_rest_of_a_refund_is_paid(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
+    order = stripe_backend.accepted(card=CARD)
+    (reference,) = double.intents
+    dispute = double.dispute(reference, amount=5000)
+    report(stripe_backend, an_event("evt_1", "charge.dispute.created", dispute))
+    stripe_backend.resolve(order, "CANCELLED")
+    stripe_backend.settle()
+    assert [refund["amount"] for refund in double.refunds] == [45000]
+
+    double.move_dispute(dispute["id"], "won")
+    report(stripe_backend, an_event("evt_2", "charge.dispute.closed", dispute, "won"))
+    stripe_backend.settle()
+
+    assert [refund["amount"] for refund in double.refunds] == [45000, 5000]
+    assert stripe_backend.payment(order) == ("REFUNDED", 500)
 
 
 @pytest.mark.parametrize("end", ["won", "lost"])
@@ -161,7 +230,7 @@ def test_the_records_agree_with_stripes_when_a_chargeback_is_closed(
     report(stripe_backend, an_event("evt_1", "charge.dispute.created", dispute))
     assert check(order_database, stripe_backend.worker.gateway).differences == []
 
-    dispute["status"] = end
+    double.move_dispute(dispute["id"], end)
     report(stripe_backend, an_event("evt_2", "charge.dispute.closed", dispute, end))
 
     assert check(order_database, stripe_backend.worker.gateway).differences == []
@@ -188,24 +257,37 @@ def test_an_event_about_an_unknown_payment_is_accepted_and_ignored(stripe_backen
 
 
 def test_a_payout_needs_an_account_that_can_be_paid(stripe_backend: OrderBackend, double: StripeDouble) -> None:
-    order = stripe_backend.accepted(card=CARD)
-    stripe_backend.act("deliver", order, SELLER)
-    stripe_backend.act("complete", order, BUYER)
+    completed(stripe_backend, card=CARD)
 
-    def set_account(destination: str) -> Answer:
-        return stripe_backend.rpc.call(
-            "SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination=destination), SELLER
-        )
-
-    def pay_out() -> Answer:
-        return stripe_backend.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=100), SELLER)
-
-    assert (pay_out().http_status, pay_out().error) == (409, "PAYOUT_ACCOUNT_MISSING")
-    assert set_account("acct_nobody").http_status == 400
-    assert pay_out().error == "PAYOUT_ACCOUNT_MISSING"
-    assert set_account("acct_good").error == ""
-    assert pay_out().error == ""
+    assert (pay_out(stripe_backend, 100).http_status, pay_out(stripe_backend).error) == (409, "PAYOUT_ACCOUNT_MISSING")
+    assert set_account(stripe_backend, "acct_nobody").http_status == 400
+    assert pay_out(stripe_backend, 100).error == "PAYOUT_ACCOUNT_MISSING"
+    assert set_account(stripe_backend, "acct_good").error == ""
+    assert pay_out(stripe_backend, 100).error == ""
     stripe_backend.settle()
 
     assert [(transfer["destination"], transfer["amount"]) for transfer in double.transfers] == [("acct_good", 10000)]
+    assert stripe_backend.balance() == (0, 350, 100)
+
+
+def test_a_payout_above_stripes_balance_waits_for_minutes_and_goes_under_a_new_key(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
+    completed(stripe_backend, card=CARD)
+    set_account(stripe_backend, "acct_good")
+    double.balance = 0
+    payout = pay_out(stripe_backend, 100).response.payout_id
+
+    delays = []
+    for _ in range(2):
+        with pytest.raises(PutOff) as refusal:
+            send(stripe_backend, payout)
+        delays.append(refusal.value.delay)
+    assert shown_payout(stripe_backend, payout) == ("PENDING", NOT_COVERED)
+    double.balance = 10_000
+    send(stripe_backend, payout)
+
+    assert delays == [FIRST_DELAY, 2 * FIRST_DELAY]
+    assert shown_payout(stripe_backend, payout) == ("PAID", "")
+    assert [transfer["amount"] for transfer in double.transfers] == [10_000]
     assert stripe_backend.balance() == (0, 350, 100)

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from marketplace.order.v1 import order_pb2
 from order_service.payments.sandbox import scenarios
+from order_service.reconciliation import check
 from servicekit.ids import new_id
 from tests.support.at_once import closing
 from tests.support.identity import token
 from tests.support.orderservice import ADMIN, BUYER, SELLER, STRANGER, OrderBackend
 from tests.support.rpc import Answer
-
-
-def completed(world: OrderBackend, price: float = 500) -> str:
-    """Complete an order of this price and return its id."""
-    world.offer_package(price=price)
-    order = world.accepted()
-    world.act("deliver", order, SELLER)
-    world.act("complete", order, BUYER)
-    return order
-
-
-def pay_out(world: OrderBackend, amount: float | None = None, sent_token: str = SELLER, **metadata: Any) -> Answer:
-    return world.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=amount), sent_token, **metadata)
+from tests.support.sellers import completed, entry_amounts, pay_out, set_account
 
 
 def payouts(world: OrderBackend, sent_token: str = SELLER, **filters: Any) -> Answer:
@@ -42,16 +33,8 @@ def entries(world: OrderBackend, sent_token: str = SELLER, **filters: Any) -> An
     return world.rpc.call("ListBalanceEntries", order_pb2.ListBalanceEntriesRequest(**filters), sent_token)
 
 
-def entry_amounts(world: OrderBackend) -> list[tuple[str, float]]:
-    return [(order_pb2.BalanceEntry.Kind.Name(entry.kind), entry.amount) for entry in entries(world).response.results]
-
-
 def status_of(answer: Answer) -> str:
     return order_pb2.Payout.Status.Name(answer.response.payout.status)
-
-
-def set_account(world: OrderBackend, destination: str) -> Answer:
-    return world.rpc.call("SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination=destination), SELLER)
 
 
 def test_a_seller_without_sales_has_an_empty_balance(world: OrderBackend) -> None:
@@ -216,3 +199,28 @@ def test_lists_are_newest_first_and_paged(world: OrderBackend) -> None:
     assert [payout.payout_id for payout in payouts(world, ADMIN).response.results] == created[::-1]
     assert list(payouts(world, token("another", "seller")).response.results) == []
     assert entries(world, page_token="nonsense").error == "INVALID_ARGUMENT"
+
+
+def test_a_payout_that_the_provider_takes_back_is_available_again(world: OrderBackend) -> None:
+    order = world.delivered()
+    world.act("complete", order, BUYER)
+    payout = world.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=100), SELLER).response.payout_id
+    world.settle()
+    assert world.balance() == (0, 350, 100)
+
+    world.sandbox.reverse_transfer(UUID(payout), Decimal(30))
+    world.settle()
+    assert world.balance() == (0, 380, 70)
+    shown = world.rpc.call("GetPayout", order_pb2.GetPayoutRequest(payout_id=payout), SELLER).response.payout
+    assert (shown.status, shown.failure_reason) == (
+        order_pb2.Payout.PAID,
+        "The payment provider took 30.00 of the payout back",
+    )
+
+    world.sandbox.reverse_transfer(UUID(payout))
+    world.settle()
+
+    assert world.balance() == (0, 450, 0)
+    shown = world.rpc.call("GetPayout", order_pb2.GetPayoutRequest(payout_id=payout), SELLER).response.payout
+    assert shown.status == order_pb2.Payout.FAILED
+    assert check(world.database, world.sandbox).differences == []

@@ -6,6 +6,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from marketplace.order.v1 import order_pb2
 from order_service.domain.chargeback import ChargebackState
@@ -259,3 +260,19 @@ def test_a_provider_event_that_arrives_before_the_captures_outcome_is_recorded_l
 
     assert world.status(order) == "DISPUTED"
     assert world.sandbox.pending_events(10) == []
+
+
+def test_a_provider_event_that_cannot_be_recorded_holds_up_no_other(world: OrderBackend) -> None:
+    poisoned, following = world.accepted(), world.accepted()
+    world.database.execute(f"ALTER TABLE chargebacks ADD CONSTRAINT poison CHECK (order_id <> '{poisoned}')")
+    for order in (poisoned, following):
+        world.sandbox.charge_back(UUID(order))
+
+    with capture_logs() as logs:
+        world.settle()
+
+    assert (world.status(poisoned), world.status(following)) == ("IN_PROGRESS", "DISPUTED")
+    assert [entry["log_level"] for entry in logs if entry["event"].startswith("provider event could not")] == ["error"]
+    world.database.execute("ALTER TABLE chargebacks DROP CONSTRAINT poison")
+    world.settle()
+    assert world.status(poisoned) == "DISPUTED"

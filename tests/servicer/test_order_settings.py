@@ -33,7 +33,7 @@ GOOD = {
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name, value in GOOD.items():
         monkeypatch.setenv(name, value)
-    for name in ("CURRENCY", "ORDER_EXPIRE_HOURS", "ORDER_AUTO_COMPLETE_HOURS"):
+    for name in ("CURRENCY", "ORDER_EXPIRE_HOURS", "ORDER_AUTO_COMPLETE_HOURS", "ORDER_ABANDON_DAYS"):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
@@ -117,10 +117,13 @@ def test_the_timeouts_are_the_contracts_unless_set(environment: pytest.MonkeyPat
     assert load(Settings).timeouts == TIMEOUTS
     environment.setenv("ORDER_EXPIRE_HOURS", "24")
     environment.setenv("ORDER_AUTO_COMPLETE_HOURS", "240")
-    assert load(Settings).timeouts == Timeouts(answer=timedelta(days=1), approval=timedelta(days=10))
+    environment.setenv("ORDER_ABANDON_DAYS", "60")
+    assert load(Settings).timeouts == Timeouts(
+        answer=timedelta(days=1), approval=timedelta(days=10), overdue=timedelta(days=60)
+    )
 
 
-@pytest.mark.parametrize("name", ["ORDER_EXPIRE_HOURS", "ORDER_AUTO_COMPLETE_HOURS"])
+@pytest.mark.parametrize("name", ["ORDER_EXPIRE_HOURS", "ORDER_AUTO_COMPLETE_HOURS", "ORDER_ABANDON_DAYS"])
 @pytest.mark.parametrize("value", ["0", "-1", "soon", "9000"])
 def test_an_invalid_timeout_is_refused(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str

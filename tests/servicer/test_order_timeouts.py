@@ -7,12 +7,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from order_service.commands.time_out_order import TimeOutOrder
 from order_service.domain.lifecycle import Action, Command, move
 from order_service.domain.order import Change, Order, Party, Status
 from order_service.domain.settlement import begin_capture
+from order_service.store.put_off_orders import FIRST_DELAY
 from order_service.store.store import Store
 from order_service.workers.order_timeouts import OrderTimeouts
 from servicekit.clock import Clock
@@ -53,6 +55,17 @@ def act(store: Store, order: Order, action: Action, party: Party) -> Order:
     return store_change(store, order.id, decide)
 
 
+def delivered(store: Store) -> Order:
+    order = placed(store)
+    act(store, order, Action.ACCEPT, Party.SELLER)
+    return act(store, order, Action.DELIVER, Party.SELLER)
+
+
+def sample(name: str) -> float:
+    """Return the value of a metric of this process."""
+    return REGISTRY.get_sample_value(name) or 0
+
+
 def status(store: Store, order: Order) -> Status:
     return store.orders.get(order.id).order.status
 
@@ -80,6 +93,31 @@ def test_orders_pass_two_weeks_of_timeouts_on_a_moved_clock(
     act(store, late, Action.CANCEL, Party.BUYER)
 
     assert status(store, late) is Status.CANCELLED
+
+
+def test_an_order_that_is_never_delivered_is_abandoned_thirty_days_after_its_due_date(
+    store: Store, order_timeouts: OrderTimeouts, clock: Clock
+) -> None:
+    never_delivered, sent_back = placed(store), placed(store)
+    for order in (never_delivered, sent_back):
+        act(store, order, Action.ACCEPT, Party.SELLER)
+    clock.travel(timedelta(days=1))
+    act(store, sent_back, Action.DELIVER, Party.SELLER)
+    act(store, sent_back, Action.REVISE, Party.BUYER)
+    last_due_at = store.orders.get(sent_back.id).order.due_at
+
+    clock.travel(last_due_at + TIMEOUTS.overdue - store.now() - timedelta(minutes=1))
+    assert order_timeouts.move_due() == 1
+    clock.travel(timedelta(minutes=1))
+    with pytest.raises(Conflict):
+        act(store, sent_back, Action.DELIVER, Party.SELLER)
+    assert order_timeouts.move_due() == 1
+
+    for order in (never_delivered, sent_back):
+        abandoned = store.orders.get(order.id).order
+        assert (abandoned.status, abandoned.refund_due) == (Status.CANCELLED, abandoned.price)
+        last = store.orders.history(order.id)[-1]
+        assert (last.by, last.action, last.to_status) == (Party.SYSTEM, "abandon", Status.CANCELLED)
 
 
 def test_the_buyers_timeout_counts_from_the_last_delivery(
@@ -140,23 +178,87 @@ def test_a_locked_order_is_moved_in_the_next_round(
     assert order_timeouts.move_due() == 1
 
 
-def test_an_order_that_cannot_be_moved_is_logged_and_does_not_keep_the_next_from_being_moved(
+POISON = """
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'poisoned'; END $$;
+    CREATE TRIGGER poison BEFORE INSERT ON ledger_transactions
+        FOR EACH ROW WHEN (NEW.reference = 'release:{order}') EXECUTE FUNCTION refuse()
+"""
+
+
+def poison(database: Database, order: Order) -> None:
+    """Let the database refuse the posting of the order's completion."""
+    database.execute(POISON.format(order=order.id))
+
+
+def test_an_order_that_cannot_be_moved_is_put_off_and_the_others_are_moved(
     store: Store, order_timeouts: OrderTimeouts, clock: Clock, order_database: Database
 ) -> None:
-    refused, following = placed(store), placed(store)
-    order_database.execute(
-        f"ALTER TABLE order_events ADD CHECK (action <> 'expire' OR order_id <> '{refused.id}') NOT VALID"
-    )
-    clock.travel(TIMEOUTS.answer)
+    refused, following = delivered(store), delivered(store)
+    poison(order_database, refused)
+    clock.travel(TIMEOUTS.approval)
 
     with capture_logs() as logs:
-        moved = order_timeouts.move_due()
+        moved = [order_timeouts.move_due() for _ in range(3)]
 
-    assert moved == 1
-    assert (status(store, refused), status(store, following)) == (Status.PENDING, Status.CANCELLED)
+    assert moved == [1, 0, 0]
+    assert (status(store, refused), status(store, following)) == (Status.DELIVERED, Status.COMPLETED)
     assert [(entry["event"], entry["order"]) for entry in logs if entry["log_level"] == "error"] == [
         ("order could not be moved by time", str(refused.id))
     ]
+    assert [(each.order_id, each.tries) for each in store.put_off_orders.open()] == [(refused.id, 1)]
+    assert sample("marketplace_orders_put_off") == 1
+
+
+def test_an_order_is_put_off_for_longer_each_time_and_for_an_hour_at_most(
+    store: Store, order_timeouts: OrderTimeouts, clock: Clock, order_database: Database
+) -> None:
+    refused = delivered(store)
+    poison(order_database, refused)
+    clock.travel(TIMEOUTS.approval)
+    before = sample("marketplace_order_timeouts_failed_total")
+    seconds = (10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600)
+
+    order_timeouts.move_due()
+    for tries, pause in enumerate(seconds, 1):
+        clock.travel(timedelta(seconds=pause - 5))
+        order_timeouts.move_due()
+        assert [each.tries for each in store.put_off_orders.open()] == [tries]
+        clock.travel(timedelta(seconds=5))
+        order_timeouts.move_due()
+
+    assert [each.tries for each in store.put_off_orders.open()] == [len(seconds) + 1]
+    assert sample("marketplace_order_timeouts_failed_total") - before == len(seconds) + 1
+
+
+def test_an_order_that_was_put_off_is_moved_once_that_is_possible_and_is_forgotten(
+    store: Store, order_timeouts: OrderTimeouts, clock: Clock, order_database: Database
+) -> None:
+    refused = delivered(store)
+    poison(order_database, refused)
+    clock.travel(TIMEOUTS.approval)
+    order_timeouts.move_due()
+
+    order_database.execute("DROP TRIGGER poison ON ledger_transactions")
+    clock.travel(FIRST_DELAY)
+
+    assert order_timeouts.move_due() == 1
+    assert status(store, refused) is Status.COMPLETED
+    assert list(store.put_off_orders.open()) == []
+    assert sample("marketplace_orders_put_off") == 0
+    assert order_database.fetch_all(Statement("SELECT order_id FROM put_off_orders")) == []
+
+
+def test_a_deadlock_puts_no_order_off(
+    store: Store, order_timeouts: OrderTimeouts, clock: Clock, order_database: Database
+) -> None:
+    order = delivered(store)
+    order_database.execute(POISON.format(order=order.id).replace("'poisoned'", "'lost' USING ERRCODE = '40P01'"))
+    clock.travel(TIMEOUTS.approval)
+    assert order_timeouts.move_due() == 0
+    order_database.execute("DROP TRIGGER poison ON ledger_transactions")
+
+    assert order_timeouts.move_due() == 1
+    assert list(store.put_off_orders.open()) == []
 
 
 def test_an_order_expires_before_its_authorization_does(

@@ -239,7 +239,7 @@ def test_a_difference_to_the_providers_records_is_named(
     [
         ("UPDATE ledger_entries SET amount = amount + 0.01 WHERE number IS NULL", "not to zero"),
         ("DELETE FROM ledger_entries WHERE number IS NULL", "not to zero"),
-        ("UPDATE ledger_transactions SET order_id = NULL", "belongs to no order and no payout"),
+        ("UPDATE ledger_transactions SET order_id = NULL", "belongs to no order, payout or adjustment"),
         ("UPDATE ledger_transactions SET order_id = gen_random_uuid() WHERE order_id IS NOT NULL", "is expected"),
         ("DELETE FROM ledger_entries WHERE id = (SELECT max(id) FROM ledger_entries WHERE number > 1)", "not to zero"),
     ],
@@ -280,3 +280,16 @@ def test_a_difference_that_is_gone_in_the_next_check_is_not_reported(traded: Ord
     findings = reconcile(traded.database, traded.sandbox, interval=0, wait=repair)
 
     assert (findings.differences, findings.payouts) == ([], 2)
+
+
+def test_an_order_that_could_not_be_moved_by_time_is_named_until_it_is_moved(traded: OrderBackend) -> None:
+    order_id = traded.delivered()
+    order = traded.store.orders.get(UUID(order_id)).order
+
+    traded.store.put_off_orders.put_off(order, "RaiseException('poisoned')")
+
+    assert differences(traded) == [
+        f"order {order_id}: could not be moved by time, tries: 1, RaiseException('poisoned')"
+    ]
+    traded.act("complete", order_id, BUYER)
+    assert differences(traded) == []

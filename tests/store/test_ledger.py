@@ -20,6 +20,7 @@ from order_service.store.store import Store
 from servicekit.database import Database, Statement
 from servicekit.ids import new_id
 from tests.support.at_once import closing
+from tests.support.eventually import eventually
 from tests.support.orders import an_order
 
 REFUSALS = (peewee.IntegrityError, psycopg2.IntegrityError)
@@ -27,6 +28,12 @@ ALL = Statement("""
     SELECT entry.* FROM ledger_entries AS entry JOIN ledger_accounts AS account ON account.id = entry.account_id
     WHERE account.owner IS NOT NULL ORDER BY account_id, number
 """)
+
+
+WAITING = Statement(
+    "SELECT count(*) AS number FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+LOCK_AT_ONCE = Statement("SELECT id FROM ledger_accounts WHERE owner = $1 FOR UPDATE NOWAIT")
 
 
 @pytest.fixture
@@ -74,6 +81,25 @@ def test_entries_are_listed_newest_first_in_pages(store: Store) -> None:
         (Kind.COMMISSION, Decimal(-10)),
         (Kind.SALE, Decimal(100)),
     ]
+
+
+def test_a_posting_of_two_sellers_locks_them_in_the_order_of_their_ids(store: Store, order_database: Database) -> None:
+    first, second = sorted((new_id(), new_id()))
+    post(store, *sale(first), *sale(second))
+    lines = (Line(Account.ESCROW, Decimal(1), second), Line(Account.ESCROW, Decimal(-1), first))
+    posting = Posting("between two sellers", lines)
+
+    with ThreadPoolExecutor(1) as pool:
+        with order_database.transaction():
+            store.ledger.lock(first)
+            waiting = pool.submit(closing(order_database, partial(post, store, posting)))
+            eventually(lambda: order_database.fetch_all(WAITING)[0]["number"])
+            # The other transaction waits for the first seller, so it does not hold the second one.
+            assert len(order_database.fetch_all(LOCK_AT_ONCE, second)) == 4
+        error = waiting.exception(30)
+
+    # The first seller has nothing in escrow, which the database finds after all locks.
+    assert isinstance(error, REFUSALS)
 
 
 def test_a_posting_outside_a_transaction_is_an_error(store: Store) -> None:

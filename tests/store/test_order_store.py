@@ -15,9 +15,8 @@ import peewee
 import pytest
 
 from order_service.domain.lifecycle import Action, Command, move
-from order_service.domain.listing import Scope
+from order_service.domain.listing import OrderFilter
 from order_service.domain.order import Change, Event, Order, Party, Status
-from order_service.store.orders import PAGES, START, PageKey
 from order_service.store.store import Store
 from servicekit.clock import Clock
 from servicekit.database import Database, Row, Statement
@@ -26,8 +25,6 @@ from servicekit.ids import new_id
 from tests.support.at_once import at_once, closing
 from tests.support.orders import (
     BUYER,
-    SELLER,
-    STRANGER,
     TIMEOUTS,
     a_placing,
     an_order_request,
@@ -36,7 +33,6 @@ from tests.support.orders import (
 )
 
 HISTORY = Statement("SELECT * FROM order_events WHERE order_id = $1 ORDER BY version")
-ALL_STATUSES = list(Status)
 
 
 @pytest.fixture
@@ -74,11 +70,6 @@ def wait_for_a_lock_waiter(database: Database) -> None:
 
 def history(database: Database, order: Order) -> list[Row]:
     return database.fetch_all(HISTORY, order.id)
-
-
-def ids(store: Store, scope: Scope, user: UUID, **options: Any) -> list[UUID]:
-    page = {"statuses": ALL_STATUSES, "after": START, "limit": 100, **options}
-    return [reading.order.id for reading in store.orders.page(scope, user, **page)]
 
 
 def test_a_stored_order_is_read_back_unchanged(store: Store) -> None:
@@ -173,7 +164,7 @@ def test_a_placing_whose_event_cannot_be_stored_stores_no_order(store: Store, or
     with pytest.raises(peewee.IntegrityError):
         placed(store)
 
-    assert ids(store, Scope.ALL, STRANGER) == []
+    assert store.order_lists.page(OrderFilter(), limit=1) == []
 
 
 def test_the_time_is_the_databases_and_a_test_can_move_it(store: Store, clock: Clock) -> None:
@@ -242,62 +233,3 @@ def test_a_concurrent_action_decides_upon_the_status_that_the_first_has_stored(
         second.result(30)
 
     assert statuses == [Status.IN_PROGRESS]
-
-
-def test_a_list_shows_each_party_its_own_orders_newest_first(store: Store) -> None:
-    bought = placed(store, buyer=BUYER)
-    sold = placed(store, buyer=STRANGER, seller_id=BUYER)
-    others = placed(store, buyer=STRANGER, seller_id=SELLER)
-
-    assert ids(store, Scope.OWN, BUYER) == [sold.id, bought.id]
-    assert ids(store, Scope.BOUGHT, BUYER) == [bought.id]
-    assert ids(store, Scope.SOLD, BUYER) == [sold.id]
-    assert ids(store, Scope.ALL, BUYER) == [others.id, sold.id, bought.id]
-    assert ids(store, Scope.OWN, new_id()) == []
-
-
-@pytest.mark.parametrize("scope", Scope)
-def test_a_list_can_be_filtered_by_status(store: Store, scope: Scope) -> None:
-    orders = [placed(store) for _ in range(3)]
-    act(store, orders[1], Action.ACCEPT, Party.SELLER)
-    user = SELLER if scope is Scope.SOLD else BUYER
-
-    assert ids(store, scope, user, statuses=[Status.IN_PROGRESS]) == [orders[1].id]
-    assert ids(store, scope, user, statuses=[Status.PENDING]) == [orders[2].id, orders[0].id]
-    assert ids(store, scope, user, statuses=[]) == []
-
-
-@pytest.mark.parametrize("scope", Scope)
-def test_pages_neither_skip_nor_repeat_while_orders_are_placed(
-    store: Store, order_database: Database, scope: Scope
-) -> None:
-    user = SELLER if scope is Scope.SOLD else BUYER
-    before = [placed(store).id for _ in range(7)]
-    # Orders of the same moment are sorted by their ids.
-    order_database.execute("UPDATE orders SET created_at = (SELECT min(created_at) FROM orders)")
-    seen: list[UUID] = []
-
-    after = START
-    while page := store.orders.page(scope, user, statuses=ALL_STATUSES, after=after, limit=2):
-        seen += [reading.order.id for reading in page]
-        after = PageKey(page[-1].order.created_at, page[-1].order.id)
-        placed(store)
-
-    assert seen == sorted(before, reverse=True)
-
-
-def test_a_callers_own_orders_are_read_by_an_index(store: Store, order_database: Database) -> None:
-    order_database.execute("SET enable_seqscan = off")
-    for _ in range(3):
-        placed(store)
-    statement = PAGES[Scope.OWN]
-    order_database.fetch_all(statement, BUYER, [str(status) for status in Status], *START, 20)
-    with order_database.peewee.connection().cursor() as cursor:
-        cursor.execute(
-            f"EXPLAIN EXECUTE {statement.name} (%s, %s, %s, %s, 20)", (BUYER, [str(s) for s in Status], *START)
-        )
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-
-    assert "orders_buyer" in plan
-    assert "orders_seller" in plan
-    assert "Seq Scan on orders" not in plan

@@ -24,8 +24,8 @@ ORDER = Statement("""
         delivery_days, revisions_left, requirements, payment_method, due_at, created_at, updated_at, payment_status,
         payment_reference, refund_due, refunded, charged_back, commission_percent
     ) VALUES (
-        $1::uuid, 3, 'CANCELLED', $2, $3, $3, 'Logo', $3, 'Basic', 500, 'USD', 3, 1, '', 'sandbox', app_now(), app_now(),
-        app_now(), 'REFUNDED', ($1::uuid)::text, 500, 500, $4, 10
+        $1::uuid, 3, 'CANCELLED', $2, $3, $3, 'Logo', $3, 'Basic', 500, 'USD', 3, 1, '', 'sandbox', app_now(),
+        app_now(), app_now(), 'REFUNDED', ($1::uuid)::text, 500, 500, $4, 10
     )
 """)
 CHARGEBACK = Statement("""

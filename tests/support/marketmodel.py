@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 CENT = Decimal("0.01")
 COMMISSION = Decimal("0.10")
-ANSWER_HOURS, APPROVAL_HOURS, KEY_HOURS = 48, 72, 48
+ANSWER_HOURS, APPROVAL_HOURS, ABANDON_HOURS, KEY_HOURS = 48, 72, 24 * 30, 48
 
 # (status, action): the parties that may take it. `Order.can` has the other conditions.
 WHO = {
@@ -23,9 +23,14 @@ WHO = {
     ("DELIVERED", "revise"): ("buyer",),
     ("DELIVERED", "complete"): ("buyer",),
     ("DELIVERED", "dispute"): ("buyer",),
+    ("PENDING", "resolve"): ("admin",),
+    ("IN_PROGRESS", "resolve"): ("admin",),
+    ("DELIVERED", "resolve"): ("admin",),
     ("DISPUTED", "resolve"): ("admin",),
+    ("COMPLETED", "refund"): ("admin",),
 }
-ACTIONS = ("accept", "decline", "cancel", "deliver", "revise", "complete", "dispute", "resolve")
+ADMIN_ACTIONS = ("resolve", "refund")
+ACTIONS = ("accept", "decline", "cancel", "deliver", "revise", "complete", "dispute", *ADMIN_ACTIONS)
 
 
 def commission(amount: Decimal) -> Decimal:
@@ -64,6 +69,8 @@ class Order:
     status: str = "PENDING"
     payment: str = "AUTHORIZED"
     refunded: Decimal = Decimal(0)
+    # The part of `refunded` that the seller has paid.
+    from_seller: Decimal = Decimal(0)
     due_at: int = 0
     delivered_at: int | None = None
     history: list[tuple[str, str, str]] = field(default_factory=list)
@@ -81,6 +88,8 @@ class Order:
             return overdue and not delivered
         if (self.status, action) == ("IN_PROGRESS", "dispute"):
             return overdue and delivered
+        if action == "refund":
+            return self.refunded < self.price
         return action != "revise" or self.revisions > 0
 
     def open(self, who: str, now: int) -> set[str]:
@@ -92,7 +101,7 @@ class Order:
         if who == "stranger":
             return 404
         allowed = WHO.get((self.status, action))
-        if who == "admin" and action != "resolve":
+        if (who == "admin") != (action in ADMIN_ACTIONS):
             return 403
         return 403 if allowed and who not in allowed else 409
 
@@ -102,6 +111,7 @@ class Order:
             case "PENDING", "accept":
                 self.payment = "CAPTURED"
                 self.seller.escrow += self.price - commission(self.price)
+                self.due_at = now + 24 * self.days
                 self._to("IN_PROGRESS", who, action)
             case "PENDING", _:
                 self.payment = "VOIDED"
@@ -109,7 +119,7 @@ class Order:
             case "IN_PROGRESS", "deliver":
                 self.delivered_at = now
                 self._to("DELIVERED", who, action)
-            case "IN_PROGRESS", "cancel":
+            case "IN_PROGRESS", ("cancel" | "abandon"):
                 self._cancel_with_refund(who, action)
             case "DELIVERED", "revise":
                 self.revisions -= 1
@@ -119,18 +129,20 @@ class Order:
                 self._release(who, action, Decimal(0))
             case _, ("dispute" | "chargeback"):
                 self._to("DISPUTED", who, action)
-            case "DISPUTED", "resolve":
+            case _, "resolve":
                 if outcome == "CANCELLED":
                     self._cancel_with_refund(who, action)
                 else:
                     self._release(who, action, refund)
 
     def pass_time(self, now: int) -> None:
-        """Expire or complete the order when its time has passed."""
+        """Expire, complete or abandon the order when its time has passed."""
         if self.status == "PENDING" and now >= self.placed_at + ANSWER_HOURS:
             self.do("expire", "system", now)
         elif self.status == "DELIVERED" and self.delivered_at is not None and now >= self.delivered_at + APPROVAL_HOURS:
             self.do("auto_complete", "system", now)
+        elif self.status == "IN_PROGRESS" and now >= self.due_at + ABANDON_HOURS:
+            self.do("abandon", "system", now)
 
     def _cancel_with_refund(self, who: str, action: str) -> None:
         self.seller.escrow -= self.price - commission(self.price)
@@ -142,10 +154,25 @@ class Order:
         self.seller.move("SALE", self.price)
         self.seller.move("REFUND", -refund)
         self.seller.move("COMMISSION", -commission(self.price - refund))
-        self.refunded = refund
+        self.refunded = self.from_seller = refund
         if refund:
             self.payment = "REFUNDED" if refund == self.price else "PARTIALLY_REFUNDED"
         self._to("COMPLETED", who, action)
+
+    def refund_takes(self, refund: Decimal) -> Decimal:
+        """Return the part of the seller's available balance that a further refund from the seller takes."""
+        before, after = self.price - self.from_seller, self.price - self.from_seller - refund
+        return refund - commission(before) + commission(after)
+
+    def refund(self, refund: Decimal, paid_by: str) -> None:
+        """Refund a completed order, as an admin."""
+        if paid_by == "seller":
+            self.seller.move("COMMISSION", refund - self.refund_takes(refund))
+            self.seller.move("REFUND", -refund)
+            self.from_seller += refund
+        self.refunded += refund
+        self.payment = "REFUNDED" if self.refunded == self.price else "PARTIALLY_REFUNDED"
+        self._to("COMPLETED", "admin", "refund")
 
     def _to(self, status: str, who: str, action: str) -> None:
         self.status = status

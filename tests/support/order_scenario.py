@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 
-from marketplace.order.v1 import order_pb2
 from order_service.payments.sandbox import scenarios
 from servicekit.database import Database
 from tests.support.orders import TIMEOUTS
 from tests.support.orderservice import BUYER, SELLER, OrderBackend
+from tests.support.sellers import adjust, hold, pay_out, release, set_account
 from tests.support.standins import GigStandIn, serving
 
 # The final status and payment of each order, by its idempotency key.
@@ -23,8 +23,15 @@ EXPECTED = {
     "cancelled": ("CANCELLED", ("REFUNDED", 500.0)),
     "charged back": ("DISPUTED", ("CAPTURED", 0.0)),
     "expired": ("CANCELLED", ("VOIDED", 0.0)),
+    "refunded later": ("CANCELLED", ("REFUNDED", 500.0)),
+    "refund refused": ("COMPLETED", ("CAPTURED", 0.0)),
 }
-CARDS = {"refused": scenarios.CAPTURE_DECLINED, "charged back": scenarios.CHARGEBACK}
+CARDS = {
+    "refused": scenarios.CAPTURE_DECLINED,
+    "charged back": scenarios.CHARGEBACK,
+    "refunded later": scenarios.REFUND_WAITS,
+    "refund refused": scenarios.REFUND_REFUSED,
+}
 ACTIONS = {
     "completed": (("accept", SELLER), ("deliver", SELLER), ("complete", BUYER)),
     "declined": (("decline", SELLER),),
@@ -32,6 +39,8 @@ ACTIONS = {
     "cancelled": (("accept", SELLER), ("cancel", SELLER)),
     "charged back": (("accept", SELLER),),
     "expired": (),
+    "refunded later": (("accept", SELLER), ("cancel", SELLER)),
+    "refund refused": (("accept", SELLER), ("deliver", SELLER), ("complete", BUYER)),
 }
 
 
@@ -44,9 +53,17 @@ def run_scenario(world: OrderBackend) -> dict[str, str]:
         for action, sent_token in actions:
             world.act(action, orders[key], sent_token)
         world.settle()
-    world.rpc.call("SetPayoutAccount", order_pb2.SetPayoutAccountRequest(destination="acct_1"), SELLER)
-    world.rpc.call("RequestPayout", order_pb2.RequestPayoutRequest(amount=100), SELLER, idempotency_key="payout")
+    world.refund(orders["refund refused"], 100, key="refund")
+    world.settle()
+    for amount in (25, -25):
+        adjust(world, amount, idempotency_key=f"adjustment {amount}")
+    set_account(world, scenarios.PAYOUT_WAITS)
+    pay_out(world, 100, idempotency_key="payout")
+    world.settle()
+    hold(world)
+    release(world)
     world.clock.travel(TIMEOUTS.answer)
+    world.sandbox_clock.travel(TIMEOUTS.answer)
     world.order_timeouts.move_due()
     world.settle()
     return orders

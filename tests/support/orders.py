@@ -21,7 +21,7 @@ SELLER = UUID("018f0000-0000-7000-8000-00000000000c")
 STRANGER = UUID("018f0000-0000-7000-8000-00000000000d")
 NOON = datetime(2023, 8, 20, 12, tzinfo=UTC)
 # The timeouts of the public contract.
-TIMEOUTS = Timeouts(answer=timedelta(hours=48), approval=timedelta(hours=72))
+TIMEOUTS = Timeouts(answer=timedelta(hours=48), approval=timedelta(hours=72), overdue=timedelta(days=30))
 
 
 # The contract's commission, and the sandbox's smallest price.

@@ -18,6 +18,7 @@ from order_service.payments.gateway import (
     ActionRequired,
     AuthorizationResult,
     Declined,
+    NotCoveredError,
     PaymentReport,
     PayoutRefusedError,
     ProviderPayment,
@@ -45,6 +46,9 @@ UNCOVERED_FOR = timedelta(seconds=10)
 # The time after which a refund that was not made can be tried again.
 REFUND_DELAY = timedelta(seconds=1)
 
+# The time for which the platform's balance does not cover a payout to PAYOUT_WAITS.
+NOT_COVERED_FOR = timedelta(seconds=10)
+
 RECORD_CALL = Statement("INSERT INTO heard (call) VALUES ($1) ON CONFLICT DO NOTHING RETURNING call")
 AUTHORIZE = Statement("""
     INSERT INTO payments (order_id, reference, token, amount, currency, state, held_until)
@@ -62,6 +66,7 @@ PAY = Statement("""
     INSERT INTO payouts (payout_id, reference, amount, currency, destination) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (payout_id) DO UPDATE SET payout_id = excluded.payout_id RETURNING reference, amount
 """)
+COVERED_IN = Statement("SELECT at + $2::interval - app_now() AS wait FROM heard WHERE call = $1")
 LOOK_UP = Statement("SELECT report FROM payment_reports WHERE order_id = $1 AND reference = $2")
 PAYMENTS = Statement("""
     SELECT order_id, created_at, amount, state, report FROM payment_reports
@@ -148,6 +153,8 @@ class Sandbox(Bank):
         """See Gateway."""
         if transfer.destination == scenarios.PAYOUT_REFUSED:
             raise PayoutRefusedError("the account cannot be paid")
+        if transfer.destination == scenarios.PAYOUT_WAITS:
+            self._check_cover(transfer.payout_id)
         columns = (transfer.payout_id, f"sandbox_{new_id()}", transfer.amount, transfer.currency, transfer.destination)
         paid = self._database.fetch_one(PAY, *columns)
         assert paid is not None
@@ -210,6 +217,14 @@ class Sandbox(Bank):
 
     def _is_first(self, call: str) -> bool:
         return bool(self._database.fetch_all(RECORD_CALL, call))
+
+    def _check_cover(self, payout_id: UUID) -> None:
+        """Raise NotCoveredError for a while after the first call for the payout."""
+        call = f"pay_out {payout_id}"
+        self._is_first(call)
+        [row] = self._database.fetch_all(COVERED_IN, call, NOT_COVERED_FOR)
+        if row["wait"] > timedelta(0):
+            raise NotCoveredError(row["wait"])
 
     def _sleep_if_slow(self, token: str) -> None:
         if token == scenarios.SLOW:

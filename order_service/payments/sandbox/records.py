@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from uuid import UUID
 
-from psycopg2.extras import Json
 from pydantic import TypeAdapter
 
 from order_service.domain.chargeback import ChargebackState
@@ -48,7 +48,7 @@ ADD_CHARGEBACK = Statement("""
 """)
 ADD_FEE = Statement("INSERT INTO fees (id, order_id, amount) VALUES ($1, $2, $3)")
 FEE = Statement("SELECT id, amount FROM fees WHERE id = $1")
-ADD_EVENT = Statement("INSERT INTO events (event_id, report) VALUES ($1, $2)")
+ADD_EVENT = Statement("INSERT INTO events (event_id, report) VALUES ($1, $2::jsonb)")
 PENDING_EVENTS = Statement("SELECT event_id, report FROM events WHERE NOT is_taken ORDER BY number LIMIT $1")
 ACKNOWLEDGE = Statement("UPDATE events SET is_taken = true WHERE event_id = $1")
 
@@ -75,7 +75,7 @@ class Records:
         return row["rest"] if row else Decimal(0)
 
     def _add_refund(
-        self, order_id: UUID, amount: Decimal, refund_id: UUID | None = None, fails_after: object = None
+        self, order_id: UUID, amount: Decimal, refund_id: UUID | None = None, fails_after: timedelta | None = None
     ) -> ProviderRefund:
         """Store a refund: SUCCEEDED, or PENDING when it fails after an interval."""
         state = RefundState.SUCCEEDED if fails_after is None else RefundState.PENDING
@@ -84,7 +84,11 @@ class Records:
         return refund
 
     def _add_chargeback(
-        self, payment: Row, amount: Decimal, decision: ChargebackState | None = None, decided_after: object = None
+        self,
+        payment: Row,
+        amount: Decimal,
+        decision: ChargebackState | None = None,
+        decided_after: timedelta | None = None,
     ) -> str:
         """Store a chargeback with its fee and its event, and the bank's decision after an interval. Return its id."""
         columns = (f"chargeback_{new_id()}", payment["order_id"], amount, decision, decided_after)
@@ -105,7 +109,7 @@ class Records:
         return tuple(ProviderFee(**row) for row in rows)
 
     def _add_event(self, report: PaymentReport | TransferReport) -> None:
-        self._database.fetch_all(ADD_EVENT, f"event_{new_id()}", Json(REPORTS.dump_python(report, mode="json")))
+        self._database.fetch_all(ADD_EVENT, f"event_{new_id()}", REPORTS.dump_json(report).decode())
 
     def _events(self, limit: int) -> list[ProviderEvent]:
         rows = self._database.fetch_all(PENDING_EVENTS, limit)

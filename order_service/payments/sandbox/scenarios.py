@@ -43,10 +43,12 @@ CARDS = {
 
 PAYOUT_REFUSED = "sandbox_fails"
 PAYOUT_TIMEOUT = "sandbox_payout_timeout"
+PAYOUT_WAITS = "sandbox_payout_waits"
 
 ACCOUNTS = {
     PAYOUT_REFUSED: "cannot be paid: the payout FAILED, and the money is available again",
     PAYOUT_TIMEOUT: "the first call times out after it was paid: PAID a little later",
+    PAYOUT_WAITS: "the platform's balance does not cover it for ten seconds: PENDING, then PAID",
 }
 
 

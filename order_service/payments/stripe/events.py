@@ -44,7 +44,7 @@ OVERLAP = timedelta(minutes=10)
 # Before the first poll, Stripe has repeated its webhooks for three days.
 FIRST_POLL = timedelta(days=3)
 # The cursor moves after each slice of time, so that a long list does not begin anew.
-SLICE = timedelta(hours=1)
+SLICE = timedelta(hours=6)
 
 
 def webhook_parser(secret: str) -> Callable[[bytes, str], ProviderEvent | None]:

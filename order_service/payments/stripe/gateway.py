@@ -22,6 +22,7 @@ from order_service.payments.gateway import (
     ActionRequired,
     AuthorizationResult,
     Declined,
+    NotCoveredError,
     PaymentReport,
     PayoutRefusedError,
     ProviderPayment,
@@ -132,15 +133,17 @@ class StripeGateway:
             "transfer_group": group,
             "metadata": {PAYOUT: group},
         }
+        # Stripe repeats a refusal to the same key, also after the money has come.
+        key = f"{group}:pay_out:{transfer.refusals}" if transfer.refusals else f"{group}:pay_out"
         with self._translating():
             transfers = self._api.transfers.list({"transfer_group": group}).data
             try:
                 if not transfers:
-                    transfers = [self._api.transfers.create(parameters, {"idempotency_key": f"{group}:pay_out"})]
+                    transfers = [self._api.transfers.create(parameters, {"idempotency_key": key})]
             except stripe.InvalidRequestError as error:
                 # Captured money reaches the platform's balance at Stripe later; then the transfer succeeds.
                 if error.code == "balance_insufficient":
-                    raise Unavailable from error
+                    raise NotCoveredError from error
                 raise PayoutRefusedError(f"{error.code}: {error.user_message}") from error
         return str(transfers[0].id)
 

@@ -254,7 +254,7 @@ class Order(_message.Message):
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
-        """The time of the last change of the status."""
+        """The time of the last event of the history."""
 
     @_builtins.property
     def payment(self) -> Global___Order.Payment:
@@ -311,7 +311,7 @@ class OrderEvent(_message.Message):
     """The party that acted: `buyer`, `seller`, `admin`, or `system` for a timeout or the payment provider."""
     action: _builtins.str
     """The action: `place`, one of Order's `actions`, or an action of the system: `expire`, `auto_complete`,
-    `capture_failed`, `chargeback` or `refund_failed`.
+    `abandon`, `capture_failed`, `chargeback` or `refund_failed`.
     """
     to: Global___Order.Status.ValueType
     """The order's status after the event."""
@@ -534,6 +534,13 @@ class ListOrdersRequest(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SORT_FIELD_NUMBER: _builtins.int
+    BUYER_ID_FIELD_NUMBER: _builtins.int
+    SELLER_ID_FIELD_NUMBER: _builtins.int
+    GIG_ID_FIELD_NUMBER: _builtins.int
+    PLACED_AFTER_FIELD_NUMBER: _builtins.int
+    PLACED_BEFORE_FIELD_NUMBER: _builtins.int
+    CHARGEBACK_FIELD_NUMBER: _builtins.int
     role: _builtins.str
     """The caller's role in the orders: `buyer` or `seller`; both when not set. `admin`, for admins only, lists all
     orders.
@@ -544,6 +551,22 @@ class ListOrdersRequest(_message.Message):
     """The largest number of results on the page; 0 means 20."""
     page_token: _builtins.str
     """The `next_page_token` of the previous page; empty for the first page. INVALID_ARGUMENT with other filters."""
+    sort: _builtins.str
+    """The order of the results, by the time of the placing: `newest` first (the default) or `oldest` first."""
+    buyer_id: _builtins.str
+    """The buyer's UUID. Only with `role=admin`."""
+    seller_id: _builtins.str
+    """The seller's UUID. Only with `role=admin`."""
+    gig_id: _builtins.str
+    """The gig's UUID. Only with `role=admin`."""
+    placed_after: _builtins.str
+    """The earliest time of the placing (inclusive), RFC 3339. Only with `role=admin`."""
+    placed_before: _builtins.str
+    """The time before which the order was placed (exclusive), RFC 3339; later than `placed_after`. Only with
+    `role=admin`.
+    """
+    chargeback: _builtins.bool
+    """Whether to list only orders that have ever had a chargeback. Only with `role=admin`."""
     def __init__(
         self,
         *,
@@ -551,10 +574,17 @@ class ListOrdersRequest(_message.Message):
         status: Global___Order.Status.ValueType = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        sort: _builtins.str = ...,
+        buyer_id: _builtins.str = ...,
+        seller_id: _builtins.str = ...,
+        gig_id: _builtins.str = ...,
+        placed_after: _builtins.str = ...,
+        placed_before: _builtins.str = ...,
+        chargeback: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "role", b"role", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer_id", b"buyer_id", "chargeback", b"chargeback", "gig_id", b"gig_id", "page_size", b"page_size", "page_token", b"page_token", "placed_after", b"placed_after", "placed_before", b"placed_before", "role", b"role", "seller_id", b"seller_id", "sort", b"sort", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -572,7 +602,7 @@ class ListOrdersResponse(_message.Message):
     """The page token of the next page; absent on the last page."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___Order]:
-        """The orders of this page, newest first."""
+        """The orders of this page, in the order of `sort`."""
 
     def __init__(
         self,
@@ -1181,14 +1211,17 @@ class BalanceEntry(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     ORDER_ID_FIELD_NUMBER: _builtins.int
     PAYOUT_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
     kind: Global___BalanceEntry.Kind.ValueType
     """The kind of the entry."""
     amount: _builtins.float
     """The amount, in major units; below zero when the available balance falls."""
     order_id: _builtins.str
-    """The order's UUID; absent for entries of payouts."""
+    """The order's UUID; present for entries of orders."""
     payout_id: _builtins.str
-    """The payout's UUID; absent for entries of orders."""
+    """The payout's UUID; present for entries of payouts."""
+    message: _builtins.str
+    """The message of an admin to the seller; present for an ADJUSTMENT."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """The time of the event."""
@@ -1201,15 +1234,20 @@ class BalanceEntry(_message.Message):
         amount: _builtins.float = ...,
         order_id: _builtins.str | None = ...,
         payout_id: _builtins.str | None = ...,
+        message: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_order_id", b"_order_id", "_payout_id", b"_payout_id", "at", b"at", "order_id", b"order_id", "payout_id", b"payout_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_order_id", b"_order_id", "_payout_id", b"_payout_id", "at", b"at", "message", b"message", "order_id", b"order_id", "payout_id", b"payout_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_order_id", b"_order_id", "_payout_id", b"_payout_id", "amount", b"amount", "at", b"at", "kind", b"kind", "order_id", b"order_id", "payout_id", b"payout_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_order_id", b"_order_id", "_payout_id", b"_payout_id", "amount", b"amount", "at", b"at", "kind", b"kind", "message", b"message", "order_id", b"order_id", "payout_id", b"payout_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__message: _TypeAlias = _typing.Literal["message"]  # noqa: Y015
+    _WhichOneofArgType__message: _TypeAlias = _typing.Literal["_message", b"_message"]  # noqa: Y015
     _WhichOneofReturnType__order_id: _TypeAlias = _typing.Literal["order_id"]  # noqa: Y015
     _WhichOneofArgType__order_id: _TypeAlias = _typing.Literal["_order_id", b"_order_id"]  # noqa: Y015
     _WhichOneofReturnType__payout_id: _TypeAlias = _typing.Literal["payout_id"]  # noqa: Y015
     _WhichOneofArgType__payout_id: _TypeAlias = _typing.Literal["_payout_id", b"_payout_id"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__message) -> _WhichOneofReturnType__message | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__order_id) -> _WhichOneofReturnType__order_id | None: ...
     @_typing.overload
@@ -1312,6 +1350,7 @@ class Payout(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     SELLER_ID_FIELD_NUMBER: _builtins.int
+    FAILURE_REASON_FIELD_NUMBER: _builtins.int
     payout_id: _builtins.str
     """The payout's UUID."""
     amount: _builtins.float
@@ -1322,6 +1361,8 @@ class Payout(_message.Message):
     """The payout's status."""
     seller_id: _builtins.str
     """The seller's UUID."""
+    failure_reason: _builtins.str
+    """The reason why a FAILED payout failed, or why a PENDING one waits; absent when there is none."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """The time of the request."""
@@ -1335,12 +1376,15 @@ class Payout(_message.Message):
         status: Global___Payout.Status.ValueType = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         seller_id: _builtins.str = ...,
+        failure_reason: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_failure_reason", b"_failure_reason", "created_at", b"created_at", "failure_reason", b"failure_reason"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "created_at", b"created_at", "currency", b"currency", "payout_id", b"payout_id", "seller_id", b"seller_id", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_failure_reason", b"_failure_reason", "amount", b"amount", "created_at", b"created_at", "currency", b"currency", "failure_reason", b"failure_reason", "payout_id", b"payout_id", "seller_id", b"seller_id", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__failure_reason: _TypeAlias = _typing.Literal["failure_reason"]  # noqa: Y015
+    _WhichOneofArgType__failure_reason: _TypeAlias = _typing.Literal["_failure_reason", b"_failure_reason"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__failure_reason) -> _WhichOneofReturnType__failure_reason | None: ...
 
 Global___Payout: _TypeAlias = Payout  # noqa: Y015
 
@@ -1553,6 +1597,379 @@ class SetPayoutAccountResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetPayoutAccountResponse: _TypeAlias = SetPayoutAccountResponse  # noqa: Y015
+
+@_typing.final
+class GetSellerBalanceRequest(_message.Message):
+    """The request of GetSellerBalance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELLER_ID_FIELD_NUMBER: _builtins.int
+    seller_id: _builtins.str
+    """The seller's UUID."""
+    def __init__(
+        self,
+        *,
+        seller_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seller_id", b"seller_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSellerBalanceRequest: _TypeAlias = GetSellerBalanceRequest  # noqa: Y015
+
+@_typing.final
+class GetSellerBalanceResponse(_message.Message):
+    """The response of GetSellerBalance. All amounts are in major units of `currency`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    IN_ESCROW_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    PAID_OUT_FIELD_NUMBER: _builtins.int
+    currency: _builtins.str
+    """The deployment's currency, an ISO 4217 code."""
+    in_escrow: _builtins.float
+    """The money in escrow: captured for orders that are not over, less commission."""
+    available: _builtins.float
+    """The available balance: the money that can be paid out."""
+    paid_out: _builtins.float
+    """The sum of the payouts that are PAID."""
+    def __init__(
+        self,
+        *,
+        currency: _builtins.str = ...,
+        in_escrow: _builtins.float = ...,
+        available: _builtins.float = ...,
+        paid_out: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "currency", b"currency", "in_escrow", b"in_escrow", "paid_out", b"paid_out"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSellerBalanceResponse: _TypeAlias = GetSellerBalanceResponse  # noqa: Y015
+
+@_typing.final
+class ListSellerBalanceEntriesRequest(_message.Message):
+    """The request of ListSellerBalanceEntries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELLER_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    seller_id: _builtins.str
+    """The seller's UUID."""
+    page_size: _builtins.int
+    """The largest number of results on the page; 0 means 20."""
+    page_token: _builtins.str
+    """The `next_page_token` of the previous page; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        seller_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "seller_id", b"seller_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSellerBalanceEntriesRequest: _TypeAlias = ListSellerBalanceEntriesRequest  # noqa: Y015
+
+@_typing.final
+class ListSellerBalanceEntriesResponse(_message.Message):
+    """The response of ListSellerBalanceEntries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """The page token of the next page; absent on the last page."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BalanceEntry]:
+        """The entries of this page, newest first."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___BalanceEntry] | None = ...,
+        next_page_token: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token", "next_page_token", b"next_page_token", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__next_page_token: _TypeAlias = _typing.Literal["next_page_token"]  # noqa: Y015
+    _WhichOneofArgType__next_page_token: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_page_token) -> _WhichOneofReturnType__next_page_token | None: ...
+
+Global___ListSellerBalanceEntriesResponse: _TypeAlias = ListSellerBalanceEntriesResponse  # noqa: Y015
+
+@_typing.final
+class ListSellerPayoutsRequest(_message.Message):
+    """The request of ListSellerPayouts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELLER_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    seller_id: _builtins.str
+    """The seller's UUID."""
+    page_size: _builtins.int
+    """The largest number of results on the page; 0 means 20."""
+    page_token: _builtins.str
+    """The `next_page_token` of the previous page; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        seller_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "seller_id", b"seller_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSellerPayoutsRequest: _TypeAlias = ListSellerPayoutsRequest  # noqa: Y015
+
+@_typing.final
+class ListSellerPayoutsResponse(_message.Message):
+    """The response of ListSellerPayouts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """The page token of the next page; absent on the last page."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___Payout]:
+        """The payouts of this page, newest first."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___Payout] | None = ...,
+        next_page_token: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token", "next_page_token", b"next_page_token", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__next_page_token: _TypeAlias = _typing.Literal["next_page_token"]  # noqa: Y015
+    _WhichOneofArgType__next_page_token: _TypeAlias = _typing.Literal["_next_page_token", b"_next_page_token"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_page_token) -> _WhichOneofReturnType__next_page_token | None: ...
+
+Global___ListSellerPayoutsResponse: _TypeAlias = ListSellerPayoutsResponse  # noqa: Y015
+
+@_typing.final
+class GetPayoutHoldRequest(_message.Message):
+    """The request of GetPayoutHold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELLER_ID_FIELD_NUMBER: _builtins.int
+    seller_id: _builtins.str
+    """The seller's UUID."""
+    def __init__(
+        self,
+        *,
+        seller_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seller_id", b"seller_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPayoutHoldRequest: _TypeAlias = GetPayoutHoldRequest  # noqa: Y015
+
+@_typing.final
+class GetPayoutHoldResponse(_message.Message):
+    """The response of GetPayoutHold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """The reason of the hold, for admins."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """The time since which the payouts are held."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPayoutHoldResponse: _TypeAlias = GetPayoutHoldResponse  # noqa: Y015
+
+@_typing.final
+class SetPayoutHoldRequest(_message.Message):
+    """The request of SetPayoutHold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELLER_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    seller_id: _builtins.str
+    """The seller's UUID."""
+    reason: _builtins.str
+    """The reason of the hold, for admins. It replaces the reason of a hold that stands already."""
+    def __init__(
+        self,
+        *,
+        seller_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "seller_id", b"seller_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPayoutHoldRequest: _TypeAlias = SetPayoutHoldRequest  # noqa: Y015
+
+@_typing.final
+class SetPayoutHoldResponse(_message.Message):
+    """The response of SetPayoutHold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """The reason of the hold, for admins."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """The time since which the payouts are held."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPayoutHoldResponse: _TypeAlias = SetPayoutHoldResponse  # noqa: Y015
+
+@_typing.final
+class ReleasePayoutHoldRequest(_message.Message):
+    """The request of ReleasePayoutHold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELLER_ID_FIELD_NUMBER: _builtins.int
+    seller_id: _builtins.str
+    """The seller's UUID."""
+    def __init__(
+        self,
+        *,
+        seller_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seller_id", b"seller_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleasePayoutHoldRequest: _TypeAlias = ReleasePayoutHoldRequest  # noqa: Y015
+
+@_typing.final
+class ReleasePayoutHoldResponse(_message.Message):
+    """The response of ReleasePayoutHold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleasePayoutHoldResponse: _TypeAlias = ReleasePayoutHoldResponse  # noqa: Y015
+
+@_typing.final
+class AdjustBalanceRequest(_message.Message):
+    """The request of AdjustBalance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELLER_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    seller_id: _builtins.str
+    """The seller's UUID."""
+    amount: _builtins.float
+    """The amount, in major units: above zero for the seller's gain, below zero for their loss."""
+    message: _builtins.str
+    """The reason of the adjustment, shown to the seller in the entry."""
+    def __init__(
+        self,
+        *,
+        seller_id: _builtins.str = ...,
+        amount: _builtins.float = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "message", b"message", "seller_id", b"seller_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdjustBalanceRequest: _TypeAlias = AdjustBalanceRequest  # noqa: Y015
+
+@_typing.final
+class AdjustBalanceResponse(_message.Message):
+    """The response of AdjustBalance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entry(self) -> Global___BalanceEntry:
+        """The entry of the seller's available balance."""
+
+    def __init__(
+        self,
+        *,
+        entry: Global___BalanceEntry | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdjustBalanceResponse: _TypeAlias = AdjustBalanceResponse  # noqa: Y015
 
 @_typing.final
 class ReceiveStripeEventRequest(_message.Message):

@@ -135,6 +135,41 @@ class OrderServiceStub:
                 request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutAccountRequest.SerializeToString,
                 response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutAccountResponse.FromString,
                 _registered_method=True)
+        self.GetSellerBalance = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/GetSellerBalance',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetSellerBalanceRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetSellerBalanceResponse.FromString,
+                _registered_method=True)
+        self.ListSellerBalanceEntries = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/ListSellerBalanceEntries',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListSellerBalanceEntriesRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListSellerBalanceEntriesResponse.FromString,
+                _registered_method=True)
+        self.ListSellerPayouts = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/ListSellerPayouts',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListSellerPayoutsRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListSellerPayoutsResponse.FromString,
+                _registered_method=True)
+        self.GetPayoutHold = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/GetPayoutHold',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetPayoutHoldRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetPayoutHoldResponse.FromString,
+                _registered_method=True)
+        self.SetPayoutHold = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/SetPayoutHold',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutHoldRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutHoldResponse.FromString,
+                _registered_method=True)
+        self.ReleasePayoutHold = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/ReleasePayoutHold',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ReleasePayoutHoldRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ReleasePayoutHoldResponse.FromString,
+                _registered_method=True)
+        self.AdjustBalance = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/AdjustBalance',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.AdjustBalanceRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.AdjustBalanceResponse.FromString,
+                _registered_method=True)
         self.ReceiveStripeEvent = channel.unary_unary(
                 '/marketplace.order.v1.OrderService/ReceiveStripeEvent',
                 request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ReceiveStripeEventRequest.SerializeToString,
@@ -182,8 +217,8 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOrders(self, request, context):
-        """Return the caller's orders, newest first; to an admin with `role=admin`, all orders. FORBIDDEN for `role=admin` of
-        anyone else.
+        """Return the caller's orders, newest first, or oldest first with `sort=oldest`; to an admin with `role=admin`, all
+        orders. FORBIDDEN for `role=admin` of anyone else. INVALID_ARGUMENT for an admin's filter without `role=admin`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,7 +244,7 @@ class OrderServiceServicer:
     def CancelOrder(self, request, context):
         """Cancel an order. Its buyer can while it is PENDING, or IN_PROGRESS, overdue and never delivered; its seller can
         while it is IN_PROGRESS. The order is CANCELLED: a PENDING order's authorization is voided, and the payment of an
-        order IN_PROGRESS is refunded in full.
+        order IN_PROGRESS is refunded in full. The system does the same `ORDER_ABANDON_DAYS` (30) after the due date.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -284,7 +319,8 @@ class OrderServiceServicer:
     def RequestPayout(self, request, context):
         """Request a payout of the available balance, or of a part of it. The amount leaves the available balance at once, and
         returns to it if the payout fails. INSUFFICIENT_BALANCE for more than is available, and when nothing is.
-        PAYOUT_ACCOUNT_MISSING when the payment provider needs a payout account and none is set.
+        PAYOUTS_HELD while an admin holds the seller's payouts. PAYOUT_ACCOUNT_MISSING when the payment provider needs a
+        payout account and none is set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -307,6 +343,60 @@ class OrderServiceServicer:
     def SetPayoutAccount(self, request, context):
         """Set the account that receives the calling seller's payouts. INVALID_ARGUMENT for an account that the payment
         provider cannot pay to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSellerBalance(self, request, context):
+        """Return the balance of a seller to an admin. Any UUID is a seller: one without sales has an empty balance.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSellerBalanceEntries(self, request, context):
+        """Return the entries of a seller's available balance to an admin, newest first. Any UUID is a seller.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSellerPayouts(self, request, context):
+        """Return the payouts of a seller to an admin, newest first. Any UUID is a seller.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPayoutHold(self, request, context):
+        """Return the payout hold of a seller to an admin. NOT_FOUND when the seller's payouts are not held.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPayoutHold(self, request, context):
+        """Hold the payouts of a seller, as an admin, or change the reason of the hold. While the hold stands, a new payout is
+        PAYOUTS_HELD and PENDING ones wait; only a payout that the payment provider has been asked for is finished. Refunds
+        and adjustments go on. FORBIDDEN for the admin's own payouts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleasePayoutHold(self, request, context):
+        """Release the payouts of a seller, as an admin. PENDING payouts are sent within two seconds. Does nothing when there
+        is no hold. FORBIDDEN for the admin's own payouts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AdjustBalance(self, request, context):
+        """Adjust the available balance of a seller, as an admin, at the platform's cost or gain. Returns the entry.
+        INSUFFICIENT_BALANCE when the balance would fall below zero. NOT_FOUND for a seller without an order or an entry.
+        FORBIDDEN for the admin's own balance.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -425,6 +515,41 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     servicer.SetPayoutAccount,
                     request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutAccountRequest.FromString,
                     response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutAccountResponse.SerializeToString,
+            ),
+            'GetSellerBalance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSellerBalance,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetSellerBalanceRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetSellerBalanceResponse.SerializeToString,
+            ),
+            'ListSellerBalanceEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSellerBalanceEntries,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListSellerBalanceEntriesRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListSellerBalanceEntriesResponse.SerializeToString,
+            ),
+            'ListSellerPayouts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSellerPayouts,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListSellerPayoutsRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ListSellerPayoutsResponse.SerializeToString,
+            ),
+            'GetPayoutHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPayoutHold,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetPayoutHoldRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.GetPayoutHoldResponse.SerializeToString,
+            ),
+            'SetPayoutHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPayoutHold,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutHoldRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutHoldResponse.SerializeToString,
+            ),
+            'ReleasePayoutHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleasePayoutHold,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ReleasePayoutHoldRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ReleasePayoutHoldResponse.SerializeToString,
+            ),
+            'AdjustBalance': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdjustBalance,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.AdjustBalanceRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.AdjustBalanceResponse.SerializeToString,
             ),
             'ReceiveStripeEvent': grpc.unary_unary_rpc_method_handler(
                     servicer.ReceiveStripeEvent,
@@ -956,6 +1081,195 @@ class OrderService:
             '/marketplace.order.v1.OrderService/SetPayoutAccount',
             marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutAccountRequest.SerializeToString,
             marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSellerBalance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/GetSellerBalance',
+            marketplace_dot_order_dot_v1_dot_order__pb2.GetSellerBalanceRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.GetSellerBalanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSellerBalanceEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/ListSellerBalanceEntries',
+            marketplace_dot_order_dot_v1_dot_order__pb2.ListSellerBalanceEntriesRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.ListSellerBalanceEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSellerPayouts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/ListSellerPayouts',
+            marketplace_dot_order_dot_v1_dot_order__pb2.ListSellerPayoutsRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.ListSellerPayoutsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPayoutHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/GetPayoutHold',
+            marketplace_dot_order_dot_v1_dot_order__pb2.GetPayoutHoldRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.GetPayoutHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPayoutHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/SetPayoutHold',
+            marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutHoldRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.SetPayoutHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleasePayoutHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/ReleasePayoutHold',
+            marketplace_dot_order_dot_v1_dot_order__pb2.ReleasePayoutHoldRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.ReleasePayoutHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdjustBalance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/AdjustBalance',
+            marketplace_dot_order_dot_v1_dot_order__pb2.AdjustBalanceRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.AdjustBalanceResponse.FromString,
             options,
             channel_credentials,
             insecure,

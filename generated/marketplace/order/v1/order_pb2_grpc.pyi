@@ -51,8 +51,8 @@ class OrderServiceStub:
     ListOrderEvents: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListOrderEventsRequest, _order_pb2.ListOrderEventsResponse]
     """Return the history of an order, oldest event first, the placing included. Access is the same as for GetOrder."""
     ListOrders: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListOrdersRequest, _order_pb2.ListOrdersResponse]
-    """Return the caller's orders, newest first; to an admin with `role=admin`, all orders. FORBIDDEN for `role=admin` of
-    anyone else.
+    """Return the caller's orders, newest first, or oldest first with `sort=oldest`; to an admin with `role=admin`, all
+    orders. FORBIDDEN for `role=admin` of anyone else. INVALID_ARGUMENT for an admin's filter without `role=admin`.
     """
     AcceptOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.AcceptOrderRequest, _order_pb2.AcceptOrderResponse]
     """Accept a PENDING order, as its seller. The payment is captured, then the order is IN_PROGRESS. When the payment
@@ -65,7 +65,7 @@ class OrderServiceStub:
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.CancelOrderResponse]
     """Cancel an order. Its buyer can while it is PENDING, or IN_PROGRESS, overdue and never delivered; its seller can
     while it is IN_PROGRESS. The order is CANCELLED: a PENDING order's authorization is voided, and the payment of an
-    order IN_PROGRESS is refunded in full.
+    order IN_PROGRESS is refunded in full. The system does the same `ORDER_ABANDON_DAYS` (30) after the due date.
     """
     DeliverOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.DeliverOrderRequest, _order_pb2.DeliverOrderResponse]
     """Deliver the work of an order IN_PROGRESS, as its seller. The order is DELIVERED."""
@@ -102,7 +102,8 @@ class OrderServiceStub:
     RequestPayout: _grpc.UnaryUnaryMultiCallable[_order_pb2.RequestPayoutRequest, _order_pb2.RequestPayoutResponse]
     """Request a payout of the available balance, or of a part of it. The amount leaves the available balance at once, and
     returns to it if the payout fails. INSUFFICIENT_BALANCE for more than is available, and when nothing is.
-    PAYOUT_ACCOUNT_MISSING when the payment provider needs a payout account and none is set.
+    PAYOUTS_HELD while an admin holds the seller's payouts. PAYOUT_ACCOUNT_MISSING when the payment provider needs a
+    payout account and none is set.
     """
     ListPayouts: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListPayoutsRequest, _order_pb2.ListPayoutsResponse]
     """Return the caller's payouts, newest first; to an admin, all payouts."""
@@ -111,6 +112,28 @@ class OrderServiceStub:
     SetPayoutAccount: _grpc.UnaryUnaryMultiCallable[_order_pb2.SetPayoutAccountRequest, _order_pb2.SetPayoutAccountResponse]
     """Set the account that receives the calling seller's payouts. INVALID_ARGUMENT for an account that the payment
     provider cannot pay to.
+    """
+    GetSellerBalance: _grpc.UnaryUnaryMultiCallable[_order_pb2.GetSellerBalanceRequest, _order_pb2.GetSellerBalanceResponse]
+    """Return the balance of a seller to an admin. Any UUID is a seller: one without sales has an empty balance."""
+    ListSellerBalanceEntries: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListSellerBalanceEntriesRequest, _order_pb2.ListSellerBalanceEntriesResponse]
+    """Return the entries of a seller's available balance to an admin, newest first. Any UUID is a seller."""
+    ListSellerPayouts: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListSellerPayoutsRequest, _order_pb2.ListSellerPayoutsResponse]
+    """Return the payouts of a seller to an admin, newest first. Any UUID is a seller."""
+    GetPayoutHold: _grpc.UnaryUnaryMultiCallable[_order_pb2.GetPayoutHoldRequest, _order_pb2.GetPayoutHoldResponse]
+    """Return the payout hold of a seller to an admin. NOT_FOUND when the seller's payouts are not held."""
+    SetPayoutHold: _grpc.UnaryUnaryMultiCallable[_order_pb2.SetPayoutHoldRequest, _order_pb2.SetPayoutHoldResponse]
+    """Hold the payouts of a seller, as an admin, or change the reason of the hold. While the hold stands, a new payout is
+    PAYOUTS_HELD and PENDING ones wait; only a payout that the payment provider has been asked for is finished. Refunds
+    and adjustments go on. FORBIDDEN for the admin's own payouts.
+    """
+    ReleasePayoutHold: _grpc.UnaryUnaryMultiCallable[_order_pb2.ReleasePayoutHoldRequest, _order_pb2.ReleasePayoutHoldResponse]
+    """Release the payouts of a seller, as an admin. PENDING payouts are sent within two seconds. Does nothing when there
+    is no hold. FORBIDDEN for the admin's own payouts.
+    """
+    AdjustBalance: _grpc.UnaryUnaryMultiCallable[_order_pb2.AdjustBalanceRequest, _order_pb2.AdjustBalanceResponse]
+    """Adjust the available balance of a seller, as an admin, at the platform's cost or gain. Returns the entry.
+    INSUFFICIENT_BALANCE when the balance would fall below zero. NOT_FOUND for a seller without an order or an entry.
+    FORBIDDEN for the admin's own balance.
     """
     ReceiveStripeEvent: _grpc.UnaryUnaryMultiCallable[_order_pb2.ReceiveStripeEventRequest, _order_pb2.ReceiveStripeEventResponse]
     """Record a provider event from Stripe, such as a chargeback. The metadata (HTTP header) `stripe-signature`
@@ -143,8 +166,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     ListOrderEvents: _aio.UnaryUnaryMultiCallable[_order_pb2.ListOrderEventsRequest, _order_pb2.ListOrderEventsResponse]  # type: ignore[assignment]
     """Return the history of an order, oldest event first, the placing included. Access is the same as for GetOrder."""
     ListOrders: _aio.UnaryUnaryMultiCallable[_order_pb2.ListOrdersRequest, _order_pb2.ListOrdersResponse]  # type: ignore[assignment]
-    """Return the caller's orders, newest first; to an admin with `role=admin`, all orders. FORBIDDEN for `role=admin` of
-    anyone else.
+    """Return the caller's orders, newest first, or oldest first with `sort=oldest`; to an admin with `role=admin`, all
+    orders. FORBIDDEN for `role=admin` of anyone else. INVALID_ARGUMENT for an admin's filter without `role=admin`.
     """
     AcceptOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.AcceptOrderRequest, _order_pb2.AcceptOrderResponse]  # type: ignore[assignment]
     """Accept a PENDING order, as its seller. The payment is captured, then the order is IN_PROGRESS. When the payment
@@ -157,7 +180,7 @@ class OrderServiceAsyncStub(OrderServiceStub):
     CancelOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.CancelOrderResponse]  # type: ignore[assignment]
     """Cancel an order. Its buyer can while it is PENDING, or IN_PROGRESS, overdue and never delivered; its seller can
     while it is IN_PROGRESS. The order is CANCELLED: a PENDING order's authorization is voided, and the payment of an
-    order IN_PROGRESS is refunded in full.
+    order IN_PROGRESS is refunded in full. The system does the same `ORDER_ABANDON_DAYS` (30) after the due date.
     """
     DeliverOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.DeliverOrderRequest, _order_pb2.DeliverOrderResponse]  # type: ignore[assignment]
     """Deliver the work of an order IN_PROGRESS, as its seller. The order is DELIVERED."""
@@ -194,7 +217,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     RequestPayout: _aio.UnaryUnaryMultiCallable[_order_pb2.RequestPayoutRequest, _order_pb2.RequestPayoutResponse]  # type: ignore[assignment]
     """Request a payout of the available balance, or of a part of it. The amount leaves the available balance at once, and
     returns to it if the payout fails. INSUFFICIENT_BALANCE for more than is available, and when nothing is.
-    PAYOUT_ACCOUNT_MISSING when the payment provider needs a payout account and none is set.
+    PAYOUTS_HELD while an admin holds the seller's payouts. PAYOUT_ACCOUNT_MISSING when the payment provider needs a
+    payout account and none is set.
     """
     ListPayouts: _aio.UnaryUnaryMultiCallable[_order_pb2.ListPayoutsRequest, _order_pb2.ListPayoutsResponse]  # type: ignore[assignment]
     """Return the caller's payouts, newest first; to an admin, all payouts."""
@@ -203,6 +227,28 @@ class OrderServiceAsyncStub(OrderServiceStub):
     SetPayoutAccount: _aio.UnaryUnaryMultiCallable[_order_pb2.SetPayoutAccountRequest, _order_pb2.SetPayoutAccountResponse]  # type: ignore[assignment]
     """Set the account that receives the calling seller's payouts. INVALID_ARGUMENT for an account that the payment
     provider cannot pay to.
+    """
+    GetSellerBalance: _aio.UnaryUnaryMultiCallable[_order_pb2.GetSellerBalanceRequest, _order_pb2.GetSellerBalanceResponse]  # type: ignore[assignment]
+    """Return the balance of a seller to an admin. Any UUID is a seller: one without sales has an empty balance."""
+    ListSellerBalanceEntries: _aio.UnaryUnaryMultiCallable[_order_pb2.ListSellerBalanceEntriesRequest, _order_pb2.ListSellerBalanceEntriesResponse]  # type: ignore[assignment]
+    """Return the entries of a seller's available balance to an admin, newest first. Any UUID is a seller."""
+    ListSellerPayouts: _aio.UnaryUnaryMultiCallable[_order_pb2.ListSellerPayoutsRequest, _order_pb2.ListSellerPayoutsResponse]  # type: ignore[assignment]
+    """Return the payouts of a seller to an admin, newest first. Any UUID is a seller."""
+    GetPayoutHold: _aio.UnaryUnaryMultiCallable[_order_pb2.GetPayoutHoldRequest, _order_pb2.GetPayoutHoldResponse]  # type: ignore[assignment]
+    """Return the payout hold of a seller to an admin. NOT_FOUND when the seller's payouts are not held."""
+    SetPayoutHold: _aio.UnaryUnaryMultiCallable[_order_pb2.SetPayoutHoldRequest, _order_pb2.SetPayoutHoldResponse]  # type: ignore[assignment]
+    """Hold the payouts of a seller, as an admin, or change the reason of the hold. While the hold stands, a new payout is
+    PAYOUTS_HELD and PENDING ones wait; only a payout that the payment provider has been asked for is finished. Refunds
+    and adjustments go on. FORBIDDEN for the admin's own payouts.
+    """
+    ReleasePayoutHold: _aio.UnaryUnaryMultiCallable[_order_pb2.ReleasePayoutHoldRequest, _order_pb2.ReleasePayoutHoldResponse]  # type: ignore[assignment]
+    """Release the payouts of a seller, as an admin. PENDING payouts are sent within two seconds. Does nothing when there
+    is no hold. FORBIDDEN for the admin's own payouts.
+    """
+    AdjustBalance: _aio.UnaryUnaryMultiCallable[_order_pb2.AdjustBalanceRequest, _order_pb2.AdjustBalanceResponse]  # type: ignore[assignment]
+    """Adjust the available balance of a seller, as an admin, at the platform's cost or gain. Returns the entry.
+    INSUFFICIENT_BALANCE when the balance would fall below zero. NOT_FOUND for a seller without an order or an entry.
+    FORBIDDEN for the admin's own balance.
     """
     ReceiveStripeEvent: _aio.UnaryUnaryMultiCallable[_order_pb2.ReceiveStripeEventRequest, _order_pb2.ReceiveStripeEventResponse]  # type: ignore[assignment]
     """Record a provider event from Stripe, such as a chargeback. The metadata (HTTP header) `stripe-signature`
@@ -256,8 +302,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.ListOrdersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.ListOrdersResponse, _abc.Awaitable[_order_pb2.ListOrdersResponse]]:
-        """Return the caller's orders, newest first; to an admin with `role=admin`, all orders. FORBIDDEN for `role=admin` of
-        anyone else.
+        """Return the caller's orders, newest first, or oldest first with `sort=oldest`; to an admin with `role=admin`, all
+        orders. FORBIDDEN for `role=admin` of anyone else. INVALID_ARGUMENT for an admin's filter without `role=admin`.
         """
 
     @_abc_1.abstractmethod
@@ -288,7 +334,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_order_pb2.CancelOrderResponse, _abc.Awaitable[_order_pb2.CancelOrderResponse]]:
         """Cancel an order. Its buyer can while it is PENDING, or IN_PROGRESS, overdue and never delivered; its seller can
         while it is IN_PROGRESS. The order is CANCELLED: a PENDING order's authorization is voided, and the payment of an
-        order IN_PROGRESS is refunded in full.
+        order IN_PROGRESS is refunded in full. The system does the same `ORDER_ABANDON_DAYS` (30) after the due date.
         """
 
     @_abc_1.abstractmethod
@@ -379,7 +425,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_order_pb2.RequestPayoutResponse, _abc.Awaitable[_order_pb2.RequestPayoutResponse]]:
         """Request a payout of the available balance, or of a part of it. The amount leaves the available balance at once, and
         returns to it if the payout fails. INSUFFICIENT_BALANCE for more than is available, and when nothing is.
-        PAYOUT_ACCOUNT_MISSING when the payment provider needs a payout account and none is set.
+        PAYOUTS_HELD while an admin holds the seller's payouts. PAYOUT_ACCOUNT_MISSING when the payment provider needs a
+        payout account and none is set.
         """
 
     @_abc_1.abstractmethod
@@ -406,6 +453,70 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_order_pb2.SetPayoutAccountResponse, _abc.Awaitable[_order_pb2.SetPayoutAccountResponse]]:
         """Set the account that receives the calling seller's payouts. INVALID_ARGUMENT for an account that the payment
         provider cannot pay to.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSellerBalance(
+        self,
+        request: _order_pb2.GetSellerBalanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.GetSellerBalanceResponse, _abc.Awaitable[_order_pb2.GetSellerBalanceResponse]]:
+        """Return the balance of a seller to an admin. Any UUID is a seller: one without sales has an empty balance."""
+
+    @_abc_1.abstractmethod
+    def ListSellerBalanceEntries(
+        self,
+        request: _order_pb2.ListSellerBalanceEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.ListSellerBalanceEntriesResponse, _abc.Awaitable[_order_pb2.ListSellerBalanceEntriesResponse]]:
+        """Return the entries of a seller's available balance to an admin, newest first. Any UUID is a seller."""
+
+    @_abc_1.abstractmethod
+    def ListSellerPayouts(
+        self,
+        request: _order_pb2.ListSellerPayoutsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.ListSellerPayoutsResponse, _abc.Awaitable[_order_pb2.ListSellerPayoutsResponse]]:
+        """Return the payouts of a seller to an admin, newest first. Any UUID is a seller."""
+
+    @_abc_1.abstractmethod
+    def GetPayoutHold(
+        self,
+        request: _order_pb2.GetPayoutHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.GetPayoutHoldResponse, _abc.Awaitable[_order_pb2.GetPayoutHoldResponse]]:
+        """Return the payout hold of a seller to an admin. NOT_FOUND when the seller's payouts are not held."""
+
+    @_abc_1.abstractmethod
+    def SetPayoutHold(
+        self,
+        request: _order_pb2.SetPayoutHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.SetPayoutHoldResponse, _abc.Awaitable[_order_pb2.SetPayoutHoldResponse]]:
+        """Hold the payouts of a seller, as an admin, or change the reason of the hold. While the hold stands, a new payout is
+        PAYOUTS_HELD and PENDING ones wait; only a payout that the payment provider has been asked for is finished. Refunds
+        and adjustments go on. FORBIDDEN for the admin's own payouts.
+        """
+
+    @_abc_1.abstractmethod
+    def ReleasePayoutHold(
+        self,
+        request: _order_pb2.ReleasePayoutHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.ReleasePayoutHoldResponse, _abc.Awaitable[_order_pb2.ReleasePayoutHoldResponse]]:
+        """Release the payouts of a seller, as an admin. PENDING payouts are sent within two seconds. Does nothing when there
+        is no hold. FORBIDDEN for the admin's own payouts.
+        """
+
+    @_abc_1.abstractmethod
+    def AdjustBalance(
+        self,
+        request: _order_pb2.AdjustBalanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.AdjustBalanceResponse, _abc.Awaitable[_order_pb2.AdjustBalanceResponse]]:
+        """Adjust the available balance of a seller, as an admin, at the platform's cost or gain. Returns the entry.
+        INSUFFICIENT_BALANCE when the balance would fall below zero. NOT_FOUND for a seller without an order or an entry.
+        FORBIDDEN for the admin's own balance.
         """
 
     @_abc_1.abstractmethod
