@@ -25,6 +25,7 @@ from order_service.reconciliation.run import BusyError
 from order_service.store.reconciliation_runs import ReconciliationRuns
 from servicekit.database import Database, Statement
 from servicekit.errors import Unavailable
+from tests.support.eventually import eventually
 from tests.support.orderservice import BUYER, SELLER, OrderBackend
 from tests.support.postgres import url_of
 
@@ -230,8 +231,15 @@ def test_a_killed_run_goes_on_in_another_process(world: OrderBackend, sandbox_da
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert world.database.fetch_all(WORK)[0]["number"] == 2
     [interrupted] = world.database.fetch_all(RUNS)
+    # PostgreSQL releases the lock when it notices that the connection is gone.
+    eventually(lambda: _is_free(world))
     findings = run(world)
     assert (findings.until, findings.orders, findings.differences) == (interrupted["until"], 7, [])
+
+
+def _is_free(world: OrderBackend) -> bool:
+    with ReconciliationRuns(world.database).lock() as is_holder:
+        return is_holder
 
 
 def test_another_window_takes_the_place_of_an_interrupted_run(world: OrderBackend) -> None:
