@@ -58,6 +58,10 @@ token: install ## Print an access token. ROLE=seller,buyer NAME=webdev_pro
 outbox: install ## Show undelivered outbox rows; RETRY=all or RETRY=<id> sends parked rows again.
 	@$(BIN)/python -m deploy.local outbox $(if $(RETRY),--retry '$(RETRY)')
 
+.PHONY: attempts
+attempts: install ## Show unfinished calls to the payment provider; RETRY=all or RETRY=<order>, DROP=<order> gives one up.
+	@$(BIN)/python -m deploy.local attempts $(if $(DROP),--drop '$(DROP)') $(if $(RETRY),--retry '$(RETRY)')
+
 .PHONY: check-books
 check-books: install ## Compare orders, payments, ledger, payouts and the provider's records. SINCE=beginning
 	@$(BIN)/python -m deploy.local check-books \

@@ -57,8 +57,21 @@ local function explain(transcoder_error)
   return nil, { { field = encoding.camel_case(field), message = "has the wrong type" } }
 end
 
+-- Returns whether a worker may have begun what the request asks for. `lost` says which try may have lost its connection:
+-- the last one, or an earlier one; only a request with an idempotency key is sent again after that.
+local function may_have_begun(handle, lost)
+  if handle:filterContext():get("is_read") then return false end
+  return lost == "last" or handle:requestHeaders():get("idempotency-key") ~= nil
+end
+
 -- Brings an error into the form of the contract. Returns false when the response is a success.
 local function convert_error(handle, headers)
+  local lost = headers:get("x-edge-connection-lost")
+  if lost then
+    headers:remove("x-edge-connection-lost")
+    replace_by_code(handle, may_have_begun(handle, lost) and "OUTCOME_UNKNOWN" or "UNAVAILABLE")
+    return true
+  end
   local error_status = headers:get("x-error-status")
   if error_status then
     replace_by_error(handle, tonumber(error_status), headers:get("x-error-body"))

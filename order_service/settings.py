@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from order_service.domain.attempt import AttemptLimits
 from order_service.domain.currency import check_currency
 from order_service.domain.lifecycle import Timeouts
 from order_service.domain.payment import Provider
@@ -75,6 +76,40 @@ class Settings(PaymentSettings, ServiceSettings):
     order_abandon_days: int = Field(
         30, ge=1, le=365, description="Days after its due date at which an order still IN_PROGRESS is CANCELLED."
     )
+
+    # At most twenty hours: Stripe may forget a payment's idempotency key after a day.
+    payment_attempt_minutes: int = Field(
+        60,
+        ge=1,
+        le=1200,
+        description="Minutes after which a placing is voided and given up, when the payment provider has not answered.",
+    )
+    payment_confirmation_minutes: int = Field(
+        15,
+        ge=1,
+        le=1200,
+        description="Minutes that a buyer has to confirm a card's payment; then it is voided.",
+    )
+    payment_calls: int = Field(
+        16,
+        ge=1,
+        le=256,
+        description="Calls to the payment provider that a worker makes at once for clients; as many wait for a place, "
+        "more are refused as UNAVAILABLE.",
+    )
+
+    @model_validator(mode="after")
+    def _reads_have_places_too(self) -> Self:
+        if 2 * self.payment_calls >= self.max_concurrent_rpcs:
+            raise ValueError("PAYMENT_CALLS must be less than half of MAX_CONCURRENT_RPCS")
+        return self
+
+    @property
+    def attempt_limits(self) -> AttemptLimits:
+        """How long a placing stays open."""
+        return AttemptLimits(
+            timedelta(minutes=self.payment_attempt_minutes), timedelta(minutes=self.payment_confirmation_minutes)
+        )
 
     @property
     def timeouts(self) -> Timeouts:

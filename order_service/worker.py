@@ -10,6 +10,7 @@ from order_service.commands.adjust_balance import AdjustBalance
 from order_service.commands.change_order import ChangeOrder
 from order_service.commands.finish_accepting import FinishAccepting
 from order_service.commands.finish_placing import FinishPlacing
+from order_service.commands.give_up_placing import GiveUpPlacing
 from order_service.commands.place_order import PlaceOrder
 from order_service.commands.record_provider_event import RecordProviderEvent
 from order_service.commands.record_report import RecordReport
@@ -24,6 +25,7 @@ from order_service.commands.set_payout_account import SetPayoutAccount
 from order_service.commands.set_payout_hold import SetPayoutHold
 from order_service.commands.time_out_order import TimeOutOrder
 from order_service.commands.void_payment import VoidPayment
+from order_service.commands.wake_attempt import WakeAttempt
 from order_service.convert.orders import to_placed
 from order_service.domain.payment import PaymentPolicy
 from order_service.domain.placing import OrderPolicy
@@ -54,23 +56,31 @@ class Worker:
 
     def __init__(self, settings: Settings, database: Database, gigs: Gigs, payments: Payments) -> None:
         self._database = database
+        self._payment_calls = settings.payment_calls
         self.store = store = Store(database)
         self.idempotency_keys = idempotency_keys = IdempotencyKeys(database, settings.idempotency_key_lifetime)
-        self.gateway = gateway = InstrumentedGateway(payments.gateway, settings.rpc_threads)
+        self.gateway = gateway = InstrumentedGateway(payments.gateway)
         timeouts = settings.timeouts
         payment_policy = PaymentPolicy(settings.payments, needs_token=gateway.needs_token)
         order_policy = OrderPolicy(settings.currency, settings.commission_percent, gateway.minimum)
 
-        finish_placing = FinishPlacing(store, gateway, idempotency_keys, ResponseStore(idempotency_keys, to_placed))
+        limits = settings.attempt_limits
+        self.give_up_placing = give_up = GiveUpPlacing(store, gateway, idempotency_keys)
+        responses = ResponseStore(idempotency_keys, to_placed)
+        finish_placing = FinishPlacing(store, gateway, idempotency_keys, responses, give_up, limits)
         record_report = RecordReport(store)
-        self.record_event = record_event = RecordProviderEvent(store, record_report, RecordTransfer(store))
+        self.record_event = record_event = RecordProviderEvent(
+            store, record_report, RecordTransfer(store), WakeAttempt(store)
+        )
         finish_accepting = FinishAccepting(store, gateway, record_report)
         self.servicer = OrderServicer(
             store,
             timeouts=timeouts,
             currency=settings.currency,
             parse_webhook=payments.parse_webhook,
-            place_order=PlaceOrder(store, idempotency_keys, gigs, finish_placing, payment_policy, order_policy),
+            place_order=PlaceOrder(
+                store, idempotency_keys, gigs, finish_placing, give_up, payment_policy, order_policy, limits
+            ),
             accept_order=AcceptOrder(store, finish_accepting, timeouts),
             change_order=ChangeOrder(store, timeouts),
             refund_order=RefundOrder(store, timeouts),
@@ -82,7 +92,8 @@ class Worker:
             record_event=record_event,
         )
         self.order_timeouts = OrderTimeouts(store, TimeOutOrder(store, timeouts), timeouts)
-        self.payment_recovery = PaymentRecovery(store, RecoverAttempt(store, finish_placing, finish_accepting))
+        recover_attempt = RecoverAttempt(store, finish_placing, finish_accepting, give_up, limits)
+        self.payment_recovery = PaymentRecovery(store, recover_attempt)
         self.provider_events = ProviderEventPolling(store, payments, record_event)
         self.send_payout = SendPayout(store, gateway)
         self.topics = outbox_topics(
@@ -104,6 +115,7 @@ class Worker:
                 ),
             ],
             idempotency_keys=self.idempotency_keys,
+            outside_threads=self._payment_calls,
         )
 
 

@@ -17,6 +17,8 @@ from servicekit.outbox import Relay, Topic
 from servicekit.server import ServiceSpec, service_tokens
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+# Ratings that a worker sends at once. They occupy threads of GigService, which has four in each worker.
+RATINGS_AT_ONCE = 2
 
 
 def build(settings: Settings, database: Database) -> ServiceSpec:
@@ -31,6 +33,8 @@ def build(settings: Settings, database: Database) -> ServiceSpec:
         ReviewServicer(store, gigs, submit_review),
         review_pb2.DESCRIPTOR.services_by_name["ReviewService"],
         review_pb2_grpc.add_ReviewServiceServicer_to_server,
-        background=[Relay(database, {RATINGS: Topic(gigs.apply_rating, newest_only=True)})],
+        background=[
+            Relay(database, {RATINGS: Topic(gigs.apply_rating, newest_only=True, concurrency=RATINGS_AT_ONCE)})
+        ],
         idempotency_keys=idempotency_keys,
     )

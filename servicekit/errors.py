@@ -6,7 +6,8 @@ and default text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from marketplace.common.v1.errors_pb2 import Error, ErrorSpec, spec
@@ -28,12 +29,23 @@ class Violation:
 
 
 class MarketplaceError(Exception):
-    """An error that is shown to the caller. An empty `message` is replaced by the catalogue's text for `code`."""
+    """An error that is shown to the caller. An empty `message` is replaced by the catalogue's text for `code`.
 
-    def __init__(self, code: str, message: str = "", violations: Sequence[Violation] = ()) -> None:
+    `extra` has the further fields of its JSON body, whose values are texts, numbers or such mappings. It may contain
+    secrets of the caller, so it is never logged.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str = "",
+        violations: Sequence[Violation] = (),
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
         self.code = code
         self.message = message or spec_of(code).text
         self.violations = tuple(violations)
+        self.extra = dict(extra or {})
         super().__init__(f"{code}: {self.message}")
 
 
@@ -82,10 +94,28 @@ class PreconditionFailed(MarketplaceError):
 
 
 class Unavailable(MarketplaceError):
-    """A part of the marketplace is down or busy. The caller does not learn which."""
+    """A part of the marketplace is down or busy, and nothing was begun. The caller does not learn which part."""
+
+    def __init__(self, code: str = "UNAVAILABLE") -> None:
+        super().__init__(code)
+
+
+class OutcomeUnknown(Unavailable):
+    """Work was begun, and its outcome is not known yet. It is finished without the caller."""
 
     def __init__(self) -> None:
-        super().__init__("UNAVAILABLE")
+        super().__init__("OUTCOME_UNKNOWN")
+
+
+@contextmanager
+def in_doubt() -> Iterator[None]:
+    """Raise OutcomeUnknown where the block raises Unavailable: the block goes on with work that was begun."""
+    try:
+        yield
+    except OutcomeUnknown:
+        raise
+    except Unavailable as error:
+        raise OutcomeUnknown from error
 
 
 class DeadlineExceeded(MarketplaceError):

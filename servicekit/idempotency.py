@@ -69,6 +69,7 @@ STORE = Statement("""
 FINISH = Statement("UPDATE idempotency_keys SET answer = $2 WHERE attempt = $1 AND answer IS NULL")
 # A stored response stays, even when two processes finish the same work and come to different outcomes.
 ABANDON = Statement("DELETE FROM idempotency_keys WHERE attempt = $1 AND answer IS NULL")
+IS_BOUND = Statement("SELECT key FROM idempotency_keys WHERE attempt = $1 AND answer IS NULL")
 SWEEP = Statement("""
     DELETE FROM idempotency_keys WHERE (caller, scope, key) IN (
         SELECT caller, scope, key FROM idempotency_keys
@@ -98,7 +99,8 @@ def is_binding_handler(handler: Callable[..., Any]) -> bool:
 class IdempotencyKeyTaken(Unavailable):
     """Another call has just bound the same idempotency key. The pipeline returns that call's response, if it is there.
 
-    Otherwise the caller gets UNAVAILABLE, and may repeat the call.
+    Otherwise the caller may repeat the call: the code is OUTCOME_UNKNOWN while the other call's work is unfinished,
+    and UNAVAILABLE when the key is free again.
     """
 
 
@@ -175,6 +177,10 @@ class IdempotencyKeys:
     def abandon(self, attempt_id: UUID) -> None:
         """Free the key that refused work is bound to, if there is one: the call may be repeated."""
         self._database.fetch_all(ABANDON, attempt_id)
+
+    def is_bound(self, attempt_id: UUID) -> bool:
+        """Return whether a key is bound to this unfinished work."""
+        return self._database.fetch_one(IS_BOUND, attempt_id) is not None
 
     def sweep(self) -> None:
         """Delete expired keys, in small batches that hold up no call."""

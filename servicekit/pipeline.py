@@ -19,11 +19,12 @@ from google.protobuf.message import Message
 
 from servicekit import metrics, validation
 from servicekit.call import Call, IdempotencyClaim, current_call, require_time_to_begin
-from servicekit.errors import MarketplaceError
+from servicekit.errors import MarketplaceError, OutcomeUnknown
 from servicekit.idempotency import IdempotencyKeys, IdempotencyKeyTaken, StoredResponse, is_binding_handler
 from servicekit.identity import Verifier
 from servicekit.ids import new_id
 from servicekit.methods import Method
+from servicekit.outside import OutsidePool, is_outside_handler, refuse_without_place
 from servicekit.status import status_from_error
 
 Handler = Callable[[Any, Call], Message]
@@ -90,11 +91,20 @@ def success_trailers(method: Method, call: Call, response: Message) -> tuple[tup
 
 
 class Pipeline:
-    """Wraps the servicers of a process. Without `idempotency_keys`, the keys of requests are ignored."""
+    """Wraps the servicers of a process. Without `idempotency_keys`, the keys of requests are ignored.
 
-    def __init__(self, verifier: Verifier, idempotency_keys: IdempotencyKeys | None = None) -> None:
+    Handlers that are marked with `calls_outside` run in the threads of `outside_pool`, when there is one.
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        idempotency_keys: IdempotencyKeys | None = None,
+        outside_pool: OutsidePool | None = None,
+    ) -> None:
         self._verifier = verifier
         self._idempotency_keys = idempotency_keys
+        self._outside_pool = outside_pool
 
     def around(self, servicer: object, service: ServiceDescriptor) -> Any:
         """Return the servicer for gRPC.
@@ -122,6 +132,9 @@ class Pipeline:
             context.set_trailing_metadata(success_trailers(method, observer.call, response))
             return response
 
+        if self._outside_pool is not None and is_outside_handler(handler):
+            # An attribute that gRPC reads: it runs the method in this pool instead of the server's.
+            serve.experimental_thread_pool = self._outside_pool  # type: ignore[attr-defined]
         return serve
 
     def _handle(
@@ -129,6 +142,7 @@ class Pipeline:
     ) -> tuple[Message | None, MarketplaceError | None]:
         """Return the response or the error of the call. Raises nothing."""
         try:
+            refuse_without_place()
             call.caller = self._verifier.caller(call.metadata.get("authorization"))
             method.check_access(call.caller)
             validation.check(request, method.path_fields)
@@ -164,9 +178,12 @@ def _run_once(
         return StoredResponse(_run(handler, request, call), call.etag or "")
     except IdempotencyKeyTaken:
         found = idempotency_keys.find(claim, method.response)
-        if isinstance(found, IdempotencyClaim):
+        if not isinstance(found, IdempotencyClaim):
+            return found
+        if found.attempt_id is None:
             raise
-        return found
+        # The other call's work is not finished yet.
+        raise OutcomeUnknown from None
 
 
 def _run(handler: Handler, request: Message, call: Call) -> Message:

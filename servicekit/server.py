@@ -34,6 +34,7 @@ from servicekit.identity import (
 )
 from servicekit.methods import Method
 from servicekit.migrations import migrate_when_reachable
+from servicekit.outside import OutsidePool
 from servicekit.pipeline import Pipeline
 from servicekit.settings import ServiceSettings
 
@@ -80,6 +81,8 @@ class ServiceSpec:
     register: Callable[[Any, Any], None]
     background: Sequence[Background] = field(default=())
     idempotency_keys: IdempotencyKeys | None = None
+    # Threads for the handlers that are marked with servicekit.outside.calls_outside.
+    outside_threads: int = 0
 
 
 def verifier_for(settings: ServiceSettings) -> Verifier:
@@ -167,7 +170,8 @@ def _serve(settings: ServiceSettings, spec: ServiceSpec) -> _Server | None:
     )
     if spec.idempotency_keys is None and any(Method.of(m).takes_idempotency_key for m in spec.descriptor.methods):
         raise ValueError(f"{spec.descriptor.full_name} takes idempotency keys, and its spec has no place for them")
-    pipeline = Pipeline(verifier_for(settings), spec.idempotency_keys)
+    outside_pool = OutsidePool(spec.outside_threads) if spec.outside_threads else None
+    pipeline = Pipeline(verifier_for(settings), spec.idempotency_keys, outside_pool)
     spec.register(pipeline.around(spec.servicer, spec.descriptor), server)
     health_servicer = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)

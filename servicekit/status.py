@@ -1,12 +1,14 @@
 """The one place where an error becomes a gRPC status, and a gRPC status an error.
 
-gRPC callers get the canonical code, the message, and google.rpc.Status with ErrorInfo and BadRequest. For the edge, the
-trailers also contain the finished HTTP status and JSON body; the edge removes them.
+gRPC callers get the canonical code, the message, and google.rpc.Status with ErrorInfo and BadRequest; the extra fields
+of an error are in the metadata of ErrorInfo. For the edge, the trailers also contain the finished HTTP status and JSON
+body; the edge removes them.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import grpc
@@ -22,7 +24,7 @@ EDGE_BODY_KEY = "x-error-body"
 # gRPC refuses metadata of more than about 30 KiB. It contains the details twice, once as JSON with ASCII escapes.
 MAX_BODY_BYTES = 8_000
 RETRY_AFTER_SECONDS = 1
-RETRYABLE = frozenset(("UNAVAILABLE", "RATE_LIMITED"))
+RETRYABLE = frozenset(("UNAVAILABLE", "OUTCOME_UNKNOWN", "RATE_LIMITED"))
 
 GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -76,7 +78,7 @@ def error_from_status(error: grpc.RpcError) -> MarketplaceError:
 
 
 def _body(error: MarketplaceError, violations: list[Violation]) -> str:
-    body: dict[str, object] = {"error": error.message, "code": error.code}
+    body: dict[str, object] = {"error": error.message, "code": error.code, **error.extra}
     if violations:
         body["details"] = [{"field": violation.field, "message": violation.message} for violation in violations]
     return json.dumps(body)
@@ -84,7 +86,8 @@ def _body(error: MarketplaceError, violations: list[Violation]) -> str:
 
 def _details(error: MarketplaceError, code: code_pb2.Code, violations: list[Violation]) -> bytes:
     status = status_pb2.Status(code=code, message=error.message)
-    status.details.append(_pack(error_details_pb2.ErrorInfo(reason=error.code, domain=DOMAIN)))
+    info = error_details_pb2.ErrorInfo(reason=error.code, domain=DOMAIN, metadata=dict(_leaves(error.extra)))
+    status.details.append(_pack(info))
     if violations:
         bad_request = error_details_pb2.BadRequest()
         for violation in violations:
@@ -92,6 +95,15 @@ def _details(error: MarketplaceError, code: code_pb2.Code, violations: list[Viol
         status.details.append(_pack(bad_request))
     serialized: bytes = status.SerializeToString()
     return serialized
+
+
+def _leaves(fields: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield the texts and numbers of an error's extra fields by their own names; a number as JSON has it."""
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value)
+        else:
+            yield name, value if isinstance(value, str) else json.dumps(value)
 
 
 def _pack(detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:

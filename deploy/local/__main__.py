@@ -73,6 +73,11 @@ def report(settings: StackSettings, first: str, last: str, out: str | None) -> i
     return _run_module("order_service.money_report", settings, _given(**{"from": first, "to": last, "out": out}))
 
 
+def attempts(settings: StackSettings, drop: str | None = None, retry: str | None = None) -> int:
+    """List the calls to the payment provider that are not finished, and give one up or retry it."""
+    return _run_module("order_service.attempts", settings, _given(drop=drop, retry=retry))
+
+
 def _run_module(module: str, settings: StackSettings, arguments: Sequence[str] = ()) -> int:
     environment = shared_environment(settings, Layout.of(settings.data_dir), os.environ)
     return subprocess.run([sys.executable, "-m", module, *arguments], env=environment, check=False).returncode
@@ -149,6 +154,14 @@ def _parser() -> argparse.ArgumentParser:
     money.add_argument("--from", dest="first", metavar="DATE", required=True, help="the first day, in UTC")
     money.add_argument("--to", dest="last", metavar="DATE", required=True, help="the last day, included")
     money.add_argument("--out", metavar="FILE", help="the file to write, stdout by default")
+
+    open_attempts = add(
+        "attempts",
+        "show unfinished calls to the payment provider",
+        lambda settings, options: attempts(settings, options.drop, options.retry),
+    )
+    open_attempts.add_argument("--drop", metavar="ORDER", help="give this order's placing up")
+    open_attempts.add_argument("--retry", metavar="ORDER|all", help="ask the provider now")
 
     rows = add("outbox", "show undelivered outbox rows", lambda settings, options: outbox(settings, options.retry))
     rows.add_argument("--retry", metavar="ID|all", type=Retry.parse, help=RETRY_HELP)

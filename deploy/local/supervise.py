@@ -30,9 +30,11 @@ SERVICE_STOP_SECONDS = 5
 _DATABASE_STOP_SECONDS = 6
 _DATABASE_PRIORITY, _SERVICE_PRIORITY, _EDGE_PRIORITY = 10, 20, 30
 
-# PostgreSQL connections of each worker: one for each of its threads and its background work, and as many for the
-# sandbox's records where it has them.
-_CONNECTIONS_PER_WORKER = 16
+# PostgreSQL connections of each worker: one for each of its threads, its background work and its deliveries of the
+# outbox. OrderService's have more threads, for calls to the payment provider, and as many connections to the sandbox's
+# records.
+_CONNECTIONS_PER_WORKER = 24
+_CONNECTIONS_PER_ORDER_WORKER = 96
 _SPARE_CONNECTIONS = 20
 
 _UNQUOTED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.-:=@+")
@@ -104,7 +106,8 @@ def processes(settings: StackSettings, layout: Layout) -> list[Process]:
 
 def _database(settings: StackSettings, layout: Layout) -> Process:
     workers = sum(settings.workers.values()) + 1  # the process for images
-    connections = _SPARE_CONNECTIONS + _CONNECTIONS_PER_WORKER * workers
+    more = (_CONNECTIONS_PER_ORDER_WORKER - _CONNECTIONS_PER_WORKER) * settings.workers["order"]
+    connections = _SPARE_CONNECTIONS + _CONNECTIONS_PER_WORKER * workers + more
     module = [sys.executable, "-m", "deploy.local.postgres"]
     return Process(
         "postgres",

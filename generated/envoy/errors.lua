@@ -28,7 +28,7 @@ return {
     UNAVAILABLE = { status = 503, text = "The service is unavailable, try again shortly" },
     DEADLINE_EXCEEDED = { status = 504, text = "The request took too long" },
     PRICE_CHANGED = { status = 409, text = "The price has changed" },
-    OUTCOME_UNKNOWN = { status = 503, text = "The payment provider has not answered yet, the request is finished by itself" },
+    OUTCOME_UNKNOWN = { status = 503, text = "The outcome is not known yet; what was begun is finished by itself" },
     PAYOUTS_HELD = { status = 409, text = "Your payouts are held, please contact the marketplace" },
   },
   by_grpc_status = {

@@ -48,6 +48,7 @@ return {
     ["requirements"] = { kind = "string" },
     ["paymentMethod"] = { kind = "string" },
     ["paymentToken"] = { kind = "string" },
+    ["expectedPrice"] = { kind = "number" },
   },
   ["marketplace.order.v1.AcceptOrderRequest"] = {
     ["orderId"] = { kind = "string" },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import datetime
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from order_service.domain.settlement import begin_capture
 from order_service.payments.gateway import Declined
 from order_service.store.store import Store
 from servicekit.call import Caller, require_time
-from servicekit.errors import Conflict, Unavailable
+from servicekit.errors import Conflict, in_doubt
 
 BEING_ACCEPTED = "You can't accept this order now, it is just being accepted; there is nothing you can do now"
 
@@ -30,7 +31,8 @@ class AcceptOrder:
 
         Raises NotFound, Forbidden, Conflict, and DeadlineExceeded when too little time is left to begin. Raises
         Declined when the provider refuses the capture for good, and then the order is CANCELLED. Raises Unavailable
-        when the outcome is not known: then the seller's next accept, or payment recovery, finishes the capture.
+        when nothing was begun, and OutcomeUnknown when the provider was asked: then the seller's next accept, or
+        payment recovery, finishes the capture.
         """
         command = Command(Action.ACCEPT, message)
         # A caller who may not accept must not take the lock, which would turn the seller away.
@@ -39,22 +41,28 @@ class AcceptOrder:
         with self._store.attempt_lock(order_id) as is_holder:
             if not is_holder:
                 raise Conflict(BEING_ACCEPTED, code="INVALID_TRANSITION")
+            accepted = self._accept(order_id, command, caller)
+        if accepted.status is Status.CANCELLED:
+            raise Declined
+        return accepted
+
+    def _accept(self, order_id: UUID, command: Command, caller: Caller) -> Order:
+        """Return the order after its capture, or after an accept that needs none."""
+        with ExitStack() as begun:
             with self._store.transaction("accepting"):
                 order, now = self._store.orders.lock(order_id)
                 change = self._decide(order, now, command, caller)
                 if change.order.is_being_captured and not order.is_being_captured:
-                    self._store.attempts.begin_capture(order_id, message)
+                    self._store.attempts.begin_capture(order_id, command.message)
                 self._store.orders.save(change, now)
+                # From here on the capture may be made, also when the commit's response is lost.
+                begun.enter_context(in_doubt())
             if not change.order.is_being_captured:
                 return change.order
             attempt = self._store.attempts.get(order_id)
-            # Payment recovery has finished it in the meantime.
-            if attempt is None:
-                raise Unavailable
-            accepted = self._finish_accepting.execute(attempt)
-        if accepted.status is Status.CANCELLED:
-            raise Declined
-        return accepted
+            accepted = attempt and self._finish_accepting.execute(attempt)
+            # Payment recovery may have finished it in the meantime.
+            return accepted or self._store.orders.get(order_id).order
 
     def _decide(self, order: Order, now: datetime, command: Command, caller: Caller) -> Change:
         """Return the change that an accept begins with: the capture, or nothing more where it has begun."""

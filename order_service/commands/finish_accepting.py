@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from order_service.commands.record_report import RecordReport
+from order_service.domain.attempt import Attempt
 from order_service.domain.lifecycle import Action, Command, end_capture
 from order_service.domain.order import Order
 from order_service.payments.gateway import Declined, Gateway
-from order_service.store.attempts import Attempt
 from order_service.store.store import Store
+from servicekit.errors import Unavailable
 
 
 class FinishAccepting:
@@ -18,21 +19,26 @@ class FinishAccepting:
         self._gateway = gateway
         self._record_report = record_report
 
-    def execute(self, attempt: Attempt) -> Order:
-        """Return the order IN_PROGRESS, or CANCELLED when the provider refuses the capture for good.
+    def execute(self, attempt: Attempt) -> Order | None:
+        """Return the order IN_PROGRESS, or CANCELLED when the capture is refused for good; None when it ended before.
 
-        Raises Unavailable when the outcome is not known, and then the attempt stays.
+        Raises Unavailable when the outcome is not known, and then the attempt stays until the authorization lapses:
+        from then on no capture can succeed, and the order is CANCELLED. The void that follows shows whether an earlier
+        one has succeeded, and then the money is refunded.
         """
-        order = self._store.orders.get(attempt.order_id).order
+        order, now = self._store.orders.get(attempt.order_id)
+        command = Command(Action.ACCEPT, attempt.message)
         try:
             captured = self._gateway.capture(order.id, order.payment_reference, order.price)
         except Declined:
             captured, command = None, Command(Action.CAPTURE_FAILED)
-        else:
-            command = Command(Action.ACCEPT, attempt.message)
+        except Unavailable:
+            if order.capture_before is None or now < order.capture_before:
+                raise
+            captured, command = None, Command(Action.CAPTURE_FAILED)
         with self._store.transaction("accepted"):
             if not self._store.attempts.end(order.id):
-                return self._store.orders.get(order.id).order
+                return None
             order, now = self._store.orders.lock(order.id)
             change = end_capture(order, command, now)
             self._store.orders.save(change, now)

@@ -2,60 +2,103 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
+from datetime import timedelta
+from typing import NoReturn
+from uuid import UUID
+
+from order_service.commands.give_up_placing import GiveUpPlacing
+from order_service.commands.purchase import purchase_of
+from order_service.domain.attempt import Attempt, AttemptLimits, State
 from order_service.domain.order import Order
-from order_service.domain.payment import Authorization
+from order_service.domain.payment import ActionRequired, Authorization
 from order_service.domain.placing import place
-from order_service.payments.gateway import ActionRequired, Declined, Gateway, Purchase
-from order_service.store.attempts import Attempt
+from order_service.payments.gateway import AuthorizationResult, ConfirmationNeededError, Declined, Gateway
 from order_service.store.store import Store
 from servicekit.errors import InvalidArgument, Unavailable
 from servicekit.idempotency import IdempotencyKeys, ResponseStore
 
-# Definite outcomes: nothing was authorized.
-REFUSALS = (Declined, ActionRequired, InvalidArgument)
+# Definite outcomes: nothing was authorized, and nothing will be.
+REFUSALS = (Declined, InvalidArgument)
+# Payment recovery first asks for a confirmation after this time.
+FIRST_ASK = timedelta(seconds=2)
 
 
 class FinishPlacing:
-    """Authorize the payment of a draft and store the order. The caller holds the attempt's lock."""
+    """Authorize the payment of a draft and store the order.
+
+    The caller holds the attempt's lock, or the attempt is CONFIRMING: then the provider is only asked about the
+    payment, and of two calls that learn of the confirmation the row of the attempt lets one store the order.
+    """
 
     def __init__(
-        self, store: Store, gateway: Gateway, idempotency_keys: IdempotencyKeys, responses: ResponseStore[Order]
+        self,
+        store: Store,
+        gateway: Gateway,
+        idempotency_keys: IdempotencyKeys,
+        responses: ResponseStore[Order],
+        give_up: GiveUpPlacing,
+        limits: AttemptLimits,
     ) -> None:
         self._store = store
         self._gateway = gateway
         self._idempotency_keys = idempotency_keys
         self._responses = responses
+        self._give_up = give_up
+        self._limits = limits
 
-    def execute(self, attempt: Attempt) -> Order:
-        """Return the new order.
+    def execute(self, attempt: Attempt, *, buyer_waits: bool) -> Order | None:
+        """Return the new order; None when another call has ended the attempt.
 
-        Raises one of REFUSALS, and then the attempt is over and the idempotency key is free; or Unavailable, and then
-        the attempt stays.
+        Raises one of REFUSALS, and then the attempt is over and the idempotency key is free. A refused confirmation is
+        raised to a buyer who waits; otherwise it is kept for the buyer's next request, and the result is None. Raises
+        ActionRequired, and then the attempt waits for the confirmation; without an idempotency key it is given up.
+        Raises Unavailable, and then the attempt stays.
         """
+        if attempt.state is State.REFUSED:
+            self._refuse(attempt.order_id)
+            raise Declined
+        try:
+            result = self._gateway.authorize(purchase_of(attempt, self._store.now()))
+        except ConfirmationNeededError as needed:
+            self._await_confirmation(attempt, needed)
+        except REFUSALS:
+            if attempt.state is State.CONFIRMING and not buyer_waits:
+                self._store.attempts.keep_refusal(attempt.order_id)
+                return None
+            self._refuse(attempt.order_id)
+            raise
+        return self._place(attempt, result)
+
+    def _place(self, attempt: Attempt, result: AuthorizationResult) -> Order | None:
         draft = attempt.draft
         assert draft is not None
-        purchase = Purchase(
-            order_id=draft.order_id,
-            buyer_id=draft.request.buyer_id,
-            amount=draft.terms.price,
-            currency=draft.currency,
-            token=draft.request.payment_token,
-            age=self._store.now() - attempt.created_at,
-        )
-        try:
-            result = self._gateway.authorize(purchase)
-        except REFUSALS:
-            with self._store.transaction("refused"):
-                if not self._store.attempts.end(draft.order_id):
-                    raise Unavailable from None
-                self._idempotency_keys.abandon(draft.order_id)
-            raise
         authorization = Authorization(result.reference, attempt.created_at + result.valid_for)
         with self._store.transaction("placed"):
             if not self._store.attempts.end(draft.order_id):
-                raise Unavailable
+                return None
             now = self._store.now()
             change = place(draft, authorization, now)
             self._store.orders.insert(change, now)
             self._responses.store(change.order.id, change.order)
         return change.order
+
+    def _refuse(self, order_id: UUID) -> None:
+        with self._store.transaction("refused"):
+            if self._store.attempts.end(order_id):
+                self._idempotency_keys.abandon(order_id)
+
+    def _await_confirmation(self, attempt: Attempt, needed: ConfirmationNeededError) -> NoReturn:
+        """Keep the payment for a buyer who can come back: one with an idempotency key, in time."""
+        before = attempt.confirmation_end(self._limits)
+        if not self._idempotency_keys.is_bound(attempt.order_id):
+            # When the provider does not answer, payment recovery voids the payment.
+            with contextlib.suppress(Unavailable):
+                self._give_up.execute(replace(attempt, reference=needed.reference))
+            raise ActionRequired from None
+        if before <= self._store.now():
+            self._give_up.execute(replace(attempt, reference=needed.reference))
+            raise Unavailable from None
+        self._store.attempts.await_confirmation(attempt.order_id, needed.reference, before, FIRST_ASK)
+        raise ActionRequired(needed.client_secret, before) from None

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from decimal import Decimal
 from uuid import UUID
 
 from order_service.commands.finish_placing import FinishPlacing
+from order_service.commands.give_up_placing import GiveUpPlacing
+from order_service.domain.attempt import AttemptLimits, State
 from order_service.domain.order import Order
 from order_service.domain.payment import PaymentPolicy
 from order_service.domain.placing import OrderPolicy, OrderRequest, draft
 from order_service.gigs import Gigs
 from order_service.store.store import Store
 from servicekit.call import IdempotencyClaim, require_time
-from servicekit.errors import Unavailable
-from servicekit.idempotency import IdempotencyKeys
+from servicekit.errors import OutcomeUnknown, in_doubt
+from servicekit.idempotency import IdempotencyKeys, IdempotencyKeyTaken
 from servicekit.ids import new_id
 
 
@@ -25,44 +29,66 @@ class PlaceOrder:
         idempotency_keys: IdempotencyKeys,
         gigs: Gigs,
         finish_placing: FinishPlacing,
+        give_up: GiveUpPlacing,
         payment_policy: PaymentPolicy,
         order_policy: OrderPolicy,
+        limits: AttemptLimits,
     ) -> None:
         self._store = store
         self._idempotency_keys = idempotency_keys
         self._gigs = gigs
         self._finish_placing = finish_placing
+        self._give_up = give_up
         self._payment_policy = payment_policy
         self._order_policy = order_policy
+        self._limits = limits
 
-    def execute(self, package_id: UUID, request: OrderRequest, claim: IdempotencyClaim | None) -> Order:
-        """Return the new order, once its payment is authorized.
+    def execute(
+        self, package_id: UUID, request: OrderRequest, expected_price: Decimal | None, claim: IdempotencyClaim | None
+    ) -> Order:
+        """Return the new order, once its payment is authorized. `expected_price` is in major units.
 
-        Raises NotFound (Package), Forbidden, InvalidArgument, DeadlineExceeded when too little time is left to begin,
-        and the gateway's refusals: then nothing is left. Raises Unavailable when the outcome is not known: then the
-        same idempotency key, or payment recovery, finishes the attempt.
+        Raises NotFound (Package), Forbidden, InvalidArgument, Conflict (PRICE_CHANGED), Unavailable, DeadlineExceeded
+        when too little time is left to begin, and Declined: then nothing is left. Raises ActionRequired, and with an
+        idempotency key the placing waits for the buyer's confirmation. Raises OutcomeUnknown when the provider was
+        asked: then the same idempotency key, or payment recovery, finishes the attempt.
         """
         if claim is not None and claim.attempt_id is not None:
-            return self._resume(claim.attempt_id)
+            order = self._resume(claim.attempt_id)
+            if order is not None:
+                return order
         self._payment_policy.check(request.payment_method, request.payment_token)
         terms = self._gigs.package_terms(package_id)
-        new_draft = draft(new_id(), terms, request, self._order_policy)
+        new_draft = draft(new_id(), terms, request, self._order_policy, expected_price)
         require_time()
-        with self._store.attempt_lock(new_draft.order_id):
+        with self._store.attempt_lock(new_draft.order_id), ExitStack() as begun:
             with self._store.transaction("placing"):
                 self._store.attempts.begin_authorization(new_draft)
                 self._idempotency_keys.begin(claim, new_draft.order_id)
-            return self._resume_locked(new_draft.order_id)
+                # From here on the order may be placed, also when the commit's response is lost.
+                begun.enter_context(in_doubt())
+            attempt = self._store.attempts.get(new_draft.order_id)
+            order = self._finish_placing.execute(attempt, buyer_waits=True) if attempt else None
+            if order is None:
+                raise OutcomeUnknown
+            return order
 
-    def _resume(self, order_id: UUID) -> Order:
+    def _resume(self, order_id: UUID) -> Order | None:
+        """Return the order of the attempt; None when the attempt is given up, and the key free again.
+
+        Raises IdempotencyKeyTaken when another call has ended it: the key then has the response, or is free.
+        """
         with self._store.attempt_lock(order_id) as is_holder:
-            if not is_holder:
-                raise Unavailable
-            return self._resume_locked(order_id)
-
-    def _resume_locked(self, order_id: UUID) -> Order:
-        attempt = self._store.attempts.get(order_id)
-        # Payment recovery has finished it in the meantime: the idempotency key has the response.
-        if attempt is None:
-            raise Unavailable
-        return self._finish_placing.execute(attempt)
+            attempt = self._store.attempts.get(order_id)
+            if attempt is None:
+                raise IdempotencyKeyTaken
+            if not is_holder and attempt.state is not State.CONFIRMING:
+                raise OutcomeUnknown
+            with in_doubt():
+                if attempt.is_over(self._store.now(), self._limits):
+                    self._give_up.execute(attempt)
+                    return None
+                order = self._finish_placing.execute(attempt, buyer_waits=True)
+        if order is None:
+            raise IdempotencyKeyTaken
+        return order

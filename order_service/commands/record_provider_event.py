@@ -8,7 +8,8 @@ import structlog
 
 from order_service.commands.record_report import RecordReport
 from order_service.commands.record_transfer import RecordTransfer
-from order_service.payments.gateway import PaymentReport, ProviderEvent, TransferReport
+from order_service.commands.wake_attempt import WakeAttempt
+from order_service.payments.gateway import ConfirmationReport, PaymentReport, ProviderEvent, TransferReport
 from order_service.store.store import Store
 from servicekit.database import retry_conflicts
 
@@ -16,10 +17,13 @@ from servicekit.database import retry_conflicts
 class RecordProviderEvent:
     """Store an event and its consequences together, once."""
 
-    def __init__(self, store: Store, record_report: RecordReport, record_transfer: RecordTransfer) -> None:
+    def __init__(
+        self, store: Store, record_report: RecordReport, record_transfer: RecordTransfer, wake_attempt: WakeAttempt
+    ) -> None:
         self._store = store
         self._record_report = record_report
         self._record_transfer = record_transfer
+        self._wake_attempt = wake_attempt
         self._log = structlog.get_logger()
 
     @retry_conflicts
@@ -42,5 +46,7 @@ class RecordProviderEvent:
             case TransferReport():
                 self._record_transfer.execute(report)
                 log.info("report taken", payout=str(report.payout_id))
+            case ConfirmationReport():
+                self._wake_attempt.execute(report)
             case _:
                 assert_never(report)

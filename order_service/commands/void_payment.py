@@ -5,8 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from order_service.domain.payment import PaymentStatus
-from order_service.domain.settlement import voided
-from order_service.payments.gateway import Gateway
+from order_service.domain.settlement import captured_though_cancelled, voided
+from order_service.payments.gateway import AlreadyCapturedError, Gateway
 from order_service.store.store import Store
 
 
@@ -22,7 +22,13 @@ class VoidPayment:
         order = self._store.orders.get(order_id).order
         if order.payment_status is PaymentStatus.VOIDED:
             return
-        self._gateway.void(order.id, order.payment_reference)
+        after = voided
+        try:
+            self._gateway.void(order.id, order.payment_reference)
+        except AlreadyCapturedError:
+            # A capture that was in doubt until its authorization lapsed: the money goes back.
+            after = captured_though_cancelled
         with self._store.transaction("order"):
             order, now = self._store.orders.lock(order_id)
-            self._store.orders.save(voided(order), now)
+            if order.payment_status is PaymentStatus.AUTHORIZED:
+                self._store.orders.save(after(order), now)

@@ -4,7 +4,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from servicekit.errors import InvalidArgument, Violation
+from servicekit.errors import InvalidArgument, MarketplaceError, Violation
+
+KEY_NEEDED = "This card wants your confirmation: send the request with an Idempotency-Key, or use another card"
+
+
+class ActionRequired(MarketplaceError):
+    """The card wants the buyer's confirmation, with the provider's own client and this secret, before `expires_at`.
+
+    Without an idempotency key there is no secret: nothing of the payment was kept, and the message says so.
+    """
+
+    def __init__(self, client_secret: str = "", expires_at: datetime | None = None) -> None:
+        if expires_at is None:
+            super().__init__("PAYMENT_ACTION_REQUIRED", KEY_NEEDED)
+            return
+        confirmation = {"clientSecret": client_secret, "expiresAt": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        super().__init__("PAYMENT_ACTION_REQUIRED", extra={"confirmation": confirmation})
 
 
 class Provider(StrEnum):

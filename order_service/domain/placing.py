@@ -7,7 +7,7 @@ from uuid import UUID
 
 from order_service.domain.order import Change, Event, Order, Party, Status
 from order_service.domain.payment import Authorization, PaymentStatus
-from servicekit.errors import Forbidden, InvalidArgument, Violation
+from servicekit.errors import Forbidden, InvalidArgument, MarketplaceError, Violation
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +61,26 @@ class Draft:
     commission_percent: Decimal
 
 
-def draft(order_id: UUID, terms: PackageTerms, request: OrderRequest, policy: OrderPolicy) -> Draft:
-    """Return an order at the package's terms, to be paid for.
+class PriceChanged(MarketplaceError):
+    """The price is not the one that the buyer expects. `price` is the current one, in major units."""
 
-    Raises Forbidden when the buyer is the seller, and InvalidArgument when the payment provider takes no such price.
+    def __init__(self, price: Decimal) -> None:
+        is_whole = price == price.to_integral_value()
+        super().__init__("PRICE_CHANGED", extra={"price": int(price) if is_whole else float(price)})
+
+
+def draft(
+    order_id: UUID, terms: PackageTerms, request: OrderRequest, policy: OrderPolicy, expected: Decimal | None = None
+) -> Draft:
+    """Return an order at the package's terms, to be paid for. `expected` is the price that the buyer was shown.
+
+    Raises Forbidden when the buyer is the seller, PriceChanged when the price is not the expected one, and
+    InvalidArgument when the payment provider takes no such price.
     """
     if request.buyer_id == terms.seller_id:
         raise Forbidden("You can't order your own gig")
+    if expected is not None and terms.price != expected:
+        raise PriceChanged(terms.price)
     if terms.price < policy.minimum:
         message = f"costs less than the {policy.minimum} {policy.currency} that a payment must have"
         raise InvalidArgument([Violation("packageId", message)])

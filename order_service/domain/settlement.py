@@ -59,6 +59,12 @@ def voided(order: Order) -> Change:
     return Change(replace(order, payment_status=PaymentStatus.VOIDED))
 
 
+def captured_though_cancelled(order: Order) -> Change:
+    """Return a cancelled order whose capture has succeeded after all: the buyer is to be refunded in full."""
+    after = replace(order, payment_status=PaymentStatus.CAPTURED, refund_due=order.price)
+    return _settle(order, after, f"capture:{order.id}")
+
+
 def refund_in_full(order: Order) -> Change:
     """Return the order CANCELLED, with everything in escrow to be refunded."""
     if order.payment_status is None:

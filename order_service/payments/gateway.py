@@ -25,11 +25,21 @@ class Declined(MarketplaceError):
         super().__init__("PAYMENT_DECLINED", message)
 
 
-class ActionRequired(MarketplaceError):
-    """The card needs the buyer's confirmation. Nothing was authorized."""
+class ConfirmationNeededError(Exception):
+    """The card wants the buyer's confirmation, made with the provider's own client and `client_secret`.
 
-    def __init__(self) -> None:
-        super().__init__("PAYMENT_ACTION_REQUIRED")
+    The payment waits for it under the provider's id, `reference`; nothing is reserved yet. The secret is not part of
+    the exception's text.
+    """
+
+    def __init__(self, reference: str, client_secret: str) -> None:
+        super().__init__(reference)
+        self.reference = reference
+        self.client_secret = client_secret
+
+
+class AlreadyCapturedError(Exception):
+    """A payment cannot be voided: its money was captured."""
 
 
 class RefundNotMadeError(Exception):
@@ -68,7 +78,8 @@ class NotCoveredError(Exception):
 class Purchase:
     """A payment to authorize. `amount` is in major units of `currency`; `token` is empty when there is none.
 
-    `age` is the time since the first request for this authorization.
+    `age` is the time since the first request for this authorization; `reference` is the provider's id of the payment
+    where it is known.
     """
 
     order_id: UUID
@@ -77,6 +88,7 @@ class Purchase:
     currency: str
     token: str
     age: timedelta = timedelta(0)
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +162,13 @@ class TransferReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmationReport:
+    """A report that a buyer has confirmed the payment of an order, or that this has failed."""
+
+    order_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderEvent:
     """A report that the provider makes by itself. Events may be repeated, and may arrive in any order.
 
@@ -157,7 +176,7 @@ class ProviderEvent:
     """
 
     event_id: str
-    report: PaymentReport | TransferReport
+    report: PaymentReport | TransferReport | ConfirmationReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +215,15 @@ class Gateway(Protocol):
     def authorize(self, purchase: Purchase) -> AuthorizationResult:
         """Reserve the amount on the card.
 
-        Raises Declined, ActionRequired or InvalidArgument (paymentToken) when nothing was done, and Unavailable.
+        Raises Declined or InvalidArgument (paymentToken) when nothing is reserved and nothing will be, and Unavailable.
+        Raises ConfirmationNeededError while the card waits for the buyer's confirmation.
+        """
+        ...
+
+    def abandon(self, purchase: Purchase) -> None:
+        """Make sure that nothing is reserved for this purchase, now or later: also when `authorize` is still under way.
+
+        Raises Unavailable.
         """
         ...
 
@@ -208,7 +235,10 @@ class Gateway(Protocol):
         ...
 
     def void(self, order_id: UUID, reference: str) -> None:
-        """Release the reserved money. Does nothing when none is reserved any more. Raises Unavailable."""
+        """Release the reserved money. Does nothing when none is reserved any more.
+
+        Raises AlreadyCapturedError, Unavailable.
+        """
         ...
 
     def refund(self, request: RefundRequest) -> ProviderRefund:

@@ -1,12 +1,7 @@
-"""A gateway around another one, which adds crash points, metrics, log lines and a limit to every call.
-
-Calls that a client waits for may occupy at most half of a worker's threads, so that a slow provider does not stop the
-other calls. A call over the limit waits for a moment, since it occupies a thread while it waits.
-"""
+"""A gateway around another one, which adds crash points, metrics and log lines to every call."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -28,13 +23,11 @@ from order_service.payments.gateway import (
     Transfer,
     TransferReport,
 )
-from servicekit.call import current_call
 from servicekit.crash import crash_point
+from servicekit.database import DatabaseAway
 from servicekit.errors import Unavailable
 
 T = TypeVar("T")
-
-LIMIT_WAIT_SECONDS = 0.05
 
 SECONDS = Histogram(
     "marketplace_payment_call_seconds", "Calls to the payment provider, by outcome", ["operation", "outcome"]
@@ -42,11 +35,10 @@ SECONDS = Histogram(
 
 
 class InstrumentedGateway:
-    """A Gateway around another. `threads` is the number of calls that a worker answers at once."""
+    """A Gateway around another."""
 
-    def __init__(self, gateway: Gateway, threads: int) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._slots = threading.Semaphore(max(1, threads // 2))
         self._log = structlog.get_logger()
 
     @property
@@ -62,6 +54,10 @@ class InstrumentedGateway:
     def authorize(self, purchase: Purchase) -> AuthorizationResult:
         """See Gateway."""
         return self._call("authorize", purchase.order_id, lambda: self._gateway.authorize(purchase))
+
+    def abandon(self, purchase: Purchase) -> None:
+        """See Gateway."""
+        self._call("abandon", purchase.order_id, lambda: self._gateway.abandon(purchase))
 
     def capture(self, order_id: UUID, reference: str, amount: Decimal) -> PaymentReport:
         """See Gateway."""
@@ -97,21 +93,19 @@ class InstrumentedGateway:
 
     def _call(self, operation: str, about: UUID | None, call: Callable[[], T]) -> T:
         """Make a call between its crash points, `payments.<operation>:before` and `:after`."""
-        has_client = current_call.get() is not None
-        if has_client and not self._slots.acquire(timeout=LIMIT_WAIT_SECONDS):
-            SECONDS.labels(operation, "busy").observe(LIMIT_WAIT_SECONDS)
-            raise Unavailable
         started = time.perf_counter()
         outcome = "ok"
         crash_point(f"payments.{operation}:before")
         try:
             return call()
+        except DatabaseAway as error:
+            # The sandbox's own database: the provider is away, not ours.
+            outcome = "Unavailable"
+            raise Unavailable from error
         except Exception as error:
             outcome = type(error).__name__
             raise
         finally:
-            if has_client:
-                self._slots.release()
             seconds = time.perf_counter() - started
             SECONDS.labels(operation, outcome).observe(seconds)
             self._log.info(

@@ -20,6 +20,7 @@ from servicekit import paging
 from servicekit.call import Call
 from servicekit.errors import NotFound
 from servicekit.money import to_decimal
+from servicekit.outside import calls_outside
 from servicekit.times import to_timestamp
 
 # The same lists for a seller and for an admin.
@@ -93,6 +94,7 @@ class MoneyHandlers:
             raise NotFound("Payout")
         return order_pb2.GetPayoutResponse(payout=convert.to_payout(*reading))
 
+    @calls_outside
     def SetPayoutAccount(
         self, request: order_pb2.SetPayoutAccountRequest, call: Call
     ) -> order_pb2.SetPayoutAccountResponse:

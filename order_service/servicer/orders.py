@@ -18,6 +18,8 @@ from order_service.store.store import Store
 from servicekit import paging
 from servicekit.call import Call
 from servicekit.idempotency import binds_idempotency_key
+from servicekit.money import to_decimal
+from servicekit.outside import calls_outside
 
 # The requests of all actions of ChangeOrder but `resolve`, which has more fields.
 ActionRequest = (
@@ -49,11 +51,13 @@ class OrderHandlers:
         self._change_order = change_order
         self._refund_order = refund_order
 
+    @calls_outside
     @binds_idempotency_key
     def PlaceOrder(self, request: order_pb2.PlaceOrderRequest, call: Call) -> order_pb2.PlaceOrderResponse:
         order_request = OrderRequest(call.user_id, request.requirements, request.payment_method, request.payment_token)
+        expected_price = to_decimal(request.expected_price) if request.HasField("expected_price") else None
         return convert.to_placed(
-            self._place_order.execute(UUID(request.package_id), order_request, call.idempotency_claim)
+            self._place_order.execute(UUID(request.package_id), order_request, expected_price, call.idempotency_claim)
         )
 
     def GetOrder(self, request: order_pb2.GetOrderRequest, call: Call) -> order_pb2.GetOrderResponse:
@@ -84,6 +88,7 @@ class OrderHandlers:
             response.next_page_token = paging.encode(request, PageKey(last.created_at, last.id))
         return response
 
+    @calls_outside
     def AcceptOrder(self, request: order_pb2.AcceptOrderRequest, call: Call) -> order_pb2.AcceptOrderResponse:
         order = self._accept_order.execute(UUID(request.order_id), request.message, call.caller)
         return order_pb2.AcceptOrderResponse(order=self._to_order(order, order.updated_at, call))

@@ -2,56 +2,75 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from psycopg2.extras import Json
 from pydantic import TypeAdapter
 
+from order_service.domain.attempt import Attempt, Kind, State
 from order_service.domain.placing import Draft
 from servicekit.database import Database, Row, Statement
+
+COLUMNS = "order_id, kind, data, created_at, tries, state, reference, confirm_before"
 
 BEGIN = Statement("""
     INSERT INTO attempts (order_id, kind, data, created_at, next_try_at)
     SELECT $1, $2, $3::jsonb, now, now FROM app_now() AS now
 """)
-GET = Statement("SELECT order_id, kind, data, created_at, tries FROM attempts WHERE order_id = $1")
-DUE = Statement("""
-    SELECT order_id, kind, data, created_at, tries FROM attempts
+GET = Statement(f"SELECT {COLUMNS} FROM attempts WHERE order_id = $1")  # noqa: S608
+DUE = Statement(f"""
+    SELECT {COLUMNS} FROM attempts
     WHERE next_try_at <= app_now() ORDER BY next_try_at, order_id LIMIT $1
-""")
+""")  # noqa: S608
 COUNTS = Statement("SELECT kind, count(*) AS number FROM attempts GROUP BY kind")
-END = Statement("DELETE FROM attempts WHERE order_id = $1 RETURNING order_id")
+LISTED = Statement(f"""
+    SELECT {", ".join("a." + name for name in COLUMNS.split(", "))}, o.buyer_id, o.price, o.currency,
+        extract(epoch FROM app_now() - a.created_at)::float8 AS age,
+        extract(epoch FROM a.next_try_at - app_now())::float8 AS wait, count(*) OVER () AS total
+    FROM attempts AS a LEFT JOIN orders AS o ON o.id = a.order_id ORDER BY a.created_at, a.order_id LIMIT $1
+""")  # noqa: S608
+RETRY = Statement("""
+    UPDATE attempts SET tries = 0, next_try_at = app_now() WHERE $1::uuid IS NULL OR order_id = $1 RETURNING order_id
+""")
+# An attempt that is given up ends when its payment is voided, and in no other way.
+END = Statement("DELETE FROM attempts WHERE order_id = $1 AND state <> 'giving_up' RETURNING order_id")
+END_GIVEN_UP = Statement("DELETE FROM attempts WHERE order_id = $1 AND state = 'giving_up' RETURNING order_id")
+AWAIT_CONFIRMATION = Statement("""
+    UPDATE attempts SET state = 'confirming', reference = $2, confirm_before = $3, tries = 0,
+        next_try_at = app_now() + $4::interval
+    WHERE order_id = $1 AND state = 'asking'
+""")
+KEEP_REFUSAL = Statement("""
+    UPDATE attempts SET state = 'refused', next_try_at = confirm_before WHERE order_id = $1 AND state = 'confirming'
+""")
+GIVE_UP = Statement("""
+    UPDATE attempts SET state = 'giving_up', tries = CASE state WHEN 'giving_up' THEN tries ELSE 0 END,
+        next_try_at = CASE state WHEN 'giving_up' THEN next_try_at ELSE app_now() END
+    WHERE order_id = $1 AND kind = 'authorize' RETURNING order_id
+""")
+WAKE = Statement("UPDATE attempts SET next_try_at = app_now() WHERE order_id = $1 AND next_try_at > app_now()")
 POSTPONE = Statement("""
     UPDATE attempts SET tries = tries + 1, next_try_at = app_now() + $2::interval WHERE order_id = $1
 """)
+PUT_OFF = Statement("UPDATE attempts SET next_try_at = app_now() + $2::interval WHERE order_id = $1")
 
 DRAFT = TypeAdapter(Draft)
 # The names of a draft's parts in the database, which a worker of an older version has written.
 STORED_NAMES = {"terms": "offer", "request": "wish"}
 
 
-class Kind(StrEnum):
-    """The call to the payment provider."""
-
-    AUTHORIZE = "authorize"
-    CAPTURE = "capture"
-
-
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """A call that was begun for an order. `tries` is how often payment recovery failed to finish it.
+class ListedAttempt:
+    """An attempt as an operator sees it: the buyer, the amount, its age and the time to its next try, in seconds."""
 
-    `draft` is set for AUTHORIZE, and `message`, the seller's, for CAPTURE.
-    """
-
-    order_id: UUID
-    kind: Kind
-    created_at: datetime
-    tries: int
-    draft: Draft | None = None
-    message: str = ""
+    attempt: Attempt
+    buyer_id: UUID
+    amount: Decimal
+    currency: str
+    age: float
+    wait: float
 
 
 class Attempts:
@@ -78,27 +97,76 @@ class Attempts:
         """Return the attempts that payment recovery should try now, the longest overdue first."""
         return [_to_attempt(row) for row in self._database.fetch_all(DUE, limit)]
 
+    def listed(self, limit: int) -> tuple[list[ListedAttempt], int]:
+        """Return the oldest attempts, so many at most, and the number of all."""
+        rows = self._database.fetch_all(LISTED, limit)
+        return [_to_listed(row) for row in rows], rows[0]["total"] if rows else 0
+
+    def retry(self, order_id: UUID | None = None) -> list[UUID]:
+        """Let payment recovery try an order's attempt now, or all of them. Return their orders."""
+        return [row["order_id"] for row in self._database.fetch_all(RETRY, order_id)]
+
     def counts(self) -> dict[Kind, int]:
         """Return the number of attempts of each kind."""
         return {Kind(row["kind"]): row["number"] for row in self._database.fetch_all(COUNTS)}
 
+    def await_confirmation(self, order_id: UUID, reference: str, before: datetime, ask_after: timedelta) -> None:
+        """Store that the card waits for the buyer's confirmation, unless that is known, or the attempt is given up."""
+        self._database.fetch_all(AWAIT_CONFIRMATION, order_id, reference, before, ask_after)
+
+    def keep_refusal(self, order_id: UUID) -> None:
+        """Store that the confirmation was refused, for the buyer's next request."""
+        self._database.fetch_all(KEEP_REFUSAL, order_id)
+
+    def give_up(self, order_id: UUID) -> bool:
+        """Store that there will be no order. Return False when the attempt has ended, or is a capture."""
+        return bool(self._database.fetch_all(GIVE_UP, order_id))
+
     def end(self, order_id: UUID) -> bool:
-        """Remove an attempt, in the transaction of its outcome. Return whether it was still there."""
+        """Remove an attempt, in the transaction of its outcome. Return whether it was there, and not given up."""
         return bool(self._database.fetch_all(END, order_id))
+
+    def end_given_up(self, order_id: UUID) -> bool:
+        """Remove an attempt that was given up, when nothing is authorized for it. Return whether it was there."""
+        return bool(self._database.fetch_all(END_GIVEN_UP, order_id))
+
+    def wake(self, order_id: UUID) -> None:
+        """Let payment recovery try the order's attempt now, if it has one."""
+        self._database.fetch_all(WAKE, order_id)
 
     def postpone(self, order_id: UUID, by: timedelta) -> None:
         """Count a try whose outcome is unknown; the next try is after this time."""
         self._database.fetch_all(POSTPONE, order_id, by)
+
+    def put_off(self, order_id: UUID, by: timedelta) -> None:
+        """Let the next try be after this time, and count none."""
+        self._database.fetch_all(PUT_OFF, order_id, by)
 
     def _begin(self, order_id: UUID, kind: Kind, data: dict[str, Any]) -> None:
         self._database.fetch_all(BEGIN, order_id, kind, Json(data))
 
 
 def _to_attempt(row: Row) -> Attempt:
-    attempt = Attempt(row["order_id"], Kind(row["kind"]), row["created_at"], row["tries"])
     data = row["data"]
-    if attempt.kind is Kind.CAPTURE:
-        return Attempt(attempt.order_id, attempt.kind, attempt.created_at, attempt.tries, message=data["message"])
-    data = {**data, **{name: data[stored] for name, stored in STORED_NAMES.items()}}
-    draft = DRAFT.validate_python(data)
-    return Attempt(attempt.order_id, attempt.kind, attempt.created_at, attempt.tries, draft=draft)
+    is_capture = row["kind"] == Kind.CAPTURE
+    if not is_capture:
+        data = {**data, **{name: data[stored] for name, stored in STORED_NAMES.items()}}
+    return Attempt(
+        order_id=row["order_id"],
+        kind=Kind(row["kind"]),
+        created_at=row["created_at"],
+        tries=row["tries"],
+        state=State(row["state"]),
+        reference=row["reference"],
+        confirm_before=row["confirm_before"],
+        draft=None if is_capture else DRAFT.validate_python(data),
+        message=data["message"] if is_capture else "",
+    )
+
+
+def _to_listed(row: Row) -> ListedAttempt:
+    attempt = _to_attempt(row)
+    draft = attempt.draft
+    if draft is None:
+        return ListedAttempt(attempt, row["buyer_id"], row["price"], row["currency"], row["age"], row["wait"])
+    return ListedAttempt(attempt, draft.request.buyer_id, draft.terms.price, draft.currency, row["age"], row["wait"])

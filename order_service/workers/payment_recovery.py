@@ -1,7 +1,7 @@
 """Payment recovery: every worker looks for attempts that nobody has finished, and finishes them.
 
 An advisory lock keeps two workers from the same attempt. An attempt whose outcome is still unknown is tried again after
-a back-off; it never expires.
+a back-off. A placing that stays open too long is given up: its payment is voided, and that is tried until it is done.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge
 
 from order_service.commands.finish_placing import REFUSALS
 from order_service.commands.recover_attempt import RecoverAttempt
-from order_service.store.attempts import Attempt, Kind
+from order_service.domain.attempt import Attempt, Kind
 from order_service.store.store import Store
 from servicekit.database import DatabaseAway
 from servicekit.errors import MarketplaceError
@@ -25,7 +25,7 @@ MAX_BACKOFF_SECONDS = 30.0
 WAITING = Gauge(
     "marketplace_payment_attempts", "Calls to the payment provider whose outcome is not known yet", ["kind"]
 )
-FINISHED = Counter("marketplace_payment_attempts_finished_total", "Attempts that a worker finished", ["kind"])
+FINISHED = Counter("marketplace_payment_attempts_finished_total", "Attempts that this worker finished", ["kind"])
 
 
 class PaymentRecovery:
@@ -50,12 +50,13 @@ class PaymentRecovery:
             if self._recover_attempt.execute(attempt.order_id):
                 FINISHED.labels(attempt.kind).inc()
         except REFUSALS as refusal:
+            FINISHED.labels(attempt.kind).inc()
             log.info("attempt refused", reason=refusal.message)
         except DatabaseAway:
             raise
         except MarketplaceError as error:
             if attempt.tries == 0:
-                log.warning("attempt waits for the payment provider", code=error.code)
+                log.warning("attempt waits for the payment provider", code=error.code, state=attempt.state)
             self._store.attempts.postpone(attempt.order_id, backoff(attempt.tries))
         except Exception:
             log.exception("attempt failed, trying again")

@@ -22,22 +22,26 @@ class NotifyListener:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._wake_receiver, self._wake_sender = socket.socketpair()
+        self._wake_receiver.setblocking(False)
         self._wake_sender.setblocking(False)
         # Any: a psycopg2 connection that comes through peewee.
         self._connection: Any = None
 
-    def listen(self) -> None:
+    def listen(self) -> bool:
         """Listen for rows that are committed from now on. The caller looks for earlier rows after this call.
 
-        Does nothing on a connection that listens already. Raises DatabaseAway.
+        Returns whether the connection is another one than at the last call. Raises DatabaseAway.
         """
         try:
             self._database.execute(LISTEN)
         except DatabaseAway:
             # Most likely the connection was lost during the sleep, and that has ended the sleep.
             self._database.execute(LISTEN)
-        self._connection = self._database.peewee.connection()
+        connection = self._database.peewee.connection()
+        is_new = connection is not self._connection
+        self._connection = connection
         self._connection.notifies.clear()
+        return is_new
 
     def wait(self, seconds: float) -> None:
         """Sleep until a row is committed or `wake` is called, for `seconds` at most.
@@ -57,7 +61,7 @@ class NotifyListener:
         self._sleep(seconds)
 
     def wake(self) -> None:
-        """End the current sleep and every later one. Any thread may call this."""
+        """End the current sleep, or the next one when nothing sleeps now. Any thread may call this."""
         # OSError: the buffer is full of earlier calls, or the listener is closed and nothing sleeps.
         with contextlib.suppress(OSError):
             self._wake_sender.send(b"!")
@@ -73,3 +77,6 @@ class NotifyListener:
         for descriptor in (self._wake_receiver.fileno(), *descriptors):
             poll.register(descriptor, select.POLLIN)
         poll.poll(max(0.0, seconds) * 1000)
+        # Nothing was sent, in most cases.
+        with contextlib.suppress(BlockingIOError):
+            self._wake_receiver.recv(4096)

@@ -5,55 +5,27 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from functools import partial
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
-from servicekit.database import Database, DatabaseAway, Row, Statement
-from servicekit.errors import MarketplaceError
+from servicekit.database import Database, DatabaseAway
+from servicekit.errors import MarketplaceError, Unavailable
+from servicekit.outbox.backlog import Backlog
+from servicekit.outbox.delivery_threads import DeliveryThreads
 from servicekit.outbox.listener import NotifyListener
-
-# The next row to send, due or not. Only the oldest row of a key is taken, and none that is behind a parked one. Other
-# workers skip a row that is locked by one, and with it all rows of its key.
-NEXT = Statement("""
-    SELECT id, topic, key, version, payload, attempts, refusals,
-        extract(epoch FROM next_attempt_at - app_now())::float8 AS wait_seconds
-    FROM outbox AS head
-    WHERE topic = ANY ($1::text[]) AND parked_at IS NULL AND NOT EXISTS (
-        SELECT FROM outbox AS older WHERE older.topic = head.topic AND older.key = head.key AND older.id < head.id
-    )
-    ORDER BY next_attempt_at, id LIMIT 1
-    FOR UPDATE SKIP LOCKED
-""")
-NEWEST = Statement("""
-    SELECT id, topic, key, version, payload FROM outbox WHERE topic = $1 AND key = $2 ORDER BY id DESC LIMIT 1
-""")
-DROP_OLDER = Statement("DELETE FROM outbox WHERE topic = $1 AND key = $2 AND id < $3")
-DELETE = Statement("DELETE FROM outbox WHERE id = $1")
-RETRY = Statement("""
-    UPDATE outbox SET attempts = $2, refusals = $3, error = $4, next_attempt_at = app_now() + $5::interval WHERE id = $1
-""")
-PARK = Statement("""
-    UPDATE outbox SET attempts = $2, refusals = $3, error = $4, parked_at = app_now(), next_attempt_at = 'infinity'
-    WHERE id = $1
-""")
-BACKLOG = Statement("""
-    SELECT topic,
-        count(*) FILTER (WHERE parked_at IS NULL) AS pending,
-        count(*) FILTER (WHERE parked_at IS NOT NULL) AS parked,
-        coalesce(extract(epoch FROM app_now() - min(created_at) FILTER (WHERE parked_at IS NULL)), 0)::float8 AS oldest
-    FROM outbox GROUP BY topic
-""")
+from servicekit.outbox.rows import Claim, Rows
+from servicekit.outbox.topic import Message, PutOff, Topic
 
 # Notifications arrive within milliseconds. Polls find rows without one: those that a worker left when it died.
 POLL_SECONDS = 1.0
-# The pause of a topic whose receiver is unavailable, and of the relay when the database is.
+# The time between deliveries of a topic while its receiver is unavailable, and between looks while the database is.
 AWAY_SECONDS = 0.2
-MEASURE_SECONDS = 1.0
 FIRST_BACKOFF_SECONDS = 0.2
 MAX_BACKOFF_SECONDS = 5.0
 # Refusals after which a row is parked. With the back-off that takes about a minute.
@@ -61,63 +33,67 @@ PARK_AFTER = 20
 STOP_SECONDS = 1.0
 ERROR_LENGTH = 1000
 # Errors of a receiver that is down or too busy; any other error is a refusal of the row.
-UNAVAILABLE_CODES = frozenset(("UNAVAILABLE", "DEADLINE_EXCEEDED"))
+UNAVAILABLE_CODES = frozenset(("UNAVAILABLE", "OUTCOME_UNKNOWN", "DEADLINE_EXCEEDED"))
 
-PENDING = Gauge("marketplace_outbox_pending", "Rows that wait in the outbox", ["topic"])
-PARKED = Gauge("marketplace_outbox_parked", "Rows that are parked in the outbox, for people to look at", ["topic"])
-OLDEST = Gauge("marketplace_outbox_oldest_seconds", "Age of the oldest row that waits in the outbox", ["topic"])
 DELIVERED = Counter("marketplace_outbox_delivered_total", "Rows delivered by this worker", ["topic"])
 FAILED = Counter("marketplace_outbox_failed_total", "Deliveries of this worker that failed", ["topic"])
 
 
+@dataclass(slots=True)
+class Lane:
+    """The deliveries of one topic by this worker. They wait for no other topic's."""
+
+    name: str
+    topic: Topic
+    threads: DeliveryThreads
+    under_way: list[Claim] = field(default_factory=list)
+    # While the receiver is away, one delivery starts at a time, by time.monotonic().
+    is_away: bool = False
+    next_start: float = 0.0
+
+    def free(self) -> int:
+        """Return how many deliveries may be started now."""
+        if self.next_start > time.monotonic():
+            return 0
+        free = self.topic.concurrency - len(self.under_way)
+        return min(free, 1) if self.is_away else free
+
+    def back(self) -> None:
+        """Note that the receiver answers."""
+        self.is_away = False
+        self.next_start = 0.0
+
+    def away(self, started: float) -> None:
+        """Note that the receiver was unavailable for a delivery that began at this time."""
+        self.is_away = True
+        self.next_start = max(self.next_start, started + AWAY_SECONDS)
+
+
 @dataclass(frozen=True, slots=True)
-class Message:
-    """A row to deliver. `version` grows with every change of the object that `key` identifies.
+class Outcome:
+    """The end of a delivery that began at `started`, by time.monotonic(). `error` is None when it was made."""
 
-    `attempts` is the number of deliveries that have failed.
-    """
-
-    topic: str
-    key: str
-    version: int
-    payload: Any
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """The delivery of a topic's rows. `deliver` raises an error when the row must be sent again.
-
-    Writes of `deliver` to the relay's own database are committed with the delivery, or not at all. With `newest_only`
-    each row contains the whole state of its key, so older rows are dropped.
-    """
-
-    deliver: Callable[[Message], None]
-    newest_only: bool = False
-
-
-class PutOff(Exception):
-    """Raised by a delivery that was definitely not done, and that makes sense again only after `delay`.
-
-    It is no refusal: the row never parks for it. `reason` is stored as the row's error.
-    """
-
-    def __init__(self, delay: timedelta, reason: str) -> None:
-        super().__init__(reason)
-        self.delay = delay
-        self.reason = reason
+    lane: Lane
+    claim: Claim
+    started: float
+    error: Exception | None
 
 
 class Relay:
-    """A thread in every worker that delivers rows. While the database or a receiver is unavailable, it keeps trying."""
+    """Delivers rows, in every worker. While the database or a receiver is unavailable, it keeps trying.
+
+    One thread claims rows and stores the outcomes of their deliveries, on the one connection of the relay. Deliveries
+    run in threads of their topic. A key is locked from the claim of its row until the outcome is stored, so no other
+    worker delivers a row of it, and no transaction is open meanwhile.
+    """
 
     def __init__(self, database: Database, topics: Mapping[str, Topic]) -> None:
         self._database = database
-        self._topics = dict(topics)
-        # The end of each topic's pause, by time.monotonic().
-        self._paused_until = dict.fromkeys(self._topics, 0.0)
+        self._rows = Rows(database)
+        self._lanes = [Lane(name, topic, DeliveryThreads(f"outbox {name}", database)) for name, topic in topics.items()]
+        self._outcomes: deque[Outcome] = deque()
+        self._backlog = Backlog(database, topics)
         self._stopping = False
-        self._measured_at = 0.0
         self._log = structlog.get_logger()
         self._listener = NotifyListener(database)
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
@@ -127,103 +103,149 @@ class Relay:
         self._thread.start()
 
     def stop(self) -> None:
-        """Deliver no further row, and wait up to a second for the current delivery to finish.
+        """Start no further delivery, and wait up to a second for the current ones to finish.
 
         A delivery that takes longer ends with the process, and its row is left to another worker.
         """
         self._stopping = True
         self._listener.wake()
         self._thread.join(STOP_SECONDS)
-        if not self._thread.is_alive():
-            self._listener.close()
+
+    def deliver_one(self) -> bool:
+        """Deliver one row that is due, in the caller's thread. Returns whether there was one. Raises DatabaseAway.
+
+        For tests, and never beside `start`.
+        """
+        for lane in self._lanes:
+            claims, _ = self._claim(lane, min(lane.free(), 1))
+            if claims:
+                self._deliver(lane, claims[0])
+                self._store_outcomes()
+                return True
+        return False
 
     def _run(self) -> None:
         is_away = False
-        while not self._stopping:
+        while not self._is_done():
             try:
-                self._listener.listen()
-                while (wait_seconds := self._deliver_next()) == 0 and not self._stopping:
-                    pass
-                self._measure()
+                if self._listener.listen():
+                    self._rows.prepare([claim for lane in self._lanes for claim in lane.under_way])
+                self._store_outcomes()
+                wait_seconds = POLL_SECONDS if self._stopping else self._start_deliveries()
+                self._backlog.measure()
                 is_away = False
-                self._listener.wait(min(wait_seconds, POLL_SECONDS))
+                self._listener.wait(wait_seconds)
             except DatabaseAway as error:
+                if self._stopping:
+                    break
                 if not is_away:
                     self._log.warning("outbox waits for the database", reason=str(error.__cause__).strip())
                 is_away = True
-                self._listener.pause(AWAY_SECONDS)
+                self._pause()
             except Exception:
                 self._log.exception("outbox failed, trying again")
                 self._database.close()
-                self._listener.pause(AWAY_SECONDS)
+                self._pause()
+        for lane in self._lanes:
+            lane.threads.stop()
         self._database.close()
+        self._listener.close()
 
-    def deliver_one(self) -> bool:
-        """Send one row that is due. Returns whether there was one. Raises DatabaseAway."""
-        return self._deliver_next() == 0
+    def _is_done(self) -> bool:
+        """Return whether the relay is to stop, and no delivery is under way or without a stored outcome."""
+        return self._stopping and not any(lane.under_way for lane in self._lanes)
 
-    def _deliver_next(self) -> float:
-        """Send one row that is due. Returns the seconds to wait for the next one: 0 when a row was sent."""
-        now = time.monotonic()
-        topics = [topic for topic, until in self._paused_until.items() if until <= now]
-        wait_seconds = min((until - now for until in self._paused_until.values() if until > now), default=POLL_SECONDS)
-        with self._database.transaction("outbox"):
-            head = self._database.fetch_one(NEXT, topics)
-            if head is None:
-                return wait_seconds
-            if head["wait_seconds"] > 0:
-                return min(wait_seconds, float(head["wait_seconds"]))
-            topic = self._topics[head["topic"]]
-            row = self._coalesce(head) if topic.newest_only else head
+    def _pause(self) -> None:
+        self._listener.pause(AWAY_SECONDS)
+
+    def _start_deliveries(self) -> float:
+        """Start as many deliveries as there may be. Returns the seconds to wait when nothing happens before."""
+        wait_seconds = POLL_SECONDS
+        for lane in self._lanes:
+            claims, next_seconds = self._claim(lane, lane.free())
+            for claim in claims:
+                self._start_delivery(lane, claim)
+            if claims and lane.is_away:
+                lane.next_start = time.monotonic() + AWAY_SECONDS
+            if next_seconds is not None:
+                wait_seconds = min(wait_seconds, next_seconds)
+            if (start_seconds := lane.next_start - time.monotonic()) > 0:
+                wait_seconds = min(wait_seconds, start_seconds)
+        return wait_seconds
+
+    def _start_delivery(self, lane: Lane, claim: Claim) -> None:
+        try:
+            lane.threads.submit(partial(self._deliver, lane, claim))
+        except RuntimeError:
+            # The process cannot have another thread now.
+            self._outcomes.append(Outcome(lane, claim, time.monotonic(), Unavailable()))
+            self._listener.wake()
+
+    def _claim(self, lane: Lane, limit: int) -> tuple[list[Claim], float | None]:
+        if limit <= 0:
+            return [], None
+        claims, next_seconds = self._rows.claim(lane.name, limit, lane.under_way, newest_only=lane.topic.newest_only)
+        lane.under_way.extend(claims)
+        return claims, next_seconds
+
+    def _deliver(self, lane: Lane, claim: Claim) -> None:
+        """Make a delivery, outside of any transaction, and leave the outcome to the relay's thread."""
+        started = time.monotonic()
+        error = None
+        try:
+            lane.topic.deliver(Message(claim.topic, claim.key, claim.version, claim.payload, claim.attempts))
+        except Exception as raised:
+            error = raised
+        self._outcomes.append(Outcome(lane, claim, started, error))
+        self._listener.wake()
+
+    def _store_outcomes(self) -> None:
+        """Store the outcomes of finished deliveries and unlock their keys.
+
+        Raises DatabaseAway, or another error of a database that is too busy; the outcomes are kept then.
+        """
+        while self._outcomes:
+            outcome = self._outcomes[0]
             try:
-                # A nested transaction: when a handler's statement fails, the outer one can still store the failure.
-                with self._database.transaction():
-                    topic.deliver(Message(row["topic"], row["key"], row["version"], row["payload"], head["attempts"]))
-            except Exception as error:
-                self._record_failure(head, row, error)
-                return 0
-            self._database.fetch_all(DELETE, row["id"])
-        DELIVERED.labels(head["topic"]).inc()
-        return 0
+                self._store(outcome)
+            except MarketplaceError:
+                raise
+            except Exception:
+                self._log.exception("outbox outcome not stored, delivering again", id=outcome.claim.id)
+                outcome.lane.away(time.monotonic())
+            self._outcomes.popleft()
+            outcome.lane.under_way.remove(outcome.claim)
+            self._rows.release([outcome.claim])
 
-    def _coalesce(self, head: Row) -> Row:
-        """Return the key's newest row and delete all older ones, which contain nothing that it does not."""
-        newest = self._database.fetch_one(NEWEST, head["topic"], head["key"]) or head
-        self._database.fetch_all(DROP_OLDER, head["topic"], head["key"], newest["id"])
-        return newest
-
-    def _record_failure(self, head: Row, row: Row, error: Exception) -> None:
-        """Schedule the row's next delivery, or park it. `head` has the counts of earlier failures, `row` was sent."""
+    def _store(self, outcome: Outcome) -> None:
+        """Delete the row that was delivered, or schedule its next delivery, or park it."""
+        claim, error = outcome.claim, outcome.error
+        if error is None:
+            self._rows.delete(claim)
+            outcome.lane.back()
+            DELIVERED.labels(claim.topic).inc()
+            return
+        text = error_text(error)
         if isinstance(error, PutOff):
-            values = (head["attempts"] + 1, head["refusals"], error_text(error), error.delay)
-            self._database.fetch_all(RETRY, row["id"], *values)
+            self._rows.retry(claim, claim.refusals, text, error.delay)
+            outcome.lane.back()
             return
         is_away = isinstance(error, MarketplaceError) and error.code in UNAVAILABLE_CODES
-        attempts = head["attempts"] + 1
-        refusals = head["refusals"] + (not is_away)
-        text = error_text(error)
-        FAILED.labels(row["topic"]).inc()
-        log = self._log.bind(id=row["id"], topic=row["topic"], key=row["key"], version=row["version"], error=text)
-        if is_away:
-            self._paused_until[row["topic"]] = time.monotonic() + AWAY_SECONDS
+        attempts = claim.attempts + 1
+        refusals = claim.refusals + (not is_away)
+        log = self._log.bind(id=claim.id, topic=claim.topic, key=claim.key, version=claim.version, error=text)
         if refusals >= PARK_AFTER and not is_away:
-            self._database.fetch_all(PARK, row["id"], attempts, refusals, text)
+            self._rows.park(claim, refusals, text)
             log.error("outbox row parked", attempts=attempts)
-            return
-        if attempts == 1 or not is_away:
-            log.warning("outbox delivery failed")
-        self._database.fetch_all(RETRY, row["id"], attempts, refusals, text, backoff(refusals, is_away=is_away))
-
-    def _measure(self) -> None:
-        if time.monotonic() < self._measured_at + MEASURE_SECONDS:
-            return
-        self._measured_at = time.monotonic()
-        backlog = {row["topic"]: row for row in self._database.fetch_all(BACKLOG)}
-        for topic in {*self._topics, *backlog}:
-            row = backlog.get(topic, {"pending": 0, "parked": 0, "oldest": 0.0})
-            PENDING.labels(topic).set(row["pending"])
-            PARKED.labels(topic).set(row["parked"])
-            OLDEST.labels(topic).set(row["oldest"])
+        else:
+            self._rows.retry(claim, refusals, text, backoff(refusals, is_away=is_away))
+            if attempts == 1 or not is_away:
+                log.warning("outbox delivery failed")
+        FAILED.labels(claim.topic).inc()
+        if is_away:
+            outcome.lane.away(outcome.started)
+        else:
+            outcome.lane.back()
 
 
 def backoff(refusals: int, *, is_away: bool) -> timedelta:

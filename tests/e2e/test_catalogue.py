@@ -160,6 +160,17 @@ def payment_action_required(stack: Stack, market: Market) -> Answered:
     return outcome(market.buyer.post("/api/orders", json=market.order_request(market.gig(), scenarios.CONFIRM)))
 
 
+def price_changed(stack: Stack, market: Market) -> Answered:
+    body = {**market.order_request(market.gig(price=500)), "expectedPrice": 499.99}
+    answer = outcome(market.buyer.post("/api/orders", json=body))
+    assert answer.body.pop("price") == 500
+    return answer
+
+
+def outcome_unknown(stack: Stack, market: Market) -> Answered:
+    return outcome(market.buyer.post("/api/orders", json=market.order_request(market.gig(), scenarios.TIMEOUT_BEFORE)))
+
+
 def insufficient_balance(stack: Stack, market: Market) -> Answered:
     return outcome(market.seller.post("/api/payouts", json={}))
 
@@ -185,6 +196,8 @@ PROVOKE: dict[str, Callable[[Stack, Market], Answered]] = {
     "CONFLICT": conflict,
     "PAYMENT_DECLINED": payment_declined,
     "PAYMENT_ACTION_REQUIRED": payment_action_required,
+    "PRICE_CHANGED": price_changed,
+    "OUTCOME_UNKNOWN": outcome_unknown,
     "INSUFFICIENT_BALANCE": insufficient_balance,
     "PAYOUTS_HELD": payouts_held,
     "IDEMPOTENCY_KEY_REUSED": idempotency_key_reused,
@@ -215,7 +228,7 @@ def test_every_code_is_provoked_over_http(code: str, stack: Stack, market: Marke
     assert set(answer.body) <= {"error", "code", "details"}
     assert answer.body["error"]
     assert answer.headers["x-request-id"]
-    assert ("retry-after" in answer.headers) == (code in ("UNAVAILABLE", "RATE_LIMITED"))
+    assert ("retry-after" in answer.headers) == (code in ("UNAVAILABLE", "OUTCOME_UNKNOWN", "RATE_LIMITED"))
     assert ("www-authenticate" in answer.headers) == (code == "UNAUTHORIZED")
     assert ("allow" in answer.headers) == (code == "METHOD_NOT_ALLOWED")
 

@@ -162,3 +162,41 @@ def test_the_books_can_be_checked_beside_a_running_stack(stack: Stack, market: M
     assert check.returncode == 0, check.stdout + check.stderr
     assert check.stdout.endswith("no differences\n")
     assert "escrow" in check.stdout
+
+
+def test_a_card_that_wants_confirmation_places_the_order_with_its_key_and_its_secret_is_in_no_log(
+    stack: Stack, market: Market
+) -> None:
+    body = {**market.order_request(market.gig(), "sandbox_confirm"), "expectedPrice": None}
+    request: Any = {"json": body, "headers": {"idempotency-key": "confirm"}}
+
+    first = market.buyer.post("/api/orders", **request)
+
+    assert first.status_code == 402
+    assert set(first.json()) == {"error", "code", "confirmation"}
+    assert first.json()["code"] == "PAYMENT_ACTION_REQUIRED"
+    confirmation = first.json()["confirmation"]
+    assert set(confirmation) == {"clientSecret", "expiresAt"}
+    again = market.buyer.post("/api/orders", **request)
+    assert again.status_code == 201 or again.json()["confirmation"] == confirmation
+    order = eventually(lambda: ok(market.buyer.get("/api/orders"))["results"])[0]["orderId"]
+    assert ok(market.buyer.post("/api/orders", **request), 201)["orderId"] == order
+    logs = "".join(path.read_text() for path in stack.layout.logs.iterdir() if path.is_file())
+    assert "PAYMENT_ACTION_REQUIRED" in logs
+    assert confirmation["clientSecret"] not in logs
+
+
+def test_another_price_than_the_expected_one_is_409_with_the_price_and_the_card_is_not_asked(market: Market) -> None:
+    gig = market.gig(price=19.99)
+    body = market.order_request(gig, "sandbox_declined")
+    headers = {"idempotency-key": "price"}
+
+    changed = market.buyer.post("/api/orders", json={**body, "expectedPrice": 20}, headers=headers)
+
+    assert (changed.status_code, changed.json()["code"], changed.json()["price"]) == (409, "PRICE_CHANGED", 19.99)
+    accepted = {**market.order_request(gig), "expectedPrice": 19.99}
+    ok(market.buyer.post("/api/orders", json=accepted, headers=headers), 201)
+    for wrong in (0, -1, 19.999, 1000000.01, "much"):
+        refused = market.buyer.post("/api/orders", json={**body, "expectedPrice": wrong})
+        assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_ARGUMENT")
+        assert [each["field"] for each in refused.json()["details"]] == ["expectedPrice"]

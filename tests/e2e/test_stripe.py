@@ -86,7 +86,28 @@ def test_cards_are_asked_for_and_told_what_the_bank_said(shop: Market) -> None:
         402,
         {"error": "Your card was declined.", "code": "PAYMENT_DECLINED"},
     )
-    assert place(shop, "pm_card_authenticationRequired").json()["code"] == "PAYMENT_ACTION_REQUIRED"
+    without_key = place(shop, "pm_card_authenticationRequired").json()
+    assert (without_key["code"], "Idempotency-Key" in without_key["error"]) == ("PAYMENT_ACTION_REQUIRED", True)
+
+
+def test_a_card_that_wants_confirmation_is_confirmed_and_the_webhook_places_the_order(
+    shop: Market, double: StripeDouble
+) -> None:
+    body = {**shop.order_request(shop.gig(), "pm_card_authenticationRequired"), "expectedPrice": 500}
+    first = shop.buyer.post("/api/orders", json=body, headers={"idempotency-key": "confirmed"})
+    assert (first.status_code, first.json()["code"]) == (402, "PAYMENT_ACTION_REQUIRED")
+    (intent,) = [each for each in double.intents.values() if each["status"] == "requires_action"]
+    confirmation = first.json()["confirmation"]
+    assert confirmation["clientSecret"] == intent["client_secret"]
+
+    double.confirm(intent["id"])
+    kind = "payment_intent.amount_capturable_updated"
+    ok(report(shop, {"id": f"evt_{intent['id']}", "type": kind, "data": {"object": intent}}))
+
+    order = intent["metadata"]["order_id"]
+    eventually(lambda: shop.buyer.get(f"/api/orders/{order}").status_code == 200)
+    repeated = shop.buyer.post("/api/orders", json=body, headers={"idempotency-key": "confirmed"})
+    assert ok(repeated, 201)["orderId"] == order
 
 
 def test_a_chargeback_comes_in_through_the_edge_by_its_signature_alone(shop: Market, double: StripeDouble) -> None:

@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests.support.standins import GigStandIn, serving
 from tests.support.stripe_double import StripeDouble
 
 CARD = "pm_card_visa"
+CONFIRM = "pm_card_authenticationRequired"
 SECRET = "whsec_1"
 
 
@@ -96,18 +98,100 @@ def test_a_payment_token_is_required_and_the_sandbox_is_no_payment_method(
     assert double.calls == []
 
 
-@pytest.mark.parametrize(
-    ("card", "error"),
-    [("pm_card_chargeDeclined", "PAYMENT_DECLINED"), ("pm_card_authenticationRequired", "PAYMENT_ACTION_REQUIRED")],
-)
-def test_a_refused_card_is_402_and_stores_no_order(
-    stripe_backend: OrderBackend, double: StripeDouble, card: str, error: str
-) -> None:
-    answer = stripe_backend.place(payment_token=card)
+def test_a_declined_card_is_402_and_stores_no_order(stripe_backend: OrderBackend, double: StripeDouble) -> None:
+    answer = stripe_backend.place(payment_token="pm_card_chargeDeclined")
 
-    assert (answer.http_status, answer.error) == (402, error)
+    assert (answer.http_status, answer.error) == (402, "PAYMENT_DECLINED")
     assert stripe_backend.listed(BUYER) == []
-    assert {intent["status"] for intent in double.intents.values()} <= {"canceled"}
+    assert double.intents == {}
+
+
+def confirmation_event(double: StripeDouble, kind: str) -> dict[str, Any]:
+    (intent,) = double.intents.values()
+    return {"id": "evt_1", "type": kind, "data": {"object": intent}}
+
+
+def test_a_confirmation_that_the_webhook_reports_before_the_repeat_places_the_order_at_once(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
+    first = stripe_backend.place(key="k", payment_token=CONFIRM)
+    (reference,) = double.intents
+    assert first.body["confirmation"]["clientSecret"] == double.intents[reference]["client_secret"]
+    stripe_backend.settle()
+    double.confirm(reference)
+    # Payment recovery would ask later.
+    stripe_backend.settle()
+    assert stripe_backend.listed(BUYER) == []
+
+    event = confirmation_event(double, "payment_intent.amount_capturable_updated")
+    assert [report(stripe_backend, event).error for _ in range(3)] == [""] * 3
+    stripe_backend.settle()
+
+    (order,) = stripe_backend.listed(BUYER)
+    assert stripe_backend.place(key="k", payment_token=CONFIRM).response.order_id == order
+    assert double.intents[reference]["status"] == "requires_capture"
+    assert check(stripe_backend.database, stripe_backend.worker.gateway).differences == []
+
+
+@pytest.mark.parametrize("kind", ["payment_intent.payment_failed", "payment_intent.canceled"])
+def test_a_failed_confirmation_that_the_webhook_reports_is_declined_at_the_next_post(
+    stripe_backend: OrderBackend, double: StripeDouble, kind: str
+) -> None:
+    stripe_backend.place(key="k", payment_token=CONFIRM)
+    (reference,) = double.intents
+    double.refuse_confirmation(reference)
+    report(stripe_backend, confirmation_event(double, kind))
+
+    stripe_backend.settle()
+
+    assert double.intents[reference]["status"] == "canceled"
+    assert stripe_backend.place(key="k", payment_token=CONFIRM).error == "PAYMENT_DECLINED"
+    assert stripe_backend.place(key="k", payment_token=CARD).error == ""
+
+
+@pytest.mark.parametrize(
+    "kind", ["payment_intent.payment_failed", "payment_intent.canceled", "payment_intent.amount_capturable_updated"]
+)
+def test_a_report_of_a_confirmation_alone_changes_nothing(
+    stripe_backend: OrderBackend, double: StripeDouble, kind: str
+) -> None:
+    first = stripe_backend.place(key="k", payment_token=CONFIRM)
+
+    report(stripe_backend, confirmation_event(double, kind))
+    stripe_backend.settle()
+
+    assert stripe_backend.place(key="k", payment_token=CONFIRM).body == first.body
+    assert stripe_backend.listed(BUYER) == []
+
+
+def test_a_payment_that_is_confirmed_too_late_is_canceled(stripe_backend: OrderBackend, double: StripeDouble) -> None:
+    stripe_backend.place(key="k", payment_token=CONFIRM)
+    (reference,) = double.intents
+    stripe_backend.travel(timedelta(minutes=16))
+    double.confirm(reference)
+    report(stripe_backend, confirmation_event(double, "payment_intent.amount_capturable_updated"))
+
+    stripe_backend.settle()
+
+    assert double.intents[reference]["status"] == "canceled"
+    assert stripe_backend.listed(BUYER) == []
+    assert stripe_backend.place(key="k", payment_token=CARD).error == ""
+
+
+@pytest.mark.parametrize("after", [True, False], ids=["authorized", "never arrived"])
+def test_a_placing_in_doubt_for_an_hour_has_no_payment_at_stripe(
+    stripe_backend: OrderBackend, double: StripeDouble, after: bool
+) -> None:
+    double.fail("payment_intents$", 503, after=after)
+    assert stripe_backend.place(key="k", payment_token=CARD).error == "OUTCOME_UNKNOWN"
+    stripe_backend.travel(timedelta(minutes=61))
+
+    stripe_backend.settle()
+
+    assert {intent["status"] for intent in double.intents.values()} == {"canceled"}
+    assert stripe_backend.store.attempts.counts() == {}
+    assert stripe_backend.listed(BUYER) == []
+    assert check(stripe_backend.database, stripe_backend.worker.gateway).differences == []
 
 
 def test_an_authorization_with_an_unknown_outcome_is_finished_by_the_same_key(

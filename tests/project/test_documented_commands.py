@@ -115,6 +115,8 @@ def check_module(words: list[str]) -> None:
         "make psql SERVICE=order ARGS='-c TABLE\\ orders'",
         "make token ROLE=seller,buyer NAME=someone",
         "make outbox",
+        "make attempts",
+        "make attempts RETRY=all",
         "make check-books",
         "make check-books SINCE=beginning",
         "make report FROM=2026-11-01 TO=2026-11-30",

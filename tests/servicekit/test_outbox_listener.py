@@ -16,7 +16,7 @@ from servicekit.database import Database, Row, Statement
 from servicekit.errors import Unavailable
 from servicekit.outbox import Outbox, Relay, Topic
 from servicekit.outbox.listener import NotifyListener
-from servicekit.outbox.relay import NEXT
+from servicekit.outbox.rows import NEXT
 from tests.support.eventually import eventually
 from tests.support.outbox import Receiver, end_all_connections, relays, rows, write
 from tests.support.postgres import PostgresServer
@@ -40,10 +40,10 @@ class CountingDatabase(Database):
 
     looks = 0
 
-    def fetch_one(self, statement: Statement, *params: object) -> Row | None:
+    def fetch_all(self, statement: Statement, *params: object) -> list[Row]:
         if statement is NEXT:
             self.looks += 1
-        return super().fetch_one(statement, *params)
+        return super().fetch_all(statement, *params)
 
 
 @pytest.fixture

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
 
 from marketplace.order.v1 import order_pb2
+from order_service.commands.record_report import RecordReport
+from order_service.commands.refund_payment import RefundPayment
 from order_service.domain.chargeback import ChargebackState
+from order_service.payments.gateway import ProviderRefund, RefundRequest
 from order_service.payments.sandbox import scenarios
 from tests.support.order_rows import ledger, row_counts
 from tests.support.orders import TIMEOUTS
@@ -276,3 +280,23 @@ def test_a_provider_event_that_cannot_be_recorded_holds_up_no_other(world: Order
     world.database.execute("ALTER TABLE chargebacks DROP CONSTRAINT poison")
     world.settle()
     assert world.status(poisoned) == "DISPUTED"
+
+
+def test_a_refund_that_two_workers_make_at_the_same_moment_is_booked_once(world: OrderBackend) -> None:
+    order = world.accepted()
+    world.act("cancel", order, SELLER)
+
+    class OvertakenGateway:
+        """The sandbox, behind whose call another worker makes the same refund."""
+
+        def refund(self, request: RefundRequest) -> ProviderRefund:
+            made = world.sandbox.refund(request)
+            RefundPayment(world.store, world.sandbox, record_report).execute(UUID(order))
+            return made
+
+    record_report = RecordReport(world.store)
+    gateway: Any = OvertakenGateway()
+    RefundPayment(world.store, gateway, record_report).execute(UUID(order))
+
+    assert world.payment(order) == ("REFUNDED", 500)
+    assert ledger(world) == {}

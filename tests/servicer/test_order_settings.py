@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from order_service.domain.attempt import AttemptLimits
 from order_service.domain.lifecycle import Timeouts
 from order_service.domain.payment import Provider
 from order_service.settings import Settings
@@ -139,3 +140,39 @@ def test_the_answer_timeout_is_shorter_than_an_authorization(
     environment.setenv("ORDER_EXPIRE_HOURS", "145")
 
     assert refusal(capsys).startswith("ORDER_EXPIRE_HOURS: ")
+
+
+def test_a_placing_ends_after_an_hour_and_a_confirmation_after_fifteen_minutes_unless_set(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    assert load(Settings).attempt_limits == AttemptLimits(timedelta(hours=1), timedelta(minutes=15))
+    environment.setenv("PAYMENT_ATTEMPT_MINUTES", "10")
+    environment.setenv("PAYMENT_CONFIRMATION_MINUTES", "5")
+    assert load(Settings).attempt_limits == AttemptLimits(timedelta(minutes=10), timedelta(minutes=5))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PAYMENT_ATTEMPT_MINUTES", "0"),
+        ("PAYMENT_ATTEMPT_MINUTES", "1201"),
+        ("PAYMENT_CONFIRMATION_MINUTES", "soon"),
+        ("PAYMENT_CALLS", "0"),
+    ],
+)
+def test_an_invalid_setting_of_payment_calls_is_refused(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    environment.setenv(name, value)
+
+    assert refusal(capsys).startswith(f"{name}: ")
+
+
+def test_payment_calls_leave_places_for_reads(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.setenv("PAYMENT_CALLS", "63")
+    assert load(Settings).payment_calls == 63
+    environment.setenv("PAYMENT_CALLS", "64")
+
+    assert refusal(capsys) == "PAYMENT_CALLS must be less than half of MAX_CONCURRENT_RPCS\n"

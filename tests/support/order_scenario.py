@@ -7,6 +7,7 @@ keys, as a client does who has lost the responses.
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 
 from order_service.payments.sandbox import scenarios
 from servicekit.database import Database
@@ -25,13 +26,16 @@ EXPECTED = {
     "expired": ("CANCELLED", ("VOIDED", 0.0)),
     "refunded later": ("CANCELLED", ("REFUNDED", 500.0)),
     "refund refused": ("COMPLETED", ("CAPTURED", 0.0)),
+    "confirmed": ("CANCELLED", ("VOIDED", 0.0)),
 }
 CARDS = {
     "refused": scenarios.CAPTURE_DECLINED,
     "charged back": scenarios.CHARGEBACK,
     "refunded later": scenarios.REFUND_WAITS,
     "refund refused": scenarios.REFUND_REFUSED,
+    "confirmed": scenarios.CONFIRM,
 }
+CONFIRMED = timedelta(seconds=3)
 ACTIONS = {
     "completed": (("accept", SELLER), ("deliver", SELLER), ("complete", BUYER)),
     "declined": (("decline", SELLER),),
@@ -41,15 +45,21 @@ ACTIONS = {
     "expired": (),
     "refunded later": (("accept", SELLER), ("cancel", SELLER)),
     "refund refused": (("accept", SELLER), ("deliver", SELLER), ("complete", BUYER)),
+    "confirmed": (),
 }
 
 
 def run_scenario(world: OrderBackend) -> dict[str, str]:
     """Run the scenario. Return the ids of its orders by their idempotency keys."""
     world.place(key="no card", payment_token=scenarios.DECLINED)
+    world.place(payment_token=scenarios.CONFIRM_NEVER)
     orders = {}
     for key, actions in ACTIONS.items():
-        orders[key] = world.place(key=key, payment_token=CARDS.get(key, "")).response.order_id
+        answer = world.place(key=key, payment_token=CARDS.get(key, ""))
+        if answer.error == "PAYMENT_ACTION_REQUIRED":
+            world.travel(CONFIRMED)
+            answer = world.place(key=key, payment_token=CARDS[key])
+        orders[key] = answer.response.order_id
         for action, sent_token in actions:
             world.act(action, orders[key], sent_token)
         world.settle()

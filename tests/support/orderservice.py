@@ -211,6 +211,11 @@ class OrderBackend:
         time.sleep(AWAY_SECONDS)
         self.settle()
 
+    def travel(self, by: timedelta) -> None:
+        """Move the clocks of the service and of the sandbox."""
+        self.clock.travel(by)
+        self.sandbox_clock.travel(by)
+
     def settle(self) -> None:
         """Do the background work that is due now: payment recovery, provider events, the outbox."""
         for _ in range(3):

@@ -15,7 +15,7 @@ from tests.support.story import SEED_REVIEW, a_gig, a_name
 from tests.torture.retries import Counts, GivenUpError, RetryingClient
 
 CARDS = ["", "", "", "", *(card for card in scenarios.CARDS if card != scenarios.SLOW)]
-REFUSED = {scenarios.DECLINED: "PAYMENT_DECLINED", scenarios.CONFIRM: "PAYMENT_ACTION_REQUIRED"}
+REFUSED = {scenarios.DECLINED: "PAYMENT_DECLINED", scenarios.CONFIRM_REFUSED: "PAYMENT_DECLINED"}
 LONGEST_LIFE = 12
 CENT = Decimal("0.01")
 
@@ -76,6 +76,11 @@ class Trader:
         """Create something once, by an idempotency key. Return None when it is refused with one of these codes."""
         headers = {"idempotency-key": str(uuid4())}
         answer = self.people[who].until_definite("POST", path, json=body, headers=headers)
+        # The sandbox's buyer confirms the payment, or fails to, within some seconds.
+        while answer.json().get("code") == "PAYMENT_ACTION_REQUIRED" and answer.json().get("confirmation"):
+            self._counts.add("confirmations awaited")
+            time.sleep(0.5)
+            answer = self.people[who].until_definite("POST", path, json=body, headers=headers)
         if answer.status_code == 201:
             # A client that has lost the response repeats the request.
             if self._random.random() < 0.1:
@@ -91,6 +96,9 @@ class Trader:
         package, price = self._random.choice(self._packages)
         card = self._random.choice(CARDS)
         body = {"packageId": package, "paymentMethod": "sandbox", "paymentToken": card}
+        if card == scenarios.CONFIRM_NEVER:
+            self._fail_to_confirm(body)
+            return None
         expected = REFUSED.get(card)
         made = self._make("buyer", "/api/orders", body, *([expected] if expected else []))
         if made is None:
@@ -101,6 +109,13 @@ class Trader:
         self._counts.add("orders placed")
         self.lives.append(Life(made["orderId"], price))
         return self.lives[-1]
+
+    def _fail_to_confirm(self, body: dict[str, Any]) -> None:
+        """Place an order without a key, with a card that nobody confirms: nothing is kept of it."""
+        answer = self.people["buyer"].until_definite("POST", "/api/orders", json=body)
+        self._counts.add("orders refused by the card")
+        if answer.status_code != 402 or "confirmation" in answer.json():
+            self.differences.append(f"an order that nobody confirmed: {answer.status_code} {answer.text}")
 
     def _live(self, life: Life) -> None:
         """Take random open actions, for a while or until the order is over."""

@@ -6,6 +6,7 @@ know, and the other way round. Amounts decide nothing here: the payment token as
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -15,8 +16,9 @@ from uuid import UUID
 
 from order_service.domain.chargeback import ChargebackState
 from order_service.payments.gateway import (
-    ActionRequired,
+    AlreadyCapturedError,
     AuthorizationResult,
+    ConfirmationNeededError,
     Declined,
     NotCoveredError,
     PaymentReport,
@@ -51,8 +53,19 @@ NOT_COVERED_FOR = timedelta(seconds=10)
 
 RECORD_CALL = Statement("INSERT INTO heard (call) VALUES ($1) ON CONFLICT DO NOTHING RETURNING call")
 AUTHORIZE = Statement("""
-    INSERT INTO payments (order_id, reference, token, amount, currency, state, held_until)
-    VALUES ($1, $2, $3, $4, $5, 'HELD', app_now() + $6::interval) ON CONFLICT DO NOTHING
+    INSERT INTO payments
+        (order_id, reference, token, amount, currency, state, held_until, client_secret, confirms_at)
+    VALUES ($1, $2, $3, $4, $5, $6, app_now() + $7::interval, $8, app_now() + $9::interval) ON CONFLICT DO NOTHING
+""")
+# A payment that is voided before it is authorized can never be authorized.
+ABANDON = Statement("""
+    INSERT INTO payments AS known (order_id, reference, token, amount, currency, state, held_until)
+    VALUES ($1, $2, $3, $4, $5, 'VOIDED', app_now())
+    ON CONFLICT (order_id) DO UPDATE SET state = CASE known.state WHEN 'CAPTURED' THEN 'CAPTURED' ELSE 'VOIDED' END
+    RETURNING state
+""")
+CONFIRM = Statement("""
+    UPDATE payments SET state = $2 WHERE order_id = $1 AND state = 'WAITING' AND ($3 OR confirms_at <= app_now())
 """)
 UPDATE = Statement("UPDATE payments SET state = $2 WHERE order_id = $1")
 REFUND = Statement("SELECT id, refund_id, amount, state FROM refunds WHERE refund_id = $1 AND order_id = $2")
@@ -94,19 +107,34 @@ class Sandbox(Bank):
         call = f"authorize {purchase.order_id}"
         if purchase.token == scenarios.DECLINED:
             raise Declined
-        if purchase.token == scenarios.CONFIRM:
-            raise ActionRequired
         if purchase.token == scenarios.TIMEOUT_BEFORE and self._is_first(call):
             raise Unavailable
         with self._database.transaction():
             columns = (purchase.order_id, f"sandbox_{new_id()}", purchase.token, purchase.amount, purchase.currency)
-            self._database.fetch_all(AUTHORIZE, *columns, VALID_FOR)
+            waits = purchase.token in scenarios.CONFIRMED_AFTER
+            secret = f"sandbox_secret_{secrets.token_urlsafe(24)}" if waits else ""
+            state, after = "WAITING" if waits else "HELD", scenarios.CONFIRMED_AFTER.get(purchase.token)
+            self._database.fetch_all(AUTHORIZE, *columns, state, VALID_FOR, secret, after)
+            end = "VOIDED" if purchase.token == scenarios.CONFIRM_REFUSED else "HELD"
+            self._database.fetch_all(CONFIRM, purchase.order_id, end, False)
             payment = self._payment(purchase.order_id)
             if payment["amount"] != purchase.amount:
                 raise ValueError(f"order {purchase.order_id} was authorized for another amount before")
         if purchase.token == scenarios.TIMEOUT_AFTER and self._is_first(call):
             raise Unavailable
+        if payment["state"] == "WAITING":
+            raise ConfirmationNeededError(payment["reference"], payment["client_secret"])
+        if payment["state"] == "VOIDED":
+            raise Declined
         return AuthorizationResult(payment["reference"], VALID_FOR)
+
+    def abandon(self, purchase: Purchase) -> None:
+        """See Gateway."""
+        columns = (purchase.order_id, f"sandbox_{new_id()}", purchase.token, purchase.amount, purchase.currency)
+        payment = self._database.fetch_one(ABANDON, *columns)
+        if payment is None or payment["state"] == "CAPTURED":
+            raise AlreadyCapturedError
+        self._sleep_if_slow(purchase.token)
 
     def capture(self, order_id: UUID, reference: str, amount: Decimal) -> PaymentReport:
         """See Gateway."""
@@ -130,8 +158,10 @@ class Sandbox(Bank):
         """See Gateway."""
         with self._database.transaction():
             payment = self._payment(order_id)
-            if payment["state"] == "HELD":
+            if payment["state"] in ("HELD", "WAITING"):
                 self._database.fetch_all(UPDATE, order_id, "VOIDED")
+        if payment["state"] == "CAPTURED":
+            raise AlreadyCapturedError
         self._sleep_if_slow(payment["token"])
 
     def refund(self, request: RefundRequest) -> ProviderRefund:
@@ -202,6 +232,10 @@ class Sandbox(Bank):
         fails = payment["token"] == scenarios.REFUND_FAILS
         is_first = fails and not self._database.fetch_all(WAS_REFUNDED, request.order_id)
         return self._add_refund(request.order_id, request.amount, request.id, FAILS_AFTER if is_first else None)
+
+    def confirm(self, order_id: UUID, *, refused: bool = False) -> None:
+        """Confirm a payment that waits for it, as the buyer does, or fail to. For tests."""
+        self._database.fetch_all(CONFIRM, order_id, "VOIDED" if refused else "HELD", True)
 
     def _charge_back_by_card(self, payment: Row) -> None:
         """Charge a captured payment back as its card asks for."""

@@ -26,7 +26,7 @@ CENT = Decimal("0.01")
 FEE_PART, FEE_FIXED, CHARGEBACK_FEE = Decimal("0.029"), Decimal("0.30"), Decimal("15.00")
 
 PAYMENT = Statement("""
-    SELECT order_id, reference, token, amount, state, held_until > app_now() AS is_held
+    SELECT order_id, reference, token, amount, state, held_until > app_now() AS is_held, client_secret
     FROM payments WHERE order_id = $1 FOR UPDATE
 """)
 # A statement of its own, after the lock: subqueries of a statement that waits for a row do not see what was committed

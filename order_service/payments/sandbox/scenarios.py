@@ -3,12 +3,16 @@
 Every other value that does not begin with `sandbox_`, the empty one included, is a card or an account that works.
 """
 
+from datetime import timedelta
+
 from servicekit.errors import InvalidArgument, Violation
 
 PREFIX = "sandbox_"
 
 DECLINED = "sandbox_declined"
 CONFIRM = "sandbox_confirm"
+CONFIRM_REFUSED = "sandbox_confirm_refused"
+CONFIRM_NEVER = "sandbox_confirm_never"
 TIMEOUT_BEFORE = "sandbox_timeout_before"
 TIMEOUT_AFTER = "sandbox_timeout_after"
 CAPTURE_DECLINED = "sandbox_capture_declined"
@@ -25,7 +29,9 @@ SLOW = "sandbox_slow"
 
 CARDS = {
     DECLINED: "is declined: 402 `PAYMENT_DECLINED`, and no order",
-    CONFIRM: "wants the buyer's confirmation: 402 `PAYMENT_ACTION_REQUIRED`, and no order",
+    CONFIRM: "wants the buyer's confirmation (402 `PAYMENT_ACTION_REQUIRED`), which comes by itself after two seconds",
+    CONFIRM_REFUSED: "wants the buyer's confirmation, which is refused after two seconds: 402 `PAYMENT_DECLINED`",
+    CONFIRM_NEVER: "wants the buyer's confirmation, which never comes",
     TIMEOUT_BEFORE: "the first authorization times out before anything was done: 503, then the order is there",
     TIMEOUT_AFTER: "the first authorization times out after it was done: 503, then the order is there",
     CAPTURE_DECLINED: "is authorized, and its capture refused: `accept` is 402, and the order CANCELLED",
@@ -40,6 +46,9 @@ CARDS = {
     REFUND_WAITS: "no refund is made in the ten seconds after the first request for one: the balance does not cover it",
     SLOW: "each call takes a second",
 }
+
+# The time after which the buyer confirms a payment, or fails to; None for never.
+CONFIRMED_AFTER = {CONFIRM: timedelta(seconds=2), CONFIRM_REFUSED: timedelta(seconds=2), CONFIRM_NEVER: None}
 
 PAYOUT_REFUSED = "sandbox_fails"
 PAYOUT_TIMEOUT = "sandbox_payout_timeout"

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import stripe
 
 from order_service.payments.event_source import PollCursor
-from order_service.payments.gateway import PaymentReport, ProviderEvent, TransferReport
+from order_service.payments.gateway import ConfirmationReport, PaymentReport, ProviderEvent, TransferReport
 from order_service.payments.stripe import records
+from order_service.payments.stripe.names import ORDER
 from order_service.payments.stripe.records import Object
 from servicekit.errors import InvalidArgument, Violation
 
@@ -35,8 +37,14 @@ DISPUTES = (
     "charge.dispute.closed",
 )
 TRANSFERS = ("transfer.reversed", "transfer.updated")
+# What becomes of a payment that the buyer has to confirm: https://docs.stripe.com/payments/paymentintents/lifecycle
+CONFIRMATIONS = (
+    "payment_intent.amount_capturable_updated",
+    "payment_intent.payment_failed",
+    "payment_intent.canceled",
+)
 # The events that a webhook subscribes to, and that are polled. Stripe takes up to 20 types.
-TYPES = (*REFUNDS, REFUNDED, *DISPUTES, *TRANSFERS)
+TYPES = (*REFUNDS, REFUNDED, *DISPUTES, *TRANSFERS, *CONFIRMATIONS)
 
 EVERY = timedelta(minutes=1)
 # An event may appear in the list after its time of creation, and one that OrderService could not process comes again.
@@ -113,7 +121,9 @@ class StripeEvents:
                     yield converted
 
 
-def _to_report(kind: str, resource: Object) -> PaymentReport | TransferReport | None:
+def _to_report(kind: str, resource: Object) -> PaymentReport | TransferReport | ConfirmationReport | None:
+    if kind in CONFIRMATIONS:
+        return _to_confirmation(resource)
     if kind in TRANSFERS:
         return records.to_transfer(resource)
     reference = resource.get("payment_intent")
@@ -134,3 +144,11 @@ def _to_dispute_report(kind: str, reference: str, dispute: Object) -> PaymentRep
     if chargeback is None:
         return None
     return PaymentReport(reference, chargebacks=(chargeback,), fees=records.dispute_fees(dispute))
+
+
+def _to_confirmation(intent: Object) -> ConfirmationReport | None:
+    try:
+        return ConfirmationReport(UUID((intent.get("metadata") or {}).get(ORDER)))
+    except (ValueError, AttributeError, TypeError):
+        # A payment of the same account that is not ours.
+        return None

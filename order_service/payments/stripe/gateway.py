@@ -8,6 +8,7 @@ cents.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -19,8 +20,9 @@ import stripe
 import structlog
 
 from order_service.payments.gateway import (
-    ActionRequired,
+    AlreadyCapturedError,
     AuthorizationResult,
+    ConfirmationNeededError,
     Declined,
     NotCoveredError,
     PaymentReport,
@@ -35,12 +37,15 @@ from order_service.payments.gateway import (
 from order_service.payments.stripe import records
 from order_service.payments.stripe.events import StripeEvents
 from order_service.payments.stripe.http_client import DeadlineHttpClient
-from order_service.payments.stripe.records import ORDER, PAYOUT, cents
+from order_service.payments.stripe.names import ORDER, PAYOUT
+from order_service.payments.stripe.records import cents, our_id
 from order_service.payments.stripe.refunds import is_repeated, make_refund
 from servicekit.errors import InvalidArgument, Unavailable, Violation
 
 # Stripe may forget a key after 24 hours. Its search has caught up some time before that.
 KEY_LIFETIME = timedelta(hours=20)
+# How far Stripe's clock and ours may be apart.
+CLOCKS_APART_SECONDS = 300
 # The life of a card authorization where Stripe names none: below the seven days that it documents for most cards.
 DEFAULT_VALIDITY = timedelta(days=6, hours=12)
 
@@ -87,19 +92,25 @@ class StripeGateway:
     def authorize(self, purchase: Purchase) -> AuthorizationResult:
         """See Gateway."""
         with self._translating():
-            intent = self._find(purchase.order_id) if purchase.age > KEY_LIFETIME else None
-            intent = intent or self._create(purchase)
-            # Stripe repeats its first response to the same key: the present status has to be retrieved.
-            if intent.status == "processing":
-                intent = self._api.payment_intents.retrieve(intent.id, {"expand": ["latest_charge"]})
-        if intent.status == "processing":
-            raise Unavailable
-        if intent.status == "requires_action":
-            self.void(purchase.order_id, intent.id)
-            raise ActionRequired
-        if intent.status != "requires_capture":
-            raise Declined
-        return AuthorizationResult(intent.id, _valid_for(intent))
+            intent = self._intent(purchase)
+            # The card was refused, or its confirmation; the buyer could still pay with another card, so it is closed.
+            if intent.status == "requires_payment_method":
+                self._cancel(intent.id)
+        match intent.status:
+            case "requires_capture":
+                return AuthorizationResult(intent.id, _valid_for(intent))
+            case "requires_action":
+                raise ConfirmationNeededError(intent.id, intent.client_secret)
+            case "processing":
+                raise Unavailable
+            case _:
+                raise Declined
+
+    def abandon(self, purchase: Purchase) -> None:
+        """See Gateway."""
+        with self._translating():
+            for reference in [purchase.reference] if purchase.reference else self._close(purchase):
+                self._cancel(reference)
 
     def capture(self, order_id: UUID, reference: str, amount: Decimal) -> PaymentReport:
         """See Gateway."""
@@ -115,8 +126,7 @@ class StripeGateway:
     def void(self, order_id: UUID, reference: str) -> None:
         """See Gateway."""
         with self._translating():
-            if self._move(self._api.payment_intents.cancel, reference, {}, f"{order_id}:void", "canceled") is None:
-                raise ValueError(f"payment {reference} of order {order_id} cannot be voided")
+            self._cancel(reference, f"{order_id}:void")
 
     def refund(self, request: RefundRequest) -> ProviderRefund:
         """See Gateway."""
@@ -178,28 +188,35 @@ class StripeGateway:
         with self._translating():
             yield from records.list_transfers(self._api, since, until)
 
+    def _intent(self, purchase: Purchase) -> Any:
+        """Return the purchase's payment with its present status; make it when there is none."""
+        reference = purchase.reference
+        if not reference:
+            intent = self._find(purchase.order_id) if purchase.age > KEY_LIFETIME else None
+            intent = intent or self._create(purchase)
+            # Stripe repeats its first response to the same key, whatever has become of the payment.
+            if intent.status not in ("processing", "requires_action"):
+                return intent
+            reference = intent.id
+        return self._api.payment_intents.retrieve(reference, {"expand": ["latest_charge"]})
+
     def _create(self, purchase: Purchase) -> Any:
         parameters = {
-            "amount": cents(purchase.amount),
-            "currency": self._currency,
-            "capture_method": "manual",
+            **self._request(purchase),
             "confirm": True,
-            # No payment method that redirects the buyer to another page.
-            "payment_method_types": ["card"],
-            "metadata": {ORDER: str(purchase.order_id), "buyer_id": str(purchase.buyer_id)},
+            # A confirmation is made in the buyer's browser, by Stripe.js.
+            "use_stripe_sdk": True,
             "expand": ["latest_charge"],
             **_card(purchase.token),
         }
         try:
-            return self._api.payment_intents.create(parameters, {"idempotency_key": f"{purchase.order_id}:authorize"})
+            return self._api.payment_intents.create(parameters, _authorize_key(purchase))
         except stripe.APIError as error:
             intent = self._find(purchase.order_id) if is_repeated(error) else None
             if intent is None:
                 raise
             return intent
         except stripe.CardError as error:
-            if error.code == "authentication_required":
-                raise ActionRequired from error
             raise Declined(error.user_message or "") from error
         except stripe.InvalidRequestError as error:
             if error.code == "amount_too_small":
@@ -214,6 +231,47 @@ class StripeGateway:
                 "stripe refuses a payment request as malformed", order=str(purchase.order_id), error=str(error)
             )
             raise Declined from error
+
+    def _close(self, purchase: Purchase) -> list[str]:
+        """Return the ids of the purchase's payments, after which no other one can be made.
+
+        A request with the idempotency key of `authorize` and other parameters, that confirms nothing, takes the key
+        when `authorize` has not arrived; then it never can. Otherwise Stripe refuses it, and the payment is listed.
+        https://docs.stripe.com/api/idempotent_requests
+        """
+        if purchase.age > KEY_LIFETIME:
+            intent = self._find(purchase.order_id)
+            return [intent.id] if intent else []
+        try:
+            return [self._api.payment_intents.create(self._request(purchase), _authorize_key(purchase)).id]
+        except stripe.IdempotencyError as error:
+            # `authorize` is under way at this moment.
+            if error.http_status == 409:
+                raise
+        except stripe.APIError as error:
+            if not is_repeated(error):
+                raise
+        since = int(time.time() - purchase.age.total_seconds() - CLOCKS_APART_SECONDS)
+        page = self._api.payment_intents.list({"created": {"gte": since}, "limit": 100})
+        return [each.id for each in page.auto_paging_iter() if our_id(each.to_dict(), ORDER) == purchase.order_id]
+
+    def _request(self, purchase: Purchase) -> dict[str, object]:
+        return {
+            "amount": cents(purchase.amount),
+            "currency": self._currency,
+            "capture_method": "manual",
+            # No payment method that redirects the buyer to another page.
+            "payment_method_types": ["card"],
+            "metadata": {ORDER: str(purchase.order_id), "buyer_id": str(purchase.buyer_id)},
+        }
+
+    def _cancel(self, reference: str, key: str = "") -> None:
+        """Cancel a payment. Raises AlreadyCapturedError, and Unavailable while it cannot be cancelled."""
+        if self._move(self._api.payment_intents.cancel, reference, {}, key, "canceled"):
+            return
+        if self._api.payment_intents.retrieve(reference).status == "succeeded":
+            raise AlreadyCapturedError
+        raise Unavailable
 
     def _move(
         self, request: Callable[..., Any], reference: str, parameters: Mapping[str, object], key: str, status: str
@@ -262,6 +320,10 @@ def _card(token: str) -> dict[str, object]:
     if token.startswith("tok_"):
         return {"payment_method_data": {"type": "card", "card": {"token": token}}}
     return {"payment_method": token}
+
+
+def _authorize_key(purchase: Purchase) -> dict[str, str]:
+    return {"idempotency_key": f"{purchase.order_id}:authorize"}
 
 
 def _valid_for(intent: Any) -> timedelta:

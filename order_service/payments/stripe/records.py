@@ -24,9 +24,9 @@ from order_service.payments.gateway import (
     ProviderRefund,
     TransferReport,
 )
+from order_service.payments.stripe.names import ORDER, PAYOUT, REFUND
 
 Object = dict[str, Any]
-ORDER, REFUND, PAYOUT = "order_id", "refund_id", "payout_id"
 CENT = Decimal("0.01")
 NOTHING = Decimal(0)
 # The most that Stripe returns at once.
@@ -59,7 +59,7 @@ def list_payments(api: Any, since: datetime, until: datetime) -> Iterator[Provid
     expansions = [f"data.{path}" for path in EXPANSIONS]
     page = api.payment_intents.list({"limit": PAGE, "created": window(since, until), "expand": expansions})
     for intent in map(_to_dict, page.auto_paging_iter()):
-        if order_id := _our_id(intent, ORDER):
+        if order_id := our_id(intent, ORDER):
             yield ProviderPayment(
                 order_id=order_id,
                 authorized=amount(intent["amount"]) if intent["status"] == "requires_capture" else NOTHING,
@@ -89,7 +89,7 @@ def list_refunds(api: Any, reference: str) -> list[ProviderRefund]:
 
 def to_refund(refund: Object) -> ProviderRefund:
     """Convert a refund. Refunds of the time when an order had only one have no id of their own: it is the order's."""
-    ours = _our_id(refund, REFUND) or _our_id(refund, ORDER)
+    ours = our_id(refund, REFUND) or our_id(refund, ORDER)
     state = REFUND_STATES.get(refund.get("status") or "", RefundState.PENDING)
     return ProviderRefund(refund["id"], ours, amount(refund["amount"]), state)
 
@@ -130,7 +130,7 @@ def payment_fees(intent: Object) -> tuple[ProviderFee, ...]:
 
 def to_transfer(transfer: Object) -> TransferReport | None:
     """Convert a transfer; None when it is no payout of ours."""
-    payout_id = _our_id(transfer, PAYOUT)
+    payout_id = our_id(transfer, PAYOUT)
     if payout_id is None:
         return None
     return TransferReport(payout_id, amount(transfer["amount"]), amount(transfer.get("amount_reversed") or 0))
@@ -192,7 +192,7 @@ def _is_captured(intent: Object) -> bool:
     return bool(intent["status"] == "succeeded")
 
 
-def _our_id(resource: Object, name: str) -> UUID | None:
+def our_id(resource: Object, name: str) -> UUID | None:
     """Return an id in the metadata, None when it is not there. Others may write there, so it may be no id of ours."""
     try:
         return UUID((resource.get("metadata") or {})[name])

@@ -9,7 +9,8 @@ import stripe
 import structlog
 
 from order_service.payments.gateway import ProviderRefund, RefundNotMadeError, RefundRefusedError, RefundRequest
-from order_service.payments.stripe.records import ORDER, REFUND, cents, list_refunds, to_refund
+from order_service.payments.stripe.names import ORDER, REFUND
+from order_service.payments.stripe.records import cents, list_refunds, to_refund
 
 SOON, LATER, LATEST = timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1)
 

@@ -43,7 +43,9 @@ class Error(_message.Message):
         PAYMENT_DECLINED: Error._Code.ValueType  # 3
         """The payment provider declined the payment."""
         PAYMENT_ACTION_REQUIRED: Error._Code.ValueType  # 4
-        """The card needs the buyer's confirmation of the payment (3-D Secure)."""
+        """The card wants the buyer's confirmation of the payment (3-D Secure). `confirmation` has the client secret for the
+        payment provider's own client, and the end of the time for it; it is absent without an idempotency key.
+        """
         FORBIDDEN: Error._Code.ValueType  # 5
         """The caller is known, but has no permission to do this."""
         NOT_FOUND: Error._Code.ValueType  # 6
@@ -83,14 +85,16 @@ class Error(_message.Message):
         INTERNAL: Error._Code.ValueType  # 23
         """An error inside the marketplace. The log has it under the request id."""
         UNAVAILABLE: Error._Code.ValueType  # 24
-        """A part of the marketplace, or the payment provider, is unavailable or overloaded. Try again later."""
+        """A part of the marketplace, or the payment provider, is unavailable or overloaded. Nothing was begun; try again
+        later.
+        """
         DEADLINE_EXCEEDED: Error._Code.ValueType  # 25
         """The response took too long."""
         PRICE_CHANGED: Error._Code.ValueType  # 26
         """The price is not the expected one. `price` has the current price."""
         OUTCOME_UNKNOWN: Error._Code.ValueType  # 27
-        """The payment provider was asked and has not answered. The request is finished by itself; the same idempotency key
-        returns its result.
+        """The payment provider was asked and has not answered, or the connection to a worker broke after it got the
+        request. What was begun is finished by itself; the same idempotency key returns its result.
         """
         PAYOUTS_HELD: Error._Code.ValueType  # 28
         """An admin holds the seller's payouts."""
@@ -107,7 +111,9 @@ class Error(_message.Message):
     PAYMENT_DECLINED: Error.Code.ValueType  # 3
     """The payment provider declined the payment."""
     PAYMENT_ACTION_REQUIRED: Error.Code.ValueType  # 4
-    """The card needs the buyer's confirmation of the payment (3-D Secure)."""
+    """The card wants the buyer's confirmation of the payment (3-D Secure). `confirmation` has the client secret for the
+    payment provider's own client, and the end of the time for it; it is absent without an idempotency key.
+    """
     FORBIDDEN: Error.Code.ValueType  # 5
     """The caller is known, but has no permission to do this."""
     NOT_FOUND: Error.Code.ValueType  # 6
@@ -147,14 +153,16 @@ class Error(_message.Message):
     INTERNAL: Error.Code.ValueType  # 23
     """An error inside the marketplace. The log has it under the request id."""
     UNAVAILABLE: Error.Code.ValueType  # 24
-    """A part of the marketplace, or the payment provider, is unavailable or overloaded. Try again later."""
+    """A part of the marketplace, or the payment provider, is unavailable or overloaded. Nothing was begun; try again
+    later.
+    """
     DEADLINE_EXCEEDED: Error.Code.ValueType  # 25
     """The response took too long."""
     PRICE_CHANGED: Error.Code.ValueType  # 26
     """The price is not the expected one. `price` has the current price."""
     OUTCOME_UNKNOWN: Error.Code.ValueType  # 27
-    """The payment provider was asked and has not answered. The request is finished by itself; the same idempotency key
-    returns its result.
+    """The payment provider was asked and has not answered, or the connection to a worker broke after it got the
+    request. What was begun is finished by itself; the same idempotency key returns its result.
     """
     PAYOUTS_HELD: Error.Code.ValueType  # 28
     """An admin holds the seller's payouts."""

@@ -358,6 +358,7 @@ class PlaceOrderRequest(_message.Message):
     REQUIREMENTS_FIELD_NUMBER: _builtins.int
     PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
     PAYMENT_TOKEN_FIELD_NUMBER: _builtins.int
+    EXPECTED_PRICE_FIELD_NUMBER: _builtins.int
     package_id: _builtins.str
     """The package's UUID."""
     requirements: _builtins.str
@@ -368,6 +369,10 @@ class PlaceOrderRequest(_message.Message):
     """The payment token: the card, as the payment provider's own client made it. Required in a deployment that takes real
     payments; `docs/payments.md` lists the payment tokens of the sandbox.
     """
+    expected_price: _builtins.float
+    """The price that the buyer was shown, in major units. When the price is another one by now, the error is
+    PRICE_CHANGED, and the payment is not authorized.
+    """
     def __init__(
         self,
         *,
@@ -375,12 +380,15 @@ class PlaceOrderRequest(_message.Message):
         requirements: _builtins.str = ...,
         payment_method: _builtins.str = ...,
         payment_token: _builtins.str = ...,
+        expected_price: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_price", b"_expected_price", "expected_price", b"expected_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["package_id", b"package_id", "payment_method", b"payment_method", "payment_token", b"payment_token", "requirements", b"requirements"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_price", b"_expected_price", "expected_price", b"expected_price", "package_id", b"package_id", "payment_method", b"payment_method", "payment_token", b"payment_token", "requirements", b"requirements"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__expected_price: _TypeAlias = _typing.Literal["expected_price"]  # noqa: Y015
+    _WhichOneofArgType__expected_price: _TypeAlias = _typing.Literal["_expected_price", b"_expected_price"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_price) -> _WhichOneofReturnType__expected_price | None: ...
 
 Global___PlaceOrderRequest: _TypeAlias = PlaceOrderRequest  # noqa: Y015
 

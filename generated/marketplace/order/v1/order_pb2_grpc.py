@@ -193,10 +193,18 @@ class OrderServiceServicer:
 
     def PlaceOrder(self, request, context):
         """Place an order for a package. The order copies the package terms; later changes of the gig do not affect it. The
-        payment is authorized first: when it is refused, the error is PAYMENT_DECLINED or PAYMENT_ACTION_REQUIRED, and
-        there is no order. NOT_FOUND for a package that cannot be ordered, FORBIDDEN for the caller's own gig,
-        INVALID_ARGUMENT for a price below the payment provider's minimum. After UNAVAILABLE the outcome is not known: a
-        call with the same idempotency key, or payment recovery, finishes the placing.
+        payment is authorized first: when it is refused, the error is PAYMENT_DECLINED, and there is no order. NOT_FOUND for
+        a package that cannot be ordered, FORBIDDEN for the caller's own gig, INVALID_ARGUMENT for a price below the payment
+        provider's minimum.
+
+        A card that wants the buyer's confirmation is PAYMENT_ACTION_REQUIRED. With an idempotency key the error has
+        `confirmation` (over gRPC: `clientSecret` and `expiresAt` in the metadata of ErrorInfo): the buyer confirms with the
+        payment provider's own client, and the same call with the same key returns the order. Until then it returns the same
+        error. Without an idempotency key nothing is kept of the payment.
+
+        After UNAVAILABLE nothing has begun, and nothing will be ordered. After OUTCOME_UNKNOWN the payment provider was
+        asked and has not answered: a call with the same idempotency key, or payment recovery, finishes the placing, or
+        voids it after `PAYMENT_ATTEMPT_MINUTES` (60).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -227,8 +235,9 @@ class OrderServiceServicer:
     def AcceptOrder(self, request, context):
         """Accept a PENDING order, as its seller. The payment is captured, then the order is IN_PROGRESS. When the payment
         provider refuses the capture for good, the order is CANCELLED and the error is PAYMENT_DECLINED. After UNAVAILABLE
-        the outcome is not known: the next accept, or payment recovery, finishes the capture. INVALID_TRANSITION when the
-        order has been PENDING for `ORDER_EXPIRE_HOURS` (48), after which it is CANCELLED.
+        nothing has begun. After OUTCOME_UNKNOWN the next accept, or payment recovery, finishes the capture; when the card
+        authorization lapses before that, the order is CANCELLED. INVALID_TRANSITION when the order has been PENDING for
+        `ORDER_EXPIRE_HOURS` (48), after which it is CANCELLED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,10 +41,18 @@ class OrderServiceStub:
     def __new__(cls, channel: _aio.Channel) -> OrderServiceAsyncStub: ...
     PlaceOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.PlaceOrderRequest, _order_pb2.PlaceOrderResponse]
     """Place an order for a package. The order copies the package terms; later changes of the gig do not affect it. The
-    payment is authorized first: when it is refused, the error is PAYMENT_DECLINED or PAYMENT_ACTION_REQUIRED, and
-    there is no order. NOT_FOUND for a package that cannot be ordered, FORBIDDEN for the caller's own gig,
-    INVALID_ARGUMENT for a price below the payment provider's minimum. After UNAVAILABLE the outcome is not known: a
-    call with the same idempotency key, or payment recovery, finishes the placing.
+    payment is authorized first: when it is refused, the error is PAYMENT_DECLINED, and there is no order. NOT_FOUND for
+    a package that cannot be ordered, FORBIDDEN for the caller's own gig, INVALID_ARGUMENT for a price below the payment
+    provider's minimum.
+
+    A card that wants the buyer's confirmation is PAYMENT_ACTION_REQUIRED. With an idempotency key the error has
+    `confirmation` (over gRPC: `clientSecret` and `expiresAt` in the metadata of ErrorInfo): the buyer confirms with the
+    payment provider's own client, and the same call with the same key returns the order. Until then it returns the same
+    error. Without an idempotency key nothing is kept of the payment.
+
+    After UNAVAILABLE nothing has begun, and nothing will be ordered. After OUTCOME_UNKNOWN the payment provider was
+    asked and has not answered: a call with the same idempotency key, or payment recovery, finishes the placing, or
+    voids it after `PAYMENT_ATTEMPT_MINUTES` (60).
     """
     GetOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.GetOrderRequest, _order_pb2.GetOrderResponse]
     """Return an order to its buyer, its seller or an admin. NOT_FOUND for everyone else."""
@@ -57,8 +65,9 @@ class OrderServiceStub:
     AcceptOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.AcceptOrderRequest, _order_pb2.AcceptOrderResponse]
     """Accept a PENDING order, as its seller. The payment is captured, then the order is IN_PROGRESS. When the payment
     provider refuses the capture for good, the order is CANCELLED and the error is PAYMENT_DECLINED. After UNAVAILABLE
-    the outcome is not known: the next accept, or payment recovery, finishes the capture. INVALID_TRANSITION when the
-    order has been PENDING for `ORDER_EXPIRE_HOURS` (48), after which it is CANCELLED.
+    nothing has begun. After OUTCOME_UNKNOWN the next accept, or payment recovery, finishes the capture; when the card
+    authorization lapses before that, the order is CANCELLED. INVALID_TRANSITION when the order has been PENDING for
+    `ORDER_EXPIRE_HOURS` (48), after which it is CANCELLED.
     """
     DeclineOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.DeclineOrderRequest, _order_pb2.DeclineOrderResponse]
     """Decline a PENDING order, as its seller. The order is CANCELLED, and its authorization is voided."""
@@ -156,10 +165,18 @@ class OrderServiceAsyncStub(OrderServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     PlaceOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.PlaceOrderRequest, _order_pb2.PlaceOrderResponse]  # type: ignore[assignment]
     """Place an order for a package. The order copies the package terms; later changes of the gig do not affect it. The
-    payment is authorized first: when it is refused, the error is PAYMENT_DECLINED or PAYMENT_ACTION_REQUIRED, and
-    there is no order. NOT_FOUND for a package that cannot be ordered, FORBIDDEN for the caller's own gig,
-    INVALID_ARGUMENT for a price below the payment provider's minimum. After UNAVAILABLE the outcome is not known: a
-    call with the same idempotency key, or payment recovery, finishes the placing.
+    payment is authorized first: when it is refused, the error is PAYMENT_DECLINED, and there is no order. NOT_FOUND for
+    a package that cannot be ordered, FORBIDDEN for the caller's own gig, INVALID_ARGUMENT for a price below the payment
+    provider's minimum.
+
+    A card that wants the buyer's confirmation is PAYMENT_ACTION_REQUIRED. With an idempotency key the error has
+    `confirmation` (over gRPC: `clientSecret` and `expiresAt` in the metadata of ErrorInfo): the buyer confirms with the
+    payment provider's own client, and the same call with the same key returns the order. Until then it returns the same
+    error. Without an idempotency key nothing is kept of the payment.
+
+    After UNAVAILABLE nothing has begun, and nothing will be ordered. After OUTCOME_UNKNOWN the payment provider was
+    asked and has not answered: a call with the same idempotency key, or payment recovery, finishes the placing, or
+    voids it after `PAYMENT_ATTEMPT_MINUTES` (60).
     """
     GetOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.GetOrderRequest, _order_pb2.GetOrderResponse]  # type: ignore[assignment]
     """Return an order to its buyer, its seller or an admin. NOT_FOUND for everyone else."""
@@ -172,8 +189,9 @@ class OrderServiceAsyncStub(OrderServiceStub):
     AcceptOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.AcceptOrderRequest, _order_pb2.AcceptOrderResponse]  # type: ignore[assignment]
     """Accept a PENDING order, as its seller. The payment is captured, then the order is IN_PROGRESS. When the payment
     provider refuses the capture for good, the order is CANCELLED and the error is PAYMENT_DECLINED. After UNAVAILABLE
-    the outcome is not known: the next accept, or payment recovery, finishes the capture. INVALID_TRANSITION when the
-    order has been PENDING for `ORDER_EXPIRE_HOURS` (48), after which it is CANCELLED.
+    nothing has begun. After OUTCOME_UNKNOWN the next accept, or payment recovery, finishes the capture; when the card
+    authorization lapses before that, the order is CANCELLED. INVALID_TRANSITION when the order has been PENDING for
+    `ORDER_EXPIRE_HOURS` (48), after which it is CANCELLED.
     """
     DeclineOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.DeclineOrderRequest, _order_pb2.DeclineOrderResponse]  # type: ignore[assignment]
     """Decline a PENDING order, as its seller. The order is CANCELLED, and its authorization is voided."""
@@ -274,10 +292,18 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.PlaceOrderResponse, _abc.Awaitable[_order_pb2.PlaceOrderResponse]]:
         """Place an order for a package. The order copies the package terms; later changes of the gig do not affect it. The
-        payment is authorized first: when it is refused, the error is PAYMENT_DECLINED or PAYMENT_ACTION_REQUIRED, and
-        there is no order. NOT_FOUND for a package that cannot be ordered, FORBIDDEN for the caller's own gig,
-        INVALID_ARGUMENT for a price below the payment provider's minimum. After UNAVAILABLE the outcome is not known: a
-        call with the same idempotency key, or payment recovery, finishes the placing.
+        payment is authorized first: when it is refused, the error is PAYMENT_DECLINED, and there is no order. NOT_FOUND for
+        a package that cannot be ordered, FORBIDDEN for the caller's own gig, INVALID_ARGUMENT for a price below the payment
+        provider's minimum.
+
+        A card that wants the buyer's confirmation is PAYMENT_ACTION_REQUIRED. With an idempotency key the error has
+        `confirmation` (over gRPC: `clientSecret` and `expiresAt` in the metadata of ErrorInfo): the buyer confirms with the
+        payment provider's own client, and the same call with the same key returns the order. Until then it returns the same
+        error. Without an idempotency key nothing is kept of the payment.
+
+        After UNAVAILABLE nothing has begun, and nothing will be ordered. After OUTCOME_UNKNOWN the payment provider was
+        asked and has not answered: a call with the same idempotency key, or payment recovery, finishes the placing, or
+        voids it after `PAYMENT_ATTEMPT_MINUTES` (60).
         """
 
     @_abc_1.abstractmethod
@@ -314,8 +340,9 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_order_pb2.AcceptOrderResponse, _abc.Awaitable[_order_pb2.AcceptOrderResponse]]:
         """Accept a PENDING order, as its seller. The payment is captured, then the order is IN_PROGRESS. When the payment
         provider refuses the capture for good, the order is CANCELLED and the error is PAYMENT_DECLINED. After UNAVAILABLE
-        the outcome is not known: the next accept, or payment recovery, finishes the capture. INVALID_TRANSITION when the
-        order has been PENDING for `ORDER_EXPIRE_HOURS` (48), after which it is CANCELLED.
+        nothing has begun. After OUTCOME_UNKNOWN the next accept, or payment recovery, finishes the capture; when the card
+        authorization lapses before that, the order is CANCELLED. INVALID_TRANSITION when the order has been PENDING for
+        `ORDER_EXPIRE_HOURS` (48), after which it is CANCELLED.
         """
 
     @_abc_1.abstractmethod
