@@ -63,8 +63,13 @@ attempts: install ## Show unfinished calls to the payment provider; RETRY=all or
 	@$(BIN)/python -m deploy.local attempts $(if $(DROP),--drop '$(DROP)') $(if $(RETRY),--retry '$(RETRY)')
 
 .PHONY: check-books
-check-books: install ## Compare orders, payments, ledger, payouts and the provider's records. Needs a running stack.
-	@$(BIN)/python -m deploy.local check-books
+check-books: install ## Compare orders, payments, ledger, payouts and the provider's records. SINCE=beginning
+	@$(BIN)/python -m deploy.local check-books \
+	  $(if $(SINCE),--since '$(SINCE)') $(if $(UNTIL),--until '$(UNTIL)')
+
+.PHONY: report
+report: install ## Write a CSV of money by day. FROM=2026-11-01 TO=2026-11-30 OUT=report.csv
+	@$(BIN)/python -m deploy.local report --from '$(FROM)' --to '$(TO)' $(if $(OUT),--out '$(OUT)')
 
 .PHONY: check-media
 check-media: install ## List images whose file is missing. Needs a running stack.

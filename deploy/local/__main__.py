@@ -4,7 +4,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pydantic import ValidationError
 
@@ -63,20 +63,29 @@ def check_media(settings: StackSettings) -> int:
     return _run_module("gig_service.images.check", settings)
 
 
-def check_books(settings: StackSettings) -> int:
+def check_books(settings: StackSettings, since: str | None, until: str | None) -> int:
     """Compare orders, payments, ledger, payouts and the provider's records; return 1 when there is a difference."""
-    return _run_module("order_service.reconciliation", settings)
+    return _run_module("order_service.reconciliation", settings, _given(since=since, until=until))
+
+
+def report(settings: StackSettings, first: str, last: str, out: str | None) -> int:
+    """Write the money report; return 1 when its columns do not add up, 2 when there is none."""
+    return _run_module("order_service.money_report", settings, _given(**{"from": first, "to": last, "out": out}))
 
 
 def attempts(settings: StackSettings, drop: str | None = None, retry: str | None = None) -> int:
     """List the calls to the payment provider that are not finished, and give one up or retry it."""
-    options = [*(("--drop", drop) if drop else ()), *(("--retry", retry) if retry else ())]
-    return _run_module("order_service.attempts", settings, *options)
+    return _run_module("order_service.attempts", settings, _given(drop=drop, retry=retry))
 
 
-def _run_module(module: str, settings: StackSettings, *options: str) -> int:
+def _run_module(module: str, settings: StackSettings, arguments: Sequence[str] = ()) -> int:
     environment = shared_environment(settings, Layout.of(settings.data_dir), os.environ)
-    return subprocess.run([sys.executable, "-m", module, *options], env=environment, check=False).returncode
+    return subprocess.run([sys.executable, "-m", module, *arguments], env=environment, check=False).returncode
+
+
+def _given(**options: str | None) -> list[str]:
+    """Return the options that have a value, as they stand on a command line."""
+    return [f"--{name}={value}" for name, value in options.items() if value is not None]
 
 
 def outbox(settings: StackSettings, retry: Retry | None = None) -> int:
@@ -129,11 +138,22 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--service", required=True, choices=SERVICES, help="the service")
 
     add("check-media", "list images whose file is missing", lambda settings, _: check_media(settings))
-    add(
+    books = add(
         "check-books",
         "compare orders, payments, ledger, payouts and the provider's records",
-        lambda settings, _: check_books(settings),
+        lambda settings, options: check_books(settings, options.since, options.until),
     )
+    books.add_argument("--since", metavar="TIME", help="the begin of the window instead of the last clean check")
+    books.add_argument("--until", metavar="TIME", help="the end of the window instead of now")
+
+    money = add(
+        "report",
+        "write a CSV of money by day",
+        lambda settings, options: report(settings, options.first, options.last, options.out),
+    )
+    money.add_argument("--from", dest="first", metavar="DATE", required=True, help="the first day, in UTC")
+    money.add_argument("--to", dest="last", metavar="DATE", required=True, help="the last day, included")
+    money.add_argument("--out", metavar="FILE", help="the file to write, stdout by default")
 
     open_attempts = add(
         "attempts",

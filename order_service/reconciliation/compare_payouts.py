@@ -24,10 +24,13 @@ def compare_payout(records: PayoutRecords, transfer: TransferReport | None) -> l
         return texts
     if payout.status is Status.PENDING and not records.is_held:
         texts.append("is PENDING, and has no outbox row")
-    due = payout.amount if payout.status is Status.PAID else None
-    paid = transfer.amount if transfer else None
+    # A payout that came back in full is FAILED, and was paid before.
+    was_paid = payout.status is Status.PAID or payout.reversed
+    due = (payout.amount, payout.reversed) if was_paid else None
+    paid = (transfer.amount, transfer.reversed) if transfer else None
     if paid != due:
-        texts.append(f"is {payout.status} with {payout.amount}, and the provider has paid {paid or 'nothing'}")
+        ours = _words(due or (payout.amount,))
+        texts.append(f"is {payout.status} with {ours}, and the provider has paid {_words(paid)}")
     return texts
 
 
@@ -38,6 +41,8 @@ def _expected(records: PayoutRecords) -> Iterator[Line]:
     postings = [ledger.payout_requested(*fields)]
     if payout.status is Status.PAID:
         postings.append(ledger.payout_paid(*fields))
+        if payout.reversed:
+            postings.append(ledger.payout_reversed(payout.id, payout.seller_id, payout.reversed, payout.reversed))
     if payout.status is Status.FAILED:
         postings.append(ledger.payout_failed(*fields))
     sums: dict[tuple[Account, Kind | None], Decimal] = {}
@@ -47,3 +52,11 @@ def _expected(records: PayoutRecords) -> Iterator[Line]:
     for (account, kind), amount in sums.items():
         if amount:
             yield Line(account, amount, payout.seller_id, kind)
+
+
+def _words(amounts: tuple[Decimal, ...] | None) -> str:
+    """Return an amount, and the part of it that came back, in words."""
+    if amounts is None:
+        return "nothing"
+    amount, *reversed_amounts = amounts
+    return " less ".join([str(amount), *(str(each) for each in reversed_amounts if each)])

@@ -134,8 +134,8 @@ class _Reconciliation:
         return findings
 
     def _check_ledger(self) -> list[str]:
-        """Return the differences within the ledger."""
-        faults: list[str] = []
+        """Return the differences within the ledger, and between it and the adjustments."""
+        faults = self._ledger_audit.wrong_adjustments(self._run.since, self._run.until)
         first, last = self._ledger_audit.window(self._run.since, self._run.until)
         self._progress.begin(max(0, last - first + 1), "ledger transactions")
         first = max(first, self._run.ledger_reached + 1)

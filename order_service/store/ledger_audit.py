@@ -51,12 +51,10 @@ STRAY = Statement("""
     )
     ORDER BY id
 """)
-
-
 WRONG_ADJUSTMENTS = Statement("""
     SELECT adjustments.id FROM adjustments
     LEFT JOIN ledger_transactions AS posted ON posted.adjustment_id = adjustments.id
-    WHERE (posted.id IS NULL OR posted.id BETWEEN $1 AND $2) AND (
+    WHERE adjustments.at >= coalesce($1, '-infinity'::timestamptz) AND adjustments.at < $2::timestamptz AND (
         SELECT array_agg((account.name, account.owner, entry.amount, entry.kind) ORDER BY account.name)
         FROM ledger_entries AS entry JOIN ledger_accounts AS account ON account.id = entry.account_id
         WHERE entry.transaction_id = posted.id
@@ -86,15 +84,18 @@ class LedgerAudit:
             unbalanced = self._database.fetch_all(UNBALANCED, first, last)
             wrong_chains = self._database.fetch_all(WRONG_CHAINS, first, last)
             stray = self._database.fetch_all(STRAY, first, last)
-            wrong_adjustments = self._database.fetch_all(WRONG_ADJUSTMENTS, first, last)
         for row in unbalanced:
             yield f"ledger: {row['reference']} sums to {row['sum']} over {row['entries']} entries, not to zero"
         for row in wrong_chains:
             yield f"ledger: the balance of {row['name']} of {row['owner']} is wrong at its entry {row['number']}"
         for row in stray:
             yield f"ledger: {row['reference']} belongs to no order, payout or adjustment"
-        for row in wrong_adjustments:
-            yield f"ledger: adjustment {row['id']} is not in the ledger, or with other entries"
+
+    def wrong_adjustments(self, since: datetime | None, until: datetime) -> list[str]:
+        """Return the differences between the adjustments of this time and the ledger."""
+        with self._unlimited():
+            rows = self._database.fetch_all(WRONG_ADJUSTMENTS, since, until)
+        return [f"adjustment {row['id']}: is not in the ledger, or with other entries" for row in rows]
 
     @contextmanager
     def _unlimited(self) -> Iterator[None]:

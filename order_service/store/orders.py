@@ -251,10 +251,15 @@ def _required(row: Row | None) -> Reading:
 def to_reading(row: Row) -> Reading:
     """Return the order of a row of COLUMNS and `now`."""
     now = row.pop("now")
+    return Reading(to_order(row), now)
+
+
+def to_order(row: Row) -> Order:
+    """Return the order of a row of COLUMNS."""
     payment = PaymentStatus(row["payment_status"]) if row["payment_status"] else None
     chargeback = ChargebackState(row["chargeback_state"]) if row["chargeback_state"] else None
     states = {"status": Status(row["status"]), "payment_status": payment, "chargeback_state": chargeback}
-    return Reading(Order(**{**row, **states}), now)
+    return Order(**{**row, **states})
 
 
 def to_event(row: Row) -> Event:

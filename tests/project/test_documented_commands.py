@@ -118,6 +118,8 @@ def check_module(words: list[str]) -> None:
         "make attempts",
         "make attempts RETRY=all",
         "make check-books",
+        "make check-books SINCE=beginning",
+        "make report FROM=2026-11-01 TO=2026-11-30",
         "make check-media",
     ],
 )

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from deploy.local.postgres import database_url
 from order_service.payments.sandbox.gateway import Sandbox
-from order_service.reconciliation import Findings, check_repeatedly
+from order_service.reconciliation import Findings, Window, reconcile
 from servicekit.database import Database, Statement
 from servicekit.errors import MarketplaceError
 from tests.support.stack import Stack
@@ -62,7 +62,7 @@ def differences(stack: Stack, traders: list[Trader], counts: Counts) -> Iterator
 def read_books(stack: Stack) -> Findings:
     """Return the findings of `make check-books`, the sandbox's records included."""
     orders, book = (Database(database_url(stack.layout, name)) for name in ("orders", "sandbox"))
-    return check_repeatedly(orders, Sandbox(book))
+    return reconcile(orders, Sandbox(book), Window())
 
 
 def _orders(trader: Trader, counts: Counts) -> Iterator[str]:
