@@ -16,11 +16,12 @@ CREATE TRIGGER had_chargeback AFTER INSERT ON chargebacks
     FOR EACH ROW EXECUTE FUNCTION orders_had_chargeback();
 
 -- A list is a merge of its statuses, each of which is a range of one of these; docs/adr/0014 says why. They replace the
--- indexes without a status. A worker of an older version reads its lists from them as well, only slower.
-CREATE INDEX orders_buyer_status ON orders (buyer_id, status, created_at, id);
-CREATE INDEX orders_seller_status ON orders (seller_id, status, created_at, id);
-CREATE INDEX orders_gig_status ON orders (gig_id, status, created_at, id);
-CREATE INDEX orders_pair ON orders (buyer_id, seller_id, created_at, id);
+-- indexes without a status. A worker of an older version reads its lists from them as well, only slower. Writes to
+-- orders wait while these are made; where that takes too long, they are made before, with CREATE INDEX CONCURRENTLY.
+CREATE INDEX IF NOT EXISTS orders_buyer_status ON orders (buyer_id, status, created_at, id);
+CREATE INDEX IF NOT EXISTS orders_seller_status ON orders (seller_id, status, created_at, id);
+CREATE INDEX IF NOT EXISTS orders_gig_status ON orders (gig_id, status, created_at, id);
+CREATE INDEX IF NOT EXISTS orders_pair ON orders (buyer_id, seller_id, created_at, id);
 DROP INDEX orders_buyer, orders_seller, orders_created;
 -- The same for the few orders with a chargeback.
 CREATE INDEX orders_chargeback_status ON orders (status, created_at, id) WHERE had_chargeback;
