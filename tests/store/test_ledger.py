@@ -30,9 +30,12 @@ ALL = Statement("""
 """)
 
 
-WAITING = Statement(
-    "SELECT count(*) AS number FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
+# Not pg_stat_activity, which shows the same moment for a whole transaction.
+WAITING = Statement("""
+    SELECT count(*) AS number FROM pg_locks WHERE NOT granted AND pid IN (
+        SELECT pid FROM pg_locks WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    )
+""")
 LOCK_AT_ONCE = Statement("SELECT id FROM ledger_accounts WHERE owner = $1 FOR UPDATE NOWAIT")
 
 
