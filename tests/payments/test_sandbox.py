@@ -30,14 +30,13 @@ from order_service.payments.gateway import (
 from order_service.payments.sandbox import scenarios
 from order_service.payments.sandbox.gateway import MIGRATIONS, Sandbox
 from servicekit.clock import Clock
-from servicekit.database import Database, Statement
+from servicekit.database import Database
 from servicekit.ids import new_id
 from servicekit.migrations import migrate
-from tests.support.eventually import eventually
+from tests.support.locks import wait_for_a_lock_waiter
 from tests.support.postgres import PostgresServer, url_of
 
 PRICE = Decimal("500.00")
-WAITING = Statement("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 
 
 @pytest.fixture
@@ -211,14 +210,11 @@ def test_a_refund_that_waits_for_another_counts_it(sandbox: Sandbox, sandbox_dat
     payment = captured(sandbox)
     other = Database(url_of(sandbox_database))
 
-    def is_waiting() -> bool:
-        return bool(sandbox_database.fetch_all(WAITING))
-
     with ThreadPoolExecutor(1) as pool:
         with other.transaction():
             Sandbox(other).refund_by_hand(payment[0], Decimal("400.00"))
             refund = pool.submit(sandbox.refund, a_request(payment, Decimal("200.00")))
-            eventually(is_waiting, 30)
+            wait_for_a_lock_waiter(sandbox_database)
         with pytest.raises(RefundNotMadeError):
             refund.result(30)
         pool.submit(sandbox_database.close).result(30)

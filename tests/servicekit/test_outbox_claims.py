@@ -25,7 +25,7 @@ from servicekit.outbox.rows import (
     RETRY,
     Rows,
 )
-from tests.support.eventually import eventually
+from tests.support.locks import wait_for_a_lock_waiter
 from tests.support.outbox import Receiver, relays, rows, write
 from tests.support.postgres import url_of
 
@@ -34,9 +34,6 @@ FILL = """
     SELECT 'news', 'k' || n %% %s, n, '{}', app_now(), app_now() FROM generate_series(1, 20000) AS n
 """
 BEHIND = Statement("SELECT key, version FROM outbox WHERE is_behind ORDER BY id")
-WAITING = Statement("""
-    SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
-""")
 IDS = Statement("SELECT id FROM outbox ORDER BY id")
 
 PLANNED = Statement("""
@@ -230,7 +227,7 @@ def test_a_deletion_waits_for_a_mark_that_is_not_yet_committed_and_then_clears_i
     with database.transaction():
         database.fetch_all(HOLD_FIRST, [first])
         deletion.start()
-        eventually(lambda: database.fetch_all(WAITING))
+        wait_for_a_lock_waiter(database)
         database.fetch_all(PUT_BEHIND, [second])
     deletion.join()
 

@@ -20,7 +20,7 @@ from order_service.store.store import Store
 from servicekit.database import Database, Statement
 from servicekit.ids import new_id
 from tests.support.at_once import closing
-from tests.support.eventually import eventually
+from tests.support.locks import wait_for_a_lock_waiter
 from tests.support.orders import an_order
 
 REFUSALS = (peewee.IntegrityError, psycopg2.IntegrityError)
@@ -30,12 +30,6 @@ ALL = Statement("""
 """)
 
 
-# Not pg_stat_activity, which shows the same moment for a whole transaction.
-WAITING = Statement("""
-    SELECT count(*) AS number FROM pg_locks WHERE NOT granted AND pid IN (
-        SELECT pid FROM pg_locks WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    )
-""")
 LOCK_AT_ONCE = Statement("SELECT id FROM ledger_accounts WHERE owner = $1 FOR UPDATE NOWAIT")
 
 
@@ -96,7 +90,7 @@ def test_a_posting_of_two_sellers_locks_them_in_the_order_of_their_ids(store: St
         with order_database.transaction():
             store.ledger.lock(first)
             waiting = pool.submit(closing(order_database, partial(post, store, posting)))
-            eventually(lambda: order_database.fetch_all(WAITING)[0]["number"])
+            wait_for_a_lock_waiter(order_database)
             # The other transaction waits for the first seller, so it does not hold the second one.
             assert len(order_database.fetch_all(LOCK_AT_ONCE, second)) == 4
         error = waiting.exception(30)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -23,6 +22,7 @@ from servicekit.database import Database, Row, Statement
 from servicekit.errors import Conflict, NotFound
 from servicekit.ids import new_id
 from tests.support.at_once import at_once, closing
+from tests.support.locks import wait_for_a_lock_waiter
 from tests.support.orders import (
     BUYER,
     TIMEOUTS,
@@ -56,16 +56,6 @@ def act(store: Store, order: Order, action: Action, party: Party, message: str =
         order.id,
         lambda locked, now: move(locked, Command(action, message), frozenset({party}), now=now, timeouts=TIMEOUTS),
     )
-
-
-def wait_for_a_lock_waiter(database: Database) -> None:
-    """Return once a connection to this database waits for a lock."""
-    waiting = Statement("""
-        SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
-    """)
-    deadline = time.monotonic() + 30
-    while not database.fetch_all(waiting):
-        assert time.monotonic() < deadline
 
 
 def history(database: Database, order: Order) -> list[Row]:
