@@ -25,6 +25,7 @@ from servicekit.outbox.rows import (
     RETRY,
     Rows,
 )
+from tests.support.eventually import eventually
 from tests.support.locks import wait_for_a_lock_waiter
 from tests.support.outbox import Receiver, relays, rows, write
 from tests.support.postgres import url_of
