@@ -22,8 +22,8 @@ from servicekit.database import Database, Statement
 
 # The parameters of every statement; those of its filters follow, in the order of the fields of OrderFilter.
 AFTER_TIME, AFTER_ID = "$2::timestamptz", "$3::uuid"
-# Hidden from the planner, which then expects a tenth of the rows to be read; a sort would have to read all of them. With
-# a limit that it knows, and too low an estimate of the rows, it reads and sorts them.
+# Hidden from the planner, which then expects a tenth of the rows to be read; a sort would have to read all of them.
+# With a limit that it knows, and too low an estimate of the rows, it reads and sorts them.
 LIMIT = "(SELECT $1::integer)"
 FIRST_FILTER = 4
 TYPES = {"status": "text", "placed_after": "timestamptz", "placed_before": "timestamptz"}
