@@ -49,10 +49,13 @@ LOCKED = Statement(f"SELECT {COLUMNS} FROM payouts WHERE id = $1 FOR UPDATE")  #
 
 
 def _page(whose: str) -> Statement:
-    """Return the statement for a page of payouts older than the one at ($2, $3), newest first, $4 at most."""
+    """Return the statement for a page of payouts older than the one at ($2, $3), newest first, $4 at most.
+
+    The limit is hidden from the planner, for the reason that store/order_lists.py gives.
+    """
     return Statement(f"""
         {READING} WHERE {whose} AND (created_at, id) < ($2::timestamptz, $3::uuid)
-        ORDER BY created_at DESC, id DESC LIMIT $4::integer
+        ORDER BY created_at DESC, id DESC LIMIT (SELECT $4::integer)
     """)
 
 

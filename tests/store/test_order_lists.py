@@ -137,11 +137,12 @@ def test_pages_neither_skip_nor_repeat_while_orders_are_placed(
     assert seen == sorted(before, reverse=not oldest_first)
 
 
+@pytest.mark.parametrize("plans", ["force_generic_plan", "force_custom_plan"])
 def test_no_list_reads_or_sorts_more_than_its_page_even_without_statistics(
-    store: Store, order_database: Database
+    store: Store, order_database: Database, plans: str
 ) -> None:
     place_many(store, order_database)
-    order_database.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
+    order_database.execute(f"SET plan_cache_mode = {plans}; SET enable_seqscan = off")
 
     for oldest_first, conditions in product((False, True), filters()):
         store.order_lists.page(conditions, oldest_first=oldest_first, limit=21)
