@@ -1,8 +1,8 @@
 """`python -m benchmarks.reconciliation`: the daily check of the books, over orders that were all placed in the window.
 
 It fills OrderService's and the sandbox's databases with completed orders, of which a tenth was refunded in part, and
-with a payout of each seller; then it runs the default window, as `make check-books` does. The bound is 300 seconds for
-a million orders. The machine's other work counts in seconds, and not in CPU seconds.
+with a payout of each seller; then it runs the default window, as `make check-books` does, and the money report. The
+bound is 300 seconds for a million orders. The machine's other work counts in seconds, and not in CPU seconds.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from order_service.payments.sandbox.gateway import Sandbox
 from order_service.reconciliation import reconcile
 from order_service.reconciliation.findings import text
 from order_service.reconciliation.progress import ShownProgress
+from order_service.store.money_report import MoneyReport
 from servicekit.database import Database
 from tests.support.postgres import PostgresServer
 
@@ -189,6 +190,9 @@ def main() -> int:
         )
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         print(f"peak memory {peak / 1024:.0f} MiB, {memory / 1024:.0f} MiB before the check")
+        began, days = time.monotonic(), (placed_from.date(), datetime.now(UTC).date())
+        MoneyReport(Database(urls["order"])).movements(*days)
+        print(f"the money report of these days: {time.monotonic() - began:.1f} s")
     finally:
         server.stop()
     bound = BOUND_SECONDS_PER_MILLION * orders / 1_000_000
