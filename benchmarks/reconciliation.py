@@ -80,8 +80,10 @@ INSERT INTO payouts (
 )
 SELECT id, seller, amount, 'USD', 'PAID', '', 'sandbox_' || id, at, at, at FROM bench_payouts;
 
+ANALYZE bench, bench_payouts;
 INSERT INTO ledger_accounts (owner, name)
 SELECT seller, name FROM bench_payouts, unnest('{{escrow,available,paying_out,paid_out}}'::text[]) AS name;
+ANALYZE ledger_accounts;
 
 INSERT INTO ledger_transactions (id, reference, order_id, at) OVERRIDING SYSTEM VALUE
 SELECT 6 * n + step, (ARRAY['capture:', 'fee:', 'release:', 'refund:'])[step] || id, id, at
@@ -122,7 +124,8 @@ SELECT transaction_id, account.id, amount, kind,
     CASE WHEN lines.owner IS NOT NULL THEN sum(amount) OVER chain - amount END,
     CASE WHEN lines.owner IS NOT NULL THEN sum(amount) OVER chain END
 FROM lines JOIN ledger_accounts AS account
-ON account.name = lines.name AND account.owner IS NOT DISTINCT FROM lines.owner
+-- Not `IS NOT DISTINCT FROM`, by which nothing can be hashed.
+ON account.name = lines.name AND coalesce(account.owner::text, '') = coalesce(lines.owner::text, '')
 WINDOW chain AS (PARTITION BY account.id ORDER BY transaction_id, place ROWS UNBOUNDED PRECEDING)
 ORDER BY transaction_id, place;
 
