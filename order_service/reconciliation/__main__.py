@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from datetime import UTC, datetime
 
 from order_service.payments.providers import payments_from
@@ -70,6 +71,13 @@ def main() -> int:
         return 2
     except MarketplaceError as error:
         print(f"The records could not be read: {error.__cause__ or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted. The same command goes on from here.", file=sys.stderr)
+        return 130
+    except Exception:
+        # Python's own status for this is 1, which is for differences.
+        traceback.print_exc()
         return 2
     finally:
         progress.end()

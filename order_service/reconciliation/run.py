@@ -115,7 +115,7 @@ class _Reconciliation:
         first = self._runs.first_order_at()
         for subject in self._subjects:
             self._compare_created(subject, first)
-        wrong = {subject: self._compare_changed(subject) for subject in self._subjects}
+        wrong = {subject: self._compare_changed(subject, wait) for subject in self._subjects}
         findings.is_complete = all(len(each) < MOST_WRONG for each in wrong.values())
         standing = self._standing()
         for _ in range(CHECKS - 1):
@@ -130,6 +130,8 @@ class _Reconciliation:
         findings.differences += standing
         findings.orders, findings.payouts, findings.pending = self._run.orders, self._run.payouts, self._run.pending
         findings.totals, findings.transactions = self._audit.totals()
+        if total := sum(findings.totals.values()):
+            findings.differences.append(f"ledger: all accounts together sum to {total}, not to zero")
         self._runs.finish(self._run, len(findings.differences), self._clean_until(findings))
         return findings
 
@@ -172,21 +174,29 @@ class _Reconciliation:
             self._run = replace(counted, **reached_now)
             self._runs.save(self._run)
 
-    def _compare_changed(self, subject: Subject[Any, Any]) -> dict[Work, Result]:
-        """Compare the work that is left. Return what is wrong."""
+    def _compare_changed(self, subject: Subject[Any, Any], wait: Callable[[], None]) -> dict[Work, Result]:
+        """Compare the work that is left. Return what is wrong, without the rest of the work when that is too much."""
         wrong: dict[Work, Result] = {}
         after = LEAST_ID
         while len(wrong) < MOST_WRONG and (work := self._runs.work(subject.kind, after, BATCH)):
             wrong |= self._compare_work(subject, work)
             after = work[-1].id
+            if len(wrong) >= MOST_WRONG:
+                wait()
+                wrong = self._compare_again(subject, wrong)
         return wrong
 
     def _compare_again(self, subject: Subject[Any, Any], wrong: dict[Work, Result]) -> dict[Work, Result]:
-        """Compare wrong work again. Return what is wrong in the same way."""
+        """Compare wrong work again. Return what is wrong in the same way.
+
+        What is wrong in another way is changing at this moment, so it is in the next window.
+        """
         still_wrong: dict[Work, Result] = {}
         for each, result in self._compare_work(subject, list(wrong)).items():
-            differences = [text for text in result.differences if text in wrong[each].differences]
-            still_wrong[each] = replace(result, differences=differences)
+            if differences := [text for text in result.differences if text in wrong[each].differences]:
+                still_wrong[each] = replace(result, differences=differences)
+            else:
+                self._run = _count(self._run, subject.kind, [result])
         return still_wrong
 
     def _compare_work(self, subject: Subject[Any, Any], work: list[Work]) -> dict[Work, Result]:
@@ -216,7 +226,7 @@ class _Reconciliation:
 
     def _clean_until(self, findings: Findings) -> datetime | None:
         """Return the time until which everything is clean after this run; None when it adds nothing to that."""
-        if findings.differences:
+        if findings.differences or not findings.is_complete:
             return None
         before, since = self._runs.clean_until(), self._run.since
         if since is not None and (before is None or since > before):

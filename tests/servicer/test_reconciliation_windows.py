@@ -273,6 +273,19 @@ def test_a_run_stops_when_too_much_is_wrong(checked: OrderBackend, monkeypatch: 
     assert run(checked).differences == findings.differences
 
 
+def test_a_run_that_found_too_much_for_a_moment_goes_on(checked: OrderBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "BATCH", 1)
+    monkeypatch.setattr(run_module, "MOST_WRONG", 2)
+    checked.database.execute("UPDATE orders SET refunded = 7")
+
+    def repair(seconds: float) -> None:
+        checked.database.execute("UPDATE orders SET refunded = 0")
+
+    findings = reconcile(checked.database, checked.sandbox, interval=0, wait=repair)
+
+    assert (findings.differences, findings.is_complete, findings.orders) == ([], True, 3)
+
+
 def test_a_payout_is_compared_with_a_transfer_from_before_the_window(
     checked: OrderBackend, sandbox_database: Database
 ) -> None:
@@ -342,3 +355,13 @@ def test_a_window_that_makes_no_sense_is_refused(
 
     assert refused.returncode == 2
     assert message in refused.stderr
+
+
+def test_a_check_that_is_impossible_is_no_difference(world: OrderBackend, sandbox_database: Database) -> None:
+    world.placed()
+    world.database.execute("ALTER TABLE refunds RENAME TO elsewhere")
+
+    failed = _command(world, sandbox_database)
+
+    assert failed.returncode == 2
+    assert '"refunds" does not exist' in failed.stderr
