@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.stack import Stack
-from tests.torture.__main__ import torture
+from tests.torture.__main__ import PAYMENT_CALLS, torture
 from tests.torture.retries import Counts
 
 
@@ -13,7 +13,7 @@ from tests.torture.retries import Counts
 @pytest.mark.timeout(400)
 def test_nothing_acknowledged_is_lost_or_stands_twice_whatever_is_killed() -> None:
     counts = Counts()
-    stack = Stack()
+    stack = Stack(PAYMENT_CALLS=PAYMENT_CALLS)
     try:
         differences = torture(stack.start(), seconds=20, clients=6, seed=7, counts=counts, kills=15)
     finally:

@@ -13,12 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.support.stack import Stack
+from tests.torture.bank import Bank
 from tests.torture.killer import Killer
+from tests.torture.provider import TroubledProvider
 from tests.torture.reading import differences
 from tests.torture.retries import Counts
 from tests.torture.trader import Trader
 
 PROGRESS_SECONDS = 10.0
+# So few that clients find the provider busy.
+PAYMENT_CALLS = "2"
 
 
 def say(text: str) -> None:
@@ -34,6 +38,7 @@ def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Co
     end = time.monotonic() + seconds
 
     killer = Killer(stack, seed, counts)
+    outside: list[Bank | TroubledProvider] = [Bank(stack, seed, counts), TroubledProvider(stack, seed, counts)]
 
     def is_over() -> bool:
         return time.monotonic() >= end and killer.kills >= kills
@@ -42,8 +47,11 @@ def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Co
         trader.open()
         while not is_over():
             trader.trade()
+        trader.finish()
 
     killer.start()
+    for each in outside:
+        each.start()
     over = threading.Event()
     progress = threading.Thread(target=_print_progress, args=(counts, over), daemon=True)
     progress.start()
@@ -52,6 +60,8 @@ def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Co
         while not is_over():
             time.sleep(0.1)
         killer.stop()
+        for each in outside:
+            each.stop()
         broken = [f"a client gave up: {error!r}" for each in running if (error := each.exception())]
     over.set()
     progress.join()
@@ -86,7 +96,7 @@ def main() -> int:
     folder.chmod(0o711)
     counts = Counts()
     say(f"Starting a marketplace in {folder}; {arguments.clients} clients, a kill a second, seed {seed}")
-    stack = Stack(folder / "data").start()
+    stack = Stack(folder / "data", PAYMENT_CALLS=PAYMENT_CALLS).start()
     try:
         unexpected = torture(stack, seconds=arguments.seconds, clients=arguments.clients, seed=seed, counts=counts)
     finally:

@@ -90,6 +90,7 @@ def _money(trader: Trader) -> Iterator[str]:
             escrow += life.price - commission(life.price)
         elif status == "COMPLETED":
             available += life.price - life.refund - commission(life.price - life.refund)
+    available += trader.adjusted
     payouts = {payout["payoutId"]: payout for payout in trader.people["seller"].all("/api/payouts")}
     if payouts.keys() != trader.payouts.keys():
         yield f"payouts acknowledged: {sorted(trader.payouts)}, there: {sorted(payouts)}"

@@ -14,9 +14,14 @@ from tests.support.stack import Stack
 from tests.support.story import SEED_REVIEW, a_gig, a_name
 from tests.torture.retries import Counts, GivenUpError, RetryingClient
 
-CARDS = ["", "", "", "", *(card for card in scenarios.CARDS if card != scenarios.SLOW)]
+# An order whose refund is refused for good waits for people.
+CARDS = ["", "", "", "", *(card for card in scenarios.CARDS if card != scenarios.REFUND_REFUSED)]
 REFUSED = {scenarios.DECLINED: "PAYMENT_DECLINED", scenarios.CONFIRM_REFUSED: "PAYMENT_DECLINED"}
 LONGEST_LIFE = 12
+# How often an admin acts where somebody else can act, too.
+ADMIN_ACTS = 0.08
+# The weight of an action that ends an order before its work is done; of the others it is 1.
+RARELY = 0.15
 CENT = Decimal("0.01")
 
 
@@ -27,7 +32,7 @@ def commission(amount: Decimal) -> Decimal:
 
 @dataclass
 class Life:
-    """An acknowledged order: the actions of people on it, and the refund of its resolution."""
+    """An acknowledged order: the actions of people on it, and the refunds that its seller has paid."""
 
     order: str
     price: Decimal
@@ -45,6 +50,9 @@ class Trader:
         self.differences: list[str] = []
         self.lives: list[Life] = []
         self.payouts: dict[str, Decimal] = {}
+        self.adjusted = Decimal(0)
+        self._seller_id = ""
+        self._is_held = False
         self.gigs: list[str] = []
         self.people = {
             name: RetryingClient(stack.client(a_name(name), name), counts) for name in ("buyer", "seller", "admin")
@@ -57,16 +65,26 @@ class Trader:
             made = self._make("seller", "/api/gigs", a_gig(price=float(price), revisions=2))
             assert made is not None
             self.gigs.append(made["id"])
+            self._seller_id = made["sellerId"]
             package = self.people["seller"].get(f"/api/gigs/{made['id']}")["packages"][0]["id"]
             self._packages.append((package, Decimal(price)))
 
     def trade(self) -> None:
-        """Place one order and act on it, and sometimes request a payout."""
+        """Place one order and act on it, and sometimes request a payout, or let an admin act on the seller's money."""
         life = self._place()
         if life is not None:
             self._live(life)
         if self._random.random() < 0.4:
             self._pay_out()
+        if self._random.random() < 0.2:
+            self._adjust()
+        if self._is_held or self._random.random() < 0.1:
+            self._hold(not self._is_held)
+
+    def finish(self) -> None:
+        """Release the seller's payouts."""
+        if self._is_held:
+            self._hold(False)
 
     def close(self) -> None:
         for person in self.people.values():
@@ -133,13 +151,58 @@ class Trader:
                     return
                 time.sleep(0.1)
                 continue
-            self._act(life, *self._random.choice(choices))
+            by_sides = [choice for choice in choices if choice[0] != "admin"]
+            if by_sides and self._random.random() > ADMIN_ACTS:
+                choices = by_sides
+            weights = [RARELY if action in ("decline", "cancel") else 1.0 for _, action in choices]
+            ((who, action),) = self._random.choices(choices, weights)
+            if action == "refund":
+                self._refund(life)
+            else:
+                self._act(life, who, action, status)
 
-    def _act(self, life: Life, who: str, action: str) -> None:
+    def _refund(self, life: Life) -> None:
+        """Refund a completed order, from the seller's balance or at the platform's cost."""
+        amount = Decimal(self._random.randrange(1, int(life.price * 100) + 1)) / 100
+        paid_by = self._random.choice(["seller", "platform"])
+        body = {"amount": float(amount), "message": "It never worked", "from": paid_by}
+        answer = self.people["admin"].until_definite(
+            "POST", f"/api/orders/{life.order}/refund", json=body, headers={"idempotency-key": str(uuid4())}
+        )
+        if answer.status_code != 200:
+            self._refused(life, "refund", answer.status_code, answer.text)
+            return
+        self._counts.add(f"refunds from the {paid_by}")
+        life.done.append(("admin", "refund"))
+        if paid_by == "seller":
+            life.refund += amount
+
+    def _adjust(self) -> None:
+        amount = Decimal(self._random.randrange(-500, 501)) / 100
+        if amount:
+            path = f"/api/sellers/{self._seller_id}/adjustments"
+            body = {"amount": float(amount), "message": "A correction"}
+            if self._make("admin", path, body, "INSUFFICIENT_BALANCE", "NOT_FOUND") is not None:
+                self._counts.add("adjustments")
+                self.adjusted += amount
+
+    def _hold(self, is_held: bool) -> None:
+        """Hold or release the seller's payouts."""
+        path = f"/api/sellers/{self._seller_id}/payout-hold"
+        answer = self.people["admin"].until_definite(
+            "PUT" if is_held else "DELETE", path, json={"reason": "Under review"} if is_held else None
+        )
+        if answer.status_code not in (200, 204):
+            self.differences.append(f"{path}: {answer.status_code} {answer.text}")
+        self._is_held = is_held
+        self._counts.add("sellers held" if is_held else "sellers released")
+
+    def _act(self, life: Life, who: str, action: str, status: str) -> None:
         body: dict[str, Any] = {"message": "Please"}
         refund = Decimal(0)
         if action == "resolve":
-            body["outcome"] = self._random.choice(["COMPLETED", "COMPLETED", "CANCELLED"])
+            outcomes = ["CANCELLED"] if status == "PENDING" else ["COMPLETED", "COMPLETED", "CANCELLED"]
+            body["outcome"] = self._random.choice(outcomes)
             if body["outcome"] == "COMPLETED":
                 refund = Decimal(self._random.randrange(int(life.price * 100) + 1)) / 100
                 body["refundAmount"] = float(refund)
@@ -187,7 +250,7 @@ class Trader:
         amount = Decimal(self._random.randrange(1, 30_000)) / 100
         account = self._random.choice(["acct_1", "acct_1", *scenarios.ACCOUNTS])
         self.people["seller"].until_definite("PUT", "/api/payout-account", json={"destination": account})
-        made = self._make("seller", "/api/payouts", {"amount": float(amount)}, "INSUFFICIENT_BALANCE")
+        made = self._make("seller", "/api/payouts", {"amount": float(amount)}, "INSUFFICIENT_BALANCE", "PAYOUTS_HELD")
         if made is not None:
             self.payouts[made["payoutId"]] = amount
             self._counts.add("payouts")
