@@ -149,9 +149,10 @@ def test_a_change_of_an_old_payment_that_was_never_reported_is_found_by_a_run_fr
 def test_a_difference_stays_in_the_window_until_it_is_gone(checked: OrderBackend) -> None:
     checked.database.execute("UPDATE orders SET refunded = 7")
     found = run(checked).differences
-    travel(checked, 100)
+    for _ in range(2):
+        travel(checked, 100)
+        assert run(checked).differences == found
 
-    assert run(checked).differences == found
     checked.database.execute("UPDATE orders SET refunded = 0")
     assert run(checked).differences == []
     travel(checked, 2)
