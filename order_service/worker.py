@@ -93,7 +93,7 @@ class Worker:
         )
         self.order_timeouts = OrderTimeouts(store, TimeOutOrder(store, timeouts), timeouts)
         recover_attempt = RecoverAttempt(store, finish_placing, finish_accepting, give_up, limits)
-        self.payment_recovery = PaymentRecovery(store, recover_attempt)
+        self.payment_recovery = PaymentRecovery(database, store, recover_attempt)
         self.provider_events = ProviderEventPolling(store, payments, record_event)
         self.send_payout = SendPayout(store, gateway)
         self.topics = outbox_topics(

@@ -223,7 +223,7 @@ class Gateway(Protocol):
     def abandon(self, purchase: Purchase) -> None:
         """Make sure that nothing is reserved for this purchase, now or later: also when `authorize` is still under way.
 
-        Raises Unavailable.
+        Raises AlreadyCapturedError, Unavailable.
         """
         ...
 

@@ -15,10 +15,13 @@ from order_service.commands.finish_placing import REFUSALS
 from order_service.commands.recover_attempt import RecoverAttempt
 from order_service.domain.attempt import Attempt, Kind
 from order_service.store.store import Store
-from servicekit.database import DatabaseAway
+from servicekit.database import Database, DatabaseAway
 from servicekit.errors import MarketplaceError
+from servicekit.side_by_side import side_by_side
 
-BATCH = 20
+BATCH = 40
+# Calls to the provider at once: one that does not answer must not hold up the others.
+AT_ONCE = 8
 FIRST_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
 
@@ -31,15 +34,15 @@ FINISHED = Counter("marketplace_payment_attempts_finished_total", "Attempts that
 class PaymentRecovery:
     """Calls RecoverAttempt for each attempt that is due."""
 
-    def __init__(self, store: Store, recover_attempt: RecoverAttempt) -> None:
+    def __init__(self, database: Database, store: Store, recover_attempt: RecoverAttempt) -> None:
+        self._database = database
         self._store = store
         self._recover_attempt = recover_attempt
         self._log = structlog.get_logger()
 
     def recover_due(self) -> None:
         """Try each attempt that is due once."""
-        for attempt in self._store.attempts.due(BATCH):
-            self._recover(attempt)
+        side_by_side(self._recover, self._store.attempts.due(BATCH), AT_ONCE, self._database)
         counts = self._store.attempts.counts()
         for kind in Kind:
             WAITING.labels(kind).set(counts.get(kind, 0))

@@ -9,17 +9,20 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from order_service.payments.stripe.gateway import StripeGateway
 from tests.support.eventually import eventually
 from tests.support.ports import free_ports
 from tests.support.stripe_double import StripeDouble, serving_double
 
-# localstripe's own command listens on IPv6 only, and it lists payments without a filter of their creation.
+# localstripe's own command listens on IPv6 only. It does not know the parameter for Stripe.js, and it lists payments
+# without a filter of their creation.
 SERVE = """
 import sys
 from aiohttp import web
 from localstripe.resources import PaymentIntent
 from localstripe.server import app
 
+create = PaymentIntent._api_create
 list_all = PaymentIntent._api_list_all.__func__
 
 def list_created(cls, url, created, **others):
@@ -27,6 +30,7 @@ def list_created(cls, url, created, **others):
     page._list = [each for each in page._list if int(created["gte"]) <= each.created < int(created["lt"])]
     return page
 
+PaymentIntent._api_create = lambda use_stripe_sdk=None, **data: create(**data)
 PaymentIntent._api_list_all = classmethod(list_created)
 web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]))
 """
@@ -61,3 +65,9 @@ def double() -> Iterator[StripeDouble]:
     """Yield a double of Stripe without any records."""
     with serving_double() as running:
         yield running
+
+
+@pytest.fixture
+def stripe(double: StripeDouble) -> StripeGateway:
+    """Return a gateway to the double."""
+    return StripeGateway("sk_test_1", "USD", double.url)

@@ -1,4 +1,4 @@
-"""The acts of banks and of people at a provider, for the tests that every gateway has in common."""
+"""The acts of buyers, of banks and of people at a provider, for the tests that every gateway has in common."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from uuid import UUID
 import httpx
 
 from order_service.domain.chargeback import ChargebackState
-from order_service.payments.gateway import PaymentReport, TransferReport
+from order_service.payments.gateway import (
+    ConfirmationNeededError,
+    ConfirmationReport,
+    PaymentReport,
+    TransferReport,
+)
 from order_service.payments.sandbox.gateway import Sandbox
 from order_service.payments.stripe.events import to_event
 from tests.support.stripe_double import StripeDouble
 
 # An order, and the provider's reference of its payment.
 Payment = tuple[UUID, str]
+Report = PaymentReport | TransferReport | ConfirmationReport
 
 
 class Hand(Protocol):
@@ -24,6 +30,14 @@ class Hand(Protocol):
     @property
     def destination(self) -> str | None:
         """An account that can be paid."""
+        ...
+
+    def confirm(self, order_id: UUID, needed: ConfirmationNeededError) -> None:
+        """Confirm the payment of an order as its buyer does."""
+        ...
+
+    def refuse_confirmation(self, order_id: UUID, needed: ConfirmationNeededError) -> None:
+        """Let the buyer fail to confirm the payment of an order."""
         ...
 
     def charge_back(self, payment: Payment, amount: Decimal) -> str | None:
@@ -46,7 +60,7 @@ class Hand(Protocol):
         """Take an amount of a payout back."""
         ...
 
-    def reports(self) -> list[PaymentReport | TransferReport]:
+    def reports(self) -> list[Report]:
         """Return the reports of all events."""
         ...
 
@@ -58,6 +72,12 @@ class SandboxHand:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
+
+    def confirm(self, order_id: UUID, needed: ConfirmationNeededError) -> None:
+        self._sandbox.confirm(order_id)
+
+    def refuse_confirmation(self, order_id: UUID, needed: ConfirmationNeededError) -> None:
+        self._sandbox.confirm(order_id, refused=True)
 
     def charge_back(self, payment: Payment, amount: Decimal) -> str | None:
         return self._sandbox.charge_back(payment[0], amount)
@@ -75,7 +95,7 @@ class SandboxHand:
     def reverse_transfer(self, payout_id: UUID, amount: Decimal) -> None:
         self._sandbox.reverse_transfer(payout_id, amount)
 
-    def reports(self) -> list[PaymentReport | TransferReport]:
+    def reports(self) -> list[Report]:
         return [event.report for event in self._sandbox.pending_events(1000)]
 
 
@@ -86,6 +106,12 @@ class DoubleHand:
 
     def __init__(self, double: StripeDouble) -> None:
         self._double = double
+
+    def confirm(self, order_id: UUID, needed: ConfirmationNeededError) -> None:
+        self._double.confirm(needed.reference)
+
+    def refuse_confirmation(self, order_id: UUID, needed: ConfirmationNeededError) -> None:
+        self._double.refuse_confirmation(needed.reference)
 
     def charge_back(self, payment: Payment, amount: Decimal) -> str | None:
         return str(self._double.dispute(payment[1], amount=int(amount * 100))["id"])
@@ -108,7 +134,7 @@ class DoubleHand:
         (transfer,) = [each for each in self._double.transfers if each["metadata"]["payout_id"] == str(payout_id)]
         self._double.reverse_transfer(transfer["id"], int(amount * 100))
 
-    def reports(self) -> list[PaymentReport | TransferReport]:
+    def reports(self) -> list[Report]:
         events = [to_event(event) for event in self._double.events]
         return [event.report for event in events if event is not None]
 
@@ -120,6 +146,12 @@ class LocalstripeHand:
 
     def __init__(self, url: str) -> None:
         self._url = url
+
+    def confirm(self, order_id: UUID, needed: ConfirmationNeededError) -> None:
+        self._authenticate(needed, success=True)
+
+    def refuse_confirmation(self, order_id: UUID, needed: ConfirmationNeededError) -> None:
+        self._authenticate(needed, success=False)
 
     def charge_back(self, payment: Payment, amount: Decimal) -> str | None:
         return None
@@ -137,5 +169,11 @@ class LocalstripeHand:
     def reverse_transfer(self, payout_id: UUID, amount: Decimal) -> None:
         raise NotImplementedError
 
-    def reports(self) -> list[PaymentReport | TransferReport]:
+    def reports(self) -> list[Report]:
         return []
+
+    def _authenticate(self, needed: ConfirmationNeededError, *, success: bool) -> None:
+        """Do what the browser's Stripe.js does there."""
+        fields = {"client_secret": needed.client_secret, "success": success, "key": "pk_test_1"}
+        path = f"/v1/payment_intents/{needed.reference}/_authenticate"
+        httpx.post(self._url + path, data=fields).raise_for_status()

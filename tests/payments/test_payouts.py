@@ -64,7 +64,7 @@ def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
         bare = sandbox_provider(request.getfixturevalue("sandbox_database"))
     else:
         bare = double_provider(request.getfixturevalue("double"))
-    yield replace(bare, gateway=InstrumentedGateway(bare.gateway, threads=4))
+    yield replace(bare, gateway=InstrumentedGateway(bare.gateway))
 
 
 def test_a_repeated_payout_is_made_once(provider: Provider) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ import pytest
 from order_service.domain.chargeback import Chargeback, ChargebackState
 from order_service.domain.refund import Refund, RefundState
 from order_service.payments.gateway import (
-    ActionRequired,
+    AlreadyCapturedError,
+    ConfirmationNeededError,
     Declined,
     Gateway,
     PaymentReport,
@@ -32,7 +34,7 @@ from order_service.payments.sandbox import scenarios
 from order_service.payments.sandbox.gateway import Sandbox
 from order_service.payments.stripe.gateway import StripeGateway
 from servicekit.database import Database
-from servicekit.errors import InvalidArgument
+from servicekit.errors import InvalidArgument, Unavailable
 from servicekit.ids import new_id
 from tests.payments.hands import DoubleHand, Hand, LocalstripeHand, SandboxHand
 from tests.support.stripe_double import StripeDouble
@@ -51,7 +53,7 @@ class Provider:
     confirm: str
     unknown: str
     hand: Hand
-    # localstripe captures a canceled payment, and refunds more than was captured.
+    # localstripe captures a canceled payment, refunds more than was captured, and has no idempotency keys.
     is_strict: bool = True
 
     def purchase(self, card: str | None = None, **changes: Any) -> Purchase:
@@ -62,6 +64,18 @@ class Provider:
         payments = self.gateway.list_payments(EPOCH, FUTURE)
         (payment,) = [payment for payment in payments if payment.order_id == order_id]
         return payment
+
+    def waiting(self) -> tuple[Purchase, ConfirmationNeededError]:
+        """Return a purchase whose card waits for the buyer's confirmation."""
+        purchase = self.purchase(self.confirm)
+        with pytest.raises(ConfirmationNeededError) as needed:
+            self.gateway.authorize(purchase)
+        return purchase, needed.value
+
+    def reserved(self, order_id: UUID) -> Decimal:
+        """Return the amount that the provider has reserved for an order."""
+        payments = self.gateway.list_payments(EPOCH, FUTURE)
+        return sum((each.authorized for each in payments if each.order_id == order_id), Decimal(0))
 
     def captured(self) -> tuple[UUID, str]:
         """Capture a payment. Return its order and the provider's reference."""
@@ -107,14 +121,14 @@ def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
         case "sandbox":
             database: Database = request.getfixturevalue("sandbox_database")
             sandbox = Sandbox(database)
-            cards = "", scenarios.DECLINED, scenarios.CONFIRM, "sandbox_nobody"
+            cards = "", scenarios.DECLINED, scenarios.CONFIRM_NEVER, "sandbox_nobody"
             bare = Provider(sandbox, *cards, SandboxHand(sandbox))
         case "localstripe":
             bare = localstripe_provider(request.getfixturevalue("localstripe"))
         case _:
             bare = double_provider(request.getfixturevalue("double"))
     # Instrumented, as OrderService uses it.
-    yield replace(bare, gateway=InstrumentedGateway(bare.gateway, threads=4))
+    yield replace(bare, gateway=InstrumentedGateway(bare.gateway))
 
 
 def test_an_authorization_captures_nothing(provider: Provider) -> None:
@@ -327,24 +341,92 @@ def test_a_declined_card_is_refused_and_nothing_is_authorized(provider: Provider
     with pytest.raises(Declined):
         provider.gateway.authorize(purchase)
 
-    assert all(
-        payment.authorized == 0
-        for payment in provider.gateway.list_payments(EPOCH, FUTURE)
-        if payment.order_id == purchase.order_id
-    )
+    assert provider.reserved(purchase.order_id) == 0
 
 
-def test_a_card_that_needs_confirmation_is_refused_and_nothing_is_authorized(provider: Provider) -> None:
-    purchase = provider.purchase(provider.confirm)
+def test_a_card_that_wants_confirmation_reserves_nothing_and_keeps_its_secret(provider: Provider) -> None:
+    purchase, needed = provider.waiting()
 
-    with pytest.raises(ActionRequired):
+    with pytest.raises(ConfirmationNeededError) as again:
+        provider.gateway.authorize(replace(purchase, reference=needed.reference))
+
+    assert needed.client_secret
+    assert needed.client_secret not in str(needed)
+    assert (again.value.reference, again.value.client_secret) == (needed.reference, needed.client_secret)
+    assert provider.reserved(purchase.order_id) == 0
+
+
+@pytest.mark.parametrize("is_reference_known", [True, False], ids=["reference", "no reference"])
+def test_a_confirmed_payment_is_authorized(provider: Provider, is_reference_known: bool) -> None:
+    if not (is_reference_known or provider.is_strict):
+        pytest.skip("localstripe has no idempotency keys")
+    purchase, needed = provider.waiting()
+
+    provider.hand.confirm(purchase.order_id, needed)
+    known = replace(purchase, reference=needed.reference) if is_reference_known else purchase
+    authorization = provider.gateway.authorize(known)
+
+    assert authorization.reference == needed.reference
+    assert provider.reserved(purchase.order_id) == purchase.amount
+
+
+def test_a_payment_whose_confirmation_was_refused_is_declined_and_closed(provider: Provider) -> None:
+    purchase, needed = provider.waiting()
+
+    provider.hand.refuse_confirmation(purchase.order_id, needed)
+    for _ in range(2):
+        with pytest.raises(Declined):
+            provider.gateway.authorize(replace(purchase, reference=needed.reference))
+
+    assert provider.reserved(purchase.order_id) == 0
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False], ids=["confirmed", "not confirmed"])
+def test_an_abandoned_confirmation_reserves_nothing_any_more(provider: Provider, is_confirmed: bool) -> None:
+    purchase, needed = provider.waiting()
+    purchase = replace(purchase, reference=needed.reference)
+    if is_confirmed:
+        provider.hand.confirm(purchase.order_id, needed)
+
+    provider.gateway.abandon(purchase)
+    provider.gateway.abandon(purchase)
+
+    assert provider.reserved(purchase.order_id) == 0
+    with pytest.raises(Declined):
         provider.gateway.authorize(purchase)
 
-    assert all(
-        payment.authorized == 0
-        for payment in provider.gateway.list_payments(EPOCH, FUTURE)
-        if payment.order_id == purchase.order_id
-    )
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["before authorize", "after authorize"])
+def test_an_abandoned_purchase_reserves_nothing_whenever_its_authorization_arrives(
+    provider: Provider, is_first: bool
+) -> None:
+    if not provider.is_strict:
+        pytest.skip("localstripe has no idempotency keys")
+    purchase = provider.purchase()
+    if not is_first:
+        provider.gateway.authorize(purchase)
+
+    provider.gateway.abandon(purchase)
+    with contextlib.suppress(Declined, Unavailable):
+        provider.gateway.authorize(purchase)
+    provider.gateway.abandon(purchase)
+
+    assert provider.reserved(purchase.order_id) == 0
+
+
+def test_a_captured_payment_can_be_neither_voided_nor_abandoned(provider: Provider) -> None:
+    if not provider.is_strict:
+        pytest.skip("localstripe cancels a captured payment")
+    purchase = provider.purchase()
+    reference = provider.gateway.authorize(purchase).reference
+    provider.gateway.capture(purchase.order_id, reference, purchase.amount)
+
+    with pytest.raises(AlreadyCapturedError):
+        provider.gateway.void(purchase.order_id, reference)
+    with pytest.raises(AlreadyCapturedError):
+        provider.gateway.abandon(replace(purchase, reference=reference))
+
+    assert provider.payment(purchase.order_id).captured == purchase.amount
 
 
 def test_an_unknown_card_is_named(provider: Provider) -> None:

@@ -33,6 +33,7 @@ from servicekit.clock import Clock
 from servicekit.database import Database
 from servicekit.ids import new_id
 from servicekit.migrations import migrate
+from tests.payments.hands import Report
 from tests.support.locks import wait_for_a_lock_waiter
 from tests.support.postgres import PostgresServer, url_of
 
@@ -61,7 +62,7 @@ def a_request(payment: tuple[UUID, str], amount: Decimal = PRICE) -> RefundReque
     return RefundRequest(new_id(), *payment, amount)
 
 
-def taken(sandbox: Sandbox) -> list[PaymentReport | TransferReport]:
+def taken(sandbox: Sandbox) -> list[Report]:
     """Acknowledge the events that wait, and return their reports."""
     events = sandbox.pending_events(100)
     for event in events:
@@ -69,7 +70,7 @@ def taken(sandbox: Sandbox) -> list[PaymentReport | TransferReport]:
     return [event.report for event in events]
 
 
-def chargebacks(report: PaymentReport | TransferReport) -> list[tuple[Decimal, ChargebackState]]:
+def chargebacks(report: Report) -> list[tuple[Decimal, ChargebackState]]:
     assert isinstance(report, PaymentReport)
     return [(each.amount, each.state) for each in report.chargebacks]
 

@@ -119,11 +119,11 @@ def test_a_confirmation_that_the_webhook_reports_before_the_repeat_places_the_or
     assert first.body["confirmation"]["clientSecret"] == double.intents[reference]["client_secret"]
     stripe_backend.settle()
     double.confirm(reference)
-    # Payment recovery would ask later.
+    # Only the webhook brings it; payment recovery would ask later.
+    event = double.events.pop()
     stripe_backend.settle()
     assert stripe_backend.listed(BUYER) == []
 
-    event = confirmation_event(double, "payment_intent.amount_capturable_updated")
     assert [report(stripe_backend, event).error for _ in range(3)] == [""] * 3
     stripe_backend.settle()
 
@@ -131,6 +131,21 @@ def test_a_confirmation_that_the_webhook_reports_before_the_repeat_places_the_or
     assert stripe_backend.place(key="k", payment_token=CONFIRM).response.order_id == order
     assert double.intents[reference]["status"] == "requires_capture"
     assert check(stripe_backend.database, stripe_backend.worker.gateway).differences == []
+
+
+def test_a_confirmation_whose_webhook_was_lost_is_learnt_from_stripes_list_of_events(
+    stripe_backend: OrderBackend, double: StripeDouble
+) -> None:
+    stripe_backend.place(key="k", payment_token=CONFIRM)
+    # Payment recovery asks before the confirmation, and will ask again later.
+    stripe_backend.worker.payment_recovery.recover_due()
+    (reference,) = double.intents
+    double.confirm(reference)
+
+    stripe_backend.settle()
+
+    (order,) = stripe_backend.listed(BUYER)
+    assert double.intents[reference]["metadata"]["order_id"] == order
 
 
 @pytest.mark.parametrize("kind", ["payment_intent.payment_failed", "payment_intent.canceled"])

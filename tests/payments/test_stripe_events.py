@@ -15,6 +15,7 @@ import pytest
 from order_service.domain.chargeback import ChargebackState
 from order_service.domain.refund import RefundState
 from order_service.payments.gateway import (
+    ConfirmationReport,
     PaymentReport,
     ProviderChargeback,
     ProviderEvent,
@@ -141,6 +142,23 @@ def test_a_reversed_transfer_is_reported_with_what_came_back() -> None:
     event = parse_signed(an_event("transfer.reversed", transfer))
 
     assert event == ProviderEvent("evt_1", TransferReport(payout, Decimal("19.99"), Decimal("5.00")))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["payment_intent.amount_capturable_updated", "payment_intent.payment_failed", "payment_intent.canceled"],
+)
+def test_an_event_about_a_confirmation_becomes_a_report_about_the_order(kind: str) -> None:
+    order = new_id()
+
+    event = parse_signed(an_event(kind, {"id": "pi_1", "metadata": {"order_id": str(order)}}))
+
+    assert event == ProviderEvent("evt_1", ConfirmationReport(order))
+
+
+@pytest.mark.parametrize("metadata", [{}, None, {"order_id": "17"}, {"order_id": 17}])
+def test_a_confirmation_of_a_payment_that_is_not_ours_is_ignored(metadata: Any) -> None:
+    assert parse_signed(an_event("payment_intent.canceled", {"id": "pi_1", "metadata": metadata})) is None
 
 
 @pytest.mark.parametrize(

@@ -219,6 +219,10 @@ class Sandbox(Bank):
             yield from (TransferReport(row["payout_id"], row["amount"], row["reversed"]) for row in rows)
             after = (rows[-1]["created_at"], rows[-1]["payout_id"])
 
+    def confirm(self, order_id: UUID, *, refused: bool = False) -> None:
+        """Confirm a payment that waits for it, as the buyer does, or fail to. For tests."""
+        self._database.fetch_all(CONFIRM, order_id, "VOIDED" if refused else "HELD", True)
+
     def _refund_once(self, payment: Row, request: RefundRequest) -> ProviderRefund:
         """Return the refund of this id, which is made when there is none. The payment is locked."""
         made = self._database.fetch_one(REFUND, request.id, request.order_id)
@@ -232,10 +236,6 @@ class Sandbox(Bank):
         fails = payment["token"] == scenarios.REFUND_FAILS
         is_first = fails and not self._database.fetch_all(WAS_REFUNDED, request.order_id)
         return self._add_refund(request.order_id, request.amount, request.id, FAILS_AFTER if is_first else None)
-
-    def confirm(self, order_id: UUID, *, refused: bool = False) -> None:
-        """Confirm a payment that waits for it, as the buyer does, or fail to. For tests."""
-        self._database.fetch_all(CONFIRM, order_id, "VOIDED" if refused else "HELD", True)
 
     def _charge_back_by_card(self, payment: Row) -> None:
         """Charge a captured payment back as its card asks for."""

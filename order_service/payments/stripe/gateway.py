@@ -270,7 +270,7 @@ class StripeGateway:
 
     def _cancel(self, reference: str, key: str = "") -> None:
         """Cancel a payment. Raises AlreadyCapturedError, and Unavailable while it cannot be cancelled."""
-        if self._move(self._api.payment_intents.cancel, reference, {}, key, "canceled"):
+        if self._move(self._api.payment_intents.cancel, reference, {}, key, "canceled") is not None:
             return
         if self._api.payment_intents.retrieve(reference).status == "succeeded":
             raise AlreadyCapturedError

@@ -136,9 +136,12 @@ def to_transfer(transfer: Object) -> TransferReport | None:
     return TransferReport(payout_id, amount(transfer["amount"]), amount(transfer.get("amount_reversed") or 0))
 
 
-def metadata(resource: Any, name: str) -> str:
-    """Return our metadata of a Stripe resource; empty when it is not ours."""
-    return str(getattr(getattr(resource, "metadata", None), name, None) or "")
+def our_id(resource: Object, name: str) -> UUID | None:
+    """Return an id in the metadata, None when it is not there. Others may write there, so it may be no id of ours."""
+    try:
+        return UUID((resource.get("metadata") or {})[name])
+    except (LookupError, ValueError, TypeError, AttributeError):
+        return None
 
 
 def cents(major: Decimal) -> int:
@@ -190,14 +193,6 @@ def _fees(transactions: list[Object], currency: object) -> tuple[ProviderFee, ..
 
 def _is_captured(intent: Object) -> bool:
     return bool(intent["status"] == "succeeded")
-
-
-def our_id(resource: Object, name: str) -> UUID | None:
-    """Return an id in the metadata, None when it is not there. Others may write there, so it may be no id of ours."""
-    try:
-        return UUID((resource.get("metadata") or {})[name])
-    except (LookupError, ValueError, TypeError, AttributeError):
-        return None
 
 
 def _to_dict(resource: Any) -> Object:

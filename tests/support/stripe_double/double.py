@@ -41,6 +41,11 @@ class StripeDouble(Refunds, Transfers):
         """Forget all idempotency keys, as Stripe does after a day."""
         self._responses.clear()
 
+    def hold_key(self, key: str) -> None:
+        """Let a request with this idempotency key be under way, until the keys are forgotten."""
+        with self._lock:
+            self._responses[key] = None
+
     def handle(self, method: str, path: str, params: Object, key: str) -> tuple[int, Object, bool]:
         """Handle a request. Return its status, its body, and whether it repeats the response of an idempotency key."""
         self.calls.append((method, path, params, key))

@@ -1,5 +1,8 @@
 """PaymentIntents with manual capture (https://docs.stripe.com/payments/place-a-hold-on-a-payment-method).
 
+A card that wants the buyer's confirmation (3-D Secure) makes a PaymentIntent that is `requires_action` until `confirm`
+or `refuse_confirmation` is called, as a browser's Stripe.js does.
+
 Errors are those of https://docs.stripe.com/error-codes: an amount that is too small or too large, an unknown card, and
 a capture or a cancellation in the wrong status.
 """
@@ -28,6 +31,26 @@ STATUSES = {
 class Payments(Objects):
     """PaymentIntents, each with its charge."""
 
+    def confirm(self, reference: str) -> None:
+        """Confirm a payment as the buyer does in their browser: the card is authorized from now on.
+
+        https://docs.stripe.com/payments/paymentintents/lifecycle: after the action a PaymentIntent with manual capture
+        is `requires_capture`. Raises ApiError in another status, as the browser would get it.
+        """
+        with self._lock:
+            self._authorize(self._waiting_intent(reference))
+
+    def refuse_confirmation(self, reference: str) -> None:
+        """Let the buyer fail to confirm a payment.
+
+        https://docs.stripe.com/payments/paymentintents/lifecycle: when the action fails, a PaymentIntent is
+        `requires_payment_method` again, and could be paid with another card.
+        """
+        with self._lock:
+            intent = self._waiting_intent(reference)
+            intent["status"], intent["next_action"] = "requires_payment_method", None
+            self._report_intent("payment_failed", intent)
+
     def _intent(self, name: str) -> Object:
         if name not in self.intents:
             raise invalid("resource_missing", "intent", 404)
@@ -46,42 +69,71 @@ class Payments(Objects):
         return {"object": "search_result", "data": [self._shown(each, paths) for each in intents], "has_more": False}
 
     def _create_intent(self, params: Object) -> Object:
-        if params.get("capture_method") != "manual" or params.get("confirm") != "true":
+        """Create a PaymentIntent, and confirm it when the request says so.
+
+        https://docs.stripe.com/api/payment_intents/create: one that is not confirmed and has no payment method is
+        `requires_payment_method`; `use_stripe_sdk` lets Stripe.js handle the next action.
+        """
+        if params.get("capture_method") != "manual":
             raise invalid("parameter_missing")
-        card = params.get("payment_method") or params["payment_method_data"]["card"]["token"]
         if int(params["amount"]) < SMALLEST:
             raise invalid("amount_too_small", "amount")
         if int(params["amount"]) > LARGEST:
             raise invalid("amount_too_large", "amount")
-        if card in ("pm_card_chargeDeclined", "tok_chargeDeclined"):
-            raise ApiError(402, "card_error", "card_declined", "Your card was declined.")
-        if card not in STATUSES:
-            raise invalid("resource_missing", "payment_method")
-        charge = self._new(
-            "charge",
-            "ch",
-            amount=int(params["amount"]),
-            amount_refunded=0,
-            balance_transaction=None,
-            currency=params["currency"],
-            disputed=False,
-        )
-        charge["payment_method_details"] = {"card": {"capture_before": charge["created"] + AUTHORIZATION_SECONDS}}
         intent = self._new(
             "payment_intent",
             "pi",
             amount=int(params["amount"]),
             currency=params["currency"],
-            status=STATUSES[card],
-            payment_method=card,
+            status="requires_payment_method",
+            next_action=None,
+            payment_method=None,
             metadata=params.get("metadata", {}),
-            latest_charge=None if card == "pm_card_authenticationRequired" else charge,
+            latest_charge=None,
         )
+        intent["client_secret"] = f"{intent['id']}_secret_{next(self._numbers)}"
+        if params.get("confirm") == "true":
+            self._use_card(intent, params)
         self.intents[intent["id"]] = intent
-        if card == "pm_card_expires":
-            intent["status"] = "canceled"
-            return self._shown({**intent, "status": "requires_capture"}, expansions(params))
-        return self._shown(intent, expansions(params))
+        shown = self._shown(intent, expansions(params))
+        if intent["payment_method"] == "pm_card_expires":
+            self._cancel(intent)
+        return shown
+
+    def _use_card(self, intent: Object, params: Object) -> None:
+        """Confirm a new PaymentIntent with the card of the request."""
+        card = params.get("payment_method") or params["payment_method_data"]["card"]["token"]
+        if card in ("pm_card_chargeDeclined", "tok_chargeDeclined"):
+            raise ApiError(402, "card_error", "card_declined", "Your card was declined.")
+        if card not in STATUSES:
+            raise invalid("resource_missing", "payment_method")
+        intent["payment_method"], intent["status"] = card, STATUSES[card]
+        if intent["status"] == "requires_action":
+            if params.get("use_stripe_sdk") != "true":
+                raise invalid("parameter_missing", "use_stripe_sdk")
+            intent["next_action"] = {"type": "use_stripe_sdk"}
+        elif intent["status"] == "requires_capture":
+            self._authorize(intent)
+        else:
+            intent["latest_charge"] = self._charge(intent)
+
+    def _authorize(self, intent: Object) -> None:
+        intent["latest_charge"] = self._charge(intent)
+        intent["status"], intent["next_action"] = "requires_capture", None
+        self._report_intent("amount_capturable_updated", intent)
+
+    def _charge(self, intent: Object) -> Object:
+        charge = self._new(
+            "charge",
+            "ch",
+            amount=intent["amount"],
+            amount_refunded=0,
+            balance_transaction=None,
+            currency=intent["currency"],
+            disputed=False,
+        )
+        charge["payment_method_details"] = {"card": {"capture_before": charge["created"] + AUTHORIZATION_SECONDS}}
+        return charge
 
     def _capture(self, intent: Object, params: Object) -> Object:
         if intent["status"] != "requires_capture":
@@ -96,10 +148,23 @@ class Payments(Objects):
         return self._shown(intent, expansions(params))
 
     def _cancel(self, intent: Object) -> Object:
-        if intent["status"] not in ("requires_capture", "requires_action"):
+        """https://docs.stripe.com/api/payment_intents/cancel: only in these statuses, and rarely while processing."""
+        if intent["status"] not in ("requires_payment_method", "requires_capture", "requires_action"):
             raise invalid("payment_intent_unexpected_state")
-        intent["status"] = "canceled"
+        intent["status"], intent["next_action"] = "canceled", None
+        self._report_intent("canceled", intent)
         return self._shown(intent, set())
+
+    def _waiting_intent(self, reference: str) -> Object:
+        """Return a payment that waits for the buyer's confirmation. Raises ApiError when it does not."""
+        intent = self._intent(reference)
+        if intent["status"] != "requires_action":
+            raise invalid("payment_intent_unexpected_state")
+        return intent
+
+    def _report_intent(self, kind: str, intent: Object) -> None:
+        """Add an event about a payment (https://docs.stripe.com/api/events/types)."""
+        self._report(f"payment_intent.{kind}", self._shown(intent, set()))
 
     def _shown(self, intent: Object, paths: set[str]) -> Object:
         """Return a payment as Stripe shows it: ids instead of objects that the request did not expand.
