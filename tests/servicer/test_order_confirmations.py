@@ -264,11 +264,12 @@ def test_of_a_repeat_and_recovery_that_learn_of_the_confirmation_at_once_one_pla
 ) -> None:
     world.place(key="k", payment_token=scenarios.CONFIRM)
     world.travel(CONFIRMED)
-    both_asked = threading.Barrier(2)
+    is_asked, both_asked = threading.Event(), threading.Barrier(2)
     authorize = world.sandbox.authorize
 
     def authorize_together(purchase: Any) -> Any:
         result = authorize(purchase)
+        is_asked.set()
         both_asked.wait(30)
         return result
 
@@ -277,6 +278,8 @@ def test_of_a_repeat_and_recovery_that_learn_of_the_confirmation_at_once_one_pla
         recovering = pool.submit(closing(world.database, world.worker.payment_recovery.recover_due))
         repeated = world.another_worker()
         repeated.use_sandbox(world.sandbox)
+        # Recovery is first: it leaves an attempt that somebody else is finishing to them.
+        assert is_asked.wait(30)
         answer = repeated.place(key="k", payment_token=scenarios.CONFIRM)
         recovering.result(30)
 
