@@ -146,6 +146,7 @@ class Payouts:
     def send_pending(self, seller_id: UUID) -> None:
         """Let the seller's PENDING payouts be sent, those of a hold that this transaction releases."""
         for row in self._database.fetch_all(PENDING, seller_id):
+            self._outbox.hurry(PAYOUTS, str(row["id"]))
             self._outbox.add(PAYOUTS, str(row["id"]), 1, {})
 
     def set_destination(self, seller_id: UUID, destination: str) -> None:

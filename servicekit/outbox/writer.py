@@ -9,6 +9,11 @@ ADD = Statement("""
     SELECT $1, $2, $3, $4::jsonb, now, now FROM app_now() AS now
 """)
 
+HURRY = Statement("""
+    UPDATE outbox SET next_attempt_at = app_now()
+    WHERE topic = $1 AND key = $2 AND parked_at IS NULL AND next_attempt_at > app_now()
+""")
+
 
 class Outbox:
     """The outbox of one service's database."""
@@ -25,3 +30,7 @@ class Outbox:
         if not self._database.peewee.in_transaction():
             raise RuntimeError("an outbox row must be written in the transaction of the change that it reports")
         self._database.fetch_all(ADD, topic, key, version, Json(payload))
+
+    def hurry(self, topic: str, key: str) -> None:
+        """Make the rows of a key due now that were put off, in the transaction that ends the cause of it."""
+        self._database.fetch_all(HURRY, topic, key)

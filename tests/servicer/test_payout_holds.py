@@ -167,6 +167,23 @@ def test_a_payout_that_is_not_covered_waits_for_a_release_too(world: OrderBacken
     assert shown_payout(world, payout) == ("PAID", "")
 
 
+def test_a_payout_that_was_put_off_goes_at_once_after_a_release(world: OrderBackend) -> None:
+    completed(world)
+    set_account(world, scenarios.PAYOUT_WAITS)
+    payout = pay_out(world, 100).response.payout_id
+    world.settle()
+    assert shown_payout(world, payout) == ("PENDING", NOT_COVERED)
+    # Its own time is seconds away on the clock of the service.
+    world.sandbox_clock.travel(NOT_COVERED_FOR)
+    hold(world)
+
+    release(world)
+    world.settle()
+
+    assert shown_payout(world, payout) == ("PAID", "")
+    assert world.database.fetch_all(OUTBOX_KEYS) == []
+
+
 def test_a_refused_payout_says_so_in_our_own_words(world: OrderBackend) -> None:
     completed(world)
     set_account(world, scenarios.PAYOUT_REFUSED)
