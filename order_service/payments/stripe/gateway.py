@@ -251,6 +251,9 @@ class StripeGateway:
         except stripe.APIError as error:
             if not is_repeated(error):
                 raise
+        except stripe.InvalidRequestError:
+            # Stripe takes no such amount, so it cannot take the authorization either.
+            pass
         since = int(time.time() - purchase.age.total_seconds() - CLOCKS_APART_SECONDS)
         page = self._api.payment_intents.list({"created": {"gte": since}, "limit": 100})
         return [each.id for each in page.auto_paging_iter() if our_id(each.to_dict(), ORDER) == purchase.order_id]
