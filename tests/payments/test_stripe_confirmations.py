@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -73,6 +74,12 @@ def test_abandoning_is_repeated_until_the_payment_is_canceled(
     stripe.abandon(new_purchase)
 
     assert [intent["status"] for intent in double.intents.values()] == ["canceled"]
+
+
+def test_a_purchase_that_stripe_does_not_take_can_be_abandoned(stripe: StripeGateway, double: StripeDouble) -> None:
+    stripe.abandon(purchase(amount=Decimal("0.01")))
+
+    assert double.intents == {}
 
 
 def test_abandoning_does_not_touch_the_payments_of_other_orders(stripe: StripeGateway, double: StripeDouble) -> None:
