@@ -9,6 +9,7 @@ from order_service.domain.balance import Adjustment, Entry, check_adjustment
 from order_service.domain.ledger import adjusted
 from order_service.store.ledger import START
 from order_service.store.store import Store
+from servicekit.database import retry_conflicts
 from servicekit.errors import Forbidden, NotFound
 from servicekit.ids import new_id
 
@@ -19,6 +20,7 @@ class AdjustBalance:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @retry_conflicts
     def execute(self, seller_id: UUID, admin_id: UUID, amount: Decimal, message: str) -> Entry:
         """Return the entry of the adjustment. `amount` is in major units, above or below zero.
 

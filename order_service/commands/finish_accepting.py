@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from order_service.commands.record_report import RecordReport
 from order_service.domain.attempt import Attempt
 from order_service.domain.lifecycle import Action, Command, end_capture
 from order_service.domain.order import Order
-from order_service.payments.gateway import Declined, Gateway
+from order_service.payments.gateway import Declined, Gateway, PaymentReport
 from order_service.store.store import Store
+from servicekit.database import retry_conflicts
 from servicekit.errors import Unavailable
 
 
@@ -36,10 +39,15 @@ class FinishAccepting:
             if order.capture_before is None or now < order.capture_before:
                 raise
             captured, command = None, Command(Action.CAPTURE_FAILED)
+        return self._end(order.id, command, captured)
+
+    @retry_conflicts
+    def _end(self, order_id: UUID, command: Command, captured: PaymentReport | None) -> Order | None:
+        """Store the outcome, unless somebody else has. `captured` is the provider's report of a capture."""
         with self._store.transaction("accepted"):
-            if not self._store.attempts.end(order.id):
+            if not self._store.attempts.end(order_id):
                 return None
-            order, now = self._store.orders.lock(order.id)
+            order, now = self._store.orders.lock(order_id)
             change = end_capture(order, command, now)
             self._store.orders.save(change, now)
-            return self._record_report.execute(order.id, captured) if captured else change.order
+            return self._record_report.execute(order_id, captured) if captured else change.order

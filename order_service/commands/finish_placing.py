@@ -16,6 +16,7 @@ from order_service.domain.payment import ActionRequired, Authorization
 from order_service.domain.placing import place
 from order_service.payments.gateway import AuthorizationResult, ConfirmationNeededError, Declined, Gateway
 from order_service.store.store import Store
+from servicekit.database import retry_conflicts
 from servicekit.errors import InvalidArgument, Unavailable
 from servicekit.idempotency import IdempotencyKeys, ResponseStore
 
@@ -71,6 +72,7 @@ class FinishPlacing:
             raise
         return self._place(attempt, result)
 
+    @retry_conflicts
     def _place(self, attempt: Attempt, result: AuthorizationResult) -> Order | None:
         draft = attempt.draft
         assert draft is not None
@@ -84,6 +86,7 @@ class FinishPlacing:
             self._responses.store(change.order.id, change.order)
         return change.order
 
+    @retry_conflicts
     def _refuse(self, order_id: UUID) -> None:
         with self._store.transaction("refused"):
             if self._store.attempts.end(order_id):

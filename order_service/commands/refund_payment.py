@@ -19,6 +19,7 @@ from order_service.payments.gateway import (
     RefundRequest,
 )
 from order_service.store.store import Store
+from servicekit.database import retry_conflicts
 from servicekit.ids import new_id
 from servicekit.outbox import PutOff
 
@@ -38,8 +39,7 @@ class RefundPayment:
 
     def execute(self, order_id: UUID) -> None:
         """Make what is outstanding. Raises Unavailable or PutOff when it has to be tried again."""
-        with self._store.transaction("refund requested"):
-            order, refund = self._request(order_id)
+        order, refund = self._request(order_id)
         if refund is None:
             return
         try:
@@ -50,27 +50,34 @@ class RefundPayment:
         except RefundRefusedError as error:
             self._fail(order, refund, error)
             return
-        with self._store.transaction("order"):
-            self._record_report.execute(order_id, PaymentReport(order.payment_reference, refunds=(made,)))
+        self._record(order_id, PaymentReport(order.payment_reference, refunds=(made,)))
 
+    @retry_conflicts
     def _request(self, order_id: UUID) -> tuple[Order, Refund | None]:
         """Return the order, and the refund to ask for: one whose outcome is not known, or a new one, or none."""
-        order = self._store.orders.lock(order_id).order
-        open_refunds = [each for each in self._store.provider_records.refunds(order_id) if each.state.is_open]
-        for refund in open_refunds:
-            if refund.state is RefundState.REQUESTED:
-                return order, refund
-        amount = outstanding(order) - sum(each.amount for each in open_refunds)
-        if amount <= 0:
-            return order, None
-        refund = Refund(new_id(), order_id, amount, RefundState.REQUESTED)
-        self._store.provider_records.save_refund(refund)
-        return order, refund
+        with self._store.transaction("refund requested"):
+            order = self._store.orders.lock(order_id).order
+            open_refunds = [each for each in self._store.provider_records.refunds(order_id) if each.state.is_open]
+            for refund in open_refunds:
+                if refund.state is RefundState.REQUESTED:
+                    return order, refund
+            amount = outstanding(order) - sum(each.amount for each in open_refunds)
+            if amount <= 0:
+                return order, None
+            refund = Refund(new_id(), order_id, amount, RefundState.REQUESTED)
+            self._store.provider_records.save_refund(refund)
+            return order, refund
+
+    @retry_conflicts
+    def _record(self, order_id: UUID, report: PaymentReport) -> None:
+        with self._store.transaction("order"):
+            self._record_report.execute(order_id, report)
 
     def _look_up(self, order: Order, refund: Refund, error: RefundNotMadeError) -> None:
         """Learn what the provider knows of the payment. Raises PutOff unless that leaves nothing to refund."""
         report = self._gateway.look_up(order.id, order.payment_reference)
         with self._store.transaction("refund not made"):
+            self._store.orders.lock(order.id)
             self._store.provider_records.remove_refund(refund.id)
             after = self._record_report.execute(order.id, report)
         self._log.warning("refund not made", order=str(order.id), reason=error.reason)
@@ -86,8 +93,8 @@ class RefundPayment:
         """
         self._log.error("refund refused for good", order=str(order.id), reason=str(error))
         with self._store.transaction("refund refused"):
-            self._store.provider_records.remove_refund(refund.id)
             order, now = self._store.orders.lock(order.id)
+            self._store.provider_records.remove_refund(refund.id)
             while change := fail_refund(order, self._store.orders.history(order.id), now):
                 self._store.orders.save(change, now)
                 order = change.order

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from order_service.store.store import Store
+from servicekit.database import retry_conflicts
 from servicekit.errors import Forbidden
 
 
@@ -14,6 +15,7 @@ class ReleasePayoutHold:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @retry_conflicts
     def execute(self, seller_id: UUID, admin_id: UUID) -> None:
         """Release the payouts. Does nothing when they are not held. Raises Forbidden for the admin's own payouts."""
         if seller_id == admin_id:

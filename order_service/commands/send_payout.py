@@ -11,6 +11,7 @@ from order_service.domain.ledger import payout_failed, payout_paid
 from order_service.domain.payout import Payout, Status, may_send, retry_delay
 from order_service.payments.gateway import Gateway, NotCoveredError, PayoutRefusedError, Transfer
 from order_service.store.store import Store
+from servicekit.database import retry_conflicts
 from servicekit.outbox import PutOff
 
 NOT_COVERED = Counter(
@@ -56,6 +57,7 @@ class SendPayout:
         else:
             self._end(payout.id, Status.PAID, reference=reference)
 
+    @retry_conflicts
     def _begin(self, payout_id: UUID) -> Payout | None:
         """Return the payout, marked as sent; None when it is over, or held."""
         known = self._store.payouts.get(payout_id)
@@ -69,6 +71,7 @@ class SendPayout:
             self._store.payouts.begin(payout_id)
         return payout
 
+    @retry_conflicts
     def _end(self, payout_id: UUID, status: Status, *, reference: str = "", error: str = "") -> None:
         """Store the outcome, unless somebody else has."""
         with self._store.transaction("payout sent"):

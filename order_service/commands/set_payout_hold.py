@@ -6,6 +6,7 @@ from uuid import UUID
 
 from order_service.domain.payout import PayoutHold
 from order_service.store.store import Store
+from servicekit.database import retry_conflicts
 from servicekit.errors import Forbidden
 
 
@@ -15,6 +16,7 @@ class SetPayoutHold:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @retry_conflicts
     def execute(self, seller_id: UUID, admin_id: UUID, reason: str) -> PayoutHold:
         """Return the hold. No payout is begun after that. Raises Forbidden for the admin's own payouts."""
         if seller_id == admin_id:

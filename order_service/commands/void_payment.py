@@ -7,8 +7,9 @@ from uuid import UUID
 from order_service.commands.record_report import RecordReport
 from order_service.domain.payment import PaymentStatus
 from order_service.domain.settlement import captured_though_cancelled, voided
-from order_service.payments.gateway import AlreadyCapturedError, Gateway
+from order_service.payments.gateway import AlreadyCapturedError, Gateway, PaymentReport
 from order_service.store.store import Store
+from servicekit.database import retry_conflicts
 
 
 class VoidPayment:
@@ -24,15 +25,20 @@ class VoidPayment:
         order = self._store.orders.get(order_id).order
         if order.payment_status is PaymentStatus.VOIDED:
             return
-        after, report = voided, None
+        captured = None
         try:
             self._gateway.void(order.id, order.payment_reference)
         except AlreadyCapturedError:
-            # A capture that was in doubt until its authorization lapsed: the money goes back.
-            after, report = captured_though_cancelled, self._gateway.look_up(order.id, order.payment_reference)
+            captured = self._gateway.look_up(order.id, order.payment_reference)
+        self._end(order.id, captured)
+
+    @retry_conflicts
+    def _end(self, order_id: UUID, captured: PaymentReport | None) -> None:
+        """Store that the payment is voided, or that it was captured: its capture was in doubt until it lapsed."""
         with self._store.transaction("order"):
             order, now = self._store.orders.lock(order_id)
             if order.payment_status is PaymentStatus.AUTHORIZED:
-                self._store.orders.save(after(order), now)
-            if report is not None:
-                self._record_report.execute(order_id, report)
+                # Captured money goes back.
+                self._store.orders.save(captured_though_cancelled(order) if captured else voided(order), now)
+            if captured is not None:
+                self._record_report.execute(order_id, captured)
