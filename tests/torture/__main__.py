@@ -38,7 +38,7 @@ def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Co
     end = time.monotonic() + seconds
 
     killer = Killer(stack, seed, counts)
-    outside: list[Bank | TroubledProvider] = [Bank(stack, seed, counts), TroubledProvider(stack, seed, counts)]
+    troubles = [killer, Bank(stack, seed, counts), TroubledProvider(stack, seed, counts)]
 
     def is_over() -> bool:
         return time.monotonic() >= end and killer.kills >= kills
@@ -49,9 +49,8 @@ def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Co
             trader.trade()
         trader.finish()
 
-    killer.start()
-    for each in outside:
-        each.start()
+    for trouble in troubles:
+        trouble.start()
     over = threading.Event()
     progress = threading.Thread(target=_print_progress, args=(counts, over), daemon=True)
     progress.start()
@@ -59,9 +58,8 @@ def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Co
         running = [pool.submit(run, trader) for trader in traders]
         while not is_over():
             time.sleep(0.1)
-        killer.stop()
-        for each in outside:
-            each.stop()
+        for trouble in troubles:
+            trouble.stop()
         broken = [f"a client gave up: {error!r}" for each in running if (error := each.exception())]
     over.set()
     progress.join()

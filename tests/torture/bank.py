@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
-import threading
 from decimal import Decimal
 from uuid import UUID
 
@@ -16,9 +13,9 @@ from order_service.payments.sandbox.gateway import Sandbox
 from servicekit.database import Database, Statement
 from servicekit.errors import MarketplaceError
 from tests.support.stack import Stack
+from tests.torture.repeated import Repeated
 from tests.torture.retries import Counts
 
-EVERY_SECONDS = 0.5
 CAPTURED = Statement("SELECT order_id, amount FROM payments WHERE state = 'CAPTURED' ORDER BY random() LIMIT 1")
 CHARGEBACK = Statement("SELECT id, state FROM chargebacks WHERE state <> 'WON' ORDER BY random() LIMIT 1")
 REFUND = Statement("SELECT id FROM refunds WHERE state <> 'FAILED' ORDER BY random() LIMIT 1")
@@ -27,33 +24,20 @@ PAYOUT = Statement("SELECT payout_id FROM payouts WHERE reversed = 0 ORDER BY ra
 ACTS = ("charge back", "charge back", "decide", "decide", "refund by hand", "fail a refund", "reverse a payout")
 
 
-class Bank:
-    """A thread that acts on random payments and payouts in the sandbox's records, until it is stopped."""
+class Bank(Repeated):
+    """A thread that acts on random payments and payouts in the sandbox's records."""
+
+    seconds = 0.5
+    # The database is away, or there is nothing left to charge back or to refund.
+    expected = (MarketplaceError, ValueError, LookupError, psycopg2.Error)
 
     def __init__(self, stack: Stack, seed: int, counts: Counts) -> None:
-        self._random = random.Random(seed)  # no secret
-        self._counts = counts
+        super().__init__(seed, counts)
         self._database = Database(database_url(stack.layout, "sandbox"))
         self._sandbox = Sandbox(self._database)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="bank", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(EVERY_SECONDS):
-            # The database is away, or there is nothing left to charge back or to refund.
-            with contextlib.suppress(MarketplaceError, ValueError, LookupError, psycopg2.Error):
-                self._act(self._random.choice(ACTS))
-        self._database.close()
-
-    def _act(self, act: str) -> None:
-        match act:
+    def act(self) -> None:
+        match self._random.choice(ACTS):
             case "charge back":
                 if payment := self._database.fetch_one(CAPTURED):
                     self._sandbox.charge_back(payment["order_id"], self._part(payment["amount"]))

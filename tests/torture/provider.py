@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
-import threading
 import time
 
 import psycopg2
 
 from deploy.local.postgres import SUPERUSER, database_url
 from tests.support.stack import Stack
+from tests.torture.repeated import Repeated
 from tests.torture.retries import Counts
 
-EVERY_SECONDS = 12.0
 LONGEST_SECONDS = 4.0
 CLOSE = "ALTER DATABASE sandbox ALLOW_CONNECTIONS false"
 OPEN = "ALTER DATABASE sandbox ALLOW_CONNECTIONS true"
@@ -21,30 +18,20 @@ END_ALL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname 
 LOCK = "LOCK TABLE payments, payouts IN ACCESS EXCLUSIVE MODE"
 
 
-class TroubledProvider:
-    """A thread that shuts the sandbox's database, or locks its tables, for some seconds; until it is stopped."""
+class TroubledProvider(Repeated):
+    """A thread that shuts the sandbox's database, or locks its tables, for some seconds."""
+
+    seconds = 12.0
+    expected = (psycopg2.Error,)
 
     def __init__(self, stack: Stack, seed: int, counts: Counts) -> None:
+        super().__init__(seed, counts)
         self._layout = stack.layout
-        self._random = random.Random(seed)  # no secret
-        self._counts = counts
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="provider", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop the thread. The provider is there afterwards."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(EVERY_SECONDS):
-            trouble, name = self._random.choice([(self._be_away, "provider away"), (self._be_slow, "provider slow")])
-            with contextlib.suppress(psycopg2.Error):
-                trouble(self._random.uniform(1, LONGEST_SECONDS))
-                self._counts.add(name)
+    def act(self) -> None:
+        trouble, name = self._random.choice([(self._be_away, "provider away"), (self._be_slow, "provider slow")])
+        trouble(self._random.uniform(1, LONGEST_SECONDS))
+        self._counts.add(name)
 
     def _be_away(self, seconds: float) -> None:
         try:
