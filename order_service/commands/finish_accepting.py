@@ -49,5 +49,7 @@ class FinishAccepting:
                 return None
             order, now = self._store.orders.lock(order_id)
             change = end_capture(order, command, now)
+            if captured is not None:
+                change = self._record_report.extend(change, captured, now)
             self._store.orders.save(change, now)
-            return self._record_report.execute(order_id, captured) if captured else change.order
+        return change.order

@@ -32,6 +32,7 @@ UNNAMED = {
     ("admin.py", "contents"),
     ("admin.py", "resend"),
     ("ledger_audit.py", "_unlimited"),
+    ("money_report.py", "movements"),
     ("reconciliation_runs.py", "_unlimited"),
     ("reconciliation_runs.py", "end_work"),
 }
