@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from order_service.domain.lifecycle import Timeouts
-from order_service.domain.order import Change, Order, Status
+from order_service.domain.order import Change, Event, Order, Status
 from order_service.domain.payment import Authorization, PaymentStatus
 from order_service.domain.placing import Draft, OrderPolicy, OrderRequest, PackageTerms, draft, place
 from order_service.store.store import Store
@@ -85,3 +85,9 @@ def store_change(store: Store, order_id: UUID, decide: Callable[[Order, datetime
         change = decide(order, now)
         store.orders.save(change, now)
     return change.order
+
+
+def event_of(change: Change) -> Event:
+    """Return the change's event. Fails when it has none."""
+    assert change.event is not None
+    return change.event
