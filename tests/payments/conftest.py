@@ -14,14 +14,16 @@ from tests.support.eventually import eventually
 from tests.support.ports import free_ports
 from tests.support.stripe_double import StripeDouble, serving_double
 
-# localstripe's own command listens on IPv6 only. It does not know the parameter for Stripe.js, and it lists payments
-# without a filter of their creation.
+# localstripe's own command listens on IPv6 only, and it writes its records to a file in /tmp, which it would share with
+# other runs and other users of the machine. It does not know the parameter for Stripe.js, and it lists payments without
+# a filter of their creation.
 SERVE = """
 import sys
 from aiohttp import web
-from localstripe.resources import PaymentIntent
+from localstripe.resources import PaymentIntent, Store
 from localstripe.server import app
 
+Store.dump_to_disk = lambda self: None
 create = PaymentIntent._api_create
 list_all = PaymentIntent._api_list_all.__func__
 
