@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from uuid import UUID
 
@@ -13,9 +15,13 @@ from order_service.domain.settlement import begin_capture
 from order_service.payments.gateway import Declined
 from order_service.store.store import Store
 from servicekit.call import Caller, require_time
-from servicekit.errors import Conflict, in_doubt
+from servicekit.errors import Conflict, Unavailable, in_doubt
 
 BEING_ACCEPTED = "You can't accept this order now, it is just being accepted; there is nothing you can do now"
+
+# How often the lock on an attempt is tried, and the pause between two tries.
+LOCK_TRIES = 40
+LOCK_PAUSE_SECONDS = 0.05
 
 
 class AcceptOrder:
@@ -38,13 +44,28 @@ class AcceptOrder:
         # A caller who may not accept must not take the lock, which would turn the seller away.
         self._decide(*self._store.orders.get(order_id), command, caller)
         require_time()
-        with self._store.attempt_lock(order_id) as is_holder:
-            if not is_holder:
-                raise Conflict(BEING_ACCEPTED, code="INVALID_TRANSITION")
+        with self._attempt_lock(order_id):
             accepted = self._accept(order_id, command, caller)
         if accepted.status is Status.CANCELLED:
             raise Declined
         return accepted
+
+    @contextmanager
+    def _attempt_lock(self, order_id: UUID) -> Iterator[None]:
+        """Take the lock on the order's attempt. Raises Conflict while somebody else is accepting the order.
+
+        Payment recovery holds the lock for a moment when it looks for an attempt that is over, such as the placing's.
+        Raises Unavailable when somebody holds it for longer.
+        """
+        for _ in range(LOCK_TRIES):
+            with self._store.attempt_lock(order_id) as is_holder:
+                if is_holder:
+                    yield
+                    return
+            if self._store.orders.get(order_id).order.is_being_captured:
+                raise Conflict(BEING_ACCEPTED, code="INVALID_TRANSITION")
+            time.sleep(LOCK_PAUSE_SECONDS)
+        raise Unavailable
 
     def _accept(self, order_id: UUID, command: Command, caller: Caller) -> Order:
         """Return the order after its capture, or after an accept that needs none."""

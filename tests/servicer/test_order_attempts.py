@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
@@ -196,12 +197,30 @@ def test_only_the_holder_of_the_attempts_lock_begins_a_capture(world: OrderBacke
     with world.store.attempt_lock(UUID(order)) as is_holder:
         # Another worker holds the lock and has not locked the order yet.
         (answer,) = concurrently(world, [partial(world.act, "accept", order, SELLER)])
+        world.database.execute("UPDATE orders SET payment_status = 'CAPTURING'")
+        (late,) = concurrently(world, [partial(world.act, "accept", order, SELLER)])
+        world.database.execute("UPDATE orders SET payment_status = 'AUTHORIZED'")
 
     assert is_holder
-    assert (answer.error, "it is just being accepted" in answer.message) == ("INVALID_TRANSITION", True)
+    assert answer.error == "UNAVAILABLE"
+    assert (late.error, "it is just being accepted" in late.message) == ("INVALID_TRANSITION", True)
     assert (row_counts(world)["attempts"], world.payment(order)) == (0, ("AUTHORIZED", 0))
     assert world.act("accept", order, SELLER).error == ""
     assert world.balance() == (450, 0, 0)
+
+
+def test_a_lock_that_payment_recovery_holds_for_a_moment_does_not_refuse_an_accept(world: OrderBackend) -> None:
+    order = world.placed()
+
+    with ThreadPoolExecutor(1) as pool:
+        with world.store.attempt_lock(UUID(order)) as is_holder:
+            accepting = pool.submit(closing(world.database, partial(world.act, "accept", order, SELLER)))
+            assert not accepting.done()
+            time.sleep(0.3)
+        answer = accepting.result(30)
+
+    assert is_holder
+    assert (answer.error, world.status(order)) == ("", "IN_PROGRESS")
 
 
 @pytest.mark.parametrize(("who", "error"), [(STRANGER, "NOT_FOUND"), (BUYER, "FORBIDDEN")])
