@@ -105,11 +105,6 @@ class Order:
             PaymentStatus.PARTIALLY_REFUNDED,
         )
 
-    @property
-    def is_final(self) -> bool:
-        """Whether no transition leads out of its status."""
-        return self.status in (Status.COMPLETED, Status.CANCELLED)
-
     def is_overdue(self, now: datetime) -> bool:
         """Return whether the due date is over."""
         return now > self.due_at

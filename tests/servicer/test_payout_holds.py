@@ -22,8 +22,8 @@ from servicekit.errors import Unavailable
 from servicekit.ids import new_id
 from servicekit.outbox import PutOff
 from tests.support.at_once import closing
-from tests.support.eventually import eventually
 from tests.support.identity import token, user_id
+from tests.support.locks import wait_for_a_lock_waiter
 from tests.support.orderservice import BUYER, SELLER, OrderBackend
 from tests.support.sellers import (
     adjust,
@@ -38,10 +38,6 @@ from tests.support.sellers import (
 )
 
 PAYOUT_ROW = Statement("SELECT sent_at IS NOT NULL AS is_sent, refusals FROM payouts WHERE id = $1")
-LOCK_WAITERS = Statement("""
-    SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database
-    WHERE datname = current_database() AND NOT granted
-""")
 OUTBOX_KEYS = Statement("SELECT key FROM outbox WHERE topic = 'payout'")
 
 
@@ -256,7 +252,7 @@ def test_a_hold_waits_for_a_payout_that_is_being_requested_and_then_holds_it(wor
             payout = str(request.execute(seller_id, Decimal(100)).id)
             work = partial(set_hold.execute, seller_id, user_id("root"), "A look")
             holding = pool.submit(closing(world.database, work))
-            eventually(lambda: bool(world.database.fetch_all(LOCK_WAITERS)))
+            wait_for_a_lock_waiter(world.database)
         holding.result(30)
 
     world.settle()
