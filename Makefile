@@ -93,6 +93,10 @@ coverage: install-dev ## Run all tests and print the coverage by file, subproces
 torture: install-dev ## Kill parts of a loaded marketplace for three minutes, then check its books. ARGS='--seconds 60'
 	@$(BIN)/python -m tests.torture $(ARGS)
 
+.PHONY: fuzz
+fuzz: install-dev ## Send mutated inputs to a stack of its own for ten minutes. NAME=http ARGS='--seed 1 --seconds 60'
+	@$(BIN)/python -m tests.fuzz '$(NAME)' $(ARGS)
+
 .PHONY: benchmark
 benchmark: install-dev ## Run a benchmark: balance, limits, listing, order_timeouts, outbox, promptness, reconciliation, recovery, uploads. NAME=balance
 	@$(BIN)/python -m benchmarks.$(or $(NAME),balance) $(ARGS)
