@@ -28,6 +28,10 @@ Address = Annotated[str, AfterValidator(_address)]
 Addresses = Annotated[str, AfterValidator(_addresses)]
 
 
+# `uid:gid`, neither of them root's.
+Identity = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,9}:[1-9][0-9]{0,9}$")]
+
+
 class ServiceSettings(BaseSettings):
     """The settings of every service."""
 
@@ -58,6 +62,7 @@ class ServiceSettings(BaseSettings):
     user_jwt_audience: str = Field(description="The `aud` of users' tokens.")
     service_jwks: Path = Field(description="The public keys of the services' own tokens: a JWKS file.")
     service_signing_key: Path = Field(description="The private key of the services' own tokens: a PEM file.")
+    run_as: Identity = Field("65534:65534", description="The uid and gid of this process when root starts it.")
 
     @property
     def idempotency_key_lifetime(self) -> timedelta:
