@@ -362,3 +362,14 @@ def test_other_services_can_describe_an_order(world: OrderBackend) -> None:
     assert world.rpc.call("DescribeOrder", request, ADMIN).error == "FORBIDDEN"
     unknown = order_pb2.DescribeOrderRequest(order_id=str(new_id()))
     assert world.rpc.call("DescribeOrder", unknown, service_token()).message == "Order not found"
+
+
+def test_an_order_of_one_day_that_is_accepted_after_thirty_hours_is_not_overdue(world: OrderBackend) -> None:
+    world.offer_package(delivery_days=1)
+    order_id = world.placed()
+    world.travel(timedelta(hours=30))
+
+    accepted = world.act("accept", order_id, SELLER).response.order
+
+    assert "cancel" not in world.actions(order_id, BUYER)
+    assert accepted.due_date.ToDatetime() - accepted.updated_at.ToDatetime() == timedelta(days=1)
