@@ -53,6 +53,10 @@ class ServiceSettings(BaseSettings):
         description="Calls that a worker accepts at once, waiting ones included; more are refused as UNAVAILABLE. "
         "Workers that take uploads have 200 by default.",
     )
+    grpc_tools: Literal["on", "off"] = Field(
+        "off",
+        description="gRPC reflection and channelz of the workers, for grpcurl and debugging; health is always on.",
+    )
     idempotency_key_hours: int = Field(
         48, ge=1, le=8760, description="Hours for which a repeated idempotency key gets its first response."
     )
