@@ -10,16 +10,20 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from servicekit.call_pool import AtOncePool, StreamPool, in_pool
 
 Response = health_pb2.HealthCheckResponse
 SERVICE_NAME = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+_CODERS: dict[str, Any] = {
+    "request_deserializer": health_pb2.HealthCheckRequest.FromString,
+    "response_serializer": Response.SerializeToString,
+}
 
 # Watchers of a worker at once. Each worker that calls this service is one.
 MAX_WATCHERS = 128
@@ -56,19 +60,18 @@ class Health:
     def add_to(self, server: grpc.Server) -> None:
         """Add the service to a server of grpc."""
         watch = in_pool(self._watch, StreamPool(MAX_WATCHERS, "health", *REFUSAL))
-        servicer = SimpleNamespace(Check=in_pool(self._check, AtOncePool()), Watch=watch)
-        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+        handlers = {
+            "Check": grpc.unary_unary_rpc_method_handler(in_pool(self._check, AtOncePool()), **_CODERS),
+            "Watch": grpc.unary_stream_rpc_method_handler(watch, **_CODERS),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),))
 
     def add_to_aio(self, server: Any) -> None:
         """Add the service to a server of grpc.aio."""
         # As handlers of a client's stream, which grpc.aio calls before there is a request: they bound the wait for it.
-        coders = {
-            "request_deserializer": health_pb2.HealthCheckRequest.FromString,
-            "response_serializer": Response.SerializeToString,
-        }
         handlers = {
-            "Check": grpc.stream_unary_rpc_method_handler(self._check_aio, **coders),
-            "Watch": grpc.stream_stream_rpc_method_handler(self._watch_aio, **coders),
+            "Check": grpc.stream_unary_rpc_method_handler(self._check_aio, **_CODERS),
+            "Watch": grpc.stream_stream_rpc_method_handler(self._watch_aio, **_CODERS),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),))
 
