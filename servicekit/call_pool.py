@@ -82,10 +82,13 @@ class _WaitingCalls:
         expired = []
         with self._lock:
             self._calls[id(rpc.state)] = rpc.event.call, now
-            while len(self._calls) > self._limit or next(iter(self._calls.values()))[1] < now - self._seconds:
+            while len(self._calls) > self._limit or self._oldest() < now - self._seconds:
                 expired.append(self._calls.popitem(last=False)[1][0])
         for call in expired:
             call.cancel()
+
+    def _oldest(self) -> float:
+        return next((since for _, since in self._calls.values()), float("inf"))
 
     def remove(self, rpc: _Rpc) -> None:
         with self._lock:

@@ -14,6 +14,8 @@ import grpc
 import grpc.aio
 import h2.config
 import h2.connection
+import h2.events
+import h2.settings
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -119,8 +121,8 @@ class SlowReader:
         host, _, port = address.rpartition(":")
         self.socket = socket.create_connection((host, int(port)), timeout=10)
         self._connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
-        self._connection.local_settings.initial_window_size = 0
         self._connection.initiate_connection()
+        self._connection.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
         self._send()
 
     def call(self, method: str, request: bytes) -> None:
@@ -138,6 +140,16 @@ class SlowReader:
         message = b"\x00" + len(request).to_bytes(4, "big") + request
         self._connection.send_data(stream, message, end_stream=True)
         self._send()
+
+    def ended(self, count: int) -> int:
+        """Return the number of calls that the server has ended, once there are so many, or when nothing comes."""
+        found = 0
+        with contextlib.suppress(TimeoutError):
+            while found < count and (received := self.socket.recv(65536)):
+                events = self._connection.receive_data(received)
+                found += sum(isinstance(event, h2.events.StreamEnded | h2.events.StreamReset) for event in events)
+                self._send()
+        return found
 
     def _send(self) -> None:
         self.socket.sendall(self._connection.data_to_send())
