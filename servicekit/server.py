@@ -47,6 +47,8 @@ OPTIONS = [
     # Envoy opens another connection when one is full; the services have fewer threads than that.
     ("grpc.max_concurrent_streams", 256),
     ("grpc.max_allowed_incoming_connections", 512),
+    # The limits of a connection hold once its client has acknowledged them; without an end it would have a minute.
+    ("grpc.http2.settings_timeout", 5_000),
     # Connections that never speak HTTP/2, and connections without a call. Envoy's have a health check each second.
     ("grpc.server_handshake_timeout_ms", 5_000),
     ("grpc.max_connection_idle_ms", 300_000),

@@ -84,10 +84,20 @@ def test_a_flood_of_pings_ends_its_connection(attacked: str) -> None:
     assert any(isinstance(event, h2.events.ConnectionTerminated) for event in connection.events())
 
 
+def test_a_connection_that_does_not_acknowledge_the_limits_is_closed(attacked: str) -> None:
+    connection = Raw(attacked)
+    connection.socket.settimeout(20)
+
+    with contextlib.suppress(ConnectionError):
+        while connection.socket.recv(65536):
+            pass
+
+
 def test_metadata_that_is_too_large_is_refused(attacked: str) -> None:
     connection = Raw(attacked)
+    connection.events()
     stream = connection.open(x_large="x" * 15_000, x_larger="y" * 15_000, x_largest="z" * 40_000)
-    connection.http2.end_stream(stream)
+    connection.http2.send_data(stream, bytes(5), end_stream=True)
     connection.flush()
 
     # RESOURCE_EXHAUSTED
