@@ -14,7 +14,7 @@ import grpc
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 
-from servicekit import logs, metrics, proxies, tools
+from servicekit import logs, metrics, tools
 from servicekit.call_pool import CallPool
 from servicekit.database import Database
 from servicekit.health import Health
@@ -102,12 +102,11 @@ def service_tokens(settings: ServiceSettings, service: str) -> ServiceTokens:
 
 
 def prepare(settings: ServiceSettings, database_url: str, migrations: Path, stop: threading.Event) -> Database | None:
-    """Set up logs, proxies and signal handlers, and migrate the database.
+    """Set up logs and signal handlers, and migrate the database.
 
     SIGTERM and SIGINT set `stop`. Returns None when that happens before the database answers.
     """
     logs.configure(settings.log_level, settings.log_format, worker=settings.worker)
-    proxies.bypass_for_loopback()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     database = Database(database_url)

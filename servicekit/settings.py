@@ -10,6 +10,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from servicekit import proxies
+
 
 def _address(value: str) -> str:
     host, _, port = value.rpartition(":")
@@ -78,7 +80,12 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def load(kind: type[S]) -> S:
-    """Read the settings. Ends the process with status 2, and a line for each wrong variable, when any is wrong."""
+    """Read the settings, as the first thing of a program.
+
+    Ends the process with status 2, and a line for each wrong variable, when any is wrong. From then on the
+    environment's proxies are not used for loopback.
+    """
+    proxies.bypass_for_loopback()
     try:
         return kind()
     except ValidationError as error:
