@@ -18,8 +18,9 @@ from edge import contract
 DESCRIPTOR_SET = "descriptors.binpb"
 HEADER = "-- Written by `make generate` from the protos; do not edit.\n"
 
-# The error for a gRPC status without a code of the catalogue. Such a status comes from grpcio itself: the server is
-# full (RESOURCE_EXHAUSTED), stops (CANCELLED), or is older than the edge (UNIMPLEMENTED). All others are INTERNAL.
+# The error for a gRPC status without a code of the catalogue. Such a status comes from grpcio itself: the server
+# cannot take the request (RESOURCE_EXHAUSTED), stops (CANCELLED), or is older than the edge (UNIMPLEMENTED). All others
+# are INTERNAL.
 BARE_STATUSES = {
     1: "UNAVAILABLE",  # CANCELLED
     4: "DEADLINE_EXCEEDED",

@@ -21,12 +21,12 @@ import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from servicekit import validation
+from servicekit import tools, validation
 from servicekit.call import Call, current_call, require_time_to_begin
 from servicekit.database import Database
-from servicekit.errors import DeadlineExceeded, MarketplaceError
+from servicekit.errors import DeadlineExceeded, MarketplaceError, Unavailable
+from servicekit.health import Health
 from servicekit.identity import Verifier
 from servicekit.methods import Method
 from servicekit.pipeline import (
@@ -38,12 +38,11 @@ from servicekit.pipeline import (
 )
 from servicekit.server import (
     HEALTH_INTERVAL_SECONDS,
-    OPTIONS,
     ServiceSpec,
-    add_tools,
     fail_to_listen,
     prepare,
     serve_metrics,
+    server_options,
     verifier_for,
 )
 from servicekit.settings import ServiceSettings
@@ -58,16 +57,25 @@ LONGEST_SECONDS = 300.0
 
 # Without BDP probes a stream's window stays at 64 KiB. With them, gRPC buffers megabytes of each client while the
 # handler is busy: measured with fifty concurrent uploads of 6 MB, the process had 394 MiB, and 117 MiB without probes.
-AIO_OPTIONS = [*OPTIONS, ("grpc.http2.bdp_probe", 0)]
+AIO_OPTIONS = [("grpc.http2.bdp_probe", 0)]
 
 
 class AioPipeline:
-    """Wraps servicers whose methods are called with `(messages, call)`: a stream of requests, one response."""
+    """Wraps servicers whose methods are called with `(messages, call)`: a stream of requests, one response.
+
+    At most `places` calls at once; more are refused.
+    """
 
     def __init__(
-        self, verifier: Verifier, *, idle_seconds: float = IDLE_SECONDS, longest_seconds: float = LONGEST_SECONDS
+        self,
+        verifier: Verifier,
+        *,
+        places: int = 200,
+        idle_seconds: float = IDLE_SECONDS,
+        longest_seconds: float = LONGEST_SECONDS,
     ) -> None:
         self._verifier = verifier
+        self._places = places
         self._idle_seconds = idle_seconds
         self._longest_seconds = longest_seconds
 
@@ -89,11 +97,14 @@ class AioPipeline:
             # Each call is a task, and each task has its own context.
             current_call.set(observer.call)
             messages = self._messages(requests, observer.call)
+            self._places -= 1
             try:
                 response, error = await self._handle(method, handler, messages, observer.call, request)
             except asyncio.CancelledError:
                 observer.finish("CANCELLED")
                 raise
+            finally:
+                self._places += 1
             observer.finish(error.code if error else "OK")
             if error:
                 status = status_from_error(error)
@@ -114,6 +125,8 @@ class AioPipeline:
     ) -> tuple[Message | None, MarketplaceError | None]:
         """Return the response or the error of the call. Raises nothing but CancelledError."""
         try:
+            if self._places < 0:
+                raise Unavailable
             authorization = call.metadata.get("authorization")
             # In a thread, because an issuer's public keys may have to be fetched.
             call.caller = await asyncio.to_thread(self._verifier.caller, authorization)
@@ -167,12 +180,14 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: thre
     if stopped_early.is_set():
         return
     log = structlog.get_logger()
-    server = grpc.aio.server(options=AIO_OPTIONS, maximum_concurrent_rpcs=settings.max_concurrent_rpcs)
-    spec.register(AioPipeline(verifier_for(settings)).around(spec.servicer, spec.descriptor), server)
-    health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in its types
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    await health_servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
-    add_tools(spec, server)
+    # The pipeline bounds the calls. gRPC's own bound would count the streams of tools, and refuse health checks.
+    server = grpc.aio.server(options=[*server_options(settings), *AIO_OPTIONS])
+    pipeline = AioPipeline(verifier_for(settings), places=settings.max_concurrent_rpcs)
+    spec.register(pipeline.around(spec.servicer, spec.descriptor), server)
+    health = Health(spec.descriptor.full_name)
+    health.add_to_aio(server)
+    if settings.grpc_tools == "on":
+        tools.add_to_aio(server, spec.descriptor.full_name)
     try:
         server.add_insecure_port(settings.listen)
     except RuntimeError:
@@ -181,14 +196,14 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: thre
     for task in spec.background:
         task.start()
     await server.start()
-    for name in ("", spec.descriptor.full_name):
-        await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    health.serve()
     log.info("serving", listen=settings.listen)
     await stop.wait()
     log.info("draining")
     # First become unhealthy, so that no new calls come; then finish the current ones.
-    await health_servicer.enter_graceful_shutdown()
+    health.drain()
     await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
+    health.end()
     await server.stop(settings.shutdown_grace_seconds)
     for task in spec.background:
         await asyncio.to_thread(task.stop)

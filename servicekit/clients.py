@@ -47,6 +47,8 @@ OPTIONS = [
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 2_000),
     ("grpc.use_local_subchannel_pool", 1),
+    # The environment's proxies are for calls to the outside.
+    ("grpc.enable_http_proxy", 0),
 ]
 
 

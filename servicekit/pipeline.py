@@ -32,6 +32,8 @@ Handler = Callable[[Any, Call], Message]
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # For a call without a deadline gRPC reports one that is centuries ahead.
 NO_DEADLINE_SECONDS = 1_000_000
+# The deadline of a call that has none, or a later one.
+LONGEST_SECONDS = 30.0
 
 
 class CallObserver:
@@ -117,7 +119,10 @@ class Pipeline:
         self, method: Method, handler: Handler, log_fields: Mapping[str, str]
     ) -> Callable[[Message, grpc.ServicerContext], Any]:
         def serve(request: Message, context: grpc.ServicerContext) -> Message:
-            observer = CallObserver(method, call_from_context(context, log_fields))
+            call = call_from_context(context, log_fields)
+            longest = time.monotonic() + LONGEST_SECONDS
+            call.deadline = longest if call.deadline is None else min(call.deadline, longest)
+            observer = CallObserver(method, call)
             token = current_call.set(observer.call)
             try:
                 response, error = self._handle(method, handler, request, observer.call)
@@ -142,7 +147,7 @@ class Pipeline:
     ) -> tuple[Message | None, MarketplaceError | None]:
         """Return the response or the error of the call. Raises nothing."""
         try:
-            refuse_without_place()
+            refuse_without_place(handler)
             call.caller = self._verifier.caller(call.metadata.get("authorization"))
             method.check_access(call.caller)
             validation.check(request, method.path_fields)

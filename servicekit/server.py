@@ -1,4 +1,4 @@
-"""A service's process from start to end: logs, migrations, gRPC with health, reflection and channelz, draining."""
+"""A service's process from start to end: logs, migrations, gRPC with health and tools, draining."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -14,12 +13,11 @@ from typing import Any, NoReturn, Protocol
 import grpc
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_channelz.v1 import channelz, channelz_pb2
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
-from servicekit import logs, metrics
+from servicekit import logs, metrics, tools
+from servicekit.call_pool import CallPool
 from servicekit.database import Database
+from servicekit.health import Health
 from servicekit.idempotency import IdempotencyKeys
 from servicekit.identity import (
     SERVICE_AUDIENCE,
@@ -41,13 +39,19 @@ from servicekit.settings import ServiceSettings
 # The time after which clients have seen that a worker is unhealthy: Envoy's interval of health checks, and a bit.
 HEALTH_INTERVAL_SECONDS = 1.2
 
-CHANNELZ_NAME = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
-
 OPTIONS = [
     # A second start on a taken port fails instead of sharing it.
     ("grpc.so_reuseport", 0),
-    ("grpc.enable_channelz", 1),
-    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    # The edge takes JSON of a MiB; as a message it is smaller.
+    ("grpc.max_receive_message_length", 2 * 1024 * 1024),
+    # Envoy opens another connection when one is full; the services have fewer threads than that.
+    ("grpc.max_concurrent_streams", 256),
+    ("grpc.max_allowed_incoming_connections", 512),
+    # The limits of a connection hold once its client has acknowledged them; without an end it would have a minute.
+    ("grpc.http2.settings_timeout", 5_000),
+    # Connections that never speak HTTP/2, and connections without a call. Envoy's have a health check each second.
+    ("grpc.server_handshake_timeout_ms", 5_000),
+    ("grpc.max_connection_idle_ms", 300_000),
     ("grpc.max_metadata_size", 32 * 1024),
     ("grpc.absolute_max_metadata_size", 64 * 1024),
     # Shorter than every client's keepalive time, or the server would disconnect clients for too many pings.
@@ -149,49 +153,47 @@ def run(
 
 
 class _Server:
-    def __init__(self, server: grpc.Server, grace: float, health_servicer: health.HealthServicer) -> None:
+    def __init__(self, server: grpc.Server, grace: float, health: Health) -> None:
         self._server = server
         self._grace = grace
-        self._health = health_servicer
+        self._health = health
 
     def drain(self) -> None:
         """Become unhealthy, so that no new calls come; then finish the current ones."""
-        self._health.enter_graceful_shutdown()
+        self._health.drain()
         threading.Event().wait(HEALTH_INTERVAL_SECONDS)
-        self._server.stop(self._grace).wait()
+        stopped = self._server.stop(self._grace)
+        self._health.end()
+        stopped.wait()
 
 
 def _serve(settings: ServiceSettings, spec: ServiceSpec) -> _Server | None:
     """Start to serve. Returns None when the address is taken."""
-    server = grpc.server(
-        ThreadPoolExecutor(settings.rpc_threads, thread_name_prefix="rpc"),
-        options=OPTIONS,
-        maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
-    )
+    # The pools bound the calls. gRPC's own bound would count the streams of tools, and refuse health checks.
+    calls = CallPool(settings.rpc_threads, settings.max_concurrent_rpcs, "rpc")
+    server = grpc.server(calls, options=server_options(settings))
     if spec.idempotency_keys is None and any(Method.of(m).takes_idempotency_key for m in spec.descriptor.methods):
         raise ValueError(f"{spec.descriptor.full_name} takes idempotency keys, and its spec has no place for them")
     outside_pool = OutsidePool(spec.outside_threads) if spec.outside_threads else None
     pipeline = Pipeline(verifier_for(settings), spec.idempotency_keys, outside_pool)
     spec.register(pipeline.around(spec.servicer, spec.descriptor), server)
-    health_servicer = health.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    add_tools(spec, server)
+    health = Health(spec.descriptor.full_name)
+    health.add_to(server)
+    if settings.grpc_tools == "on":
+        tools.add_to(server, spec.descriptor.full_name)
     try:
         server.add_insecure_port(settings.listen)
     except RuntimeError:
         return None
     serve_metrics(settings)
     server.start()
-    for name in ("", spec.descriptor.full_name):
-        health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-    return _Server(server, settings.shutdown_grace_seconds, health_servicer)
+    health.serve()
+    return _Server(server, settings.shutdown_grace_seconds, health)
 
 
-def add_tools(spec: ServiceSpec, server: Any) -> None:
-    """Add reflection and channelz, for debugging, to a server of grpc or grpc.aio."""
-    names = (spec.descriptor.full_name, health.SERVICE_NAME, CHANNELZ_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
-    channelz.add_channelz_servicer(server)
+def server_options(settings: ServiceSettings) -> list[tuple[str, int]]:
+    """Return the options of a worker's gRPC server."""
+    return [*OPTIONS, ("grpc.enable_channelz", int(settings.grpc_tools == "on"))]
 
 
 def serve_metrics(settings: ServiceSettings) -> None:

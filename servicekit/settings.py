@@ -10,6 +10,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from servicekit import proxies
+
 
 def _address(value: str) -> str:
     host, _, port = value.rpartition(":")
@@ -53,6 +55,10 @@ class ServiceSettings(BaseSettings):
         description="Calls that a worker accepts at once, waiting ones included; more are refused as UNAVAILABLE. "
         "Workers that take uploads have 200 by default.",
     )
+    grpc_tools: Literal["on", "off"] = Field(
+        "off",
+        description="gRPC reflection and channelz of the workers, for grpcurl and debugging; health is always on.",
+    )
     idempotency_key_hours: int = Field(
         48, ge=1, le=8760, description="Hours for which a repeated idempotency key gets its first response."
     )
@@ -74,7 +80,12 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def load(kind: type[S]) -> S:
-    """Read the settings. Ends the process with status 2, and a line for each wrong variable, when any is wrong."""
+    """Read the settings, as the first thing of a program.
+
+    Ends the process with status 2, and a line for each wrong variable, when any is wrong. From then on the
+    environment's proxies are not used for loopback.
+    """
+    proxies.bypass_for_loopback()
     try:
         return kind()
     except ValidationError as error:

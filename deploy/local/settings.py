@@ -89,6 +89,10 @@ class StackSettings(BaseSettings):
         default=None,
         description="First part of the URLs of images (http or https). Default: PUBLIC_URL + /media.",
     )
+    grpc_tools: Literal["on", "off"] = Field(
+        default="on",
+        description="gRPC reflection and channelz of the workers, for grpcurl and debugging. Outside `make run` off.",
+    )
     log_level: Annotated[str, AfterValidator(_known_level)] = Field(
         default="INFO",
         description="Least severe level that the services and Envoy log: DEBUG, INFO, WARNING or ERROR.",

@@ -63,6 +63,7 @@ def shared_environment(settings: StackSettings, layout: Layout, inherited: Mappi
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
         "LOG_LEVEL": settings.log_level,
+        "GRPC_TOOLS": settings.grpc_tools,
         "CURRENCY": settings.currency,
         "PAYMENTS": settings.payments,
         "SHUTDOWN_GRACE_SECONDS": str(_SERVICE_GRACE_SECONDS),

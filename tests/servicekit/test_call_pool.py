@@ -1,0 +1,209 @@
+"""Calls reach their threads once their requests are there, and leave them before their responses are read."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+from servicekit import call_pool
+from servicekit.call_pool import AtOncePool, CallPool, StreamPool, has_no_place, in_pool, stream_in_pool
+from tests.support.eventually import eventually
+from tests.support.rpc_floods import SlowReader
+
+ECHO = "/test.Service/Echo"
+
+
+class Handlers:
+    """Echoes requests, once `release` is set; `begun` has the requests whose handler has begun."""
+
+    def __init__(self, *, is_open: bool = True) -> None:
+        self.release = threading.Event()
+        if is_open:
+            self.release.set()
+        self.begun: list[bytes] = []
+
+    def echo(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        if has_no_place():
+            context.abort(grpc.StatusCode.UNAVAILABLE, "no place")
+        self.begun.append(request)
+        assert self.release.wait(30)
+        return request * 2
+
+
+@contextmanager
+def serving(pool: CallPool, **handlers: Any) -> Iterator[tuple[Any, str]]:
+    """Serve the handlers as methods of `test.Service`. Yields a channel and the address."""
+    server = grpc.server(pool)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", handlers),))
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    with grpc.insecure_channel(address) as channel:
+        yield channel, address
+    server.stop(None).wait()
+
+
+@contextmanager
+def echoing(handlers: Handlers, threads: int = 1, places: int = 100) -> Iterator[tuple[Any, str]]:
+    """Serve `Echo` in a pool of so many threads."""
+    with serving(CallPool(threads, places, "rpc"), Echo=grpc.unary_unary_rpc_method_handler(handlers.echo)) as served:
+        yield served
+
+
+def echo(channel: Any, request: bytes = b"x", seconds: float = 10) -> bytes:
+    answer: bytes = channel.unary_unary(ECHO)(request, timeout=seconds)
+    return answer
+
+
+@contextmanager
+def without_requests(channel: Any, count: int) -> Iterator[list[Any]]:
+    """Hold so many calls open that send no request."""
+    over = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        over.wait(30)
+        yield from ()
+
+    calls = [channel.stream_unary(ECHO).future(nothing(), timeout=30) for _ in range(count)]
+    try:
+        yield calls
+    finally:
+        over.set()
+        for call in calls:
+            call.cancel()
+
+
+def code_of(call: Any) -> grpc.StatusCode:
+    error = call.exception(30)
+    return grpc.StatusCode.OK if error is None else error.code()
+
+
+def test_calls_that_send_no_request_take_no_thread() -> None:
+    handlers = Handlers()
+    with echoing(handlers) as (channel, _), without_requests(channel, 20):
+        assert [echo(channel) for _ in range(5)] == [b"xx"] * 5
+
+    assert handlers.begun == [b"x"] * 5
+
+
+def test_a_call_that_ends_without_a_request_is_refused() -> None:
+    with echoing(Handlers()) as (channel, _):
+        call = channel.stream_unary(ECHO).future(iter(()), timeout=10)
+
+        assert code_of(call) is grpc.StatusCode.UNIMPLEMENTED
+        assert echo(channel) == b"xx"
+
+
+def test_of_too_many_calls_that_wait_for_their_clients_the_oldest_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_pool, "_waiting", call_pool._WaitingCalls(3, 60))
+    with echoing(Handlers()) as (channel, _), without_requests(channel, 10) as calls:
+        eventually(lambda: sum(call.done() for call in calls) >= 7)
+
+        assert echo(channel) == b"xx"
+        assert Counter(code_of(call) for call in calls if call.done()) <= Counter({grpc.StatusCode.CANCELLED: 8})
+
+
+def test_a_call_that_waits_too_long_for_its_client_ends_with_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = call_pool._WaitingCalls(100, 60)
+    monkeypatch.setattr(call_pool, "_waiting", waiting)
+    with echoing(Handlers()) as (channel, _), without_requests(channel, 1) as (silent,):
+        eventually(lambda: len(waiting._calls) == 1)
+        assert echo(channel) == b"xx"
+        assert not silent.done()
+        waiting._seconds = 0.001
+
+        assert echo(channel) == b"xx"
+
+        assert code_of(silent) is grpc.StatusCode.CANCELLED
+
+
+def test_responses_that_nobody_reads_take_no_thread_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = call_pool._WaitingCalls(3, 60)
+    monkeypatch.setattr(call_pool, "_waiting", waiting)
+    handlers = Handlers()
+    with echoing(handlers) as (channel, address):
+        reader = SlowReader(address)
+        for _ in range(10):
+            reader.call(ECHO, b"unread")
+        eventually(lambda: len(handlers.begun) == 10)
+
+        assert reader.ended(7) == 7
+        assert echo(channel) == b"xx"
+        reader.close()
+
+    eventually(lambda: not waiting._calls)
+
+
+def test_a_call_whose_client_has_gone_in_the_queue_never_begins() -> None:
+    handlers = Handlers(is_open=False)
+    with echoing(handlers) as (channel, _):
+        first = channel.unary_unary(ECHO).future(b"first", timeout=30)
+        eventually(lambda: handlers.begun == [b"first"])
+        gone = channel.unary_unary(ECHO).future(b"gone", timeout=0.2)
+        assert code_of(gone) is grpc.StatusCode.DEADLINE_EXCEEDED
+        last = channel.unary_unary(ECHO).future(b"last", timeout=30)
+        handlers.release.set()
+
+        assert [code_of(first), code_of(last)] == [grpc.StatusCode.OK] * 2
+
+    assert handlers.begun == [b"first", b"last"]
+
+
+def test_a_call_without_a_place_is_refused_while_the_others_run() -> None:
+    handlers = Handlers(is_open=False)
+    with echoing(handlers, threads=2, places=3) as (channel, _):
+        calls = [channel.unary_unary(ECHO).future(b"x", timeout=30) for _ in range(10)]
+        eventually(lambda: sum(call.done() for call in calls) == 7)
+        handlers.release.set()
+
+        codes = Counter(code_of(call) for call in calls)
+
+    assert codes == Counter({grpc.StatusCode.OK: 3, grpc.StatusCode.UNAVAILABLE: 7})
+
+
+def test_a_handler_that_waits_for_nothing_is_answered_while_all_threads_are_busy() -> None:
+    handlers = Handlers(is_open=False)
+
+    def ping(request: bytes, context: grpc.ServicerContext) -> bytes:
+        return b"pong"
+
+    served = {
+        "Echo": grpc.unary_unary_rpc_method_handler(handlers.echo),
+        "Ping": grpc.unary_unary_rpc_method_handler(in_pool(ping, AtOncePool())),
+    }
+    with serving(CallPool(1, 3, "rpc"), **served) as (channel, _):
+        calls = [channel.unary_unary(ECHO).future(b"x", timeout=30) for _ in range(10)]
+        eventually(lambda: len(handlers.begun) == 1)
+
+        assert [channel.unary_unary("/test.Service/Ping")(b"", timeout=10) for _ in range(5)] == [b"pong"] * 5
+
+        handlers.release.set()
+        assert {code_of(call) for call in calls} == {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+
+
+def test_one_stream_too_many_ends_at_once_and_its_place_comes_back() -> None:
+    over = threading.Event()
+
+    def follow(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        yield b"first"
+        over.wait(30)
+
+    pool = StreamPool(2, "streams", grpc.StatusCode.RESOURCE_EXHAUSTED, "too many")
+    served = {"Follow": grpc.stream_stream_rpc_method_handler(stream_in_pool(follow, pool))}
+    with serving(CallPool(1, 1, "rpc"), **served) as (channel, _):
+        rpc = channel.stream_stream("/test.Service/Follow")
+        held = [rpc(iter(()), timeout=30) for _ in range(2)]
+        assert [next(stream) for stream in held] == [b"first"] * 2
+
+        with pytest.raises(grpc.RpcError) as refused:
+            next(rpc(iter(()), timeout=30))
+
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        over.set()
+        assert [list(stream) for stream in held] == [[]] * 2
+        assert list(rpc(iter(()), timeout=30)) == [b"first"]
