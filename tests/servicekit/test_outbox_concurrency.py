@@ -6,6 +6,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 
 import pytest
 
@@ -127,17 +128,23 @@ def test_a_keys_rows_are_delivered_in_order_and_one_at_a_time_with_many_deliveri
 
 def test_two_processes_deliver_a_keys_rows_in_order_and_one_at_a_time(database: Database) -> None:
     database.execute(TABLE)
-    write(database, *((key, version) for version in range(1, 21) for key in "abcdefg"))
+    probes = count(1)
+
+    def both_deliver() -> bool:
+        write(database, *((f"probe {next(probes)}", 1) for _ in range(8)))
+        return len({row["process"] for row in deliveries(database)}) == 2
 
     with relay_process(database, 0.005), relay_process(database, 0.005):
+        eventually(both_deliver)
+        write(database, *((key, version) for version in range(1, 21) for key in "abcdefg"))
         eventually(lambda: not rows(database))
 
     assert database.fetch_all(OVERLAPS) == []
     delivered = defaultdict(list)
     for row in deliveries(database):
-        delivered[row["key"]].append(row["version"])
+        if not row["key"].startswith("probe"):
+            delivered[row["key"]].append(row["version"])
     assert dict(delivered) == {key: list(range(1, 21)) for key in "abcdefg"}
-    assert len({row["process"] for row in deliveries(database)}) == 2
 
 
 def test_the_rows_of_a_killed_process_are_delivered_by_another_one(database: Database) -> None:
