@@ -55,13 +55,14 @@ def wrap_servicer(
 ) -> Any:
     """Return the servicer for gRPC, each handler wrapped. `wrap` gets the method, the handler and its log fields.
 
-    Raises ValueError when an RPC has no handler or does not say who may call it.
+    Raises ValueError when an RPC has no handler, does not say who may call it, or has a request without bounds.
     """
     methods = {}
     for descriptor in service.methods:
         handler = getattr(servicer, descriptor.name, None)
         if handler is None:
             raise ValueError(f"{type(servicer).__name__} has no handler for {descriptor.full_name}")
+        validation.require_bounds(descriptor.input_type)
         log_fields = {"method": descriptor.name, "service": service.full_name}
         methods[descriptor.name] = staticmethod(wrap(Method.of(descriptor), handler, log_fields))
     return type(f"Wrapped{type(servicer).__name__}", (), methods)()
