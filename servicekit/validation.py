@@ -162,10 +162,10 @@ def _text(field: FieldDescriptor) -> _Step:
     normalize = _normalizer(field)
 
     def step(message: Message, path: str) -> Iterator[Violation]:
-        value = getattr(message, field.name)
+        value = text.unify_line_ends(getattr(message, field.name))
         if not value:
             return
-        if text.has_controls(text.unify_line_ends(value)):
+        if text.has_controls(value):
             yield Violation(path + field.json_name, CONTROLS_MESSAGE)
         setattr(message, field.name, normalize(value))
 
@@ -183,10 +183,11 @@ def _texts(field: FieldDescriptor) -> _Step:
             _keep_distinct(values, max_items)
         else:
             del values[max_items + 1 :]
-        for index, value in enumerate(values):
-            if text.has_controls(text.unify_line_ends(value)):
+        unified = [text.unify_line_ends(value) for value in values]
+        for index, value in enumerate(unified):
+            if text.has_controls(value):
                 yield Violation(f"{path}{field.json_name}[{index}]", CONTROLS_MESSAGE)
-        changed = [normalize(value) for value in values]
+        changed = [normalize(value) for value in unified]
         values[:] = dict.fromkeys(changed) if unique else changed
 
     return step
