@@ -69,12 +69,20 @@ def wrap_servicer(
 
 
 def to_marketplace_error(error: Exception, log: Any) -> MarketplaceError:
-    """Return the error to send to the caller, and log its cause, which the caller must not see."""
+    """Return the error to send to the caller, and log its cause, which the caller must not see.
+
+    The error is without tracebacks: their frames refer to the request and, in a circle, to the error. The request's
+    memory would stay until the garbage collector finds that circle.
+    """
     if not isinstance(error, MarketplaceError):
         log.error("unexpected error", exc_info=error)
         return MarketplaceError("INTERNAL")
     if error.__cause__ is not None:
         log.warning("refused", code=error.code, reason=str(error.__cause__).strip())
+    linked: BaseException | None = error
+    while linked is not None:
+        linked.__traceback__ = None
+        linked = linked.__cause__ or linked.__context__
     return error
 
 
