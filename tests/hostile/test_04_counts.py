@@ -51,7 +51,6 @@ def require_bounded_growth(stack: Stack, before: dict[str, int]) -> None:
     """Fail when a worker has taken more memory since `reset_peaks` than its bound."""
     grown = {name: size - before[name] for name, size in peak_mib(stack).items() if name in WORKERS}
     assert grown
-    print("GROWN", grown, peak_mib(stack))
     assert max(grown.values()) <= MAX_GROWTH_MIB, grown
 
 
