@@ -1,6 +1,7 @@
 """Hostile texts in every text of every request: each JSON body, and the query of a search.
 
-A fault is an answer of 500 or more, an answer that takes longer than five seconds, or a connection without an answer.
+A fault is an answer of 500 or more, an answer that takes longer than five seconds, a connection without an answer, or
+a worker that grows by more than 100 MiB: one client has one request of 1 MiB on its way, which takes 40 MiB.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import httpx
 
 from tests.fuzz import Options, Result
 from tests.support.bodies import BodyRoute, body_routes
+from tests.support.memory import peak_mib, reset_peaks, resident_mib
 from tests.support.stack import Stack
 from tests.support.story import Market, a_gig, a_name, ok
 
 LONGEST_ANSWER_SECONDS = 5.0
 PATIENCE_SECONDS = 30.0
+MAX_GROWTH_MIB = 100
+WORKERS = ("gig-", "order-", "review-")
 # Of 1 MiB; a larger one would only be refused as a whole.
 MAX_BODY = 1_040_000
 # The lengths of texts: around the bounds of fields, around four times the longest one, and as long as a body can be.
@@ -93,6 +97,8 @@ def fuzz(stack: Stack, options: Options) -> Result:
     with stack.client(a_name("fuzz"), "seller", "buyer", "admin") as client:
         client.timeout = httpx.Timeout(PATIENCE_SECONDS)
         ids = _things(stack, client)
+        before = resident_mib(stack)
+        reset_peaks(stack)
         while not options.is_over(result.inputs):
             route = random.choice([None, *routes])
             name = "SearchGigs" if route is None else route.name
@@ -109,6 +115,8 @@ def fuzz(stack: Stack, options: Options) -> Result:
                 result.faults.append(f"{name}, input {result.inputs}: {answer.status_code} {answer.text}")
             if seconds > LONGEST_ANSWER_SECONDS:
                 result.faults.append(f"{name}, input {result.inputs}: {answer.status_code} after {seconds:.1f} s")
+    grown = {name: size - before.get(name, size) for name, size in peak_mib(stack).items() if name.startswith(WORKERS)}
+    result.faults += [f"{name} grew by {size} MiB" for name, size in grown.items() if size > MAX_GROWTH_MIB]
     return result
 
 
