@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from grpc import _common as grpc_common
 from grpc import _server as grpc_server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # missing in its types
 
@@ -48,19 +49,33 @@ class _Rpc:
     serialize: Any
 
     def answer(self, request: Any) -> None:
-        """Run the handler and send its response, unless the client has gone."""
+        """Run the handler and send its response, unless the client has gone.
+
+        `request` is the message in bytes, or the iterator of a client's stream. A message takes many times the memory
+        of its bytes once it is parsed, so the requests of waiting calls are not.
+        """
 
         def read_request() -> Any:
             with self.state.condition:
-                return request if grpc_server._is_rpc_state_active(self.state) else None
+                if not grpc_server._is_rpc_state_active(self.state):
+                    return None
+            return self._parse(request) if isinstance(request, bytes) else request
 
         arguments = (self.event, self.state, self.handler, read_request, self.deserialize, self.serialize)
         self.run(self.respond, *arguments)
+
+    def _parse(self, data: bytes) -> Any:
+        """Return the message; None when the bytes are no such message, and the call has ended with an error."""
+        message = grpc_common.deserialize(data, self.deserialize)
+        if message is None:
+            self.refuse(grpc.StatusCode.INVALID_ARGUMENT, "the request is not a message of this call")
+        return message
 
     def refuse(self, code: grpc.StatusCode, message: str) -> None:
         """End the call with a status, without its handler."""
         with self.state.condition:
             self.state.code = code
+            # The code of `state` goes before the one that is given here.
             grpc_server._abort(self.state, self.event.call, cygrpc.StatusCode.unavailable, message.encode())
 
 
@@ -198,20 +213,20 @@ def stream_in_pool(handler: Callable[..., Any], pool: StreamPool) -> Callable[..
     return _ReadsStream(handler, pool)
 
 
-def _receive(rpc: _Rpc, admit: Callable[[_Rpc, Any], None]) -> None:
-    """Start to receive the request, and have `admit` called with it on the server's thread."""
+def _receive(rpc: _Rpc, admit: Callable[[_Rpc, bytes], None]) -> None:
+    """Start to receive the request, and have `admit` called with its bytes on the server's thread."""
     state = rpc.state
-    receive = grpc_server._receive_message(state, rpc.event.call, rpc.deserialize)
+    receive = grpc_server._receive_message(state, rpc.event.call, bytes)
 
     def received(event: Any) -> Any:
         finished = receive(event)
         _waiting.remove(rpc)
         with state.condition:
-            request, state.request = state.request, None
-            if request is None and state.client is not grpc_server._CANCELLED and not state.statused:
+            data, state.request = state.request, None
+            if data is None and state.client is not grpc_server._CANCELLED and not state.statused:
                 rpc.refuse(grpc.StatusCode.UNIMPLEMENTED, "the call takes exactly one request message")
-        if request is not None:
-            admit(rpc, request)
+        if data is not None:
+            admit(rpc, data)
         return finished
 
     with state.condition:

@@ -57,25 +57,34 @@ def wrap_servicer(
 ) -> Any:
     """Return the servicer for gRPC, each handler wrapped. `wrap` gets the method, the handler and its log fields.
 
-    Raises ValueError when an RPC has no handler or does not say who may call it.
+    Raises ValueError when an RPC has no handler, does not say who may call it, or has a request without bounds.
     """
     methods = {}
     for descriptor in service.methods:
         handler = getattr(servicer, descriptor.name, None)
         if handler is None:
             raise ValueError(f"{type(servicer).__name__} has no handler for {descriptor.full_name}")
+        validation.require_bounds(descriptor.input_type)
         log_fields = {"method": descriptor.name, "service": service.full_name}
         methods[descriptor.name] = staticmethod(wrap(Method.of(descriptor), handler, log_fields))
     return type(f"Wrapped{type(servicer).__name__}", (), methods)()
 
 
 def to_marketplace_error(error: Exception, log: Any) -> MarketplaceError:
-    """Return the error to send to the caller, and log its cause, which the caller must not see."""
+    """Return the error to send to the caller, and log its cause, which the caller must not see.
+
+    The error is without tracebacks: their frames refer to the request and, in a circle, to the error. The request's
+    memory would stay until the garbage collector finds that circle.
+    """
     if not isinstance(error, MarketplaceError):
         log.error("unexpected error", exc_info=error)
         return MarketplaceError("INTERNAL")
     if error.__cause__ is not None:
         log.warning("refused", code=error.code, reason=str(error.__cause__).strip())
+    linked: BaseException | None = error
+    while linked is not None:
+        linked.__traceback__ = None
+        linked = linked.__cause__ or linked.__context__
     return error
 
 

@@ -42,8 +42,9 @@ HEALTH_INTERVAL_SECONDS = 1.2
 OPTIONS = [
     # A second start on a taken port fails instead of sharing it.
     ("grpc.so_reuseport", 0),
-    # The edge takes JSON of a MiB; as a message it is smaller.
-    ("grpc.max_receive_message_length", 2 * 1024 * 1024),
+    # A JSON body of 1 MiB, which is the most that the edge takes, and the fields of its path. A message of this size
+    # takes up to 40 times as much memory once it is parsed: see docs/security.md.
+    ("grpc.max_receive_message_length", 1024 * 1024 + 64 * 1024),
     # Envoy opens another connection when one is full; the services have fewer threads than that.
     ("grpc.max_concurrent_streams", 256),
     ("grpc.max_allowed_incoming_connections", 512),

@@ -1,34 +1,94 @@
-"""The normal form of texts: Unicode in NFC, without surrounding white space, without control characters."""
+"""The normal form of texts: newlines as line ends, Unicode in NFC, no surrounding white space, no control characters.
 
+Everything here takes time in proportion to the length of the text.
+"""
+
+import re
+import sys
 import unicodedata
+from collections.abc import Iterable
 
-ALLOWED_CONTROLS = "\n\t"
+# Control characters (Unicode's category Cc) other than newline and tab.
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# NFC composes at most this many code points into one.
+MAX_COMPOSED = 4
+# More marks in a row are put in order before NFC. It is the bound of Unicode's Stream-Safe Text Format.
+MAX_MARKS = 30
+
 # Invisible characters whose category is that of letters, marks or symbols.
 BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u2800\u3164\uffa0")
 INVISIBLE_CATEGORIES = frozenset(("Cf", "Zs", "Zl", "Zp", "Cc"))
+# Planes 0 and 1, and the block of tags and variation selectors: there are no marks or invisible characters elsewhere.
+_ASSIGNED = (*range(0x20000), *range(0xE0000, 0xE0200))
 
 
-def has_controls(text: str) -> bool:
-    """Return whether the text contains a control character other than newline and tab."""
-    return not text.isprintable() and any(
-        unicodedata.category(char) == "Cc" and char not in ALLOWED_CONTROLS for char in text
-    )
-
-
-def is_invisible(text: str) -> bool:
-    """Return whether every character is invisible: white space, zero-width, fillers, variation selectors."""
-    return all(
+def is_invisible_character(char: str) -> bool:
+    """Return whether the character shows nothing: white space, zero-width, a filler, a variation selector."""
+    return (
         unicodedata.category(char) in INVISIBLE_CATEGORIES
         or char in BLANK_LETTERS
         or "\ufe00" <= char <= "\ufe0f"
         or "\U000e0100" <= char <= "\U000e01ef"
-        for char in text
     )
 
 
-def normalize(text: str) -> str:
-    """Return the text in NFC without surrounding white space; empty when nothing in it is visible."""
-    text = text.strip()
+def is_mark(char: str) -> bool:
+    """Return whether the character, decomposed, begins with a combining mark: a "non-starter" of Unicode's NFC."""
+    if unicodedata.combining(char):
+        return True
+    return bool(unicodedata.decomposition(char)) and unicodedata.combining(unicodedata.normalize("NFD", char)[0]) > 0
+
+
+def _class_of(chars: Iterable[str]) -> str:
+    """Return the characters, in ascending order, as a character class of a regular expression."""
+    ranges: list[list[int]] = []
+    for code in map(ord, chars):
+        if ranges and ranges[-1][1] == code - 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    return "[" + "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges) + "]"
+
+
+_INVISIBLE = re.compile(_class_of(filter(is_invisible_character, map(chr, _ASSIGNED))) + "*")
+_MANY_MARKS = re.compile(f"{_class_of(filter(is_mark, map(chr, _ASSIGNED)))}{{{MAX_MARKS + 1},}}")
+
+
+def has_controls(text: str) -> bool:
+    """Return whether the text contains a control character other than newline and tab."""
+    return not text.isprintable() and CONTROLS.search(text) is not None
+
+
+def is_invisible(text: str) -> bool:
+    """Return whether every character is invisible."""
+    return _INVISIBLE.fullmatch(text) is not None
+
+
+def unify_line_ends(text: str) -> str:
+    """Return the text with a newline for each CR LF and each CR."""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def normalize(text: str, max_length: int = sys.maxsize) -> str:
+    """Return the normal form of the text; empty when nothing in it is visible.
+
+    A text whose normal form is certainly longer than `max_length` code points is returned without NFC, at its length:
+    NFC costs more than a look at the length.
+    """
+    text = unify_line_ends(text).strip()
     if text.isascii():
         return text
-    return "" if is_invisible(text) else unicodedata.normalize("NFC", text).strip()
+    if is_invisible(text):
+        return ""
+    if len(text) // MAX_COMPOSED > max_length:
+        return text
+    return unicodedata.normalize("NFC", _MANY_MARKS.sub(_put_in_order, text)).strip()
+
+
+def _put_in_order(marks: re.Match[str]) -> str:
+    """Return the marks in Unicode's canonical order.
+
+    `unicodedata` inserts each mark into the sorted ones before it, in quadratic time; here they are sorted.
+    """
+    decomposed = "".join(unicodedata.normalize("NFD", char) for char in marks[0])
+    return "".join(sorted(decomposed, key=unicodedata.combining))

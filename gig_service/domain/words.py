@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 # The most words that replace one misspelt word.
 MAX_CORRECTIONS = 5
+# The most misspelt words of one search: each is looked up among all words.
+MAX_MISSPELT = 8
+# The most letters of a candidate: longer words of gigs are not stored for corrections.
+MAX_CANDIDATE_LENGTH = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +54,15 @@ def allowed_errors(word: str) -> int:
     return 1 if len(word) <= 5 else 2
 
 
+def is_correctable(word: str) -> bool:
+    """Return whether any candidate can be near to the word, whatever the candidates are."""
+    return allowed_errors(word) > 0 and len(word) <= MAX_CANDIDATE_LENGTH + allowed_errors(word)
+
+
 def is_near(word: str, other: str) -> bool:
     """Return whether `word` can be a misspelt `other`."""
-    return distance(word, other) <= allowed_errors(word)
+    errors = allowed_errors(word)
+    return abs(len(word) - len(other)) <= errors and distance(word, other) <= errors
 
 
 def nearest_stems(word: str, candidates: Iterable[Candidate]) -> tuple[str, ...]:

@@ -120,7 +120,10 @@ def _of_package(filters: Filters, row: Any) -> list[peewee.Node]:
 
 def _column(name: str, words: str) -> Any:
     if name == "rank":
-        rank = peewee.fn.ts_rank(GigRow.document, peewee.Value(words).cast("tsquery"))
+        # Every gig here has all the words. For words that are joined by "and", ts_rank compares each place of one with
+        # each place of another, which takes 10 ms for a gig that repeats them; for "or" it reads each place once.
+        any_word = words.replace(" & ", " | ")
+        rank = peewee.fn.ts_rank(GigRow.document, peewee.Value(any_word).cast("tsquery"))
         return (rank * RANKS).cast("integer")
     return getattr(SearchRow, name)
 

@@ -1,16 +1,18 @@
 """The words of the gigs, and how the words of a search are looked up among them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import peewee
 from playhouse.postgres_ext import TS_MATCH
 
 from gig_service.domain.gig import Status
 from gig_service.domain.words import (
+    MAX_MISSPELT,
     Candidate,
     Corrections,
     Word,
-    allowed_errors,
+    is_correctable,
     is_near,
     nearest_stems,
     significant_words,
@@ -33,6 +35,9 @@ WORDS = Statement("""
 NEAREST = Statement("""
     SELECT word, plainto_tsquery('gig_words', word)::text AS stem FROM words ORDER BY word <-> $1 LIMIT 50
 """)
+# The words whose gigs are counted in one statement. No gig can have all the words when one of them has no gig and no
+# correction, so the words after it are not looked up.
+WORDS_AT_ONCE = 8
 # Frequencies are counted up to this number.
 MANY = 100
 
@@ -44,18 +49,47 @@ class Vocabulary:
         self._database = database
 
     def words(self, q: str) -> list[Word]:
-        """Return the significant words of `q`, each once."""
+        """Return the significant words of `q`, each once.
+
+        They end with the first word that no gig has and that has no correction, or after MAX_MISSPELT words that no
+        gig has: no gig can match then.
+        """
         rows = self._database.fetch_all(WORDS, q)
-        gigs = self._count_gigs([row["stem"] for row in rows], up_to=1)
-        return significant_words(Word(row["word"], row["stem"], row["common"], bool(gigs[row["stem"]])) for row in rows)
+        words = significant_words(Word(row["word"], row["stem"], row["common"], is_known=False) for row in rows)
+        found: list[Word] = []
+        misspelt = 0
+        for word in self._look_up(words):
+            found.append(word)
+            misspelt += not word.is_known
+            if misspelt > MAX_MISSPELT or not (word.is_known or is_correctable(word.text)):
+                break
+        return found
+
+    def _look_up(self, words: Sequence[Word]) -> Iterator[Word]:
+        """Yield the words with their `is_known`, looked up some at a time."""
+        for start in range(0, len(words), WORDS_AT_ONCE):
+            some = words[start : start + WORDS_AT_ONCE]
+            gigs = self._count_gigs([word.stem for word in some], up_to=1)
+            yield from (replace(word, is_known=bool(gigs[word.stem])) for word in some)
 
     def corrections(self, words: Iterable[Word]) -> Corrections:
-        """Return the stems that replace the words that no gig has."""
-        return {word.text: self._correct(word) for word in words if not word.is_known}
+        """Return the stems that replace the words that no gig has.
+
+        They are incomplete when a word has no correction, or when more than MAX_MISSPELT words need one: then no gig
+        can match, and nothing more is looked up.
+        """
+        misspelt = [word for word in words if not word.is_known]
+        corrections: dict[str, tuple[str, ...]] = {}
+        if len(misspelt) > MAX_MISSPELT or not all(is_correctable(word.text) for word in misspelt):
+            return corrections
+        for word in misspelt:
+            stems = self._correct(word)
+            if not stems:
+                break
+            corrections[word.text] = stems
+        return corrections
 
     def _correct(self, word: Word) -> tuple[str, ...]:
-        if not allowed_errors(word.text):
-            return ()
         rows = [row for row in self._database.fetch_all(NEAREST, word.text) if is_near(word.text, row["word"])]
         gigs = self._count_gigs([row["stem"] for row in rows], up_to=MANY)
         return nearest_stems(word.text, (Candidate(row["word"], row["stem"], gigs[row["stem"]]) for row in rows))

@@ -12,6 +12,8 @@ from gig_service.domain.words import (
     allowed_errors,
     build_query,
     distance,
+    is_correctable,
+    is_near,
     nearest_stems,
     significant_words,
 )
@@ -51,6 +53,20 @@ def test_any_letter_left_out_is_one_error(before: str, letter: str, after: str) 
 @pytest.mark.parametrize(("word", "errors"), [("ab", 0), ("abc", 1), ("abcde", 1), ("abcdef", 2), ("2024", 0)])
 def test_longer_words_are_forgiven_more_and_numbers_nothing(word: str, errors: int) -> None:
     assert allowed_errors(word) == errors
+
+
+@given(LETTERS, LETTERS)
+def test_words_are_near_when_their_distance_is_allowed(left: str, right: str) -> None:
+    assert is_near(left, right) == (distance(left, right) <= allowed_errors(left))
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"), [("ab", False), ("2024", False), ("abc", True), ("a" * 42, True), ("a" * 43, False)]
+)
+def test_a_word_without_allowed_errors_or_longer_than_all_candidates_has_no_correction(
+    word: str, expected: bool
+) -> None:
+    assert is_correctable(word) == expected
 
 
 def test_the_nearest_word_is_meant_and_of_equally_near_ones_each_the_frequent_first() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest
 
 from servicekit import call_pool
 from servicekit.call_pool import AtOncePool, CallPool, StreamPool, has_no_place, in_pool, stream_in_pool
@@ -97,6 +99,32 @@ def test_a_call_that_ends_without_a_request_is_refused() -> None:
 
         assert code_of(call) is grpc.StatusCode.UNIMPLEMENTED
         assert echo(channel) == b"xx"
+
+
+def test_requests_that_wait_for_a_thread_are_not_parsed() -> None:
+    handlers, parsed = Handlers(is_open=False), []
+
+    def parse(data: bytes) -> bytes:
+        parsed.append(data)
+        return data
+
+    method = grpc.unary_unary_rpc_method_handler(handlers.echo, request_deserializer=parse)
+    with serving(CallPool(1, 100, "rpc"), Echo=method) as (channel, _):
+        calls = [channel.unary_unary(ECHO).future(b"%d" % number, timeout=30) for number in range(5)]
+        eventually(lambda: len(handlers.begun) == 1)
+        time.sleep(0.2)
+        assert len(parsed) == 1
+
+        handlers.release.set()
+        assert sorted(call.result() for call in calls) == sorted(b"%d%d" % (number, number) for number in range(5))
+
+
+def test_bytes_that_are_no_message_are_the_clients_error() -> None:
+    method = grpc.unary_unary_rpc_method_handler(
+        Handlers().echo, request_deserializer=HealthCheckRequest.FromString, response_serializer=bytes
+    )
+    with serving(CallPool(1, 100, "rpc"), Echo=method) as (channel, _):
+        assert code_of(channel.unary_unary(ECHO).future(b"\xff", timeout=10)) is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_of_too_many_calls_that_wait_for_their_clients_the_oldest_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from marketplace.gig.v1 import gig_pb2
 from marketplace.review.v1 import review_pb2, review_pb2_grpc
+from servicekit import validation
 from servicekit.call import MIN_CALL_SECONDS, Call, current_call
 from servicekit.errors import CODES, Conflict, InvalidArgument, MarketplaceError, Violation, spec_of
 from servicekit.pipeline import Pipeline
@@ -70,6 +72,51 @@ def submit(
 ) -> Any:
     sent = token("ann", "buyer") if sent_token == "" else sent_token
     return Rpc(handlers, SERVICE).call("SubmitReview", request or a_review(), sent, seconds, **metadata)
+
+
+class _Aborting:
+    """A context of gRPC that ends a call with an exception, as the real one does."""
+
+    def invocation_metadata(self) -> list[tuple[str, str]]:
+        return [("authorization", f"Bearer {token('ann', 'buyer')}")]
+
+    def time_remaining(self) -> None:
+        return None
+
+    def set_trailing_metadata(self, metadata: Any) -> None:
+        pass
+
+    def abort(self, code: grpc.StatusCode, message: str) -> None:
+        raise RuntimeError(message)
+
+
+@pytest.mark.parametrize("stars", [7, 5])
+def test_the_memory_of_a_refused_request_is_free_at_once(stars: int) -> None:
+    def refuse(request: Any, call: Call) -> Any:
+        raise Conflict from ValueError("why")
+
+    handlers = Handlers(refuse)
+    pipeline = Pipeline(verifier()).around(handlers, SERVICE)
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(RuntimeError) as failed:
+            pipeline.SubmitReview(a_review(rating=stars), _Aborting())
+        del failed, handlers.request
+        alive = [each for each in gc.get_objects() if isinstance(each, review_pb2.SubmitReviewRequest)]
+    finally:
+        gc.enable()
+    assert not alive
+
+
+def test_an_rpc_with_a_text_without_a_bound_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_none(request: Any) -> None:
+        raise ValueError(f"{request.name} has a text without a bound")
+
+    monkeypatch.setattr(validation, "require_bounds", find_none)
+
+    with pytest.raises(ValueError, match="SubmitReviewRequest has a text"):
+        Pipeline(verifier()).around(Handlers(), SERVICE)
 
 
 def test_a_handler_gets_the_caller_of_the_token() -> None:

@@ -56,6 +56,17 @@ def create(gigs: Gigs, key: str = "k", name: str = "webdev_pro", **changed: Any)
     return gigs.call(a_gig(**changed), name, idempotency_key=key)
 
 
+def test_line_ends_spellings_and_unknown_fields_make_no_other_request(gigs: Gigs, gig_database: Database) -> None:
+    first = create(gigs, description="One\nTwo", tags=["web"])
+    same = a_gig(description=" One\r\nTwo\r\n", tags=["Web", "WEB "])
+    same.MergeFromString(b"\xfa\x3e\x05hello")
+
+    second = gigs.call(same, idempotency_key="k")
+
+    assert second.response.id == first.response.id
+    assert create(gigs, description="One Two", tags=["web"]).error == "IDEMPOTENCY_KEY_REUSED"
+
+
 def test_a_repeat_gets_the_first_answer_with_its_headers(gigs: Gigs, gig_database: Database) -> None:
     first, second = create(gigs), create(gigs)
 

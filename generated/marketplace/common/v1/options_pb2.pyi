@@ -117,8 +117,9 @@ Global___Success: _TypeAlias = Success  # noqa: Y015
 
 @_typing.final
 class Normalize(_message.Message):
-    """The normalization of a text before its bounds are checked. Every text is trimmed and put into Unicode's NFC; these
-    are the further steps of some fields.
+    """The normalization of a text before its bounds are checked. In every text CR LF and CR become a newline; then it is
+    trimmed and put into Unicode's NFC. These are the further steps of some fields. Each text of a request must have a
+    bound of its length and each list one of its items, or the service does not start.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

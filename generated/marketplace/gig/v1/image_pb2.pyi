@@ -22,8 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class UploadImagesRequest(_message.Message):
-    """The request of UploadImages: one file, or a form with files, as a stream of pieces of any size. The fields beside
-    `file` are read from the first piece.
+    """The request of UploadImages: one file, or a form with files, as a stream of pieces of at most 1 MiB. The fields
+    beside `file` are read from the first piece.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
