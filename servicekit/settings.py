@@ -10,6 +10,9 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+# The clocks of an issuer of tokens and of this machine may differ by so much, at the edge and in the services alike.
+CLOCK_SKEW_SECONDS = 60
+
 
 def _address(value: str) -> str:
     host, _, port = value.rpartition(":")
