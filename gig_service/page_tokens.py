@@ -45,7 +45,7 @@ def _are_stems(stems: object) -> bool:
     """Whether these are the stems of one misspelt word: a list of `tsquery` texts, and no more than a search finds."""
     return (
         isinstance(stems, list)
-        and len(stems) <= MAX_CORRECTIONS
+        and 0 < len(stems) <= MAX_CORRECTIONS
         and all(isinstance(stem, str) and _STEM.fullmatch(stem) for stem in stems)
     )
 

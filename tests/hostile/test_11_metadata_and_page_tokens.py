@@ -57,7 +57,7 @@ def test_a_forged_page_token_is_a_bad_request(stack: Stack, key: list[object]) -
             assert answer.json()["details"][0]["field"] == "pageToken"
 
 
-@pytest.mark.parametrize("value", [b"00-\t", b"\t", b"\xff", b"x" * 9000, b"00-4bf92f3577b34da6a3ce929d0e0e4736-\t-01"])
+@pytest.mark.parametrize("value", [b"0\t0", b"\xff", b"x" * 9000, b"00-4bf92f3577b34da6a3ce929d0e0e4736-\t-01"])
 def test_a_malformed_trace_changes_no_answer(stack: Stack, value: bytes) -> None:
     market = Market.of(stack)
     gig = market.gig()
