@@ -23,7 +23,7 @@ from edge.name_patterns import HIDDEN, SHAPE
 from servicekit import usernames
 from servicekit.identity import SERVICE_AUDIENCE, SERVICE_ISSUER
 from servicekit.text import is_invisible
-from tests.support.edge import Edge, an_edge, assert_refused, get, read_response
+from tests.support.edge import Edge, an_edge, assert_refused, fetches, get, read_response
 from tests.support.eventually import eventually
 
 # Characters of all kinds: hidden, blank, combining, of one to four bytes.
@@ -281,13 +281,6 @@ def test_a_jwks_file_is_read_again_and_a_key_taken_out_stops_working(tmp_path: P
         failed = fetches(edge, "failed")
         eventually(lambda: fetches(edge, "failed") > failed, 60, every=0.2)
         assert ask(api, new).status_code == 200
-
-
-def fetches(edge: Edge, outcome: str) -> int:
-    """Return how often Envoy has fetched the JWKS with this outcome: `success` or `failed`."""
-    name = f"http.api.jwt_authn.jwks_fetch_{outcome}"
-    stats: list[dict[str, Any]] = httpx.get(f"{edge.admin}/stats?format=json").json()["stats"]
-    return next(int(each["value"]) for each in stats if each.get("name") == name)
 
 
 def test_nothing_but_the_jwks_is_served_of_its_folder(edge: Edge) -> None:
