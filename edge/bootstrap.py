@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import os
+import secrets
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from edge import contract
+from edge import contract, name_patterns
 from edge.generate import DESCRIPTOR_SET
 from edge.settings import EdgeSettings
-from servicekit.settings import load
+from servicekit.settings import CLOCK_SKEW_SECONDS, load
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "envoy"
@@ -35,7 +37,10 @@ class BootstrapError(Exception):
 
 @dataclass(frozen=True)
 class Jwks:
-    """The source of the public keys of users' access tokens: a file, or a URL in its parts."""
+    """The source of the public keys of users' access tokens: a file, or a URL in its parts.
+
+    Envoy fetches a file by a URL as well, from its own listener `jwks`.
+    """
 
     file: str = ""
     url: str = ""
@@ -44,12 +49,17 @@ class Jwks:
     tls: bool = False
     ca_file: str = ""
     """The certificates that the URL's host is checked against."""
+    folder: str = ""
+    path: str = ""
+    """The folder of the file, and its path on the listener `jwks`."""
 
 
 def jwks_source(value: str) -> Jwks:
     """Return the source that USER_JWKS names. Raises BootstrapError when it is neither an http(s) URL nor a path."""
     if "://" not in value:
-        return Jwks(file=str(Path(value).resolve()))
+        file = Path(value).absolute()
+        path = "/" + quote(file.name)
+        return Jwks(file=str(file), url=f"http://jwks{path}", folder=str(file.parent), path=path)
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BootstrapError(f"USER_JWKS: {value!r} is neither a file nor an http(s) URL")
@@ -70,6 +80,9 @@ def _ca_file() -> str:
 def render(settings: EdgeSettings) -> str:
     """Return Envoy's bootstrap as YAML. Raises BootstrapError and ContractError."""
     protos = contract.load()
+    jwks = jwks_source(settings.user_jwks)
+    if jwks.file and not os.access(jwks.file, os.R_OK):
+        raise BootstrapError(f"USER_JWKS: {jwks.file} cannot be read")
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -89,7 +102,10 @@ def render(settings: EdgeSettings) -> str:
         cluster_of=cluster_of,
         errors={error.name: error for error in protos.errors},
         replies=_local_replies(protos),
-        jwks=jwks_source(settings.user_jwks),
+        jwks=jwks,
+        jwks_socket=f"@marketplace-jwks-{secrets.token_hex(16)}",
+        clock_skew_seconds=CLOCK_SKEW_SECONDS,
+        names=name_patterns,
         descriptor_set=str(GENERATED / "envoy" / DESCRIPTOR_SET),
         lua_path=";".join(f"{folder}/?.lua" for folder in (TEMPLATES, GENERATED / "envoy")),
     )

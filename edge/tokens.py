@@ -8,7 +8,6 @@ import argparse
 import os
 import sys
 import time
-import unicodedata
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +15,11 @@ from pathlib import Path
 import jwt
 
 from edge import signing_keys
+from servicekit import usernames
 
 ROLES = ("seller", "buyer", "admin")
 DEFAULT_SECONDS = 24 * 60 * 60
 DEFAULT_DATA_DIR = ".data"
-_LONGEST_NAME = 100  # characters
 
 # Our own namespace (RFC 9562, section 5.5), so that our ids differ from other systems' ids for the same names.
 _USERS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:marketplace:local-users")
@@ -47,10 +46,10 @@ def parse_roles(text: str) -> list[str]:
 
 def parse_name(text: str) -> str:
     """Return a user's name as it is stored: trimmed, NFC. Raises ValueError when it cannot be a name."""
-    name = unicodedata.normalize("NFC", text.strip())
-    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise ValueError(f"a name of 1 to {_LONGEST_NAME} printable characters is needed")
-    return name
+    try:
+        return usernames.normalize(text)
+    except ValueError as error:
+        raise ValueError(f"a name of 1 to {usernames.MAX_LENGTH} printable characters is needed") from error
 
 
 def mint(data_dir: Path, name: str, roles: Sequence[str], seconds: int = DEFAULT_SECONDS) -> str:

@@ -1,11 +1,12 @@
 """Gigs between proto and domain. `media_url` is the prefix of images' URLs; it ends without a slash."""
 
 from collections.abc import Iterable
+from datetime import UTC
 from uuid import UUID
 
 from gig_service.domain.gig import Gig, GigDetails, GigPage, Package, PackageDetails, PackageTerms, Seller, Status
 from gig_service.domain.image import Image
-from gig_service.domain.rating import GigRating, RatingTotals
+from gig_service.domain.rating import BuyerReview, GigRating, RatingTotals
 from gig_service.domain.search import Category, Filters, SearchResult, Total
 from marketplace.gig.v1 import gig_pb2
 from servicekit.money import to_decimal
@@ -64,6 +65,16 @@ def from_seller_id(request: gig_pb2.SearchGigsRequest) -> UUID | None:
 def from_rating(request: gig_pb2.ApplyRatingRequest) -> GigRating:
     """Return the rating that ReviewService sends."""
     return GigRating(request.version, RatingTotals(request.review_count, request.rating_sum))
+
+
+def from_review(request: gig_pb2.ApplyReviewRequest) -> BuyerReview:
+    """Return the review that ReviewService sends."""
+    return BuyerReview(
+        id=UUID(request.review_id),
+        buyer_id=UUID(request.buyer_id),
+        created_at=request.created_at.ToDatetime(UTC),
+        stars=request.rating,
+    )
 
 
 def to_created(page: GigPage) -> gig_pb2.CreateGigResponse:

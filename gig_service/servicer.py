@@ -8,6 +8,7 @@ from uuid import UUID
 from gig_service import convert, page_tokens
 from gig_service.commands.add_package import AddPackage
 from gig_service.commands.apply_rating import ApplyRating
+from gig_service.commands.apply_review import ApplyReview
 from gig_service.commands.create_gig import CreateGig
 from gig_service.commands.delete_gig import DeleteGig
 from gig_service.commands.delete_image import DeleteImage
@@ -41,6 +42,7 @@ class GigServicer:
         self._update_image = UpdateImage(store)
         self._delete_image = DeleteImage(store)
         self._apply_rating = ApplyRating(store)
+        self._apply_review = ApplyReview(store)
 
     def CreateGig(self, request: gig_pb2.CreateGigRequest, call: Call) -> gig_pb2.CreateGigResponse:
         packages = [convert.from_package_details(package) for package in request.packages]
@@ -136,6 +138,10 @@ class GigServicer:
     def ApplyRating(self, request: gig_pb2.ApplyRatingRequest, call: Call) -> gig_pb2.ApplyRatingResponse:
         self._apply_rating.execute(UUID(request.gig_id), convert.from_rating(request))
         return gig_pb2.ApplyRatingResponse()
+
+    def ApplyReview(self, request: gig_pb2.ApplyReviewRequest, call: Call) -> gig_pb2.ApplyReviewResponse:
+        self._apply_review.execute(UUID(request.gig_id), convert.from_review(request))
+        return gig_pb2.ApplyReviewResponse()
 
     def _filters(self, request: gig_pb2.SearchGigsRequest, call: Call) -> Filters:
         category = self._store.categories.find(request.category) if request.category else None

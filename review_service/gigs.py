@@ -1,5 +1,6 @@
 """GigService's RPCs that ReviewService calls."""
 
+from datetime import datetime
 from uuid import UUID
 
 from marketplace.gig.v1 import gig_pb2
@@ -25,6 +26,17 @@ class Gigs:
             seller_id=UUID(response.seller_id),
             is_active=response.status == gig_pb2.Gig.ACTIVE,
         )
+
+    def apply_review(self, message: Message) -> None:
+        """Send a review for its seller's badges; the payload is that of the topic REVIEWS, the key the review's id."""
+        request = gig_pb2.ApplyReviewRequest(
+            gig_id=message.payload["gig_id"],
+            buyer_id=message.payload["buyer_id"],
+            review_id=message.key,
+            rating=message.payload["stars"],
+        )
+        request.created_at.FromDatetime(datetime.fromisoformat(message.payload["created_at"]))
+        self._client.call(self._stub.ApplyReview, request)
 
     def apply_rating(self, message: Message) -> None:
         """Send a gig's rating; the message's payload is `{"count": …, "total": …}`."""

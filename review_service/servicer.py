@@ -1,6 +1,5 @@
 """ReviewService's RPCs: proto in, proto out. servicekit.pipeline does everything that all RPCs have in common."""
 
-from datetime import datetime
 from uuid import UUID
 
 from marketplace.review.v1 import review_pb2
@@ -35,7 +34,7 @@ class ReviewServicer:
         return convert.to_submitted(submitted)
 
     def ListReviews(self, request: review_pb2.ListReviewsRequest, call: Call) -> review_pb2.ListReviewsResponse:
-        key = paging.decode(request, datetime.fromisoformat, UUID)
+        key = paging.decode(request, paging.timestamp, paging.uuid)
         gig = self._gigs.describe(UUID(request.gig_id))
         check_readable(gig, call.caller.id, is_admin=call.caller.is_admin)
         size = paging.page_size(request.page_size)

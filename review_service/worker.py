@@ -9,7 +9,7 @@ from review_service.gigs import Gigs
 from review_service.orders import Orders
 from review_service.servicer import ReviewServicer
 from review_service.settings import Settings
-from review_service.store.reviews import RATINGS
+from review_service.store.reviews import RATINGS, REVIEWS
 from review_service.store.store import Store
 from servicekit.database import Database
 from servicekit.idempotency import IdempotencyKeys, ResponseStore
@@ -34,7 +34,13 @@ def build(settings: Settings, database: Database) -> ServiceSpec:
         review_pb2.DESCRIPTOR.services_by_name["ReviewService"],
         review_pb2_grpc.add_ReviewServiceServicer_to_server,
         background=[
-            Relay(database, {RATINGS: Topic(gigs.apply_rating, newest_only=True, concurrency=RATINGS_AT_ONCE)})
+            Relay(
+                database,
+                {
+                    RATINGS: Topic(gigs.apply_rating, newest_only=True, concurrency=RATINGS_AT_ONCE),
+                    REVIEWS: Topic(gigs.apply_review),
+                },
+            )
         ],
         idempotency_keys=idempotency_keys,
     )

@@ -11,13 +11,12 @@ import grpc
 from servicekit.call import current_call, remaining_seconds
 from servicekit.identity import ServiceTokens
 from servicekit.ids import new_id
+from servicekit.metadata import REQUEST_ID, forwarded
 from servicekit.status import error_from_status
 
 R = TypeVar("R")
 
 MAX_SECONDS = 3.0
-# Metadata of the incoming call that outgoing calls carry as well.
-FORWARDED = ("x-request-id", "traceparent", "tracestate")
 
 # Every call between the services may be repeated: it reads, or it sets a value that does not depend on the old one.
 SERVICE_CONFIG = {
@@ -75,8 +74,6 @@ class Client:
             raise error_from_status(error) from error
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
-        metadata = [("authorization", self._tokens.authorization())]
         call = current_call.get()
-        available = {**call.metadata, "x-request-id": call.request_id} if call else {"x-request-id": str(new_id())}
-        metadata += [(name, available[name]) for name in FORWARDED if name in available]
-        return tuple(metadata)
+        available = {**call.metadata, REQUEST_ID: call.request_id} if call else {REQUEST_ID: str(new_id())}
+        return (("authorization", self._tokens.authorization()), *forwarded(available))

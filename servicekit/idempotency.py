@@ -127,7 +127,7 @@ class IdempotencyKeys:
         key = call.metadata.get(HEADER)
         if key is None or not method.takes_idempotency_key:
             return None
-        if not 0 < len(key) <= MAX_LENGTH or not (key.isascii() and key.isprintable()):
+        if not key.strip() or len(key) > MAX_LENGTH or not (key.isascii() and key.isprintable()):
             message = f"must be 1 to {MAX_LENGTH} printable ASCII characters"
             raise InvalidArgument([Violation("Idempotency-Key", message)])
         path = [str(getattr(request, field)).lower() for field in sorted(method.path_fields)]

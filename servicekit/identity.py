@@ -6,21 +6,22 @@ they can carry the role `service`.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import jwt
-import structlog
 
+from servicekit import usernames
 from servicekit.call import ANYONE, Caller
-from servicekit.errors import Unauthenticated, Unavailable
+from servicekit.errors import Unauthenticated
 from servicekit.ids import new_id
+from servicekit.jwks import Jwks
+from servicekit.settings import CLOCK_SKEW_SECONDS
 
 ALGORITHMS = ("ES256", "EdDSA", "RS256")
 USER_ROLES = frozenset(("seller", "buyer", "admin"))
@@ -29,59 +30,8 @@ SERVICE_ISSUER = "marketplace-services"
 SERVICE_AUDIENCE = "marketplace-internal"
 SERVICE_TOKEN_SECONDS = 300
 REMEMBERED_TOKENS = 10_000
-
-
-class Jwks(Protocol):
-    """A source of public keys."""
-
-    def find(self, kid: str | None) -> jwt.PyJWK | None:
-        """Return the key with this id. Without an id, return the only key, if there is exactly one."""
-        ...
-
-
-class FileJwks:
-    """The keys of a JWKS file, which is read again when it has changed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._read_at: int | None = None
-        self._keys: dict[str | None, jwt.PyJWK] = {}
-
-    def find(self, kid: str | None) -> jwt.PyJWK | None:
-        """Return the key with this id, as Jwks.find does. Raises OSError, ValueError when the file is not readable."""
-        changed_at = self._path.stat().st_mtime_ns
-        if changed_at != self._read_at:
-            keys = jwt.PyJWKSet.from_dict(json.loads(self._path.read_text())).keys
-            self._keys = {key.key_id: key for key in keys}
-            self._read_at = changed_at
-        if kid is None and len(self._keys) == 1:
-            return next(iter(self._keys.values()))
-        return self._keys.get(kid)
-
-
-class UrlJwks:
-    """The keys of a JWKS that an identity provider publishes. Fetched when needed, kept for five minutes."""
-
-    def __init__(self, url: str) -> None:
-        self._client = jwt.PyJWKClient(url, cache_keys=True, lifespan=300, timeout=3)
-
-    def find(self, kid: str | None) -> jwt.PyJWK | None:
-        """Return the key with this id, as Jwks.find does. Raises Unavailable when the JWKS cannot be fetched."""
-        try:
-            if kid is not None:
-                return self._client.get_signing_key(kid)
-            keys = self._client.get_signing_keys()
-            return keys[0] if len(keys) == 1 else None
-        except jwt.PyJWKClientConnectionError as error:
-            structlog.get_logger().error("the user JWKS cannot be fetched", reason=str(error))
-            raise Unavailable from error
-        except jwt.PyJWKClientError:
-            return None
-
-
-def jwks_from(source: str) -> Jwks:
-    """Return the keys of a JWKS, given as an http(s) URL or as a file's path."""
-    return UrlJwks(source) if source.startswith(("https://", "http://")) else FileJwks(Path(source))
+# What a token can raise while it is parsed: it may be anything, also JSON of a thousand levels.
+BAD_TOKEN = (jwt.PyJWTError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -94,12 +44,25 @@ class Issuer:
     roles: frozenset[str]
 
 
+class _Verified(NamedTuple):
+    """A token that was verified: it counts until it expires, and while the key that signed it is known."""
+
+    caller: Caller
+    expires: float
+    key: jwt.PyJWK
+    key_id: str | None
+    keys: Jwks
+
+    def is_valid(self) -> bool:
+        return time.time() < self.expires + CLOCK_SKEW_SECONDS and self.keys.find(self.key_id) is self.key
+
+
 class Verifier:
-    """Turns `Authorization` headers into Callers. Valid tokens are remembered until they expire."""
+    """Turns `Authorization` headers into Callers. Valid tokens are remembered, by their digests, while they count."""
 
     def __init__(self, issuers: list[Issuer]) -> None:
         self._issuers = {issuer.name: issuer for issuer in issuers}
-        self._verified: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
         self._lock = threading.Lock()
 
     def caller(self, authorization: str | None) -> Caller:
@@ -110,22 +73,24 @@ class Verifier:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated
+        digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         with self._lock:
-            known = self._verified.get(token)
-            if known and known[1] > time.time():
-                return known[0]
-        caller, expires = self._verify(token)
+            known = self._verified.get(digest)
+        if known and known.is_valid():
+            return known.caller
+        verified = self._verify(token)
         with self._lock:
-            self._verified[token] = (caller, expires)
+            self._verified[digest] = verified
             while len(self._verified) > REMEMBERED_TOKENS:
                 self._verified.popitem(last=False)
-        return caller
+        return verified.caller
 
-    def _verify(self, token: str) -> tuple[Caller, float]:
+    def _verify(self, token: str) -> _Verified:
         try:
             header = jwt.get_unverified_header(token)
             issuer = self._issuers[jwt.decode(token, options={"verify_signature": False})["iss"]]
-            key = issuer.keys.find(header.get("kid"))
+            key_id = header.get("kid")
+            key = issuer.keys.find(key_id)
             if key is None or header.get("alg") not in ALGORITHMS:
                 raise Unauthenticated
             claims: dict[str, Any] = jwt.decode(
@@ -134,19 +99,29 @@ class Verifier:
                 algorithms=[header["alg"]],
                 audience=issuer.audience,
                 issuer=issuer.name,
+                leeway=CLOCK_SKEW_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-            roles = claims.get("roles", [])
-            if not isinstance(roles, list):
-                raise Unauthenticated
-            caller = Caller(
-                id=_user_id(claims["sub"]),
-                username=str(claims.get("preferred_username", "")),
-                roles=issuer.roles.intersection(role for role in roles if isinstance(role, str)),
-            )
-            return caller, float(claims["exp"])
-        except (jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError) as error:
+            caller = Caller(_user_id(claims["sub"]), _username(claims), _roles(claims) & issuer.roles)
+            return _Verified(caller, float(claims["exp"]), key, key_id, issuer.keys)
+        except BAD_TOKEN as error:
             raise Unauthenticated from error
+
+
+def _username(claims: dict[str, Any]) -> str:
+    """Return the name in a token; empty when it has none. Raises ValueError, TypeError when it is no person's name.
+
+    A token without the claim is good: not every issuer has names, and only what shows a name needs one.
+    """
+    return usernames.normalize(claims["preferred_username"]) if "preferred_username" in claims else ""
+
+
+def _roles(claims: dict[str, Any]) -> frozenset[str]:
+    """Return the roles in a token; none without the claim. Raises TypeError unless they are a list of texts."""
+    roles = claims.get("roles", [])
+    if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+        raise TypeError("the roles are no list of texts")
+    return frozenset(roles)
 
 
 def _user_id(sub: str) -> UUID:

@@ -7,7 +7,6 @@ server's single thread, under the server's lock, and `grpcio-testing` does not s
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,19 +16,17 @@ import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
-from servicekit import metrics, validation
+from servicekit import metadata, metrics, validation
 from servicekit.call import Call, IdempotencyClaim, current_call, require_time_to_begin
 from servicekit.errors import MarketplaceError, OutcomeUnknown
 from servicekit.idempotency import IdempotencyKeys, IdempotencyKeyTaken, StoredResponse, is_binding_handler
 from servicekit.identity import Verifier
-from servicekit.ids import new_id
 from servicekit.methods import Method
 from servicekit.outside import OutsidePool, is_outside_handler, refuse_without_place
 from servicekit.status import status_from_error
 
 Handler = Callable[[Any, Call], Message]
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # For a call without a deadline gRPC reports one that is centuries ahead.
 NO_DEADLINE_SECONDS = 1_000_000
 # The deadline of a call that has none, or a later one.
@@ -207,15 +204,12 @@ def _run(handler: Handler, request: Message, call: Call) -> Message:
 
 def call_from_context(context: Any, log_fields: Mapping[str, str]) -> Call:
     """Return the call of a context of grpc or grpc.aio. Every log line of the call contains `log_fields`."""
-    metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-    request_id = metadata.get("x-request-id", "")
-    if not REQUEST_ID.fullmatch(request_id):
-        request_id = str(new_id())
-    log = structlog.get_logger().bind(request_id=request_id, **log_fields)
+    known = metadata.parse(context.invocation_metadata() or ())
+    log = structlog.get_logger().bind(request_id=known[metadata.REQUEST_ID], **log_fields)
     seconds = context.time_remaining()
     return Call(
-        metadata=metadata,
-        request_id=request_id,
+        metadata=known,
+        request_id=known[metadata.REQUEST_ID],
         deadline=None if seconds is None or seconds > NO_DEADLINE_SECONDS else time.monotonic() + seconds,
-        log=log.bind(traceparent=metadata["traceparent"]) if "traceparent" in metadata else log,
+        log=log.bind(traceparent=known["traceparent"]) if "traceparent" in known else log,
     )

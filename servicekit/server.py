@@ -24,12 +24,11 @@ from servicekit.identity import (
     SERVICE_ISSUER,
     SERVICE_ROLES,
     USER_ROLES,
-    FileJwks,
     Issuer,
     ServiceTokens,
     Verifier,
-    jwks_from,
 )
+from servicekit.jwks import FileJwks, jwks_from
 from servicekit.methods import Method
 from servicekit.migrations import migrate_when_reachable
 from servicekit.outside import OutsidePool

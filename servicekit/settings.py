@@ -12,6 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from servicekit import proxies
 
+# The clocks of an issuer of tokens and of this machine may differ by so much, at the edge and in the services alike.
+CLOCK_SKEW_SECONDS = 60
+
 
 def _address(value: str) -> str:
     host, _, port = value.rpartition(":")

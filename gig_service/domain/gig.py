@@ -61,7 +61,7 @@ class Package:
 class Seller:
     """The seller of a gig.
 
-    `totals` are those of the reviews of all their gigs. `version` grows when their name or their badges change.
+    `totals` are those of each buyer's newest review of their gigs. `version` grows when their name or badges change.
     """
 
     id: UUID

@@ -1,7 +1,9 @@
 """Ratings of gigs, and the badges of sellers."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from servicekit.rating import mean_rating
 
@@ -29,7 +31,7 @@ class RatingTotals:
 class Badge:
     """A badge: earned with a number of reviews in the range and a mean of `min_mean_tenths` tenths of a star or more.
 
-    `max_reviews` is None when there is no upper bound.
+    Each buyer has one review that counts. `max_reviews` is None when there is no upper bound.
     """
 
     name: str
@@ -50,8 +52,37 @@ BADGES = (
 
 
 def badges(totals: RatingTotals) -> list[str]:
-    """Return the names of the badges earned with the reviews of all of a seller's gigs, deleted gigs included."""
+    """Return the names of the badges earned with these totals: those of each buyer's newest review of a seller's gigs.
+
+    Deleted gigs count as well.
+    """
     return [badge.name for badge in BADGES if badge.is_earned_by(totals)]
+
+
+@dataclass(frozen=True, slots=True)
+class BuyerReview:
+    """A review as it counts for the badges of the gig's seller."""
+
+    id: UUID
+    buyer_id: UUID
+    created_at: datetime
+    stars: int
+
+    @property
+    def totals(self) -> RatingTotals:
+        """The totals of this one review."""
+        return RatingTotals(1, self.stars)
+
+    def is_newer_than(self, stored: "BuyerReview") -> bool:
+        """Return whether this review replaces the buyer's stored one. Reviews arrive repeatedly, late, in any order."""
+        return (self.created_at, self.id) > (stored.created_at, stored.id)
+
+
+def count_review(totals: RatingTotals, stored: BuyerReview | None, review: BuyerReview) -> RatingTotals | None:
+    """Return a seller's totals with a buyer's review in place of the stored one; None when it changes nothing."""
+    if stored is None:
+        return totals + review.totals
+    return totals - stored.totals + review.totals if review.is_newer_than(stored) else None
 
 
 @dataclass(frozen=True, slots=True)

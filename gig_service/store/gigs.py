@@ -28,7 +28,7 @@ LOCK = Statement("SELECT id FROM gigs WHERE id = $1 FOR UPDATE")
 PAGE = Statement("""
     SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating,
         g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version,
-        s.review_count AS seller_review_count, s.rating_sum AS seller_rating_sum,
+        s.buyer_count, s.buyer_rating_sum,
         (
             SELECT coalesce(json_agg(json_build_object(
                 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text,
@@ -139,7 +139,7 @@ def _to_gig(row: Row) -> Gig:
 def _to_page(row: Row) -> GigPage:
     packages = tuple(_to_package(package) for package in row["packages"])
     images = tuple(_to_image(image) for image in row["images"])
-    seller_totals = RatingTotals(row["seller_review_count"], row["seller_rating_sum"])
+    seller_totals = RatingTotals(row["buyer_count"], row["buyer_rating_sum"])
     return GigPage(
         gig=Gig(
             id=row["id"],

@@ -10,11 +10,25 @@ class SellerRow(peewee.Model):
     id = peewee.UUIDField(primary_key=True)
     username = peewee.TextField()
     version = peewee.BigIntegerField()
-    review_count = peewee.IntegerField()
-    rating_sum = peewee.BigIntegerField()
+    buyer_count = peewee.IntegerField()
+    buyer_rating_sum = peewee.BigIntegerField()
 
     class Meta:
         table_name = "sellers"
+
+
+class SellerReviewRow(peewee.Model):
+    """A row of `seller_reviews`: the newest review that a buyer wrote of any gig of a seller."""
+
+    seller_id = peewee.UUIDField()
+    buyer_id = peewee.UUIDField()
+    review_id = peewee.UUIDField()
+    created_at = peewee.DateTimeField()
+    stars = peewee.SmallIntegerField()
+
+    class Meta:
+        table_name = "seller_reviews"
+        primary_key = peewee.CompositeKey("seller_id", "buyer_id")
 
 
 class GigRow(peewee.Model):

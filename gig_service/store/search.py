@@ -40,8 +40,8 @@ class Search:
                 GigRow.thumbnail_key,
                 SellerRow.username,
                 SellerRow.version,
-                SellerRow.review_count.alias("seller_review_count"),
-                SellerRow.rating_sum.alias("seller_rating_sum"),
+                SellerRow.buyer_count,
+                SellerRow.buyer_rating_sum,
                 *(column.alias(f"key_{place}") for place, column in enumerate(columns)),
             )
             .join(GigRow, on=(GigRow.id == SearchRow.gig_id))
@@ -134,7 +134,7 @@ def _compare(left: list[Any], operator: str, right: SortKey) -> peewee.Expressio
 
 
 def _to_result(row: Row) -> SearchResult:
-    totals = RatingTotals(row["seller_review_count"], row["seller_rating_sum"])
+    totals = RatingTotals(row["buyer_count"], row["buyer_rating_sum"])
     return SearchResult(
         id=row["gig_id"],
         title=row["title"],

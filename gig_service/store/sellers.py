@@ -20,7 +20,7 @@ class Sellers:
         A new name raises the seller's version, since all their gigs show it.
         """
         (
-            SellerRow.insert(id=seller_id, username=username, version=1, review_count=0, rating_sum=0)
+            SellerRow.insert(id=seller_id, username=username, version=1, buyer_count=0, buyer_rating_sum=0)
             .on_conflict(
                 conflict_target=[SellerRow.id],
                 update={SellerRow.username: peewee.EXCLUDED.username, SellerRow.version: SellerRow.version + 1},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -119,7 +118,7 @@ class MoneyHandlers:
 
     def _entries(self, seller_id: UUID, request: EntriesRequest, response: Entries) -> Entries:
         """Fill the response with a page of the seller's entries."""
-        key = paging.decode(request, int)
+        key = paging.decode(request, paging.int64)
         size = paging.page_size(request.page_size)
         after = key[0] if key else ledger_store.START
         entries = self._store.ledger.entries(seller_id, after=after, limit=size + 1)
@@ -130,7 +129,7 @@ class MoneyHandlers:
 
     def _payouts(self, seller_id: UUID | None, request: PayoutsRequest, response: Payouts) -> Payouts:
         """Fill the response with a page of the seller's payouts, or of everyone's."""
-        key = paging.decode(request, datetime.fromisoformat, UUID)
+        key = paging.decode(request, paging.timestamp, paging.uuid)
         size = paging.page_size(request.page_size)
         readings = self._store.payouts.page(seller_id, after=PayoutKey(*key) if key else START, limit=size + 1)
         response.results.extend(convert.to_payout(*reading) for reading in readings[:size])

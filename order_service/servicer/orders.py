@@ -75,7 +75,7 @@ class OrderHandlers:
         conditions = order_filter(
             request.role, convert.to_status(request.status), convert.to_admin_filters(request), call.caller
         )
-        key = paging.decode(request, datetime.fromisoformat, UUID)
+        key = paging.decode(request, paging.timestamp, paging.uuid)
         size = paging.page_size(request.page_size)
         readings = self._store.order_lists.page(
             conditions, oldest_first=request.sort == "oldest", after=PageKey(*key) if key else None, limit=size + 1

@@ -16,6 +16,9 @@ from servicekit.outbox import Outbox
 
 # The outbox's topic of gigs' ratings. The key is the gig's id; the payload is {"count", "total"}, of all its reviews.
 RATINGS = "gig-rating"
+# The outbox's topic of reviews, for sellers' badges. The key is the review's id; the payload is {"gig_id", "buyer_id",
+# "stars", "created_at"}. A trigger of migration 0006 writes the rows, also for a worker of an older version.
+REVIEWS = "seller-review"
 
 
 class ReviewRow(peewee.Model):

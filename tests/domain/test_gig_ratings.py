@@ -1,14 +1,16 @@
 """Ratings, badges, and which of ReviewService's ratings is the newest."""
 
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gig_service.domain.rating import GigRating, RatingTotals, badges
+from gig_service.domain.rating import BuyerReview, GigRating, RatingTotals, badges, count_review
 
 STARS = st.lists(st.integers(1, 5), min_size=1, max_size=60)
 
@@ -71,3 +73,25 @@ def test_sums_can_be_taken_apart_again(left: Any, right: Any) -> None:
 @pytest.mark.parametrize(("stored", "received", "is_newer"), [(0, 1, True), (1, 1, False), (5, 4, False), (5, 9, True)])
 def test_only_a_newer_rating_counts(stored: int, received: int, is_newer: bool) -> None:
     assert GigRating(received, totals(5, 4)).is_newer_than(GigRating(stored, totals(5))) is is_newer
+
+
+def a_review(second: int, stars: int, number: int = 0) -> BuyerReview:
+    """Return a buyer's review of this second; `number` is its id."""
+    return BuyerReview(UUID(int=number), UUID(int=99), datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC), stars)
+
+
+@pytest.mark.parametrize(
+    ("stored", "review", "counted"),
+    [
+        (None, a_review(1, 5), totals(4, 5)),
+        (a_review(1, 4), a_review(2, 5), totals(5)),
+        (a_review(2, 4), a_review(1, 5), None),
+        (a_review(1, 4), a_review(1, 4), None),
+        (a_review(1, 4, number=1), a_review(1, 5, number=2), totals(5)),
+        (a_review(1, 4, number=2), a_review(1, 5, number=1), None),
+    ],
+)
+def test_of_a_buyers_reviews_only_the_newest_counts(
+    stored: BuyerReview | None, review: BuyerReview, counted: RatingTotals | None
+) -> None:
+    assert count_review(totals(4), stored, review) == counted

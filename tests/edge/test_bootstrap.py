@@ -14,10 +14,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from edge import check, signing_keys
+from edge import check, signing_keys, tokens
 from edge.bootstrap import BootstrapError, jwks_source
 from edge.settings import EdgeSettings
-from tests.support.edge import ROOT, Edge, assert_refused, free_ports
+from tests.support.edge import ROOT, Edge, assert_refused, fetches, free_ports
+from tests.support.eventually import eventually
 
 ADDRESSES = {f"{service}_service_addresses": "127.0.0.1:1,127.0.0.1:2" for service in ("gig", "order", "review")}
 
@@ -102,6 +103,7 @@ def test_the_command_writes_the_bootstrap(tmp_path: Path) -> None:
         ("REVIEW_SERVICE_ADDRESSES", "a:1,b"),
         ("USER_JWKS", ""),
         ("USER_JWKS", "ftp://login.example/jwks"),
+        ("USER_JWKS", "missing.json"),
         ("USER_JWT_ISSUER", ""),
         ("EDGE_REQUEST_TIMEOUT_SECONDS", "-1"),
         ("EDGE_MAX_CONNECTIONS", "many"),
@@ -161,6 +163,31 @@ def test_keys_can_be_fetched(key_server: ThreadingHTTPServer) -> None:
         with edge.client() as api:
             assert api.get("/api/orders", headers=edge.bearer()).status_code == 200
             assert_refused(api.get("/api/orders", headers={"Authorization": "Bearer a.b.c"}), 401, "UNAUTHORIZED")
+    finally:
+        edge.stop()
+
+
+def test_a_published_jwks_is_fetched_again_and_its_keys_stay_while_it_is_away(
+    key_server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    edge = Edge(user_jwks=f"http://127.0.0.1:{key_server.server_port}/jwks.json")
+    key_server.keys = signing_keys.user_key(edge.folder).jwks.read_bytes()  # type: ignore[attr-defined]
+    other = {"Authorization": f"Bearer {tokens.mint(tmp_path, 'someone', ['buyer'])}"}
+    try:
+        edge.start()
+        with edge.client() as api:
+            taken_out = edge.bearer()
+            assert api.get("/api/orders", headers=taken_out).status_code == 200
+
+            key_server.keys = signing_keys.user_key(tmp_path).jwks.read_bytes()  # type: ignore[attr-defined]
+
+            eventually(lambda: api.get("/api/orders", headers=taken_out).status_code == 401, 60, every=0.2)
+            assert api.get("/api/orders", headers=other).status_code == 200
+            key_server.keys = b"away"  # type: ignore[attr-defined]
+            failed = fetches(edge, "failed")
+            # Longer than the keys are cached.
+            eventually(lambda: fetches(edge, "failed") > failed + 10, 90, every=0.5)
+            assert api.get("/api/orders", headers=other).status_code == 200
     finally:
         edge.stop()
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import random
+import re
+import socket
 import time
+import unicodedata
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,9 +19,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from edge import signing_keys, tokens
+from edge.name_patterns import HIDDEN, SHAPE
+from servicekit import usernames
 from servicekit.identity import SERVICE_AUDIENCE, SERVICE_ISSUER
-from tests.support.edge import Edge, assert_refused, get
+from servicekit.text import is_invisible
+from tests.support.edge import Edge, an_edge, assert_refused, fetches, get, read_response
+from tests.support.eventually import eventually
 
+# Characters of all kinds: hidden, blank, combining, of one to four bytes.
+INTERESTING = [*b" !Aaz~", 0xA0, 0xE9, 0x301, 0x416, 0x3000, 0x5C71, 0x1F600, *([0x61] * 30)]
+INTERESTING += [0, 9, 10, 31, 127, 0x85, 0xAD, 0x61C, 0x200B, 0x2028, 0x202E, 0x2066, 0xFEFF, 0xFB2C, 0x3164, 0xE0041]
 NEEDS = "/api/orders"
 ANYONE = "/api/categories"
 
@@ -33,7 +45,7 @@ def claims(**changes: Any) -> dict[str, Any]:
     }
     now = int(time.time())
     claims = {name: value for name, value in {**good, **changes}.items() if value is not None}
-    return {name: now + value if isinstance(value, int) else value for name, value in claims.items()}
+    return {name: now + value if type(value) is int else value for name, value in claims.items()}
 
 
 def signed(edge: Edge, **changes: Any) -> str:
@@ -70,6 +82,7 @@ def test_the_letter_case_of_the_scheme_does_not_matter(edge: Edge, api: httpx.Cl
         {"exp": -120},
         {"exp": None},
         {"nbf": 600},
+        {"nbf": 120},
         {"iss": None},
         {"iss": "elsewhere"},
         {"iss": SERVICE_ISSUER, "aud": SERVICE_AUDIENCE},
@@ -85,8 +98,26 @@ def test_the_letter_case_of_the_scheme_does_not_matter(edge: Edge, api: httpx.Cl
         {"sub": "0190a000000070008000000000000001"},
         {"sub": "{0190a000-0000-7000-8000-000000000001}"},
         {"sub": "0190a000-0000-7000-8000-000000000001\n"},
+        {"preferred_username": ""},
+        {"preferred_username": "   "},
+        {"preferred_username": "a\0b"},
+        {"preferred_username": "web\ndev"},
+        {"preferred_username": "ann\n"},
+        {"preferred_username": "a\x7fb"},
+        {"preferred_username": "a\x85b"},
+        {"preferred_username": "a\u202eb"},
+        {"preferred_username": "a\u200bb"},
+        {"preferred_username": "a\U000e0041b"},
+        {"preferred_username": "a\u2028b"},
+        {"preferred_username": "\ud800"},
+        {"preferred_username": "x" * 51},
+        {"preferred_username": "\u592a" * 51},
+        {"preferred_username": "x" * 5000},
+        {"preferred_username": True},
+        {"preferred_username": {"name": "ann"}},
+        {"preferred_username": ["ann"]},
     ],
-    ids=lambda changes: ",".join(f"{name}={value}" for name, value in changes.items()),
+    ids=lambda changes: ",".join(f"{name}={ascii(value)[:30]}" for name, value in changes.items()),
 )
 def test_a_token_with_wrong_claims_is_refused(
     edge: Edge, api: httpx.Client, path: str, changes: dict[str, Any]
@@ -99,8 +130,31 @@ def test_a_subject_in_any_letter_case_is_taken(edge: Edge, api: httpx.Client) ->
     assert ask(api, signed(edge, sub="0190A000-0000-7000-8000-00000000000f")).status_code == 200
 
 
-def test_a_bad_subject_is_answered_before_a_bad_body(edge: Edge, api: httpx.Client) -> None:
-    headers = {"Authorization": f"Bearer {signed(edge, sub='someone')}", "Content-Type": "text/plain"}
+@pytest.mark.parametrize(
+    "name", ["a", "O'Brien", "  ann  ", "\u00e9" * 50, "\u5c71\u7530\u3000\u592a\u90ce", "x" * 50, None]
+)
+def test_a_name_of_shown_characters_is_taken(edge: Edge, api: httpx.Client, name: str | None) -> None:
+    assert ask(api, signed(edge, preferred_username=name)).status_code == 200
+
+
+def test_the_edge_takes_every_name_that_the_services_take_and_hardly_another(edge: Edge) -> None:
+    shape, hidden = re.compile(SHAPE.encode()), re.compile(HIDDEN.encode())
+    generated = random.Random(1)
+    for _ in range(3000):
+        name = "".join(map(chr, generated.choices(INTERESTING, k=generated.choice((0, 1, 2, 3, 49, 50, 51)))))
+        taken = bool(shape.fullmatch(name.encode()) and not hidden.fullmatch(name.encode()))
+        try:
+            usernames.normalize(name)
+        except ValueError:
+            # The services alone know what is invisible, and how long a name is in NFC.
+            assert not taken or is_invisible(name) or len(unicodedata.normalize("NFC", name)) > 50, ascii(name)
+        else:
+            assert taken or name != name.strip(), ascii(name)
+
+
+@pytest.mark.parametrize("changes", [{"sub": "someone"}, {"preferred_username": "a\u202eb"}], ids=min)
+def test_a_bad_claim_is_answered_before_a_bad_body(edge: Edge, api: httpx.Client, changes: dict[str, Any]) -> None:
+    headers = {"Authorization": f"Bearer {signed(edge, **changes)}", "Content-Type": "text/plain"}
 
     for content in (b"x", b"x" * (1 << 20) + b"x"):
         assert_refused(api.post("/api/gigs?x=1", content=content, headers=headers), 401, "UNAUTHORIZED")
@@ -191,13 +245,57 @@ def test_a_token_in_a_cookie_or_another_header_never_counts(edge: Edge, api: htt
 
 
 def test_a_token_that_has_run_out_is_refused_though_it_was_good_before(edge: Edge, api: httpx.Client) -> None:
-    # Envoy grants a minute for clocks that differ; the token is 58 seconds past its end.
+    # A minute is granted to clocks that differ; the token is 58 seconds past its end.
     token = signed(edge, exp=-58)
     assert ask(api, token).status_code == 200
 
     time.sleep(3)
 
     assert_refused(ask(api, token), 401, "UNAUTHORIZED")
+
+
+def replace_user_key(edge: Edge, folder: Path, *, in_place: bool) -> ec.EllipticCurvePrivateKey:
+    """Put another key into the edge's JWKS file and return it."""
+    other = signing_keys.user_key(folder)
+    target = Path(edge.settings.user_jwks)
+    if in_place:
+        target.write_bytes(other.jwks.read_bytes())
+    else:
+        other.jwks.replace(target)
+    return other.load()
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_jwks_file_is_read_again_and_a_key_taken_out_stops_working(tmp_path: Path, in_place: bool) -> None:
+    with an_edge() as edge, edge.client() as api:
+        old = signed(edge)
+        assert ask(api, old).status_code == 200
+
+        new_key = replace_user_key(edge, tmp_path, in_place=in_place)
+        new = jwt.encode(claims(), new_key, algorithm="ES256", headers={"kid": signing_keys.key_id(new_key)})
+
+        eventually(lambda: ask(api, old).status_code == 401, 60, every=0.2)
+        assert ask(api, new).status_code == 200
+
+        Path(edge.settings.user_jwks).write_text('{"keys": [')
+        failed = fetches(edge, "failed")
+        eventually(lambda: fetches(edge, "failed") > failed, 60, every=0.2)
+        assert ask(api, new).status_code == 200
+
+
+def test_nothing_but_the_jwks_is_served_of_its_folder(edge: Edge) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(jwks_socket(edge).replace("@", "\0"))
+        for name, status in (("user.jwks.json", 200), ("user.pem", 404), ("", 404), ("../keys/user.pem", 404)):
+            connection.sendall(get(f"/{name}"))
+            assert read_response(connection).status_code == status, name
+
+
+def jwks_socket(edge: Edge) -> str:
+    """Return the name of the socket on which the edge serves itself its JWKS."""
+    found = re.search("@marketplace-jwks-[0-9a-f]+", (edge.folder / "envoy.yaml").read_text())
+    assert found
+    return found[0]
 
 
 def test_the_user_stands_in_the_access_log(edge: Edge, api: httpx.Client) -> None:

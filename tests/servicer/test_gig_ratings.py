@@ -5,10 +5,12 @@ from uuid import UUID
 
 import pytest
 
+from gig_service.domain.rating import RatingTotals
 from marketplace.gig.v1 import gig_pb2
 from servicekit.database import Database
 from servicekit.ids import new_id
 from tests.support.gigs import Gigs
+from tests.support.identity import user_id
 
 
 @pytest.fixture
@@ -60,35 +62,96 @@ def test_ratings_in_any_order_and_any_number_of_times_end_with_the_newest(gigs: 
 
     for gig_id in ids:
         assert gigs.page(gig_id).review_count == 6
-    every = [star for of_gig in stars.values() for star in of_gig]
-    assert list(gigs.page(ids[0]).seller.badges) == (["Top Seller"] if sum(every) * 10 >= 48 * 12 else [])
-    seller = gigs.store.gigs.page(UUID(ids[0])).seller
-    assert (seller.totals.count, seller.totals.total) == (12, sum(every))
 
 
 def test_badges_are_over_all_gigs_of_the_seller_deleted_ones_included(gigs: Gigs) -> None:
     kept, gone = gigs.create(), gigs.create()
-    gigs.rate(gone, 5, 5)
+    for buyer in ("ann", "bob"):
+        gigs.review(gone, buyer, 5)
     gigs.call(gig_pb2.DeleteGigRequest(gig_id=gone))
-    gigs.rate(kept, 5)
+    gigs.review(kept, "eve", 5)
     assert list(gigs.page(kept).seller.badges) == ["Rising Talent"]
 
-    assert not gigs.internal(a_rating(gone, 9, *[5] * 9)).error
+    for number in range(7):
+        gigs.review(gone, f"buyer {number}", 5)
 
     assert list(gigs.page(kept).seller.badges) == ["Top Seller"]
     assert gigs.found() == [kept]
+
+
+def test_badges_count_each_buyer_once(gigs: Gigs) -> None:
+    first, second = gigs.create(), gigs.create()
+    gigs.rate(first, *[5] * 10)
+
+    for number in range(10):
+        gigs.review((first, second)[number % 2], "ann", 5)
+    assert list(gigs.page(first).seller.badges) == []
+    for buyer in ("bob", "eve"):
+        gigs.review(first, buyer, 5)
+    assert list(gigs.page(first).seller.badges) == ["Rising Talent"]
+    for number in range(7):
+        gigs.review(second, f"buyer {number}", 5)
+
+    assert list(gigs.page(first).seller.badges) == ["Top Seller"]
+
+
+def test_of_each_buyer_the_newest_review_counts(gigs: Gigs) -> None:
+    gig_id, other = gigs.create(), gigs.create()
+    for buyer in ("ann", "bob", "eve"):
+        gigs.review(gig_id, buyer, 5)
+    assert list(gigs.page(gig_id).seller.badges) == ["Rising Talent"]
+
+    gigs.review(other, "ann", 1)
+    assert list(gigs.page(gig_id).seller.badges) == []
+    gigs.review(gig_id, "ann", 5)
+
+    assert list(gigs.page(gig_id).seller.badges) == ["Rising Talent"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_reviews_in_any_order_and_any_number_of_times_end_with_the_newest_of_each_buyer(gigs: Gigs, seed: int) -> None:
+    chance = random.Random(seed)
+    ids = [gigs.create(), gigs.create()]
+    buyers = [user_id(f"buyer {number}") for number in range(6)]
+    requests = []
+    for number in range(30):
+        request = gig_pb2.ApplyReviewRequest(
+            gig_id=chance.choice(ids), buyer_id=str(chance.choice(buyers)), review_id=str(new_id())
+        )
+        request.created_at.seconds = 1_700_000_000 + number // 3  # several at one time
+        request.rating = chance.randint(1, 5)
+        requests.append(request)
+    newest = {request.buyer_id: request.rating for request in requests}
+    sent = requests + chance.choices(requests, k=20)
+    chance.shuffle(sent)
+
+    for request in sent:
+        assert not gigs.internal(request).error
+
+    totals = gigs.store.gigs.page(UUID(ids[0])).seller.totals
+    assert totals == RatingTotals(len(newest), sum(newest.values()))
 
 
 def test_other_badges_change_the_tags_of_all_gigs_of_the_seller_and_other_sums_do_not(gigs: Gigs) -> None:
     rated, other, strangers = gigs.create(), gigs.create(), gigs.create("someone")
     tags = {gig_id: gigs.etag(gig_id) for gig_id in (other, strangers)}
 
-    gigs.rate(rated, 5, 5)
+    for buyer in ("ann", "bob"):
+        gigs.review(rated, buyer, 5)
     assert gigs.etag(other) == tags[other]
-    gigs.rate(rated, 5, 5, 5)
+    gigs.review(rated, "eve", 5)
 
     assert gigs.etag(other) != tags[other]
     assert gigs.etag(strangers) == tags[strangers]
+
+
+def test_a_review_of_a_gig_that_never_was_is_not_found(gigs: Gigs) -> None:
+    request = gig_pb2.ApplyReviewRequest(
+        gig_id=str(new_id()), buyer_id=str(new_id()), review_id=str(new_id()), rating=5
+    )
+    request.created_at.GetCurrentTime()
+
+    assert gigs.internal(request).message == "Gig not found"
 
 
 def test_a_rating_of_a_gig_that_never_was_is_not_found(gigs: Gigs) -> None:

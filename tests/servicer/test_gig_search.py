@@ -44,6 +44,8 @@ def refused_field(answer: Answer) -> str:
 def test_a_result_shows_what_the_seed_asks_for(gigs: Gigs) -> None:
     gig_id = gigs.create(packages=prices(900, 500))
     gigs.rate(gig_id, *[5] * 10)
+    for number in range(10):
+        gigs.review(gig_id, f"buyer {number}", 5)
 
     response = gigs.search(category="web-dev", min_price=300, max_price=1000).response
 

@@ -22,7 +22,7 @@ from review_service.convert import to_submitted
 from review_service.gigs import Gigs
 from review_service.orders import Orders
 from review_service.servicer import ReviewServicer
-from review_service.store.reviews import RATINGS
+from review_service.store.reviews import RATINGS, REVIEWS
 from review_service.store.store import Store
 from servicekit.database import Database, Statement
 from servicekit.idempotency import IdempotencyKeys, ResponseStore
@@ -61,7 +61,8 @@ class World:
             store, Orders(order_address, tokens), idempotency_keys, ResponseStore(idempotency_keys, to_submitted)
         )
         self.rpc = Rpc(ReviewServicer(store, gigs, submit_review), SERVICE, idempotency_keys)
-        self.relay = Relay(database, {RATINGS: Topic(gigs.apply_rating, newest_only=True)})
+        topics = {RATINGS: Topic(gigs.apply_rating, newest_only=True), REVIEWS: Topic(gigs.apply_review)}
+        self.relay = Relay(database, topics)
 
     def twin(self) -> World:
         """Return another worker of the same ReviewService."""
@@ -320,6 +321,21 @@ def test_gig_service_receives_the_rating_of_all_reviews(world: World) -> None:
 
     ratings = [(r.gig_id, r.version, r.review_count, r.rating_sum) for r in world.gigs.ratings]
     assert ratings == [(str(GIG), 1, 1, 5), (str(GIG), 2, 2, 7)]
+
+
+def test_gig_service_receives_every_review_for_its_sellers_badges(world: World) -> None:
+    world.relay.start()
+
+    for stars in (5, 2):
+        world.submit(world.order(), rating=stars)
+    eventually(lambda: len(world.gigs.reviews) == 2)
+    world.relay.stop()
+
+    listed = world.page(SELLER).response.results
+    sent = sorted(world.gigs.reviews, key=lambda review: (review.created_at.ToNanoseconds(), review.review_id))
+    assert [review.review_id for review in sent] == [review.id for review in reversed(listed)]
+    assert [review.rating for review in sent] == [5, 2]
+    assert {(review.gig_id, review.buyer_id) for review in sent} == {(str(GIG), str(user_id("happy_buyer")))}
 
 
 def test_a_rating_reaches_gig_service_promptly_after_it_was_down(review_database: Database) -> None:

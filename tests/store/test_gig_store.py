@@ -1,6 +1,7 @@
 """Gigs in a real PostgreSQL: concurrent writes, the number of statements of a read, large totals."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from uuid import UUID
@@ -9,10 +10,11 @@ import pytest
 
 from gig_service.commands.add_package import AddPackage
 from gig_service.commands.apply_rating import ApplyRating
+from gig_service.commands.apply_review import ApplyReview
 from gig_service.commands.delete_package import DeletePackage
 from gig_service.commands.update_gig import UpdateGig
 from gig_service.domain.gig import GigDetails, PackageDetails, Status
-from gig_service.domain.rating import GigRating, RatingTotals
+from gig_service.domain.rating import BuyerReview, GigRating, RatingTotals
 from gig_service.domain.search import EXACT_TOTAL, Filters, Sort
 from gig_service.store.store import Store
 from servicekit.database import Database, Row, Statement
@@ -84,9 +86,7 @@ def test_of_the_last_two_packages_one_stays_when_both_go_at_once(store: Store, g
     assert len(store.gigs.page(gig_id).packages) == 1
 
 
-def test_ratings_applied_at_once_in_any_order_end_with_the_newest_and_exact_totals(
-    store: Store, gig_database: Database
-) -> None:
+def test_ratings_applied_at_once_in_any_order_end_with_the_newest(store: Store, gig_database: Database) -> None:
     ids = [a_stored_gig(store) for _ in range(3)]
     ratings = [GigRating(version, RatingTotals(version, 5 * version)) for version in range(1, 6)]
     apply = ApplyRating(store)
@@ -99,7 +99,23 @@ def test_ratings_applied_at_once_in_any_order_end_with_the_newest_and_exact_tota
     for gig_id in ids:
         page = store.gigs.page(gig_id)
         assert (page.rating_version, page.review_count) == (5, 5)
-        assert page.seller.totals == RatingTotals(15, 75)
+
+
+def test_reviews_applied_at_once_in_any_order_end_with_exact_totals(store: Store, gig_database: Database) -> None:
+    ids = [a_stored_gig(store) for _ in range(3)]
+    buyers = [new_id() for _ in range(4)]
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    reviews = [
+        (gig_id, BuyerReview(new_id(), buyer, at + timedelta(seconds=number), stars=5 - number))
+        for number, gig_id in enumerate(ids)
+        for buyer in buyers
+    ]
+    apply = ApplyReview(store)
+
+    outcome = at_once([partial(apply.execute, *review) for review in reviews * 2], gig_database)
+
+    assert outcome == ["won"] * len(outcome)
+    assert store.gigs.page(ids[0]).seller.totals == RatingTotals(4, 4 * 3)
 
 
 def test_gigs_ratings_edits_and_new_words_at_once_do_not_block_each_other(store: Store, gig_database: Database) -> None:

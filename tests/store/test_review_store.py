@@ -15,7 +15,7 @@ from review_service.commands.submit_review import SubmitReview
 from review_service.convert import to_submitted
 from review_service.domain.review import Author, Order, Review, SubmittedReview
 from review_service.domain.star_counts import StarCounts
-from review_service.store.reviews import RATINGS, START, PageKey
+from review_service.store.reviews import RATINGS, REVIEWS, START, PageKey
 from review_service.store.store import Store
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import Conflict
@@ -23,7 +23,7 @@ from servicekit.idempotency import IdempotencyKeys, ResponseStore
 from servicekit.ids import new_id
 from tests.support.at_once import at_once
 
-OUTBOX = Statement("SELECT topic, key, version, payload FROM outbox ORDER BY id")
+OUTBOX = Statement("SELECT topic, key, version, payload FROM outbox WHERE topic = $1 ORDER BY id")
 GIG = new_id()
 BUYER = Author(new_id(), "happy_buyer")
 
@@ -57,8 +57,8 @@ def reviews(review_database: Database) -> Reviews:
     return Reviews(review_database)
 
 
-def outbox(database: Database) -> list[Row]:
-    return database.fetch_all(OUTBOX)
+def outbox(database: Database, topic: str = RATINGS) -> list[Row]:
+    return database.fetch_all(OUTBOX, topic)
 
 
 def test_a_review_is_stored_as_it_was_written(reviews: Reviews) -> None:
@@ -95,6 +95,17 @@ def test_a_row_of_the_outbox_has_the_rating_of_all_reviews(reviews: Reviews, rev
         (RATINGS, str(GIG), 1, {"count": 1, "total": 5}),
         (RATINGS, str(GIG), 2, {"count": 2, "total": 7}),
     ]
+
+
+def test_a_row_of_the_outbox_has_each_review(reviews: Reviews, review_database: Database) -> None:
+    submitted = [reviews.submit(stars=5).review, reviews.submit(stars=2).review]
+
+    rows = outbox(review_database, REVIEWS)
+    assert [(row["key"], row["payload"]["stars"]) for row in rows] == [
+        (str(submitted[0].id), 5),
+        (str(submitted[1].id), 2),
+    ]
+    assert {row["payload"]["buyer_id"] for row in rows} == {str(each.buyer_id) for each in submitted}
 
 
 def test_a_second_review_of_an_order_is_refused_and_leaves_nothing(reviews: Reviews, review_database: Database) -> None:

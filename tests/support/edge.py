@@ -237,3 +237,10 @@ def details_of(response: httpx.Response) -> dict[str, str]:
     assert all(set(each) == {"field", "message"} for each in details)
     assert len({each["field"] for each in details}) == len(details)
     return {each["field"]: each["message"] for each in details}
+
+
+def fetches(edge: Edge, outcome: str) -> int:
+    """Return how often Envoy has fetched the JWKS with this outcome: `success` or `failed`."""
+    name = f"http.api.jwt_authn.jwks_fetch_{outcome}"
+    stats: list[dict[str, Any]] = httpx.get(f"{edge.admin}/stats?format=json").json()["stats"]
+    return next(int(each["value"]) for each in stats if each.get("name") == name)

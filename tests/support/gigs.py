@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -72,6 +72,7 @@ class Gigs:
         self.store = Store(database)
         self.rpc = Rpc(GigServicer(self.store, MEDIA_URL), SERVICE, IdempotencyKeys(database, timedelta(hours=48)))
         self._versions: dict[str, int] = {}
+        self._reviews = 0
 
     def call(self, request: Any, name: str | None = "webdev_pro", *roles: str, **metadata: Any) -> Answer:
         """Call the RPC that takes this request: as a seller by default, anonymously without a name."""
@@ -126,6 +127,18 @@ class Gigs:
         request = gig_pb2.ApplyRatingRequest(
             gig_id=gig_id, version=version, review_count=len(stars), rating_sum=sum(stars)
         )
+        answer = self.internal(request)
+        assert not answer.error, answer.message
+
+    def review(self, gig_id: str, buyer: str, stars: int, **changes: Any) -> None:
+        """Call ApplyReview: the buyer has reviewed the gig; each review is newer than those before."""
+        self._reviews += 1
+        request = gig_pb2.ApplyReviewRequest(
+            gig_id=gig_id, buyer_id=str(user_id(buyer)), review_id=str(new_id()), rating=stars
+        )
+        request.created_at.FromDatetime(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self._reviews))
+        for name, value in changes.items():
+            setattr(request, name, value)
         answer = self.internal(request)
         assert not answer.error, answer.message
 

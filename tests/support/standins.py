@@ -39,11 +39,12 @@ class _StandIn:
 
 @dataclass
 class GigStandIn(_StandIn):
-    """A GigService with these package terms and gigs, which keeps the ratings that it receives."""
+    """A GigService with these package terms and gigs, which keeps the ratings and reviews that it gets."""
 
     offers: dict[str, gig_pb2.GetPackageTermsResponse] = field(default_factory=dict)
     gigs: dict[str, gig_pb2.DescribeGigResponse] = field(default_factory=dict)
     ratings: list[gig_pb2.ApplyRatingRequest] = field(default_factory=list)
+    reviews: list[gig_pb2.ApplyReviewRequest] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
     def GetPackageTerms(self, request: gig_pb2.GetPackageTermsRequest, call: Call) -> gig_pb2.GetPackageTermsResponse:
@@ -61,6 +62,10 @@ class GigStandIn(_StandIn):
     def ApplyRating(self, request: gig_pb2.ApplyRatingRequest, call: Call) -> gig_pb2.ApplyRatingResponse:
         self.ratings.append(request)
         return gig_pb2.ApplyRatingResponse()
+
+    def ApplyReview(self, request: gig_pb2.ApplyReviewRequest, call: Call) -> gig_pb2.ApplyReviewResponse:
+        self.reviews.append(request)
+        return gig_pb2.ApplyReviewResponse()
 
     def knows(self, gig_id: UUID, seller_id: UUID, status: gig_pb2.Gig.Status.ValueType = gig_pb2.Gig.ACTIVE) -> None:
         """Add a gig."""

@@ -1338,3 +1338,60 @@ class ApplyRatingResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ApplyRatingResponse: _TypeAlias = ApplyRatingResponse  # noqa: Y015
+
+@_typing.final
+class ApplyReviewRequest(_message.Message):
+    """The request of ApplyReview: one review."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GIG_ID_FIELD_NUMBER: _builtins.int
+    BUYER_ID_FIELD_NUMBER: _builtins.int
+    REVIEW_ID_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    RATING_FIELD_NUMBER: _builtins.int
+    gig_id: _builtins.str
+    """The gig's UUID."""
+    buyer_id: _builtins.str
+    """The UUID of the review's buyer."""
+    review_id: _builtins.str
+    """The review's UUID. Of two reviews of the same time, the one with the greater id is the newer one."""
+    rating: _builtins.int
+    """The stars."""
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """The time of the review, in microseconds."""
+
+    def __init__(
+        self,
+        *,
+        gig_id: _builtins.str = ...,
+        buyer_id: _builtins.str = ...,
+        review_id: _builtins.str = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        rating: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer_id", b"buyer_id", "created_at", b"created_at", "gig_id", b"gig_id", "rating", b"rating", "review_id", b"review_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplyReviewRequest: _TypeAlias = ApplyReviewRequest  # noqa: Y015
+
+@_typing.final
+class ApplyReviewResponse(_message.Message):
+    """The response of ApplyReview."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplyReviewResponse: _TypeAlias = ApplyReviewResponse  # noqa: Y015

@@ -119,6 +119,11 @@ class GigServiceStub:
                 request_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyRatingRequest.SerializeToString,
                 response_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyRatingResponse.FromString,
                 _registered_method=True)
+        self.ApplyReview = channel.unary_unary(
+                '/marketplace.gig.v1.GigService/ApplyReview',
+                request_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyReviewRequest.SerializeToString,
+                response_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyReviewResponse.FromString,
+                _registered_method=True)
 
 
 class GigServiceServicer:
@@ -241,8 +246,16 @@ class GigServiceServicer:
 
     def ApplyRating(self, request, context):
         """Store the totals of a gig's reviews, which ReviewService sends from its outbox. Calls may be repeated, late and in
-        any order: a version that is not newer than the stored one changes nothing. A deleted gig takes them too, for its
-        seller's badges.
+        any order: a version that is not newer than the stored one changes nothing. A deleted gig takes them too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApplyReview(self, request, context):
+        """Count a review for the badges of the gig's seller: of each buyer the newest review of any of the seller's gigs
+        counts. ReviewService sends every review from its outbox. Calls may be repeated, late and in any order. A deleted
+        gig takes them too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -330,6 +343,11 @@ def add_GigServiceServicer_to_server(servicer, server):
                     servicer.ApplyRating,
                     request_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyRatingRequest.FromString,
                     response_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyRatingResponse.SerializeToString,
+            ),
+            'ApplyReview': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApplyReview,
+                    request_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyReviewRequest.FromString,
+                    response_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyReviewResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -769,6 +787,33 @@ class GigService:
             '/marketplace.gig.v1.GigService/ApplyRating',
             marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyRatingRequest.SerializeToString,
             marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyRatingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApplyReview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.gig.v1.GigService/ApplyReview',
+            marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyReviewRequest.SerializeToString,
+            marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyReviewResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -80,8 +80,12 @@ class GigServiceStub:
     """Return the owner and the status of a gig, for ReviewService. NOT_FOUND for a deleted gig."""
     ApplyRating: _grpc.UnaryUnaryMultiCallable[_gig_pb2.ApplyRatingRequest, _gig_pb2.ApplyRatingResponse]
     """Store the totals of a gig's reviews, which ReviewService sends from its outbox. Calls may be repeated, late and in
-    any order: a version that is not newer than the stored one changes nothing. A deleted gig takes them too, for its
-    seller's badges.
+    any order: a version that is not newer than the stored one changes nothing. A deleted gig takes them too.
+    """
+    ApplyReview: _grpc.UnaryUnaryMultiCallable[_gig_pb2.ApplyReviewRequest, _gig_pb2.ApplyReviewResponse]
+    """Count a review for the badges of the gig's seller: of each buyer the newest review of any of the seller's gigs
+    counts. ReviewService sends every review from its outbox. Calls may be repeated, late and in any order. A deleted
+    gig takes them too.
     """
 
 @_typing.type_check_only
@@ -136,8 +140,12 @@ class GigServiceAsyncStub(GigServiceStub):
     """Return the owner and the status of a gig, for ReviewService. NOT_FOUND for a deleted gig."""
     ApplyRating: _aio.UnaryUnaryMultiCallable[_gig_pb2.ApplyRatingRequest, _gig_pb2.ApplyRatingResponse]  # type: ignore[assignment]
     """Store the totals of a gig's reviews, which ReviewService sends from its outbox. Calls may be repeated, late and in
-    any order: a version that is not newer than the stored one changes nothing. A deleted gig takes them too, for its
-    seller's badges.
+    any order: a version that is not newer than the stored one changes nothing. A deleted gig takes them too.
+    """
+    ApplyReview: _aio.UnaryUnaryMultiCallable[_gig_pb2.ApplyReviewRequest, _gig_pb2.ApplyReviewResponse]  # type: ignore[assignment]
+    """Count a review for the badges of the gig's seller: of each buyer the newest review of any of the seller's gigs
+    counts. ReviewService sends every review from its outbox. Calls may be repeated, late and in any order. A deleted
+    gig takes them too.
     """
 
 class GigServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -285,8 +293,18 @@ class GigServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gig_pb2.ApplyRatingResponse, _abc.Awaitable[_gig_pb2.ApplyRatingResponse]]:
         """Store the totals of a gig's reviews, which ReviewService sends from its outbox. Calls may be repeated, late and in
-        any order: a version that is not newer than the stored one changes nothing. A deleted gig takes them too, for its
-        seller's badges.
+        any order: a version that is not newer than the stored one changes nothing. A deleted gig takes them too.
+        """
+
+    @_abc_1.abstractmethod
+    def ApplyReview(
+        self,
+        request: _gig_pb2.ApplyReviewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gig_pb2.ApplyReviewResponse, _abc.Awaitable[_gig_pb2.ApplyReviewResponse]]:
+        """Count a review for the badges of the gig's seller: of each buyer the newest review of any of the seller's gigs
+        counts. ReviewService sends every review from its outbox. Calls may be repeated, late and in any order. A deleted
+        gig takes them too.
         """
 
 def add_GigServiceServicer_to_server(servicer: GigServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
