@@ -62,7 +62,7 @@ class Handlers:
 
 
 @contextmanager
-def serving(handlers: object, **limits: float) -> Iterator[Any]:
+def serving(handlers: object, **limits: Any) -> Iterator[Any]:
     """Run a server with these handlers, and yield its RPC."""
     pipeline = AioPipeline(verifier(), **limits)
     register = image_pb2_grpc.add_ImageServiceServicer_to_server

@@ -98,7 +98,7 @@ class Images(Media):
         self.add_images = AddImages(self.store, self.storage, 20)
 
     @contextmanager
-    def serving(self, **limits: float) -> Iterator[Uploads]:
+    def serving(self, **limits: Any) -> Iterator[Uploads]:
         """Serve, with a decoder of its own."""
         decoders = DecoderPool()
         decoders.start()
