@@ -18,6 +18,7 @@ from tests.support.story import a_name
 # A little less than a JSON body may have.
 MANY_BYTES = 1_040_000
 CLIENTS = 8
+MAX_TRIES = 5
 # The bound of docs/security.md: what requests add to the memory of a worker, in MiB. Each of its four threads has a
 # request of 1 MiB, which takes 40 MiB once it is parsed; each request that waits takes 1 MiB.
 MAX_GROWTH_MIB = 4 * 42 + CLIENTS
@@ -59,7 +60,14 @@ def test_as_many_items_as_fit_into_a_body_are_refused_and_nobody_else_notices(st
     assert len(bodies) == 6
 
     def send(body: tuple[str, str, bytes]) -> httpx.Response:
-        return client.request(body[0], body[1], content=body[2])
+        answer = client.request(body[0], body[1], content=body[2])
+        tries = 1
+        # A machine that is busy with other tests may have no time for the attacker at first.
+        while answer.status_code == 503 and tries < MAX_TRIES:
+            time.sleep(1)
+            answer = client.request(body[0], body[1], content=body[2])
+            tries += 1
+        return answer
 
     before = resident_mib(stack)
     reset_peaks(stack)
