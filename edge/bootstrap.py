@@ -57,7 +57,7 @@ class Jwks:
 def jwks_source(value: str) -> Jwks:
     """Return the source that USER_JWKS names. Raises BootstrapError when it is neither an http(s) URL nor a path."""
     if "://" not in value:
-        file = Path(value).absolute()
+        file = Path(value)
         path = "/" + quote(file.name)
         return Jwks(file=str(file), url=f"http://jwks{path}", folder=str(file.parent), path=path)
     parts = urlsplit(value)
@@ -66,6 +66,12 @@ def jwks_source(value: str) -> Jwks:
     if parts.scheme == "http":
         return Jwks(url=value, host=parts.hostname, port=parts.port or 80)
     return Jwks(url=value, host=parts.hostname, port=parts.port or 443, tls=True, ca_file=_ca_file())
+
+
+def _is_missing(file: str) -> bool:
+    """Return whether a file is not there to read; False where only Envoy's own process can tell."""
+    of_envoy = not file.startswith("/") or file.startswith("/dev/fd/")
+    return not of_envoy and not os.access(file, os.R_OK)
 
 
 def _ca_file() -> str:
@@ -81,7 +87,7 @@ def render(settings: EdgeSettings) -> str:
     """Return Envoy's bootstrap as YAML. Raises BootstrapError and ContractError."""
     protos = contract.load()
     jwks = jwks_source(settings.user_jwks)
-    if jwks.file and not os.access(jwks.file, os.R_OK):
+    if _is_missing(jwks.file):
         raise BootstrapError(f"USER_JWKS: {jwks.file} cannot be read")
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

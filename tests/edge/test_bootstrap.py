@@ -103,7 +103,7 @@ def test_the_command_writes_the_bootstrap(tmp_path: Path) -> None:
         ("REVIEW_SERVICE_ADDRESSES", "a:1,b"),
         ("USER_JWKS", ""),
         ("USER_JWKS", "ftp://login.example/jwks"),
-        ("USER_JWKS", "missing.json"),
+        ("USER_JWKS", "/nowhere/missing.json"),
         ("USER_JWT_ISSUER", ""),
         ("EDGE_REQUEST_TIMEOUT_SECONDS", "-1"),
         ("EDGE_MAX_CONNECTIONS", "many"),

@@ -22,7 +22,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from edge import contract, signing_keys
-from marketplace.gig.v1 import gig_pb2
+from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from servicekit import paging
@@ -38,14 +38,14 @@ SENDERS = 4
 # The statuses INTERNAL and UNKNOWN; and those that a busy machine causes: DEADLINE_EXCEEDED, UNAVAILABLE and HTTP's.
 BAD_STATUSES = ("13", "2")
 BUSY = ("4", "14", 503, 504)
-FILES = (gig_pb2, order_pb2, review_pb2)
+FILES = (gig_pb2, image_pb2, order_pb2, review_pb2)
 METHODS: dict[str, MethodDescriptor] = {
     method.full_name: method
     for file in FILES
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
-    if not method.client_streaming
 }
+UNARY = sorted(name for name, method in METHODS.items() if not method.client_streaming)
 # The RPCs with page tokens, and the place of the access token in Sample.access that reads the sample's rows.
 LISTS = {
     "SearchGigs": 0,
@@ -73,7 +73,7 @@ class Sample:
 def fuzz(stack: Stack, options: Options) -> Result:
     """Send mutated calls until the end of the options, and return what was answered."""
     sample = a_sample(stack)
-    routes = [route for route in contract.load().routes if not route.upload]
+    routes = list(contract.load().routes)
     result, lock = Result(), threading.Lock()
     options.began = time.monotonic()
     sent = iter(range(options.inputs))
@@ -176,6 +176,10 @@ def over_http(
         content = random.choice((b"{}", b'{"message": "x"}', json.dumps({random.choice(VALUES): VALUES}).encode()))
         headers.append((b"content-type", b"application/json"))
 
+    if route.upload:
+        content = random.choice((b"", b"GIF89a", b"x" * 100_000))
+        headers.append((b"content-type", random.choice((b"image/png", b"multipart/form-data; boundary=x", b"image/"))))
+
     def send() -> httpx.Response:
         target = f"{path}?{text}" if text else path
         return api.send(api.build_request(route.method, target, headers=headers, content=content))
@@ -207,7 +211,7 @@ def foreign(
 def over_grpc(workers: dict[str, RawGrpc], random: Random, sample: Sample) -> tuple[str, str | None]:
     """Send one call to a worker. Return the kind of its answer, and a fault."""
     lists = [name for name, method in METHODS.items() if method.name in LISTS]
-    method = METHODS[random.choice(lists if random.random() < 0.5 else sorted(METHODS))]
+    method = METHODS[random.choice(lists if random.random() < 0.5 else UNARY)]
     request = GetMessageClass(method.input_type)()
     for each in method.input_type.fields:
         if each.cpp_type != each.CPPTYPE_STRING or each.type == each.TYPE_BYTES or each.is_repeated:

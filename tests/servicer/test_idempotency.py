@@ -147,7 +147,7 @@ def test_a_refusal_binds_nothing(gigs: Gigs, gig_database: Database) -> None:
     assert create(gigs).error == ""
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "k\x7f", "\t"])
+@pytest.mark.parametrize("key", ["", " ", "x" * 256, "k\x7f", "\t"])
 def test_a_key_that_is_none_is_named(gigs: Gigs, gig_database: Database, key: str) -> None:
     answer = create(gigs, key=key)
 
