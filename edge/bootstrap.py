@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import shutil
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +28,9 @@ REPLACED_STATUSES = {408: "DEADLINE_EXCEEDED", 501: "INVALID_ARGUMENT", 502: "UN
 
 # The trusted certificate authorities in Debian, Fedora and Alpine.
 CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
+# The name of a copy of these certificates.
+CA_COPY = "ca-certificates.crt"
 
 
 class BootstrapError(Exception):
@@ -49,7 +53,7 @@ class Jwks:
 def jwks_source(value: str) -> Jwks:
     """Return the source that USER_JWKS names. Raises BootstrapError when it is neither an http(s) URL nor a path."""
     if "://" not in value:
-        return Jwks(file=str(Path(value).resolve()))
+        return Jwks(file=str(Path(value)))
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BootstrapError(f"USER_JWKS: {value!r} is neither a file nor an http(s) URL")
@@ -67,8 +71,16 @@ def _ca_file() -> str:
     return file
 
 
-def render(settings: EdgeSettings) -> str:
-    """Return Envoy's bootstrap as YAML. Raises BootstrapError and ContractError."""
+def render(settings: EdgeSettings, files: Path | None = None) -> str:
+    """Return Envoy's bootstrap as YAML. Relative paths in it start at Envoy's current folder.
+
+    `files` is a folder with copies of the files that Envoy reads, made by `copy_files`; by default it reads the
+    project's own. Raises BootstrapError and ContractError.
+    """
+    scripts = [files] if files else [TEMPLATES, GENERATED / "envoy"]
+    jwks = jwks_source(settings.user_jwks)
+    if files and jwks.ca_file:
+        jwks = replace(jwks, ca_file=str(files / CA_COPY))
     protos = contract.load()
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -89,10 +101,21 @@ def render(settings: EdgeSettings) -> str:
         cluster_of=cluster_of,
         errors={error.name: error for error in protos.errors},
         replies=_local_replies(protos),
-        jwks=jwks_source(settings.user_jwks),
-        descriptor_set=str(GENERATED / "envoy" / DESCRIPTOR_SET),
-        lua_path=";".join(f"{folder}/?.lua" for folder in (TEMPLATES, GENERATED / "envoy")),
+        jwks=jwks,
+        descriptor_set=str(scripts[-1] / DESCRIPTOR_SET),
+        lua_path=";".join(f"{folder}/?.lua" for folder in scripts),
     )
+
+
+def copy_files(settings: EdgeSettings, target: Path) -> None:
+    """Copy the files that Envoy reads into a folder, readable for everyone. Raises BootstrapError and OSError."""
+    sources = {path.name: path for folder in (TEMPLATES, GENERATED / "envoy") for path in folder.glob("*.lua")}
+    sources[DESCRIPTOR_SET] = GENERATED / "envoy" / DESCRIPTOR_SET
+    if ca_file := jwks_source(settings.user_jwks).ca_file:
+        sources[CA_COPY] = Path(ca_file)
+    for name, source in sources.items():
+        shutil.copyfile(source, target / name)
+        (target / name).chmod(0o644)
 
 
 @dataclass(frozen=True)
@@ -161,7 +184,7 @@ def _media_dir(settings: EdgeSettings) -> str:
         return ""
     if settings.media_dir is None:
         raise BootstrapError("MEDIA_DIR: MEDIA_STORAGE=folder needs the folder")
-    return str(settings.media_dir.absolute())
+    return str(settings.media_dir)
 
 
 def _is_ip_address(host: str) -> bool:
@@ -194,9 +217,15 @@ def main() -> None:
     """Write the bootstrap for the settings of the environment. Exits with 2 when a setting is wrong."""
     parser = argparse.ArgumentParser(description="Renders Envoy's bootstrap from the environment and the protos.")
     parser.add_argument("--output", type=Path, required=True)
-    output: Path = parser.parse_args().output
+    parser.add_argument("--files", type=Path, help="copy the files that Envoy reads into this folder")
+    options = parser.parse_args()
+    output: Path = options.output
+    files: Path | None = options.files
+    settings = load(EdgeSettings)
     try:
-        output.write_text(render(load(EdgeSettings)))
+        if files:
+            copy_files(settings, files)
+        output.write_text(render(settings, files))
     except BootstrapError as error:
         parser.exit(2, f"{error}\n")
 

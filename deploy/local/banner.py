@@ -2,9 +2,9 @@
 
 import shlex
 
+from deploy.local.environment import ROOT, addresses
 from deploy.local.layout import Layout
 from deploy.local.settings import StackSettings
-from deploy.local.supervise import ROOT, addresses
 from edge.tokens import DEFAULT_DATA_DIR
 
 _GIG = (
