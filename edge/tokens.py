@@ -20,7 +20,7 @@ from edge import signing_keys
 ROLES = ("seller", "buyer", "admin")
 DEFAULT_SECONDS = 24 * 60 * 60
 DEFAULT_DATA_DIR = ".data"
-_LONGEST_NAME = 100  # characters
+_LONGEST_NAME = 50  # characters; the services refuse longer ones
 
 # Our own namespace (RFC 9562, section 5.5), so that our ids differ from other systems' ids for the same names.
 _USERS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:marketplace:local-users")

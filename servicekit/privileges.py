@@ -84,7 +84,7 @@ def _prctl(option: int, value: int) -> None:
 
 def _open_folders(paths: Iterable[str]) -> dict[str, int]:
     """Open the folders among the paths. Programs that the process executes do not inherit them."""
-    return {path: os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in paths if Path(path).is_dir()}
+    return {path: os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in paths if path and Path(path).is_dir()}
 
 
 def _move_modules(folders: dict[str, int]) -> None:

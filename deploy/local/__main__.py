@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from deploy.local.control import process_states
 from deploy.local.debug import debug
 from deploy.local.environment import database_urls, of_service
+from deploy.local.exposure import notes
 from deploy.local.layout import Layout
 from deploy.local.logs import show_logs
 from deploy.local.output import say
@@ -44,6 +45,8 @@ def doctor(settings: StackSettings) -> int:
     except PreflightError as problem:
         failed = True
         say(f"FAILED  {'lock':<12} {problem}")
+    for note in notes(settings):
+        say(f"note    {'EDGE_HOST':<12} {note}")
     return int(failed)
 
 

@@ -48,6 +48,9 @@ HTTP = (
 S3 = ("AWS_*", "BOTO_CONFIG")
 LIBPQ = ("PG*",)
 
+# The file descriptor on DATA_DIR that Envoy gets from its launcher.
+EDGE_FOLDER = 100
+
 # A service's grace ends before supervisord would kill it.
 SERVICE_GRACE_SECONDS = 4
 
@@ -97,8 +100,17 @@ def of_worker(
 
 def of_edge_renderer(settings: StackSettings, layout: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the program that renders Envoy's configuration; its current folder is DATA_DIR."""
-    own = _of_settings(EDGE, settings, layout, inherited, Path())
+    own = _of_settings(EDGE, settings, layout, inherited, edge_base(layout))
     return own | _inherited(inherited, (*PYTHON, "SSL_CERT_FILE")) | _PYTHON_PATHS
+
+
+def edge_base(layout: Layout) -> Path:
+    """Return the path to DATA_DIR in Envoy's configuration.
+
+    Envoy refuses to read a file whose real path it cannot find, as below a folder that is closed to its user; but it
+    takes any path that begins with `/dev/fd/`.
+    """
+    return Path(f"/dev/fd/{EDGE_FOLDER}") if layout.is_closed else Path()
 
 
 def of_edge(inherited: Mapping[str, str]) -> dict[str, str]:
@@ -117,6 +129,11 @@ _PYTHON_PATHS = {
     "PYTHONSAFEPATH": "1",
     "PYTHONUNBUFFERED": "1",
 }
+
+
+def libraries(program: str, settings: StackSettings) -> tuple[str, ...]:
+    """Return the prefixes of the variables of those libraries that read files below HOME: `AWS_`, `PG`."""
+    return tuple(pattern.rstrip("*") for pattern in _patterns(program, settings) if pattern in (*S3, *LIBPQ))
 
 
 def _patterns(program: str, settings: StackSettings) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ supervisord, however that ends. It costs some milliseconds: it runs as a file, i
 
 --environment FILE       the command's whole environment, a JSON object; the default is the current one
 --run-as UID:GID[:CAP]   when root runs this: the command's uid, gid, and the number of the one capability that it keeps
+--folder NUMBER          a file descriptor on the current folder, for the command to open files through `/dev/fd/NUMBER`
 """
 
 import json
@@ -30,6 +31,8 @@ def main() -> None:
     environment = dict(os.environ)
     if "--environment" in options:
         environment = json.loads(Path(options["--environment"]).read_text())
+    if "--folder" in options:
+        os.dup2(os.open(".", os.O_PATH | os.O_DIRECTORY), int(options["--folder"]))
     program = words[0]
     if "--run-as" in options and os.geteuid() == 0:
         identity = Identity.parse(options["--run-as"])

@@ -8,6 +8,7 @@ logs/       one file per process, rotated, 0700
 run/        sockets, the lock, rendered configurations; all of it is made anew at every start
   environment/   the environment of each process, with secrets, 0700
   edge/          the files that Envoy reads beside its configuration
+  files/         copies of root's own files for its processes, each readable for one of them
 
 DATA_DIR is the current folder of every process, and their paths start there: root's processes change their uid, and
 the folders above DATA_DIR may be closed to it. Only a socket's path has to be absolute.
@@ -76,13 +77,13 @@ class Layout:
 
         It is elsewhere when the path of `run` is too long, or closed to the uids of root's processes.
         """
-        if len(os.fsencode(self.run / _LONGEST_NAME)) <= _SUN_PATH and not self._is_closed:
+        if len(os.fsencode(self.run / _LONGEST_NAME)) <= _SUN_PATH and not self.is_closed:
             return self.run
         digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"marketplace-{os.geteuid()}-{digest}"
 
     @property
-    def _is_closed(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether root's processes, with other uids than root's, cannot pass a folder above DATA_DIR."""
         above = (folder for folder in self.data_dir.parents if folder.exists())
         return os.geteuid() == 0 and not all(folder.stat().st_mode & stat.S_IXOTH for folder in above)
@@ -116,6 +117,11 @@ class Layout:
     def edge_files(self) -> Path:
         """The folder with the files that Envoy reads beside its configuration."""
         return self.run / "edge"
+
+    @property
+    def lent_files(self) -> Path:
+        """The folder with copies of files that only root may read."""
+        return self.run / "files"
 
     def log(self, process: str) -> Path:
         """Return the log of a process, named as in `gig-0`."""

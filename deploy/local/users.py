@@ -22,7 +22,7 @@ from deploy.local.layout import SERVICES_GID, Layout
 from deploy.local.privileges import CAP_NET_BIND_SERVICE, Identity
 from edge import signing_keys
 
-_UIDS = {"gig": 65530, "order": 65531, "review": 65532}
+SERVICE_UIDS = {"gig": 65530, "order": 65531, "review": 65532}
 _DECODER = Identity(65529, 65529)
 _ENVOY_ID = 65533
 
@@ -32,7 +32,7 @@ def service_identity(layout: Layout, service: str) -> Identity | None:
     if os.geteuid() != 0:
         return None
     owner = layout.media.stat().st_uid if service == "gig" and layout.media.exists() else 0
-    return Identity(owner or _UIDS[service], SERVICES_GID)
+    return Identity(owner or SERVICE_UIDS[service], SERVICES_GID)
 
 
 def give_folders(layout: Layout) -> None:
