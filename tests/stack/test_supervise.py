@@ -8,7 +8,7 @@ import pytest
 from supervisor.options import ServerOptions
 
 from deploy.local import supervise
-from deploy.local.environment import of_edge_renderer, of_service
+from deploy.local.environment import edge_base, of_edge_renderer, of_service
 from deploy.local.layout import Layout
 from deploy.local.settings import StackSettings
 
@@ -141,5 +141,6 @@ def test_pictures_lie_in_the_data_folder_and_the_edge_knows_who_takes_them(layou
     assert environment["MEDIA_DIR"] == str(layout.media)
     assert environment["MEDIA_URL"] == "http://127.0.0.1:8080/media"
     edge = of_edge_renderer(StackSettings(), layout, {})
-    assert (edge["MEDIA_DIR"], edge["IMAGE_SERVICE_ADDRESSES"]) == ("media", "127.0.0.1:10007")
+    assert edge["MEDIA_DIR"] == str(edge_base(layout) / "media")
+    assert edge["IMAGE_SERVICE_ADDRESSES"] == "127.0.0.1:10007"
     assert (layout.media.stat().st_mode & 0o777, layout.uploads.stat().st_mode & 0o777) == (0o755, 0o700)
