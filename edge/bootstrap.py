@@ -74,8 +74,8 @@ def _ca_file() -> str:
 def render(settings: EdgeSettings, files: Path | None = None) -> str:
     """Return Envoy's bootstrap as YAML. Relative paths in it start at Envoy's current folder.
 
-    `files` is the path, for Envoy, of a folder with copies of the files that it reads, made by `copy_files`; by default
-    it reads the project's own. Raises BootstrapError and ContractError.
+    `files` is a folder with copies of the files that Envoy reads, made by `copy_files`; by default it reads the
+    project's own. Raises BootstrapError and ContractError.
     """
     scripts = [files] if files else [TEMPLATES, GENERATED / "envoy"]
     jwks = jwks_source(settings.user_jwks)
@@ -218,7 +218,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Renders Envoy's bootstrap from the environment and the protos.")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--files", type=Path, help="copy the files that Envoy reads into this folder")
-    parser.add_argument("--files-for-envoy", type=Path, help="this folder's path for Envoy, if it is another one")
     options = parser.parse_args()
     output: Path = options.output
     files: Path | None = options.files
@@ -226,7 +225,7 @@ def main() -> None:
     try:
         if files:
             copy_files(settings, files)
-        output.write_text(render(settings, options.files_for_envoy or files))
+        output.write_text(render(settings, files))
     except BootstrapError as error:
         parser.exit(2, f"{error}\n")
 

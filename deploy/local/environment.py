@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from deploy.local import postgres
@@ -166,34 +167,34 @@ def _of_settings(
     needed = {name for name in needed if not name.startswith(unused)}
     # Settings are read in lower case as well.
     given = {name.upper(): value for name, value in inherited.items() if name.upper() in needed}
-    own = _own_values(settings, layout, base)
+    own = _stack_values(settings) | _own_values(settings, layout, base)
     return given | {name: value for name, value in own.items() if name in needed}
 
 
+def _stack_values(settings: StackSettings) -> dict[str, str]:
+    """Return the settings of the stack that are settings of processes as well, but for the secret ones."""
+    given = ((name, getattr(settings, name)) for name in StackSettings.model_fields)
+    return {name.upper(): str(value) for name, value in given if value is not None and not isinstance(value, SecretStr)}
+
+
 def _own_values(settings: StackSettings, layout: Layout, base: Path) -> dict[str, str]:
-    """Return the variables that the stack itself sets for its processes."""
+    """Return the variables that the stack itself sets for its processes, from its addresses, folders and keys."""
     ports: Ports = settings.ports
     urls = database_urls(settings, layout)
     user = signing_keys.user_key(layout.data_dir)
     service = signing_keys.service_key(layout.data_dir)
     keys = base / service.private.parent.name
     return {
-        "LOG_LEVEL": settings.log_level,
-        "CURRENCY": settings.currency,
-        "PAYMENTS": settings.payments,
         "SHUTDOWN_GRACE_SECONDS": str(SERVICE_GRACE_SECONDS),
         "USER_JWKS": _jwks(settings.user_jwks, layout, base) or str(keys / user.jwks.name),
         "USER_JWT_ISSUER": settings.user_jwt_issuer or signing_keys.USER_ISSUER,
         "USER_JWT_AUDIENCE": settings.user_jwt_audience or signing_keys.USER_AUDIENCE,
         "SERVICE_JWKS": str(keys / service.jwks.name),
         "SERVICE_SIGNING_KEY": str(keys / service.private.name),
-        "MEDIA_STORAGE": settings.media_storage,
         "MEDIA_DIR": str(base / layout.media.name),
         "MEDIA_URL": settings.media_base,
         "UPLOAD_DIR": str(base / layout.uploads.name),
         "IMAGE_SERVICE_ADDRESSES": f"127.0.0.1:{ports.streaming('gig')}",
-        "PORT": str(settings.port),
-        "EDGE_HOST": settings.edge_host,
         "ENVOY_ADMIN_PORT": str(ports.envoy_admin),
         **{f"{name.upper()}_DATABASE_URL": url for name, url in urls.items()},
         **{f"{name.upper()}_SERVICE_ADDRESSES": ",".join(addresses(settings, name)) for name in settings.workers},

