@@ -172,7 +172,7 @@ class Layout:
 
     def write_private(self, path: Path, content: str, gid: int | None = None) -> None:
         """Write a file that only its owner and, if there is one, a group can read."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w") as file:
             os.fchmod(descriptor, 0o600 if gid is None else 0o640)
             if gid is not None:
