@@ -78,8 +78,8 @@ def of_service(
 
     Paths are absolute, or start at `base`, the current folder of the process.
     """
-    environment = _of_settings(program, settings, layout, inherited, base or layout.data_dir)
-    environment |= _inherited(inherited, _patterns(program, settings)) | _PYTHON_PATHS
+    environment = _inherited(inherited, _patterns(program, settings)) | _PYTHON_PATHS
+    environment |= _of_settings(program, settings, layout, inherited, base or layout.data_dir)
     service = program.split("-")[0]
     for name, identity in (("RUN_AS", service_identity(layout, service)), ("DECODER_RUN_AS", decoder_identity())):
         environment.pop(name, None)
@@ -102,7 +102,7 @@ def of_worker(
 def of_edge_renderer(settings: StackSettings, layout: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the program that renders Envoy's configuration; its current folder is DATA_DIR."""
     own = _of_settings(EDGE, settings, layout, inherited, edge_base(layout))
-    return own | _inherited(inherited, (*PYTHON, "SSL_CERT_FILE")) | _PYTHON_PATHS
+    return _inherited(inherited, (*PYTHON, "SSL_CERT_FILE")) | _PYTHON_PATHS | own
 
 
 def edge_base(layout: Layout) -> Path:
