@@ -10,6 +10,13 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/generated
 # The stack and `make token` read these from the environment: `make run PORT=9090 DATA_DIR=/srv/marketplace`.
 export PORT DATA_DIR
 
+# Texts that people write. A recipe reads them from its environment, so that every character in them is only itself:
+# quotes, spaces, `;` and, with the text taken as it was written, `$`. ARGS alone is a piece of a command line.
+TEXTS := DROP FROM NAME OUT RETRY ROLE SERVICE SINCE TO UNTIL VERSION
+GIVEN := $(foreach text,$(TEXTS),$(if $(filter undefined,$(origin $(text))),,$(text)))
+$(foreach text,$(GIVEN),$(eval override $(text) := $$(value $(text))))
+export $(GIVEN)
+
 CODE := benchmarks deploy edge gig_service order_service review_service servicekit protos tests
 PACKAGES := deploy edge gig_service order_service review_service servicekit protos
 
@@ -36,40 +43,40 @@ status: install ## List the processes of the running stack.
 
 .PHONY: logs
 logs: install ## Follow the logs until Ctrl-C; print their newest lines when not on a terminal. SERVICE=order
-	@$(BIN)/python -m deploy.local logs $(if $(SERVICE),--service '$(SERVICE)')
+	@$(BIN)/python -m deploy.local logs $${SERVICE:+--service="$$SERVICE"}
 
 .PHONY: psql
 psql: install ## Open psql on a service's database. SERVICE=order ARGS="-c 'SELECT 1'"
-	@$(BIN)/python -m deploy.local psql --service '$(SERVICE)' -- $(ARGS)
+	@$(BIN)/python -m deploy.local psql --service="$$SERVICE" -- $(ARGS)
 
 .PHONY: restart
 restart: install ## Restart the workers of a service, one after the other. SERVICE=order
-	@$(BIN)/python -m deploy.local restart --service '$(SERVICE)'
+	@$(BIN)/python -m deploy.local restart --service="$$SERVICE"
 
 .PHONY: debug
 debug: install ## Run the first worker of a service on this terminal, for breakpoint(). SERVICE=order
-	@$(BIN)/python -m deploy.local debug --service '$(SERVICE)'
+	@$(BIN)/python -m deploy.local debug --service="$$SERVICE"
 
 .PHONY: token
 token: install ## Print an access token. ROLE=seller,buyer NAME=webdev_pro
-	@$(BIN)/python -m edge.tokens --role '$(ROLE)' --name '$(NAME)'
+	@$(BIN)/python -m edge.tokens --role="$$ROLE" --name="$$NAME"
 
 .PHONY: outbox
 outbox: install ## Show undelivered outbox rows; RETRY=all or RETRY=<id> sends parked rows again.
-	@$(BIN)/python -m deploy.local outbox $(if $(RETRY),--retry '$(RETRY)')
+	@$(BIN)/python -m deploy.local outbox $${RETRY:+--retry="$$RETRY"}
 
 .PHONY: attempts
 attempts: install ## Show unfinished calls to the payment provider; RETRY=all or RETRY=<order>, DROP=<order> gives one up.
-	@$(BIN)/python -m deploy.local attempts $(if $(DROP),--drop '$(DROP)') $(if $(RETRY),--retry '$(RETRY)')
+	@$(BIN)/python -m deploy.local attempts $${DROP:+--drop="$$DROP"} $${RETRY:+--retry="$$RETRY"}
 
 .PHONY: check-books
 check-books: install ## Compare orders, payments, ledger, payouts and the provider's records. SINCE=beginning
 	@$(BIN)/python -m deploy.local check-books \
-	  $(if $(SINCE),--since '$(SINCE)') $(if $(UNTIL),--until '$(UNTIL)')
+	  $${SINCE:+--since="$$SINCE"} $${UNTIL:+--until="$$UNTIL"}
 
 .PHONY: report
 report: install ## Write a CSV of money by day. FROM=2026-11-01 TO=2026-11-30 OUT=report.csv
-	@$(BIN)/python -m deploy.local report --from '$(FROM)' --to '$(TO)' $(if $(OUT),--out '$(OUT)')
+	@$(BIN)/python -m deploy.local report --from="$$FROM" --to="$$TO" $${OUT:+--out="$$OUT"}
 
 .PHONY: check-media
 check-media: install ## List images whose file is missing. Needs a running stack.
@@ -95,11 +102,11 @@ torture: install-dev ## Kill parts of a loaded marketplace for three minutes, th
 
 .PHONY: fuzz
 fuzz: install-dev ## Send mutated inputs to a stack of its own for ten minutes. NAME=http ARGS='--seed 1 --seconds 60'
-	@$(BIN)/python -m tests.fuzz '$(NAME)' $(ARGS)
+	@$(BIN)/python -m tests.fuzz "$$NAME" $(ARGS)
 
 .PHONY: benchmark
 benchmark: install-dev ## Run a benchmark: balance, limits, listing, order_timeouts, outbox, promptness, reconciliation, recovery, texts, uploads. NAME=balance
-	@$(BIN)/python -m benchmarks.$(or $(NAME),balance) $(ARGS)
+	@$(BIN)/python -m "benchmarks.$${NAME:-balance}" $(ARGS)
 
 # The code
 
@@ -139,7 +146,7 @@ check-generated: install-dev ## Fail when `make generate` would change a file.
 
 .PHONY: release-protos
 release-protos: install-dev check-generated ## Keep the protos of a release, for later compatibility checks. VERSION=1.2.3
-	@$(BIN)/python -m protos.codegen.release '$(VERSION)'
+	@$(BIN)/python -m protos.codegen.release "$$VERSION"
 
 .PHONY: lock
 lock: install-dev ## Resolve the dependencies of pyproject.toml anew into the lock files.

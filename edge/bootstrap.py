@@ -6,9 +6,10 @@ import argparse
 import ipaddress
 import os
 import secrets
+import shutil
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -29,6 +30,9 @@ REPLACED_STATUSES = {408: "DEADLINE_EXCEEDED", 501: "INVALID_ARGUMENT", 502: "UN
 
 # The trusted certificate authorities in Debian, Fedora and Alpine.
 CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
+# The name of a copy of these certificates.
+CA_COPY = "ca-certificates.crt"
 
 
 class BootstrapError(Exception):
@@ -83,12 +87,19 @@ def _ca_file() -> str:
     return file
 
 
-def render(settings: EdgeSettings) -> str:
-    """Return Envoy's bootstrap as YAML. Raises BootstrapError and ContractError."""
-    protos = contract.load()
+def render(settings: EdgeSettings, files: Path | None = None) -> str:
+    """Return Envoy's bootstrap as YAML. Relative paths in it start at Envoy's current folder.
+
+    `files` is a folder with copies of the files that Envoy reads, made by `copy_files`; by default it reads the
+    project's own. Raises BootstrapError and ContractError.
+    """
+    scripts = [files] if files else [TEMPLATES, GENERATED / "envoy"]
     jwks = jwks_source(settings.user_jwks)
+    if files and jwks.ca_file:
+        jwks = replace(jwks, ca_file=str(files / CA_COPY))
     if _is_missing(jwks.file):
         raise BootstrapError(f"USER_JWKS: {jwks.file} cannot be read")
+    protos = contract.load()
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -112,9 +123,20 @@ def render(settings: EdgeSettings) -> str:
         jwks_socket=f"@marketplace-jwks-{secrets.token_hex(16)}",
         clock_skew_seconds=CLOCK_SKEW_SECONDS,
         names=name_patterns,
-        descriptor_set=str(GENERATED / "envoy" / DESCRIPTOR_SET),
-        lua_path=";".join(f"{folder}/?.lua" for folder in (TEMPLATES, GENERATED / "envoy")),
+        descriptor_set=str(scripts[-1] / DESCRIPTOR_SET),
+        lua_path=";".join(f"{folder}/?.lua" for folder in scripts),
     )
+
+
+def copy_files(settings: EdgeSettings, target: Path) -> None:
+    """Copy the files that Envoy reads into a folder, readable for everyone. Raises BootstrapError and OSError."""
+    sources = {path.name: path for folder in (TEMPLATES, GENERATED / "envoy") for path in folder.glob("*.lua")}
+    sources[DESCRIPTOR_SET] = GENERATED / "envoy" / DESCRIPTOR_SET
+    if ca_file := jwks_source(settings.user_jwks).ca_file:
+        sources[CA_COPY] = Path(ca_file)
+    for name, source in sources.items():
+        shutil.copyfile(source, target / name)
+        (target / name).chmod(0o644)
 
 
 @dataclass(frozen=True)
@@ -183,7 +205,7 @@ def _media_dir(settings: EdgeSettings) -> str:
         return ""
     if settings.media_dir is None:
         raise BootstrapError("MEDIA_DIR: MEDIA_STORAGE=folder needs the folder")
-    return str(settings.media_dir.absolute())
+    return str(settings.media_dir)
 
 
 def _is_ip_address(host: str) -> bool:
@@ -216,9 +238,15 @@ def main() -> None:
     """Write the bootstrap for the settings of the environment. Exits with 2 when a setting is wrong."""
     parser = argparse.ArgumentParser(description="Renders Envoy's bootstrap from the environment and the protos.")
     parser.add_argument("--output", type=Path, required=True)
-    output: Path = parser.parse_args().output
+    parser.add_argument("--files", type=Path, help="copy the files that Envoy reads into this folder")
+    options = parser.parse_args()
+    output: Path = options.output
+    files: Path | None = options.files
+    settings = load(EdgeSettings)
     try:
-        output.write_text(render(load(EdgeSettings)))
+        if files:
+            copy_files(settings, files)
+        output.write_text(render(settings, files))
     except BootstrapError as error:
         parser.exit(2, f"{error}\n")
 

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,6 +51,18 @@ def user_key(data_dir: Path) -> LocalKey:
 def service_key(data_dir: Path) -> LocalKey:
     """Return the pair for the services' own tokens; make it when it is missing. Raises OSError and ValueError."""
     return _ensure(data_dir / "keys", "service")
+
+
+def database_secret(data_dir: Path) -> bytes:
+    """Return the secret from which the passwords of the embedded databases follow; make it when it is missing.
+
+    Raises OSError.
+    """
+    path = data_dir / "keys" / "databases.secret"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        _write(path, secrets.token_bytes(32), 0o600, _keep_the_first)
+    return path.read_bytes()
 
 
 def key_id(key: ec.EllipticCurvePrivateKey) -> str:

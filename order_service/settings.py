@@ -11,7 +11,7 @@ from order_service.domain.attempt import AttemptLimits
 from order_service.domain.currency import check_currency
 from order_service.domain.lifecycle import Timeouts
 from order_service.domain.payment import Provider
-from servicekit.settings import Addresses, ServiceSettings
+from servicekit.settings import Addresses, CallingSettings
 
 
 class PaymentSettings(BaseSettings):
@@ -52,7 +52,7 @@ class PaymentSettings(BaseSettings):
         return self.stripe_api_key.get_secret_value(), self.stripe_webhook_secret.get_secret_value()
 
 
-class Settings(PaymentSettings, ServiceSettings):
+class Settings(PaymentSettings, CallingSettings):
     """The settings of an OrderService worker."""
 
     gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port,host:port.")

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from servicekit.settings import Addresses, ServiceSettings
+from servicekit.settings import Addresses, CallingSettings
 
 
-class Settings(ServiceSettings):
+class Settings(CallingSettings):
     """The settings of ReviewService, those of every service included."""
 
     review_database_url: str = Field(description="ReviewService's database: a libpq URL.")

@@ -8,7 +8,7 @@ from threading import Event
 import structlog
 from playhouse.migrations import Runner
 
-from servicekit import clock
+from servicekit import clock, privileges
 from servicekit.database import Database, DatabaseAway
 
 # The advisory lock's number. It is arbitrary; no other lock of the same database uses it.
@@ -25,7 +25,7 @@ def migrate(database: Database, directory: Path) -> list[str]:
     database.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
     try:
         database.execute(clock.SCHEMA)
-        applied: list[str] = Runner(database.peewee, str(directory)).up()
+        applied: list[str] = Runner(database.peewee, str(privileges.reachable(directory))).up()
         return applied
     finally:
         # Releases the lock and drops the settings above.

@@ -14,7 +14,7 @@ import grpc
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 
-from servicekit import logs, metrics, tools
+from servicekit import logs, metrics, privileges, tools
 from servicekit.call_pool import CallPool
 from servicekit.database import Database
 from servicekit.health import Health
@@ -33,7 +33,7 @@ from servicekit.methods import Method
 from servicekit.migrations import migrate_when_reachable
 from servicekit.outside import OutsidePool
 from servicekit.pipeline import Pipeline
-from servicekit.settings import ServiceSettings
+from servicekit.settings import CallingSettings, ServiceSettings
 
 # The time after which clients have seen that a worker is unhealthy: Envoy's interval of health checks, and a bit.
 HEALTH_INTERVAL_SECONDS = 1.2
@@ -96,19 +96,21 @@ def verifier_for(settings: ServiceSettings) -> Verifier:
     return Verifier([users, services])
 
 
-def service_tokens(settings: ServiceSettings, service: str) -> ServiceTokens:
+def service_tokens(settings: CallingSettings, service: str) -> ServiceTokens:
     """Return the access tokens with which this service calls others."""
-    return ServiceTokens(settings.service_signing_key.read_text(), service)
+    return ServiceTokens(settings.signing_key, service)
 
 
 def prepare(settings: ServiceSettings, database_url: str, migrations: Path, stop: threading.Event) -> Database | None:
-    """Set up logs and signal handlers, and migrate the database.
+    """Set up logs and signal handlers, give up root, and migrate the database.
 
     SIGTERM and SIGINT set `stop`. Returns None when that happens before the database answers.
     """
     logs.configure(settings.log_level, settings.log_format, worker=settings.worker)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    settings.read_files()
+    privileges.drop(settings.run_as)
     database = Database(database_url)
     return database if migrate_when_reachable(database, migrations, stop) else None
 

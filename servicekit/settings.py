@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -70,13 +71,30 @@ class ServiceSettings(BaseSettings):
     user_jwt_issuer: str = Field(description="The `iss` of users' tokens.")
     user_jwt_audience: str = Field(description="The `aud` of users' tokens.")
     service_jwks: Path = Field(description="The public keys of the services' own tokens: a JWKS file.")
-    service_signing_key: Path = Field(description="The private key of the services' own tokens: a PEM file.")
     run_as: Identity = Field("65534:65534", description="The uid and gid of this process when root starts it.")
 
     @property
     def idempotency_key_lifetime(self) -> timedelta:
         """The time for which a finished idempotency key is kept."""
         return timedelta(hours=self.idempotency_key_hours)
+
+    def read_files(self) -> None:
+        """Read the files that the process may not be able to read after it has given up root. Raises OSError."""
+
+
+class CallingSettings(ServiceSettings):
+    """The settings of a service that calls others: it signs its own tokens."""
+
+    service_signing_key: Path = Field(description="The private key of the services' own tokens: a PEM file.")
+
+    @cached_property
+    def signing_key(self) -> str:
+        """The private key, as PEM. Raises OSError."""
+        return self.service_signing_key.read_text()
+
+    def read_files(self) -> None:
+        """Read the signing key. Raises OSError."""
+        _ = self.signing_key
 
 
 S = TypeVar("S", bound=BaseSettings)

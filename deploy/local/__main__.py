@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from deploy.local.control import process_states
 from deploy.local.debug import debug
+from deploy.local.environment import database_urls, of_service
+from deploy.local.exposure import notes
 from deploy.local.layout import Layout
 from deploy.local.logs import show_logs
 from deploy.local.output import say
@@ -20,7 +22,6 @@ from deploy.local.psql import open_psql
 from deploy.local.restart import restart
 from deploy.local.run import run
 from deploy.local.settings import StackSettings, explain
-from deploy.local.supervise import database_urls, shared_environment
 from servicekit.database import Database
 from servicekit.outbox.console import RETRY_HELP, Retry, administer
 
@@ -44,6 +45,8 @@ def doctor(settings: StackSettings) -> int:
     except PreflightError as problem:
         failed = True
         say(f"FAILED  {'lock':<12} {problem}")
+    for note in notes(settings):
+        say(f"note    {'EDGE_HOST':<12} {note}")
     return int(failed)
 
 
@@ -60,26 +63,29 @@ def status(settings: StackSettings) -> int:
 
 def check_media(settings: StackSettings) -> int:
     """Look for images whose file is missing, with the settings of the stack's own processes; return 1 if there are."""
-    return _run_module("gig_service.images.check", settings)
+    return _run_module("gig", "gig_service.images.check", settings)
 
 
 def check_books(settings: StackSettings, since: str | None, until: str | None) -> int:
     """Compare orders, payments, ledger, payouts and the provider's records; return 1 when there is a difference."""
-    return _run_module("order_service.reconciliation", settings, _given(since=since, until=until))
+    return _run_module("order", "order_service.reconciliation", settings, _given(since=since, until=until))
 
 
 def report(settings: StackSettings, first: str, last: str, out: str | None) -> int:
     """Write the money report; return 1 when its columns do not add up, 2 when there is none."""
-    return _run_module("order_service.money_report", settings, _given(**{"from": first, "to": last, "out": out}))
+    return _run_module(
+        "order", "order_service.money_report", settings, _given(**{"from": first, "to": last, "out": out})
+    )
 
 
 def attempts(settings: StackSettings, drop: str | None = None, retry: str | None = None) -> int:
     """List the calls to the payment provider that are not finished, and give one up or retry it."""
-    return _run_module("order_service.attempts", settings, _given(drop=drop, retry=retry))
+    return _run_module("order", "order_service.attempts", settings, _given(drop=drop, retry=retry))
 
 
-def _run_module(module: str, settings: StackSettings, arguments: Sequence[str] = ()) -> int:
-    environment = shared_environment(settings, Layout.of(settings.data_dir), os.environ)
+def _run_module(service: str, module: str, settings: StackSettings, arguments: Sequence[str] = ()) -> int:
+    """Run a module with the environment of a service's worker, as the user who calls."""
+    environment = of_service(service, settings, Layout.of(settings.data_dir), os.environ)
     return subprocess.run([sys.executable, "-m", module, *arguments], env=environment, check=False).returncode
 
 

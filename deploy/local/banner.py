@@ -1,10 +1,12 @@
 """The text that `make run` prints when the stack is up."""
 
 import shlex
+import textwrap
 
+from deploy.local.environment import ROOT, addresses
+from deploy.local.exposure import notes
 from deploy.local.layout import Layout
 from deploy.local.settings import StackSettings
-from deploy.local.supervise import ROOT, addresses
 from edge.tokens import DEFAULT_DATA_DIR
 
 _GIG = (
@@ -33,6 +35,7 @@ def banner(settings: StackSettings, layout: Layout, seconds: float) -> str:
             f"The marketplace is up after {seconds:.1f} s. It is for development: {_warning(settings)}.",
             "",
             *lines,
+            *_notes(settings),
             "",
             *_first_command(settings, layout),
             "",
@@ -40,6 +43,14 @@ def banner(settings: StackSettings, layout: Layout, seconds: float) -> str:
             rule,
         ]
     )
+
+
+def _notes(settings: StackSettings) -> list[str]:
+    return [
+        line
+        for note in notes(settings)
+        for line in ("", *textwrap.wrap(note, 100, initial_indent="  ", subsequent_indent="  "))
+    ]
 
 
 def _warning(settings: StackSettings) -> str:

@@ -23,7 +23,8 @@ def debug(settings: StackSettings, service: str) -> int:
 
     So `breakpoint()` in the service's code opens the debugger here. Return 1 when no such worker is running.
     """
-    supervisor = Layout.of(settings.data_dir).supervisor_socket
+    layout = Layout.of(settings.data_dir)
+    supervisor = layout.supervisor_socket
     name = f"{service}-0"
     worker = _find(supervisor, name)
     if worker is None or not worker.pid:
@@ -34,7 +35,7 @@ def debug(settings: StackSettings, service: str) -> int:
         stop_process(supervisor, worker)
         _wait_until_stopped(supervisor, name)
         say(f"{name} runs here, on {environment['LISTEN']}. breakpoint() opens the debugger, Ctrl-C ends the worker.")
-        return _run_in_foreground([sys.executable, "-m", f"{service}_service"], environment)
+        return _run_in_foreground([sys.executable, "-m", f"{service}_service"], environment, layout.data_dir)
     finally:
         with suppress(ControlError):
             start_process(supervisor, worker)
@@ -51,8 +52,8 @@ def _wait_until_stopped(supervisor_socket: Path, name: str) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _run_in_foreground(command: list[str], environment: dict[str, str]) -> int:
-    with subprocess.Popen(command, env=environment) as process:
+def _run_in_foreground(command: list[str], environment: dict[str, str], folder: Path) -> int:
+    with subprocess.Popen(command, env=environment, cwd=folder) as process:
         while process.poll() is None:
             # Ctrl-C reaches the worker as well, which then shuts down in order.
             with suppress(KeyboardInterrupt):

@@ -1,11 +1,17 @@
 """The folders below DATA_DIR and their permissions.
 
 postgres/   the database cluster (`postgres/18`), owned by the uid that PostgreSQL runs under, 0700
-keys/       the keys that sign local tokens, 0700
-media/      the images of gigs, 0755: the edge serves them to everyone
-uploads/    uploads in progress, 0700; emptied at every start
+keys/       the keys that sign local tokens; the private ones are 0600, and the folder too is private without root
+media/      the images of gigs, 0755: the edge serves them to everyone; GigService's under root
+uploads/    uploads in progress, 0700; emptied at every start; GigService's under root
 logs/       one file per process, rotated, 0700
 run/        sockets, the lock, rendered configurations; all of it is made anew at every start
+  environment/   the environment of each process, with secrets, 0700
+  edge/          the files that Envoy reads beside its configuration
+  files/         copies of root's own files for its processes, each readable for one of them
+
+DATA_DIR is the current folder of every process, and their paths start there: root's processes change their uid, and
+the folders above DATA_DIR may be closed to it. Only a socket's path has to be absolute.
 """
 
 import hashlib
@@ -19,6 +25,9 @@ from pathlib import Path
 # sockaddr_un.sun_path holds 108 bytes with the closing NUL. PostgreSQL's socket has the longest name.
 _SUN_PATH = 107
 _LONGEST_NAME = "postgres/.s.PGSQL.5432.lock"
+
+# Under root, the group of all processes that connect to PostgreSQL; see deploy/local/users.py.
+SERVICES_GID = 65530
 
 
 @dataclass(frozen=True)
@@ -64,15 +73,24 @@ class Layout:
 
     @property
     def sockets(self) -> Path:
-        """The folder of Unix sockets: `run`, or a private folder with a short path when that of `run` is too long."""
-        if len(os.fsencode(self.run / _LONGEST_NAME)) <= _SUN_PATH:
+        """The folder of Unix sockets: `run`, or a folder elsewhere.
+
+        It is elsewhere when the path of `run` is too long, or closed to the uids of root's processes.
+        """
+        if len(os.fsencode(self.run / _LONGEST_NAME)) <= _SUN_PATH and not self.is_closed:
             return self.run
         digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"marketplace-{os.geteuid()}-{digest}"
 
     @property
+    def is_closed(self) -> bool:
+        """Whether root's processes, with other uids than root's, cannot pass a folder above DATA_DIR."""
+        above = (folder for folder in self.data_dir.parents if folder.exists())
+        return os.geteuid() == 0 and not all(folder.stat().st_mode & stat.S_IXOTH for folder in above)
+
+    @property
     def postgres_socket(self) -> Path:
-        """The folder of PostgreSQL's socket; only its owner and root may enter."""
+        """The folder of PostgreSQL's socket; its owner, root and root's services may enter."""
         return self.sockets / "postgres"
 
     @property
@@ -90,20 +108,35 @@ class Layout:
         """The rendered Envoy bootstrap."""
         return self.run / "envoy.yaml"
 
+    @property
+    def environments(self) -> Path:
+        """The folder with the environment of each process."""
+        return self.run / "environment"
+
+    @property
+    def edge_files(self) -> Path:
+        """The folder with the files that Envoy reads beside its configuration."""
+        return self.run / "edge"
+
+    @property
+    def lent_files(self) -> Path:
+        """The folder with copies of files that only root may read."""
+        return self.run / "files"
+
     def log(self, process: str) -> Path:
         """Return the log of a process, named as in `gig-0`."""
         return self.logs / f"{process}.log"
 
     def create(self) -> None:
         """Create the missing folders. Raises OSError where that is not allowed."""
-        # 0711: PostgreSQL's uid can reach its own folder, but cannot list the others.
-        self.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
-        self.run.mkdir(mode=0o711, exist_ok=True)
-        self.logs.mkdir(mode=0o700, exist_ok=True)
-        self.media.mkdir(mode=0o755, exist_ok=True)
-        self.uploads.mkdir(mode=0o700, exist_ok=True)
+        # 0711: the uids of root's processes can reach their own folders, but cannot list the others.
+        _make(self.data_dir, 0o711)
+        _make(self.run, 0o711)
+        _make(self.logs, 0o700)
+        _make(self.media, 0o755)
+        _make(self.uploads, 0o700)
         if self.sockets != self.run:
-            self.sockets.mkdir(mode=0o711, exist_ok=True)
+            _make(self.sockets, 0o711)
             folder = self.sockets.lstat()
             # Everyone may write to the parent folder: another user could have made this one as a trap.
             if not stat.S_ISDIR(folder.st_mode) or folder.st_uid != os.geteuid() or folder.st_mode & 0o022:
@@ -120,3 +153,35 @@ class Layout:
             folder.mkdir(mode=0o700, exist_ok=True)
             if os.geteuid() == 0:
                 os.chown(folder, uid, gid, follow_symlinks=False)
+        if os.geteuid() == 0:
+            os.chown(self.postgres_socket, uid, SERVICES_GID, follow_symlinks=False)
+            self.postgres_socket.chmod(0o710)
+
+    def give_to_services(self, gig_uid: int) -> None:
+        """Under root, let the services use their folders; an earlier version made them as root.
+
+        The files of images stay root's: who owns their folder can delete them.
+        """
+        # Envoy and the services read the public keys again when they change.
+        (self.data_dir / "keys").chmod(0o755)
+        folders = [self.uploads, self.media]
+        if self.media.stat().st_uid != gig_uid:
+            folders = [self.uploads, *self.media.glob("??"), self.media]  # media/ last: it shows that all is done
+        for folder in folders:
+            os.chown(folder, gig_uid, SERVICES_GID, follow_symlinks=False)
+
+    def write_private(self, path: Path, content: str, gid: int | None = None) -> None:
+        """Write a file that only its owner and, if there is one, a group can read."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(descriptor, 0o600 if gid is None else 0o640)
+            if gid is not None:
+                os.fchown(descriptor, -1, gid)
+            file.write(content)
+
+
+def _make(folder: Path, mode: int) -> None:
+    """Create a folder. Under root add the permissions of others that an existing one or the umask lacks."""
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    if os.geteuid() == 0 and (present := stat.S_IMODE(folder.stat().st_mode)) & mode != mode:
+        folder.chmod(present | mode)

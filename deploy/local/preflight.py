@@ -16,6 +16,7 @@ import psutil
 from deploy.local import postgres
 from deploy.local.layout import Layout
 from deploy.local.ports import Ports
+from deploy.local.reach import users
 from deploy.local.settings import StackSettings
 from deploy.local.supervise import envoy_program
 
@@ -42,6 +43,7 @@ def checks(settings: StackSettings, layout: Layout) -> list[Check]:
         Check("disk", lambda: _disk(layout)),
         Check("PostgreSQL", lambda: _postgres(settings, layout)),
         Check("Envoy", _envoy),
+        Check("users", lambda: _users(settings, layout)),
         Check("ports", lambda: _ports(settings)),
     ]
 
@@ -124,6 +126,13 @@ def _postgres(settings: StackSettings, layout: Layout) -> str:
 
 def _envoy() -> str:
     return _version([str(envoy_program()), "--version"], "Envoy").split("version:")[-1].strip()
+
+
+def _users(settings: StackSettings, layout: Layout) -> str:
+    try:
+        return users(settings, layout)
+    except (OSError, ValueError) as error:
+        raise PreflightError(str(error)) from error
 
 
 def _version(command: list[str], name: str) -> str:

@@ -1,4 +1,4 @@
-"""Linux calls that Python does not wrap: uid and capabilities, parent-death signal, user namespaces.
+"""Linux calls that Python does not wrap: uid and capabilities, user namespaces, adoption of orphans.
 
 PostgreSQL refuses to run as root. So root runs it under an unprivileged uid, which cannot reach binaries and data below
 a folder such as `/root` (0700). It then keeps one capability that lets it pass such folders. SECBIT_NO_SETUID_FIXUP is
@@ -8,14 +8,25 @@ needed: without it access(2), which PostgreSQL calls for its own binary, ignores
 import ctypes
 import os
 import pwd
-import signal
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from servicekit.privileges import forbid_new, set_parent_death_signal
+
+__all__ = [
+    "Identity",
+    "adopt_orphans",
+    "become",
+    "borrow_name",
+    "can",
+    "forbid_new",
+    "has_name",
+    "identity_reaching",
+    "set_parent_death_signal",
+]
+
 # linux/prctl.h, linux/securebits.h, linux/sched.h, linux/capability.h
-_PR_SET_PDEATHSIG = 1
 _PR_SET_SECUREBITS = 28
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_CAP_AMBIENT = 47
@@ -25,6 +36,7 @@ _CLONE_NEWUSER = 0x10000000
 _CAPABILITY_VERSION_3 = 0x20080522
 CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2
+CAP_NET_BIND_SERVICE = 10
 
 UNPRIVILEGED_ID = 65534
 
@@ -47,6 +59,15 @@ class Identity:
     gid: int
     capability: int | None = None
 
+    @classmethod
+    def parse(cls, text: str) -> "Identity":
+        """Return the identity that its text names."""
+        return cls(*(int(part) for part in text.split(":")))
+
+    def __str__(self) -> str:
+        """Return uid, gid and, if there is one, the capability's number, with colons between them."""
+        return ":".join(str(part) for part in (self.uid, self.gid, self.capability) if part is not None)
+
 
 def _check(result: int, call: str) -> None:
     if result < 0:
@@ -57,16 +78,6 @@ def _check(result: int, call: str) -> None:
 def _prctl(option: int, *arguments: int) -> None:
     padded = (*arguments, 0, 0, 0, 0)[:4]
     _check(_libc.prctl(option, *(ctypes.c_ulong(argument) for argument in padded)), f"prctl({option})")
-
-
-def set_parent_death_signal(parent: int, number: signal.Signals) -> None:
-    """Have the kernel send a signal to this process when its parent dies; exit when the parent is dead already.
-
-    The setting survives exec, but not a change of uid.
-    """
-    _prctl(_PR_SET_PDEATHSIG, number)
-    if os.getppid() != parent:
-        sys.exit(f"process {parent}, which started this one, has ended")
 
 
 def adopt_orphans() -> None:
@@ -138,11 +149,16 @@ def identity_reaching(uid: int, gid: int, paths: Iterable[Path]) -> Identity:
 
 
 def _reaches(identity: Identity, paths: list[Path]) -> bool:
+    return can(identity, lambda: all(os.access(path, os.R_OK | os.X_OK) for path in paths))
+
+
+def can(identity: Identity, attempt: Callable[[], bool]) -> bool:
+    """Return the result of `attempt` under an identity, in a child process; an OSError is False."""
     child = os.fork()
     if child == 0:
         try:
             become(identity)
-            os._exit(0 if all(os.access(path, os.R_OK | os.X_OK) for path in paths) else 1)
+            os._exit(0 if attempt() else 1)
         except OSError:
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

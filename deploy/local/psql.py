@@ -9,10 +9,10 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from deploy.local import postgres
 from deploy.local.control import process_states
+from deploy.local.environment import database_urls
 from deploy.local.layout import Layout
 from deploy.local.output import say
 from deploy.local.settings import StackSettings
-from deploy.local.supervise import database_urls
 
 
 def open_psql(settings: StackSettings, service: str, arguments: Sequence[str]) -> int:

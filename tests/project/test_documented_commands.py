@@ -18,7 +18,8 @@ from tests.support.stack import ROOT, Stack
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = {name for names in re.findall(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE) for name in names.split()}
-MAKE_VARIABLES = set(re.findall(r"\$\((?:if |or )?([A-Z]+)", MAKEFILE))
+# `$(ARGS)` is make's, `$$NAME` and `$${NAME:-…}` are the recipe's own.
+MAKE_VARIABLES = set(re.findall(r"\$(?:\(|\$\{?)([A-Z]+)\b", MAKEFILE))
 IMPORTS = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}"}
 # Programs whose lines in shell blocks other tests run, or that are not ours.
 OTHER_PROGRAMS = {"git", "cd"}

@@ -69,3 +69,10 @@ def test_every_port_that_is_used_is_named_once() -> None:
 def test_there_is_no_eighth_worker() -> None:
     with pytest.raises(ValueError, match="at most 7 workers"):
         Ports(8080).rpc("gig", 7)
+
+
+@pytest.mark.parametrize("edge", [8080, 9090, 443, 12345])
+def test_the_admin_page_is_found_from_each_port_of_the_block(edge: int) -> None:
+    ports = Ports(edge)
+
+    assert {Ports.admin_beside(port) for port in ports.block} == {ports.envoy_admin}

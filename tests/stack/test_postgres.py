@@ -9,12 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import psycopg2
 import pytest
 
-from deploy.local.layout import Layout
+from deploy.local.layout import SERVICES_GID, Layout
 from deploy.local.postgres import SUPERUSER, create_databases, database_url
 from tests.support.eventually import eventually
 
@@ -187,7 +188,25 @@ def test_a_service_reaches_no_database_but_its_own(running: Server) -> None:
 def test_nobody_listens_on_tcp_and_nobody_else_may_enter(running: Server) -> None:
     assert running.ask("show listen_addresses") == [("",)]
     assert running.layout.postgres.stat().st_mode & 0o077 == 0
-    assert running.layout.postgres_socket.stat().st_mode & 0o077 == 0
+    # Under root the services have a group of their own, which may enter.
+    assert running.layout.postgres_socket.stat().st_mode & 0o777 == (0o710 if os.geteuid() == 0 else 0o700)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="without root all processes have one uid, and there are no passwords")
+def test_under_root_a_role_needs_its_own_password_and_the_superuser_must_be_root(running: Server) -> None:
+    of_orders = urlsplit(database_url(running.layout, "orders")).password
+    own = database_url(running.layout, "gigs")
+    without = own.replace(f":{urlsplit(own).password}@", "@")
+    with pytest.raises(psycopg2.OperationalError, match="no password supplied"):
+        psycopg2.connect(without)
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        psycopg2.connect(without.replace("gigs@", f"gigs:{of_orders}@"))
+    url = database_url(running.layout, "postgres", SUPERUSER)
+    program = f"import psycopg2; from servicekit.privileges import drop; drop('65531:{SERVICES_GID}')"
+    as_a_service = subprocess.run(
+        [sys.executable, "-c", f"{program}; psycopg2.connect({url!r})"], capture_output=True, text=True, check=False
+    )
+    assert "peer authentication failed" in as_a_service.stderr.lower()
 
 
 def test_letters_of_all_languages_are_letters(running: Server) -> None:

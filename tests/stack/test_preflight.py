@@ -65,3 +65,41 @@ def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_both_programs_run_here(layout: Layout) -> None:
     assert "PostgreSQL) 18" in look("PostgreSQL", StackSettings(), layout)
     assert "1.40" in look("Envoy", StackSettings(), layout)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives its processes other users")
+def test_a_jwks_that_the_processes_cannot_read_is_named_with_the_remedy(layout: Layout, tmp_path: Path) -> None:
+    tmp_path.parent.chmod(0o700)
+    jwks = tmp_path / "jwks.json"
+    jwks.write_text("{}")
+    settings = StackSettings(user_jwks=str(jwks), user_jwt_issuer="issuer", user_jwt_audience="audience")
+
+    with pytest.raises(PreflightError, match=f"{jwks} cannot be read by the users of the processes. Copy it to"):
+        look("users", settings, layout)
+
+    in_the_data_folder = layout.data_dir / "keys" / "own.jwks.json"
+    in_the_data_folder.write_text("{}")
+    assert "services under uids" in look(
+        "users", settings.model_copy(update={"user_jwks": str(in_the_data_folder)}), layout
+    )
+
+
+def test_the_users_of_the_processes_are_shown(layout: Layout) -> None:
+    shown = look("users", StackSettings(), layout)
+
+    assert shown.startswith("services under uids 65530" if os.geteuid() == 0 else "all processes run under uid")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="without root all processes have one user")
+def test_the_folders_let_the_processes_pass_whatever_the_umask_is(tmp_path: Path) -> None:
+    layout = Layout.of(tmp_path / "strict")
+    before = os.umask(0o077)
+    try:
+        layout.create()
+        look("users", StackSettings(), layout)
+    finally:
+        os.umask(before)
+
+    modes = {folder.name: folder.stat().st_mode & 0o777 for folder in (layout.data_dir, layout.run, layout.media)}
+    assert modes == {"strict": 0o711, "run": 0o711, "media": 0o755}
+    assert (layout.data_dir / "keys" / "user.jwks.json").stat().st_mode & 0o777 == 0o644

@@ -1,5 +1,6 @@
 """What is rendered for supervisord is what supervisord reads, whatever the paths are."""
 
+import json
 import shlex
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from supervisor.options import ServerOptions
 
 from deploy.local import supervise
+from deploy.local.environment import edge_base, of_edge_renderer, of_service
 from deploy.local.layout import Layout
 from deploy.local.settings import StackSettings
 
@@ -30,11 +32,17 @@ def layout(request: pytest.FixtureRequest, tmp_path: Path) -> Layout:
 
 def read_back(layout: Layout, settings: StackSettings, monkeypatch: pytest.MonkeyPatch) -> ServerOptions:
     """Return the configuration as supervisord itself understands it."""
-    layout.supervisor_config.write_text(supervise.render(settings, layout))
+    supervise.write_configuration(settings, layout)
     monkeypatch.chdir(layout.data_dir)
     options = ServerOptions()
     options.realize(["-c", str(layout.supervisor_config)])
     return options
+
+
+def written_environment(layout: Layout, name: str) -> dict[str, str]:
+    """Return the environment that a process gets from its launcher."""
+    environment: dict[str, str] = json.loads((layout.environments / f"{name}.json").read_text())
+    return environment
 
 
 def test_every_command_arrives_word_for_word(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,10 +84,15 @@ def test_each_worker_knows_its_name_and_its_own_ports(layout: Layout, monkeypatc
     options = read_back(layout, StackSettings(), monkeypatch)
 
     (services,) = [group for group in options.process_group_configs if group.name == "services"]
-    workers = {process.name: process.environment for process in services.process_configs}
-    assert list(workers) == ["gig-0", "gig-1", "gig-2", "order-0", "order-1", "review-0", "review-1", "gig-images"]
-    assert workers["gig-images"]["LISTEN"] == "127.0.0.1:10007"
-    assert workers["gig-2"] == {"WORKER": "gig-2", "LISTEN": "127.0.0.1:10002", "METRICS_LISTEN": "127.0.0.1:10026"}
+    workers = [process.name for process in services.process_configs]
+    assert workers == ["gig-0", "gig-1", "gig-2", "order-0", "order-1", "review-0", "review-1", "gig-images"]
+    assert written_environment(layout, "gig-images")["LISTEN"] == "127.0.0.1:10007"
+    own = written_environment(layout, "gig-2")
+    assert {name: own[name] for name in ("WORKER", "LISTEN", "METRICS_LISTEN")} == {
+        "WORKER": "gig-2",
+        "LISTEN": "127.0.0.1:10002",
+        "METRICS_LISTEN": "127.0.0.1:10026",
+    }
 
 
 def test_a_database_of_ones_own_takes_the_place_of_the_embedded_one(
@@ -89,19 +102,19 @@ def test_a_database_of_ones_own_takes_the_place_of_the_embedded_one(
         monkeypatch.setenv(f"{service}_DATABASE_URL", f"postgresql://db.example/{service}")
     settings = StackSettings()
 
-    environment = supervise.shared_environment(settings, layout, {})
+    environment = of_service("order", settings, layout, {})
 
     assert environment["ORDER_DATABASE_URL"] == "postgresql://db.example/ORDER"
     assert "postgres" not in {process.name for process in supervise.processes(settings, layout)}
 
 
 def test_the_local_key_counts_only_while_no_other_is_set(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    local = supervise.shared_environment(StackSettings(), layout, {})
+    local = of_service("gig-images", StackSettings(), layout, {})
     monkeypatch.setenv("USER_JWKS", "https://id.example/jwks")
     monkeypatch.setenv("USER_JWT_ISSUER", "https://id.example")
     monkeypatch.setenv("USER_JWT_AUDIENCE", "market")
 
-    other = supervise.shared_environment(StackSettings(), layout, {})
+    other = of_service("gig-images", StackSettings(), layout, {})
 
     assert local["USER_JWKS"] == str(layout.data_dir / "keys" / "user.jwks.json")
     assert (local["USER_JWT_ISSUER"], local["USER_JWT_AUDIENCE"]) == ("marketplace-local", "marketplace")
@@ -123,9 +136,11 @@ def test_a_deep_data_folder_gets_a_short_private_folder_for_its_sockets(tmp_path
 
 
 def test_pictures_lie_in_the_data_folder_and_the_edge_knows_who_takes_them(layout: Layout) -> None:
-    environment = supervise.shared_environment(StackSettings(), layout, {})
+    environment = of_service("gig-images", StackSettings(), layout, {})
 
     assert environment["MEDIA_DIR"] == str(layout.media)
     assert environment["MEDIA_URL"] == "http://127.0.0.1:8080/media"
-    assert environment["IMAGE_SERVICE_ADDRESSES"] == "127.0.0.1:10007"
+    edge = of_edge_renderer(StackSettings(), layout, {})
+    assert edge["MEDIA_DIR"] == str(edge_base(layout) / "media")
+    assert edge["IMAGE_SERVICE_ADDRESSES"] == "127.0.0.1:10007"
     assert (layout.media.stat().st_mode & 0o777, layout.uploads.stat().st_mode & 0o777) == (0o755, 0o700)

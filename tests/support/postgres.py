@@ -34,7 +34,8 @@ def migrations_of(service: str) -> Path:
 def url_of(database: Database) -> str:
     """Return the URL of a connected database, for another process."""
     info = database.peewee.connection().info
-    return f"postgresql://{info.user}@/{info.dbname}?host={quote(info.host, safe='')}&port={info.port}"
+    user = f"{info.user}:{info.password}" if info.password else info.user
+    return f"postgresql://{user}@/{info.dbname}?host={quote(info.host, safe='')}&port={info.port}"
 
 
 # Nobody needs the data of tests after a crash of the machine. What is committed outlives a killed server all the same.

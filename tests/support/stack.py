@@ -27,7 +27,7 @@ from tests.support.ports import stack_port
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 # A run of tests that is killed takes its stacks with it.
-_DIES_WITH_US = (sys.executable, "-I", "-S", str(ROOT / "deploy" / "local" / "parent_death_signal.py"), "SIGTERM")
+_DIES_WITH_US = (sys.executable, "-I", "-S", str(ROOT / "deploy" / "local" / "launch.py"), "SIGTERM")
 
 
 class Stack:

@@ -1,0 +1,51 @@
+"""`python launch.py SIGNAL [OPTIONS] command...`: become the command, with what a part of the stack needs and no more.
+
+Every part of the stack is started through it. SIGNAL becomes the parent-death signal, so that no part outlives
+supervisord, however that ends. It costs some milliseconds: it runs as a file, isolated and without site-packages.
+
+--environment FILE       the command's whole environment, a JSON object; the default is the current one
+--run-as UID:GID[:CAP]   when root runs this: the command's uid, gid, and the number of the one capability that it keeps
+--folder NUMBER          a file descriptor on the current folder, for the command to open files through `/dev/fd/NUMBER`
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+# Isolated, Python does not read PYTHONPATH.
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from deploy.local.privileges import Identity, become, set_parent_death_signal
+
+
+def main() -> None:
+    """Set everything and execute the command."""
+    parent = os.getppid()
+    number, *words = sys.argv[1:]
+    options: dict[str, str] = {}
+    while words[0].startswith("--"):
+        options[words[0]] = words[1]
+        words = words[2:]
+    environment = dict(os.environ)
+    if "--environment" in options:
+        environment = json.loads(Path(options["--environment"]).read_text())
+    if "--folder" in options:
+        os.dup2(os.open(".", os.O_PATH | os.O_DIRECTORY), int(options["--folder"]))
+    program = words[0]
+    if "--run-as" in options and os.geteuid() == 0:
+        identity = Identity.parse(options["--run-as"])
+        # Of supervisord's pipe, which a program may open again by its name.
+        for stream in (1, 2):
+            os.fchown(stream, identity.uid, identity.gid)
+        # Below a folder that only root may enter, the program is reached through this descriptor.
+        folder = os.open(Path(program).parent, os.O_PATH | os.O_DIRECTORY)
+        become(identity)
+        program = f"/proc/self/fd/{folder}/{Path(program).name}"
+    set_parent_death_signal(parent, signal.Signals[number])
+    os.execve(program, words, environment)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()
