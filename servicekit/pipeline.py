@@ -23,6 +23,7 @@ from servicekit.errors import MarketplaceError, OutcomeUnknown
 from servicekit.idempotency import IdempotencyKeys, IdempotencyKeyTaken, StoredResponse, is_binding_handler
 from servicekit.identity import Verifier
 from servicekit.ids import new_id
+from servicekit.logs import describe
 from servicekit.methods import Method
 from servicekit.outside import OutsidePool, is_outside_handler, refuse_without_place
 from servicekit.status import status_from_error
@@ -30,6 +31,8 @@ from servicekit.status import status_from_error
 Handler = Callable[[Any, Call], Message]
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# https://www.w3.org/TR/trace-context/; anything else in this header is not logged.
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 # For a call without a deadline gRPC reports one that is centuries ahead.
 NO_DEADLINE_SECONDS = 1_000_000
 
@@ -73,7 +76,7 @@ def to_marketplace_error(error: Exception, log: Any) -> MarketplaceError:
         log.error("unexpected error", exc_info=error)
         return MarketplaceError("INTERNAL")
     if error.__cause__ is not None:
-        log.warning("refused", code=error.code, reason=str(error.__cause__).strip())
+        log.warning("refused", code=error.code, reason=describe(error.__cause__))
     return error
 
 
@@ -198,10 +201,11 @@ def call_from_context(context: Any, log_fields: Mapping[str, str]) -> Call:
     if not REQUEST_ID.fullmatch(request_id):
         request_id = str(new_id())
     log = structlog.get_logger().bind(request_id=request_id, **log_fields)
+    traceparent = metadata.get("traceparent", "")
     seconds = context.time_remaining()
     return Call(
         metadata=metadata,
         request_id=request_id,
         deadline=None if seconds is None or seconds > NO_DEADLINE_SECONDS else time.monotonic() + seconds,
-        log=log.bind(traceparent=metadata["traceparent"]) if "traceparent" in metadata else log,
+        log=log.bind(traceparent=traceparent) if TRACEPARENT.fullmatch(traceparent) else log,
     )
