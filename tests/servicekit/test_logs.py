@@ -67,7 +67,7 @@ def test_an_error_of_the_database_is_described_without_the_row(review_database: 
     review_database.execute("CREATE TEMP TABLE secrets (id text PRIMARY KEY)")
     review_database.execute("INSERT INTO secrets VALUES (%s)", (SECRET,))
 
-    with pytest.raises(Exception) as raised:  # noqa: PT011  # the driver's own
+    with pytest.raises(Exception) as raised:  # the driver's own
         review_database.execute("INSERT INTO secrets VALUES (%s)", (SECRET,))
 
     assert SECRET in str(raised.value)
