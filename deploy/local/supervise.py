@@ -146,7 +146,9 @@ def _service(name: str, module: str, port: int, metrics_port: int) -> Process:
 
 def _edge(settings: StackSettings, layout: Layout) -> Process:
     # Hot restart takes a name that is unique on the machine, which keeps a second stack from starting.
-    options = ["-c", str(layout.envoy_config), "--disable-hot-restart", "--log-level", settings.log_level.lower()]
+    # Envoy's debug log has all headers of all requests, tokens included.
+    level = "info" if settings.log_level == "DEBUG" else settings.log_level.lower()
+    options = ["-c", str(layout.envoy_config), "--disable-hot-restart", "--log-level", level]
     # Drain all clients with their next response, instead of one after the other over ten minutes.
     drain = ["--drain-strategy", "immediate", "--drain-time-s", "2"]
     command = _with_parent_death_signal("SIGTERM", str(envoy_program()), *options, *drain)
