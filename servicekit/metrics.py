@@ -4,6 +4,8 @@ The server is small, because the one of `prometheus_client` has a thread for eac
 has few connections at a time, each with one request and a few seconds. It answers nothing that a browser sends.
 """
 
+from __future__ import annotations
+
 import ipaddress
 import socket
 import socketserver
@@ -33,15 +35,15 @@ def observe(method: str, code: str, seconds: float) -> None:
     SECONDS.labels(method).observe(seconds)
 
 
-def serve(host: str, port: int, worker: str) -> socketserver.BaseServer:
-    """Serve `/metrics` from threads of its own."""
+def serve(host: str, port: int, worker: str) -> MetricsServer:
+    """Serve `/metrics` from threads of its own. Return the server."""
     WORKER.labels(worker).set(1)
-    server = _Server((host, port), _Connection)
+    server = MetricsServer((host, port), _Connection)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server
 
 
-class _Server(socketserver.ThreadingTCPServer):
+class MetricsServer(socketserver.ThreadingTCPServer):
     """A server of MAX_CONNECTIONS connections at a time; it closes others at once."""
 
     daemon_threads = True
@@ -53,6 +55,11 @@ class _Server(socketserver.ThreadingTCPServer):
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         super().__init__(address, handler)
         self.is_on_loopback = _is_loopback(str(self.server_address[0]))
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on, also when it was asked to take any."""
+        return int(self.socket.getsockname()[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._places.acquire(blocking=False):
@@ -77,7 +84,7 @@ class _Server(socketserver.ThreadingTCPServer):
 class _Connection(socketserver.BaseRequestHandler):
     """A connection with one request."""
 
-    server: _Server
+    server: MetricsServer
 
     def handle(self) -> None:
         deadline = time.monotonic() + CONNECTION_SECONDS

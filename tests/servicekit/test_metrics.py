@@ -17,7 +17,7 @@ from tests.support.eventually import eventually
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(metrics, "CONNECTION_SECONDS", 1.0)
     server = metrics.serve("127.0.0.1", 0, "test-0")
-    yield int(server.server_address[1])
+    yield server.port
     server.shutdown()
     server.server_close()
 
@@ -71,7 +71,7 @@ def test_other_requests_are_refused(port: int, method: str, path: str, headers: 
 def test_a_name_is_taken_where_the_address_is_not_loopback(port: int) -> None:
     server = metrics.serve("0.0.0.0", 0, "test-1")
     try:
-        response = httpx.get(f"http://127.0.0.1:{server.server_address[1]}/metrics", headers={"host": "gig-0:9100"})
+        response = httpx.get(f"http://127.0.0.1:{server.port}/metrics", headers={"host": "gig-0:9100"})
     finally:
         server.shutdown()
         server.server_close()
