@@ -62,6 +62,7 @@ class MetricsServer(socketserver.ThreadingTCPServer):
         return int(self.socket.getsockname()[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread of its own, or close it."""
         if not self._places.acquire(blocking=False):
             self.shutdown_request(request)
             return
@@ -72,6 +73,7 @@ class MetricsServer(socketserver.ThreadingTCPServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, and free its place."""
         try:
             super().process_request_thread(request, client_address)
         finally:
