@@ -1,6 +1,7 @@
--- Holds back a response that is complete before its request is. Envoy closes a connection of HTTP/1.1, or resets a stream
--- of HTTP/2, after such a response and reads no more of it: a client that writes all before it reads gets an error of its
--- connection instead of the response. While the response is held, Envoy reads the rest of the request and drops it.
+-- Holds back a response that is complete before its request is. Envoy closes a connection of HTTP/1.1 after such a
+-- response and reads no more of it, so a client that writes all before it reads gets a reset instead of the response.
+-- While the response is held, Envoy reads the rest of the request and drops it. A client of HTTP/2 reads while it writes,
+-- and gets its response at once.
 --
 -- A script cannot see the request end. So the filter chain has several pairs of filters: one writes into the header
 -- `x-edge-request` what has arrived by then, this script waits when that is not all. The waits get longer, and have an end.
@@ -26,6 +27,7 @@ end
 
 -- Waits so many milliseconds when the request has not arrived in full.
 function early_response.hold(handle, milliseconds)
+  if handle:streamInfo():protocol() == "HTTP/2" then return end
   if goes_on(handle, handle:headers():get("x-edge-request")) then handle:httpCall("clock", CLOCK, "", milliseconds) end
 end
 

@@ -18,8 +18,8 @@ import grpc
 import structlog
 from structlog.types import EventDict
 
-# From a quotation mark, which is no apostrophe, to the last one of the line.
-_QUOTED = re.compile(r"""(?<!\w)["'`].*(?:["'`](?!\w)|$)""")
+# From a quotation mark, which is no apostrophe, to the last one of the line, or to its end.
+_QUOTED = re.compile(r"""(?<!\w)["'`](?:.*["'`](?!\w)|.*)""")
 _LONGEST_TEXT = 300
 
 

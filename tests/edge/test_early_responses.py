@@ -63,14 +63,13 @@ def test_httpx_and_curl_read_the_refusal(
     edge: Edge, method: str, path: str, kind: str, signed_in: bool, status: int, code: str
 ) -> None:
     headers = headers_of(edge, kind, signed_in=signed_in)
-    for http2 in (False, True):
-        with edge.client(http2=http2) as api:
-            for _ in range(5):
-                response = api.request(method, path, content=LARGE, headers=headers)
-                assert (response.status_code, response.json()["code"]) == (status, code)
+    with edge.client() as api:
+        for _ in range(10):
+            response = api.request(method, path, content=LARGE, headers=headers)
+            assert (response.status_code, response.json()["code"]) == (status, code)
     command = ["curl", "-s", "-X", method, "--data-binary", "@-", "-w", "\n%{http_code}", edge.url + path]
     command += [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
-    for _ in range(5):
+    for _ in range(10):
         result = subprocess.run(command, input=LARGE, capture_output=True, timeout=30, check=True)
         body, _, printed = result.stdout.decode().rpartition("\n")
         assert (int(printed), json.loads(body)["code"]) == (status, code)

@@ -18,7 +18,7 @@ SECRET = "tok_of a client's own"
 @pytest.fixture
 def log() -> Iterator[structlog.stdlib.BoundLogger]:
     before = structlog.get_config()
-    logs.configure("info", "json")
+    logs.configure("INFO", "json")
     yield structlog.get_logger()
     structlog.configure(**before)
 
