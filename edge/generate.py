@@ -61,6 +61,7 @@ def _for_the_transcoder(descriptor_set: bytes) -> bytes:
     written: bytes = files.SerializeToString(deterministic=True)
     return written
 
+
 _MESSAGES_HEADER = """\
 -- The fields of each message of a JSON body, by the message's full name. A field stands there under both names that the
 -- transcoder takes for it; under the proto's own one, `camel_case` is the name that the API has.
