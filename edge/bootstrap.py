@@ -115,6 +115,7 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         paths=[(path, ", ".join(protos.paths()[path])) for path in sorted(protos.paths(), key=_template_order)],
         uploads=[route.path for route in protos.routes if route.upload],
         media_dir=_media_dir(settings),
+        admin_hosts=[f"127.0.0.1:{settings.envoy_admin_port}", f"localhost:{settings.envoy_admin_port}"],
         clusters=_clusters(settings),
         cluster_of=cluster_of,
         errors={error.name: error for error in protos.errors},

@@ -48,6 +48,8 @@ class Field:
     """The values of an enum, without its zero value."""
     message: str = ""
     """The full name of the message that is its value."""
+    proto_name: str = ""
+    """As the proto has it, in snake_case; the transcoder takes this name in a JSON body, too."""
 
     @property
     def value_type(self) -> dict[str, Any]:
@@ -198,14 +200,13 @@ class _Reader:
                 )
 
     def messages(self, routes: tuple[Route, ...]) -> dict[str, tuple[Field, ...]]:
-        """Return the fields of the messages of all JSON bodies, and of the messages in them."""
+        """Return the fields of the messages of all JSON bodies, and of the messages in them. Raises ContractError."""
         messages: dict[str, tuple[Field, ...]] = {}
         open_names = [route.body for route in routes if route.body]
         while open_names:
             name = open_names.pop(0)
             if name not in messages:
-                fields = (_field(each) for each in self.pool.FindMessageTypeByName(name).fields)
-                messages[name] = tuple(field for field in fields if field is not None)
+                messages[name] = tuple(_body_fields(self.pool.FindMessageTypeByName(name)))
                 open_names += [field.message for field in messages[name] if field.message]
         return messages
 
@@ -246,6 +247,15 @@ def _query(method: MethodDescriptor, path: str, body: str) -> Iterator[Field]:
         yield field
 
 
+def _body_fields(message: Descriptor) -> Iterator[Field]:
+    """Yield the fields of a message of a JSON body. Raises ContractError for one whose type the edge cannot check."""
+    for each in message.fields:
+        field = _field(each)
+        if field is None:
+            raise ContractError(f"{each.full_name}: is of a type that the edge cannot check in a JSON body")
+        yield field
+
+
 def _field(field: FieldDescriptor) -> Field | None:
     """Return a field, or None when its JSON has a form of its own (maps, 64 bits, google.protobuf)."""
     kind, message = _KINDS.get(field.type), field.message_type
@@ -254,4 +264,5 @@ def _field(field: FieldDescriptor) -> Field | None:
     if message is not None and (message.GetOptions().map_entry or message.full_name.startswith("google.protobuf.")):
         return None
     values = tuple(value.name for value in field.enum_type.values if value.number) if field.enum_type else ()
-    return Field(field.json_name, kind, field.is_repeated, values, message.full_name if message else "")
+    message_name = message.full_name if message else ""
+    return Field(field.json_name, kind, field.is_repeated, values, message_name, field.name)

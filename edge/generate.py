@@ -63,13 +63,22 @@ def _for_the_transcoder(descriptor_set: bytes) -> bytes:
     return written
 
 
+_MESSAGES_HEADER = """\
+-- The fields of each message of a JSON body, by the message's full name. A field stands there under both names that the
+-- transcoder takes for it; under the proto's own one, `camel_case` is the name that the API has.
+return {
+"""
+
+
 def _messages(protos: contract.Contract) -> str:
-    lines = [HEADER, "-- The fields of each message of a JSON body, by the message's full name.\nreturn {\n"]
+    lines = [HEADER, _MESSAGES_HEADER]
     for name, fields in protos.messages.items():
         lines.append(f"  [{_text(name)}] = {{\n")
         for field in fields:
             value = {"kind": "list", "item": field.value_type} if field.repeated else field.value_type
             lines.append(f"    [{_text(field.name)}] = {_lua(value)},\n")
+            if field.proto_name != field.name:
+                lines.append(f"    [{_text(field.proto_name)}] = {_lua(value | {'camel_case': field.name})},\n")
         lines.append("  },\n")
     return "".join([*lines, "}\n"])
 

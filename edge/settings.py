@@ -18,7 +18,7 @@ class EdgeSettings(BaseSettings):
 
     port: int = Field(8080, ge=1, le=65535, description="The port of the public edge.")
     edge_host: str = Field("127.0.0.1", description="The address that the public edge listens on; 0.0.0.0 is all.")
-    envoy_admin_port: int = Field(ge=1, le=65535, description="The port of Envoy's admin page, on loopback.")
+    envoy_admin_port: int = Field(ge=1, le=65535, description="The port of Envoy's metrics and health, on loopback.")
     gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port, comma separated.")
     order_service_addresses: Addresses = Field(description="The workers of OrderService: host:port, comma separated.")
     review_service_addresses: Addresses = Field(description="The workers of ReviewService: host:port, comma separated.")

@@ -37,11 +37,12 @@ function error_response.headers(status)
   return headers
 end
 
--- Answers a request with an error. The calling script ends here.
-function error_response.send(handle, code, text, violations)
+-- Answers a request with an error; `more_headers` may be nil. The calling script ends here.
+function error_response.send(handle, code, text, violations, more_headers)
   local status = errors.codes[code].status
   local headers = error_response.headers(status)
   headers[":status"] = tostring(status)
+  for name, value in pairs(more_headers or {}) do headers[name] = value end
   handle:respond(headers, error_response.body(code, text, violations))
 end
 

@@ -1,8 +1,10 @@
--- Checks the types in a JSON body against the fields of the request's message. The transcoder checks them too, but its
--- errors contain names of our messages, sometimes without the field, and it takes "5" for a number and 5 for a list.
+-- Checks that a body is JSON (RFC 8259), nested no deeper than the transcoder allows, and that its types are those of the
+-- request's message. The transcoder checks types too, but its errors contain names of our messages, sometimes without
+-- the field, and it takes "5" for a number and 5 for a list. It also takes texts that are not JSON ('a', {a: 1}, [1,]):
+-- a text that this script could not read, but the transcoder could, would pass with any types.
 --
--- Only a text that is JSON (RFC 8259) and is nested no deeper than the transcoder allows gets a violation. Every other
--- text is left to the transcoder, which refuses it or not.
+-- A name counts after its escapes are resolved, as the transcoder reads it: "pri\u0063e" is `price`. `messages` has both
+-- names that the transcoder takes for a field, `deliveryDays` and `delivery_days`.
 
 local encoding = require("encoding")
 local messages = require("messages")
@@ -13,8 +15,10 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 
 local MAX_DEPTH = 100
 local MAX_INT = 2147483647
--- Raised where the text is not JSON, or is nested too deeply.
-local NOT_JSON = {}
+-- The violations of a whole text. Raised where the text is not JSON, or is nested too deeply.
+local NOT_JSON = { text = "The request body is not valid JSON" }
+local TOO_DEEP = { text = "The request body is nested too deeply" }
+local NOT_AN_OBJECT = { text = "The request body must be a JSON object" }
 
 -- The kind of value that begins with a byte. The words are true, false and null.
 local KINDS = { [34] = "string", [123] = "object", [91] = "list", [116] = "word", [102] = "word", [110] = "word" }
@@ -92,7 +96,9 @@ local function read_object(text, at, fields, path, depth)
     at = skip_space(text, stop)
     if byte(text, at) ~= COLON then error(NOT_JSON) end
     local field = fields and fields[name]
-    local field_path = field and (path == "" and name or path .. "." .. name)
+    -- Violations name a field as the API does, in camelCase.
+    local shown = field and (field.camel_case or name)
+    local field_path = field and (path == "" and shown or path .. "." .. shown)
     at, stop = next_part(text, read_value(text, skip_space(text, at + 1), field, field_path, depth + 1), END_OF_OBJECT)
   end
   return stop
@@ -149,7 +155,7 @@ end
 
 -- Reads the value at `at` and returns the position after it. A null is as good as a missing field.
 function read_value(text, at, field, path, depth)
-  if depth > MAX_DEPTH then error(NOT_JSON) end
+  if depth > MAX_DEPTH then error(TOO_DEEP) end
   local kind = KINDS[byte(text, at)] or error(NOT_JSON)
   local word = kind == "word" and match(text, "^%l+", at)
   if word then kind = WORDS[word] or error(NOT_JSON) end
@@ -166,17 +172,17 @@ end
 
 local function read_text(text, message)
   local stop = read_value(text, skip_space(text, 1), { kind = "object", message = message }, "", 0)
-  if find(text, "[^ \t\r\n]", stop) or first_violation and not encoding.is_utf8(text) then error(NOT_JSON) end
+  if find(text, "[^ \t\r\n]", stop) or not encoding.is_utf8(text) then error(NOT_JSON) end
 end
 
--- Returns the first violation of a body that is to be this message, as { field, message }; `field` is empty when the
--- body is not an object. Returns nil when there is none, and when the text is not JSON.
+-- Returns the violation of a body that is to be this message, or nil: { text } where the text as a whole is wrong, else
+-- { field, message } of the first wrong value.
 function json_types.check(text, message)
   first_violation = nil
   local ok, fault = pcall(read_text, text, message)
-  if ok then return first_violation end
-  if fault ~= NOT_JSON then error(fault) end
-  return nil
+  if ok then return first_violation and first_violation.field == "" and NOT_AN_OBJECT or first_violation end
+  if fault ~= NOT_JSON and fault ~= TOO_DEEP then error(fault) end
+  return fault
 end
 
 return json_types

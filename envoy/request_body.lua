@@ -11,7 +11,6 @@ local query = require("query")
 local request_body = {}
 
 local MAX_BODY_BYTES = 1024 * 1024
-local NOT_AN_OBJECT = "The request body must be a JSON object"
 
 -- The media type without its parameters, in lower case.
 local function media_type(headers)
@@ -84,7 +83,7 @@ local function check_body(handle)
   if message then
     local violation = json_types.check(body:getBytes(0, size), message)
     if not violation then return end
-    if violation.field == "" then return error_response.send(handle, "INVALID_ARGUMENT", NOT_AN_OBJECT) end
+    if violation.text then return error_response.send(handle, "INVALID_ARGUMENT", violation.text) end
     error_response.send(handle, "INVALID_ARGUMENT", nil, { violation })
   elseif not is_raw then
     -- A body that the RPC does not have.

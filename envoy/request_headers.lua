@@ -53,8 +53,22 @@ local function normalise_token(headers)
   return true
 end
 
+-- Returns whether a segment of a path is one that the access log shows: letters, a short number, a UUID. Any other may be
+-- a token.
+local function is_plain(segment)
+  return segment:match("^[%a-]*$") and #segment <= 24
+    or segment:match("^%d+$") and #segment <= 6
+    or segment:match("^%x+%-%x+%-%x+%-%x+%-%x+$") and #segment == 36
+end
+
+-- Returns a path as the access log shows it: "-" stands for a segment that may be a token.
+local function loggable(path)
+  return (path:gsub("[^/]+", function(segment) return is_plain(segment) and segment or "-" end))
+end
+
 local function check_headers(handle)
   local headers = handle:headers()
+  handle:streamInfo():dynamicMetadata():set("edge", "path", loggable(headers:get(":path"):match("^[^?#]*")))
   if remove_unknown_headers(headers) > MAX_HEADER_BYTES then return error_response.send(handle, "HEADERS_TOO_LARGE") end
   local path = headers:get(":path"):match("^[^?]*")
   if not encoding.unescape(path) then return error_response.send(handle, "NOT_FOUND") end

@@ -26,6 +26,7 @@ from prometheus_client import Counter
 from servicekit.call import require_time
 from servicekit.crash import crash_point
 from servicekit.errors import DeadlineExceeded, MarketplaceError, Unavailable
+from servicekit.logs import describe
 
 psycopg2.extras.register_uuid()
 
@@ -221,7 +222,7 @@ class Database:
 
     def _report_conflict(self, error: Exception) -> None:
         CONFLICTS_TOTAL.labels(_sqlstate(error)).inc()
-        structlog.get_logger().warning("transaction conflict", sqlstate=_sqlstate(error), reason=str(error).strip())
+        structlog.get_logger().warning("transaction conflict", sqlstate=_sqlstate(error), reason=describe(error))
 
     def _execute(self, statement: Statement, params: tuple[object, ...]) -> list[Row]:
         connection = self.peewee.connection()

@@ -21,6 +21,7 @@ from servicekit.call import Call, IdempotencyClaim, current_call, require_time_t
 from servicekit.errors import MarketplaceError, OutcomeUnknown
 from servicekit.idempotency import IdempotencyKeys, IdempotencyKeyTaken, StoredResponse, is_binding_handler
 from servicekit.identity import Verifier
+from servicekit.logs import describe
 from servicekit.methods import Method
 from servicekit.outside import OutsidePool, is_outside_handler, refuse_without_place
 from servicekit.status import status_from_error
@@ -77,7 +78,7 @@ def to_marketplace_error(error: Exception, log: Any) -> MarketplaceError:
         log.error("unexpected error", exc_info=error)
         return MarketplaceError("INTERNAL")
     if error.__cause__ is not None:
-        log.warning("refused", code=error.code, reason=str(error.__cause__).strip())
+        log.warning("refused", code=error.code, reason=describe(error.__cause__))
     linked: BaseException | None = error
     while linked is not None:
         linked.__traceback__ = None

@@ -32,7 +32,7 @@ def _healthy(health: dict[str, Any]) -> bool:
 
 def drain(admin_port: int) -> None:
     """Have Envoy close each connection after its current response. Do nothing when Envoy is not running."""
-    _request("POST", _admin(admin_port), "/drain_listeners?graceful&skip_exit")
+    _request("POST", _admin(admin_port), "/drain_listeners?graceful&skip_exit&inboundonly")
 
 
 def active_requests(admin_port: int) -> int:

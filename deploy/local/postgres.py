@@ -187,6 +187,9 @@ def _server_command(cluster: Path, layout: Layout, max_connections: int) -> list
         "recovery_init_sync_method": "syncfs",
         "log_destination": "stderr",
         "logging_collector": "off",
+        # Statements and the details of errors have the values of rows: texts, idempotency keys, card tokens.
+        "log_min_error_statement": "panic",
+        "log_error_verbosity": "terse",
         "timezone": "UTC",
         "log_timezone": "UTC",
         # For thousands of short statements compiling costs more than it saves.

@@ -104,7 +104,9 @@ def _service(name: str, module: str, own: Mapping[str, str]) -> Process:
 def _edge(settings: StackSettings, layout: Layout) -> Process:
     # Hot restart takes a name that is unique on the machine, which keeps a second stack from starting.
     config = environment.edge_base(layout) / layout.envoy_config.relative_to(layout.data_dir)
-    options = ["-c", str(config), "--disable-hot-restart", "--log-level", settings.log_level.lower()]
+    # Envoy's debug log has all headers of all requests, tokens included.
+    level = "info" if settings.log_level == "DEBUG" else settings.log_level.lower()
+    options = ["-c", str(config), "--disable-hot-restart", "--log-level", level]
     # Drain all clients with their next response, instead of one after the other over ten minutes.
     drain = ["--drain-strategy", "immediate", "--drain-time-s", "2"]
     identity = users.edge_identity(settings.port)

@@ -30,6 +30,7 @@ return {
     PRICE_CHANGED = { status = 409, text = "The price has changed" },
     OUTCOME_UNKNOWN = { status = 503, text = "The outcome is not known yet; what was begun is finished by itself" },
     PAYOUTS_HELD = { status = 409, text = "Your payouts are held, please contact the marketplace" },
+    RANGE_NOT_SATISFIABLE = { status = 416, text = "The range is not within the file" },
   },
   by_grpc_status = {
     ["1"] = "UNAVAILABLE",

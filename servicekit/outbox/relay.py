@@ -16,6 +16,7 @@ from prometheus_client import Counter
 
 from servicekit.database import Database, DatabaseAway
 from servicekit.errors import MarketplaceError, Unavailable
+from servicekit.logs import describe
 from servicekit.outbox.backlog import Backlog
 from servicekit.outbox.delivery_threads import DeliveryThreads
 from servicekit.outbox.listener import NotifyListener
@@ -226,6 +227,7 @@ class Relay:
             DELIVERED.labels(claim.topic).inc()
             return
         text = error_text(error)
+        logged = text if isinstance(error, (MarketplaceError, PutOff)) else describe(error)
         if isinstance(error, PutOff):
             self._rows.retry(claim, claim.refusals, text, error.delay)
             outcome.lane.back()
@@ -233,7 +235,7 @@ class Relay:
         is_away = isinstance(error, MarketplaceError) and error.code in UNAVAILABLE_CODES
         attempts = claim.attempts + 1
         refusals = claim.refusals + (not is_away)
-        log = self._log.bind(id=claim.id, topic=claim.topic, key=claim.key, version=claim.version, error=text)
+        log = self._log.bind(id=claim.id, topic=claim.topic, key=claim.key, version=claim.version, error=logged)
         if refusals >= PARK_AFTER and not is_away:
             self._rows.park(claim, refusals, text)
             log.error("outbox row parked", attempts=attempts)

@@ -93,3 +93,18 @@ def test_a_response_body_among_other_fields_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(contract.ContractError, match="only field"):
         contract.load(changed(tmp_path, "GigService", "SearchGigs", name_one_of_many))
+
+
+def test_a_body_with_a_type_that_the_edge_cannot_check_is_refused(tmp_path: Path) -> None:
+    def take_an_order(method: MethodDescriptorProto) -> None:
+        method.input_type = ".marketplace.order.v1.OrderEvent"
+
+    with pytest.raises(contract.ContractError, match="cannot check in a JSON body"):
+        contract.load(changed(tmp_path, "OrderService", "AcceptOrder", take_an_order))
+
+
+def test_a_field_has_both_its_names() -> None:
+    table = (GENERATED / "envoy" / "messages.lua").read_text()
+
+    assert '["deliveryDays"] = { kind = "int" },' in table
+    assert '["delivery_days"] = { kind = "int", camel_case = "deliveryDays" },' in table

@@ -17,10 +17,13 @@ MAX_INT = 2**31 - 1
 
 Type = dict[str, Any]
 VALUES: Type = {"kind": "enum", "values": {"ON": True, "OFF": True}, "expected": "ON, OFF"}
+# The second name of a field, as in a proto, is told by the first.
 MESSAGES: dict[str, dict[str, Type]] = {
     "Parent": {
         "text": {"kind": "string"},
         "whole": {"kind": "int"},
+        "deliveryDays": {"kind": "int"},
+        "delivery_days": {"kind": "int", "camel_case": "deliveryDays"},
         "number": {"kind": "number"},
         "flag": {"kind": "bool"},
         "choice": VALUES,
@@ -29,11 +32,13 @@ MESSAGES: dict[str, dict[str, Type]] = {
         "choices": {"kind": "list", "item": VALUES},
         "child": {"kind": "object", "message": "Child"},
         "children": {"kind": "list", "item": {"kind": "object", "message": "Child"}},
+        "more_children": {"kind": "list", "item": {"kind": "object", "message": "Child"}, "camel_case": "moreChildren"},
     },
     "Child": {
         "text": {"kind": "string"},
         "number": {"kind": "number"},
         "child": {"kind": "object", "message": "Child"},
+        "max_price": {"kind": "number", "camel_case": "maxPrice"},
     },
 }
 EXPECTED = {
@@ -48,8 +53,17 @@ EXPECTED = {
 JSON_KINDS = {"int": "number", "enum": "string"}
 
 
+NOT_JSON = ("", "The request body is not valid JSON")
+TOO_DEEP = ("", "The request body is nested too deeply")
+NOT_AN_OBJECT = ("", "The request body must be a JSON object")
+
+
 class NotJson(Exception):
-    """A text that is not JSON, or is nested too deeply."""
+    """A text that is not JSON."""
+
+
+class TooDeep(Exception):
+    """A text that is nested too deeply."""
 
 
 class Members(list[tuple[str, Any]]):
@@ -78,9 +92,9 @@ def kind_of(value: Any) -> str:
 
 
 def first_violation(value: Any, type_: Type | None, path: str, depth: int = 0) -> tuple[str, str] | None:
-    """Return path and message of the first value of a wrong type, in the order of the text. Raises NotJson."""
+    """Return path and message of the first value of a wrong type, in the order of the text. Raises TooDeep."""
     if depth > MAX_DEPTH:
-        raise NotJson
+        raise TooDeep
     found: tuple[str, str] | None = None
     kind = kind_of(value)
     if type_ is not None and kind != "null" and not is_right(value, kind, type_):
@@ -90,7 +104,8 @@ def first_violation(value: Any, type_: Type | None, path: str, depth: int = 0) -
     if isinstance(value, Members):
         for name, member in value:
             field = MESSAGES[type_["message"]].get(name) if type_ else None
-            inner = first_violation(member, field, f"{path}.{name}" if path else name, depth + 1)
+            shown = field.get("camel_case", name) if field else name
+            inner = first_violation(member, field, f"{path}.{shown}" if path else shown, depth + 1)
             found = found or inner
     elif isinstance(value, list):
         for index, item in enumerate(value):
@@ -110,11 +125,14 @@ def is_right(value: Any, kind: str, type_: Type) -> bool:
 
 
 def expected(text: bytes) -> tuple[str, str] | None:
-    """Return the violation that Python's reading leads to; None for a text that Python refuses."""
+    """Return the violation that Python's reading leads to: path and message, or no path and the whole error."""
     try:
-        return first_violation(parse(text), {"kind": "object", "message": "Parent"}, "")
+        found = first_violation(parse(text), {"kind": "object", "message": "Parent"}, "")
     except NotJson:
-        return None
+        return NOT_JSON
+    except TooDeep:
+        return TOO_DEEP
+    return NOT_AN_OBJECT if found and not found[0] else found
 
 
 def as_bytes(value: Any) -> Any:
@@ -130,9 +148,13 @@ CHECK = SCRIPTS.module("json_types")[b"check"]
 
 
 def checked(text: bytes) -> tuple[str, str] | None:
-    """Return path and message of the script's violation."""
+    """Return path and message of the script's violation, or no path and its whole text."""
     violation = CHECK(text, b"Parent")
-    return None if violation is None else (violation[b"field"].decode(), violation[b"message"].decode())
+    if violation is None:
+        return None
+    if violation[b"text"]:
+        return "", violation[b"text"].decode()
+    return violation[b"field"].decode(), violation[b"message"].decode()
 
 
 @st.composite
@@ -190,6 +212,12 @@ TEXTS = st.tuples(SPACE, st.one_of(OBJECTS, OBJECTS, VALUE), SPACE).map("".join)
 @example('{"text": 5, "text": "a"}')
 @example('{"\\u0074ext": 5}')
 @example('{"choice": "\\u004fN"}')
+@example('{"delivery_days": "7"}')
+@example('{"delivery\\u005fdays": "7"}')
+@example('{"delivery\\u0044ays": "7"}')
+@example('{"deliveryDays": 7, "delivery_days": "7"}')
+@example('{"delivery_days": "7", "deliveryDays": 7}')
+@example('{"more_children": [{}, {"max\\u005Fprice": "5"}]}')
 @example('{"whole": 2147483647, "wholes": [-2147483648, 2147483648]}')
 @example('{"whole": -2147483649}')
 @example('{"x": 1e9999999999, "text": 5}')
@@ -242,7 +270,11 @@ def damaged(draw: st.DrawFn) -> bytes:
 @example(b'{"text": 5, "x": [1,]}')
 @example(b'{"text": 5,}')
 @example(b'\xef\xbb\xbf{"text": 5}')
-def test_what_python_refuses_is_left_to_the_transcoder(content: bytes) -> None:
+@example(b"{'text': 5}")
+@example(b"{text: 5}")
+@example(b'{"text": "\\x41"}')
+@example(b'\x0c{"text": "a"}')
+def test_a_text_that_python_refuses_is_not_json(content: bytes) -> None:
     assert checked(content) == expected(content)
 
 
@@ -251,8 +283,8 @@ def test_what_python_refuses_is_left_to_the_transcoder(content: bytes) -> None:
 def test_json_is_read_as_deep_as_the_transcoder_does(opening: str, closing: str, depth: int) -> None:
     content = f'{{"x": {opening * depth}1{closing * depth}, "text": 5}}'.encode()
 
-    assert checked(content) == expected(content) == (("text", EXPECTED["string"]) if depth < MAX_DEPTH else None)
+    assert checked(content) == expected(content) == (("text", EXPECTED["string"]) if depth < MAX_DEPTH else TOO_DEEP)
 
 
-def test_deeper_json_is_left_to_the_transcoder_however_deep() -> None:
-    assert checked(b'{"text": 5, "x": ' + b"[" * 500_000 + b"]" * 500_000 + b"}") is None
+def test_deeper_json_is_refused_however_deep() -> None:
+    assert checked(b'{"text": 5, "x": ' + b"[" * 500_000 + b"]" * 500_000 + b"}") == TOO_DEEP

@@ -77,6 +77,9 @@ def test_an_empty_value_beside_a_full_one_does_not_double_it(edge: Edge, api: ht
     [
         ("unknown=1", "unknown"),
         ("min_price=1", "min_price"),
+        ("min%5Fprice=1", "min_price"),
+        ("%6din_price=1", "min_price"),
+        ("%6dinPrice=abc", "minPrice"),
         ("Q=a", "Q"),
         ("minprice=1", "minprice"),
         ("access_token=a.b.c", "access_token"),

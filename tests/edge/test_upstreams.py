@@ -320,7 +320,7 @@ def test_a_drained_edge_finishes_what_it_has_and_closes_its_connections(pair: Ed
         writer.start()
         eventually(lambda: edge.received() == 1)
 
-        httpx.post(f"{edge.admin}/drain_listeners?graceful&skip_exit")
+        httpx.post(f"{edge.admin}/drain_listeners?graceful&skip_exit&inboundonly")
         writer.join()
 
         assert responses[0].status_code == 201

@@ -23,8 +23,9 @@ def main() -> int:
     arguments = parser.parse_args()
     stack = Stack()
     try:
+        stack.start()
         options = Options(arguments.seed, arguments.seconds, arguments.inputs)
-        result: Result = importlib.import_module(f"tests.fuzz.{arguments.name}").fuzz(stack.start(), options)
+        result: Result = importlib.import_module(f"tests.fuzz.{arguments.name}").fuzz(stack, options)
     finally:
         stack.stop()
     print(f"{arguments.name}, seed {arguments.seed}: {result.inputs} inputs, answers {result.answers}")

@@ -41,6 +41,7 @@ from order_service.payments.stripe.names import ORDER, PAYOUT
 from order_service.payments.stripe.records import cents, our_id
 from order_service.payments.stripe.refunds import is_repeated, make_refund
 from servicekit.errors import InvalidArgument, Unavailable, Violation
+from servicekit.logs import describe
 
 # Stripe may forget a key after 24 hours. Its search has caught up some time before that.
 KEY_LIFETIME = timedelta(hours=20)
@@ -175,7 +176,7 @@ class StripeGateway:
                 return records.look_up(self._api, reference)
             except stripe.InvalidRequestError as error:
                 # The API key is most likely another account's.
-                self._log.error("stripe does not know a payment", order=str(order_id), error=str(error))
+                self._log.error("stripe does not know a payment", order=str(order_id), error=describe(error))
                 raise Unavailable from error
 
     def list_payments(self, since: datetime, until: datetime) -> Iterator[ProviderPayment]:
@@ -228,7 +229,7 @@ class StripeGateway:
                 raise _invalid("paymentToken", "is not a card that Stripe knows") from error
             # Our own fault. Repeating the request would never end.
             self._log.error(
-                "stripe refuses a payment request as malformed", order=str(purchase.order_id), error=str(error)
+                "stripe refuses a payment request as malformed", order=str(purchase.order_id), error=describe(error)
             )
             raise Declined from error
 
@@ -312,7 +313,7 @@ class StripeGateway:
         try:
             yield
         except MISCONFIGURED as error:
-            self._log.error("stripe refuses our API key", error=str(error))
+            self._log.error("stripe refuses our API key", error=describe(error))
             raise Unavailable from error
         except OUTCOME_UNKNOWN as error:
             raise Unavailable from error

@@ -11,6 +11,7 @@ import structlog
 from order_service.payments.gateway import ProviderRefund, RefundNotMadeError, RefundRefusedError, RefundRequest
 from order_service.payments.stripe.names import ORDER, REFUND
 from order_service.payments.stripe.records import cents, list_refunds, to_refund
+from servicekit.logs import describe
 
 SOON, LATER, LATEST = timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1)
 
@@ -71,7 +72,7 @@ def _to_refusal(error: stripe.StripeError, request: RefundRequest) -> RefundNotM
     if not code and getattr(error, "param", None) == "amount":
         code = "amount_too_large"
     structlog.get_logger().warning(
-        "stripe makes no refund", order=str(request.order_id), refund=str(request.id), code=code, error=str(error)
+        "stripe makes no refund", order=str(request.order_id), refund=str(request.id), code=code, error=describe(error)
     )
     if code in NOT_MADE:
         return RefundNotMadeError(*NOT_MADE[code])

@@ -98,6 +98,8 @@ class Error(_message.Message):
         """
         PAYOUTS_HELD: Error._Code.ValueType  # 28
         """An admin holds the seller's payouts."""
+        RANGE_NOT_SATISFIABLE: Error._Code.ValueType  # 29
+        """The range of a picture's bytes begins behind its end. `Content-Range` has the size."""
 
     class Code(_Code, metaclass=_CodeEnumTypeWrapper):
         """The codes. Each has its gRPC status code, its HTTP status code and its default text."""
@@ -166,6 +168,8 @@ class Error(_message.Message):
     """
     PAYOUTS_HELD: Error.Code.ValueType  # 28
     """An admin holds the seller's payouts."""
+    RANGE_NOT_SATISFIABLE: Error.Code.ValueType  # 29
+    """The range of a picture's bytes begins behind its end. `Content-Range` has the size."""
 
     def __init__(
         self,
