@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import re
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ def render(settings: EdgeSettings) -> str:
         services=protos.services(),
         routes=[each for route in sorted(protos.routes, key=_literal_first) for each in _api_routes(route, settings)],
         paths=[(path, ", ".join(protos.paths()[path])) for path in sorted(protos.paths(), key=_template_order)],
+        paths_by_allow=_paths_by_allow(protos),
         uploads=[route.path for route in protos.routes if route.upload],
         media_dir=_media_dir(settings),
         clusters=_clusters(settings),
@@ -179,6 +181,17 @@ def _local_replies(protos: contract.Contract) -> list[tuple[int, contract.ErrorC
     for error in protos.errors:
         replies.setdefault(error.http, error)
     return sorted(replies.items())
+
+
+def _paths_by_allow(protos: contract.Contract) -> dict[str, list[str]]:
+    """Return, by the methods of a path (`Allow` of a 405), regular expressions for `:path` as clients send it."""
+    patterns: dict[str, list[str]] = {}
+    for path in sorted(protos.paths(), key=_template_order):
+        pattern = re.sub(r"\{[^}]*\}", "[^/?]+", path)
+        # The second spelling of /api/gigs.
+        pattern = re.sub("^/api/gigs$", "(?:/api/gigs|/gig/?)", pattern).replace("/api/gigs/", "/(?:api/gigs|gig)/")
+        patterns.setdefault(", ".join(protos.paths()[path]), []).append(pattern + r"(?:\?.*)?")
+    return patterns
 
 
 def _template_order(path: str) -> list[tuple[bool, str]]:

@@ -42,7 +42,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 # The global variables that a script may read. It may write none: every table is local to its module.
 KNOWN_GLOBALS = frozenset(
-    ("error", "ipairs", "math", "pairs", "pcall", "require", "string", "table", "tonumber", "tostring", "type")
+    ("collectgarbage", "error", "ipairs", "math", "pairs", "pcall", "require", "setmetatable", "string", "table", "tonumber", "tostring", "type")
 )
 
 # Lua that compiles a script. It returns an error; or nil and the names of the globals that the script reads and writes,

@@ -46,6 +46,15 @@ class EdgeSettings(BaseSettings):
     edge_idle_timeout_seconds: float = Field(
         300, gt=0, description="How long an idle connection of a client is kept, and the most a client may pause."
     )
+    edge_stream_seconds: float = Field(
+        60, gt=0, le=3600, description="How long a request may take from its first byte to the last one of its answer."
+    )
+    edge_streams_per_connection: int = Field(
+        100, ge=1, le=1000, description="Requests at once on one HTTP/2 connection of a client."
+    )
+    edge_requests_per_address: int = Field(
+        200, ge=1, description="Requests under way from one address of a client, in each thread of Envoy; then 429."
+    )
     edge_max_connections: int = Field(10_000, ge=1, description="Connections of clients at once; more are refused.")
     edge_max_heap_mib: int = Field(
         1024, ge=128, description="MiB of memory that Envoy may use; close to it requests are refused with 503."
