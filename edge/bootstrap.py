@@ -124,6 +124,9 @@ def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRo
         body["raw"] = True
     if route.upload:
         body["max_file_bytes"] = settings.image_max_bytes
+    if not (route.body or route.raw or route.upload):
+        # A little longer than `api` waits for a worker.
+        body["call_milliseconds"] = int(settings.edge_request_timeout_seconds * 1000) + 1000
     if route.query:
         body["query"] = {each.name: each.value_type | {"repeated": each.repeated} for each in route.query}
 

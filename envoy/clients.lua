@@ -1,4 +1,4 @@
--- Bounds the requests under way of each client address, and marks requests whose headers announce a body.
+-- Bounds the requests under way of each client address.
 --
 -- Each of Envoy's threads has tables of its own, so a client with many connections may have the bound in each thread. A
 -- request is under way from its headers to the last byte of its response. Envoy calls no script when a client resets a
@@ -40,18 +40,28 @@ local function search_for_resets(now)
   for _, number in ipairs(gone) do forget(number) end
 end
 
--- Returns the client's address without its port. An IPv6 network of 64 bits counts as one address.
-local function client_address(handle)
-  local address = handle:streamInfo():downstreamRemoteAddress():gsub(":%d+$", "")
-  if address:sub(1, 1) ~= "[" then return address end
+-- Returns the name that an address is counted by: a network of 64 bits for IPv6. Envoy writes IPv6 in its short form.
+local function counted_as(address)
+  local ipv4 = address:match("%d+%.%d+%.%d+%.%d+$")
+  if ipv4 then return ipv4 end
   local groups = {}
-  for group in address:sub(2, -2):match("^(.-)::"):gmatch("%x+") do groups[#groups + 1] = group end
-  return table.concat(groups, ":", 1, math.min(#groups, 4))
+  for group in (address:match("^(.-)::") or address):gmatch("%x+") do
+    if #groups < 4 then groups[#groups + 1] = group end
+  end
+  while groups[#groups] == "0" do groups[#groups] = nil end
+  return table.concat(groups, ":") .. "::"
+end
+
+-- Returns the client's address without its port.
+local function client_address(handle)
+  return (handle:streamInfo():downstreamRemoteAddress():gsub(":%d+$", ""):gsub("[%[%]]", ""))
 end
 
 local function check_request(handle)
   local limit = handle:filterContext():get("requests_per_address")
-  local address = client_address(handle)
+  local client = client_address(handle)
+  handle:headers():replace("x-forwarded-for", client)
+  local address = counted_as(client)
   if (counts[address] or 0) >= limit then
     search_for_resets(handle:timestamp() / 1000)
     if (counts[address] or 0) >= limit then return error_response.send(handle, "RATE_LIMITED") end

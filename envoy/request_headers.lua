@@ -25,6 +25,8 @@ local KNOWN_HEADERS = {
   ["traceparent"] = true, ["tracestate"] = true,
   ["x-forwarded-for"] = true, ["x-forwarded-proto"] = true,
   ["x-request-id"] = true,
+  -- From the listener `public`, for request_body.lua.
+  ["x-edge-body"] = true,
 }
 
 -- Removes every unknown header. Returns the size of all headers before that, in bytes.
