@@ -29,6 +29,14 @@ REPLACED_STATUSES = {408: "DEADLINE_EXCEEDED", 501: "INVALID_ARGUMENT", 502: "UN
 # The trusted certificate authorities in Debian, Fedora and Alpine.
 CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
+# Connections are counted by group of addresses, since Envoy cannot count them by address. The last digit of an IPv4
+# address is its group; of an IPv6 address the last digit of its first 32 bits, which a client cannot choose.
+# Each group costs Envoy some MiB.
+ADDRESS_GROUPS = {
+    **{f"ipv4-{digit}": rf"[0-9.]*\.[0-9]*{digit}" for digit in range(10)},
+    **{f"ipv6-{digits}": rf"[0-9a-f]+:[0-9a-f]*[{digits}]:.*" for digits in ("0-3", "4-7", "89ab", "c-f")},
+}
+
 
 class BootstrapError(Exception):
     """A setting that cannot be rendered; the text names it and says why."""
@@ -91,6 +99,7 @@ def render(settings: EdgeSettings) -> str:
         cluster_of=cluster_of,
         errors={error.name: error for error in protos.errors},
         replies=_local_replies(protos),
+        address_groups=ADDRESS_GROUPS,
         jwks=jwks_source(settings.user_jwks),
         descriptor_set=str(GENERATED / "envoy" / DESCRIPTOR_SET),
         lua_path=";".join(f"{folder}/?.lua" for folder in (TEMPLATES, GENERATED / "envoy")),
