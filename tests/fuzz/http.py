@@ -16,8 +16,9 @@ from random import Random
 
 from deploy.local.envoy_admin import counters
 from tests.fuzz import Options, Result
-from tests.fuzz.http_inputs import Http2, http1, http2, read_statuses
+from tests.fuzz.http_inputs import Http2, http1, http2
 from tests.support.bystanders import bystanders
+from tests.support.http2 import read_statuses
 from tests.support.stack import Stack
 
 ATTACKERS = 8

@@ -12,7 +12,6 @@ import hpack
 from hyperframe.frame import (
     ContinuationFrame,
     DataFrame,
-    Frame,
     GoAwayFrame,
     HeadersFrame,
     PingFrame,
@@ -22,8 +21,8 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-MAX_FRAME = 16_384
+from tests.support.http2 import PREFACE, headers_frames
+
 GIG = "0190a000-0000-7000-8000-000000000001"
 PATHS = (
     "/api/gigs",
@@ -161,12 +160,12 @@ def http2(random: Random, token: str) -> Http2:
     breaks_connection = random.random() < 0.4
     for _ in range(random.randint(1, 4)):
         if random.random() < 0.5:
-            frames.append(_headers(encoder, stream, _good_request(), end=True))
+            frames.append(headers_frames(encoder, stream, _good_request(), end=True))
             good.append(stream)
         else:
             frames += _broken_stream(random, encoder, stream, token)
         stream += 2
-    frames.append(_headers(encoder, stream, _good_request(), end=True))
+    frames.append(headers_frames(encoder, stream, _good_request(), end=True))
     good.append(stream)
     if breaks_connection:
         for _ in range(random.randint(1, 3)):
@@ -180,16 +179,6 @@ def http2(random: Random, token: str) -> Http2:
 
 def _good_request() -> list[tuple[str, str]]:
     return [(":method", "GET"), (":scheme", "http"), (":authority", "edge"), (":path", "/api/categories")]
-
-
-def _headers(encoder: hpack.Encoder, stream: int, headers: list[tuple[str, str]], *, end: bool) -> bytes:
-    pairs = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers]
-    block = encoder.encode(pairs, huffman=False)
-    pieces = [block[at : at + MAX_FRAME] for at in range(0, len(block), MAX_FRAME)] or [b""]
-    frames: list[Frame] = [HeadersFrame(stream, pieces[0], flags=["END_STREAM"] if end else [])]
-    frames += [ContinuationFrame(stream, piece) for piece in pieces[1:]]
-    frames[-1].flags.add("END_HEADERS")
-    return b"".join(frame.serialize() for frame in frames)
 
 
 def _broken_stream(random: Random, encoder: hpack.Encoder, stream: int, token: str) -> list[bytes]:
@@ -210,13 +199,13 @@ def _broken_stream(random: Random, encoder: hpack.Encoder, stream: int, token: s
     if random.random() < 0.1:
         random.shuffle(headers)
     content = body(random)[:16_000] if random.random() < 0.6 else None
-    frames = [_headers(encoder, stream, headers, end=content is None)]
+    frames = [headers_frames(encoder, stream, headers, end=content is None)]
     if content is not None:
         has_trailers = random.random() < 0.3
         ends = [] if has_trailers or random.random() < 0.2 else ["END_STREAM"]
         frames.append(DataFrame(stream, content, flags=ends).serialize())
         if has_trailers:
-            frames.append(_headers(encoder, stream, [header(random)], end=True))
+            frames.append(headers_frames(encoder, stream, [header(random)], end=True))
     if random.random() < 0.2:
         frames.append(RstStreamFrame(stream, error_code=random.choice((0, 7, 8, 99))).serialize())
     return frames
@@ -250,25 +239,8 @@ def _odd_frame(random: Random, encoder: hpack.Encoder, last: int) -> bytes:
             return opened + ContinuationFrame(last + 2, b"\x00\x01a\x01b" * 100).serialize() * count
         case 8:
             reset = RstStreamFrame(last + 2, error_code=8).serialize()
-            return b"".join(_headers(encoder, last + 2, _good_request(), end=True) + reset for _ in range(count))
+            return b"".join(headers_frames(encoder, last + 2, _good_request(), end=True) + reset for _ in range(count))
         case _:
             kind, flags = random.randrange(20), random.randrange(256)
             payload = random.randbytes(random.choice((0, 1, 8, 50)))
             return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
-
-
-def read_statuses(data: bytes) -> tuple[dict[int, int], bool]:
-    """Return the status of each answered stream of HTTP/2, and whether the server has closed the connection."""
-    decoder, statuses, closed, at = hpack.Decoder(), {}, False, 0
-    while at + 9 <= len(data):
-        frame, length = Frame.parse_frame_header(memoryview(data)[at : at + 9])
-        if at + 9 + length > len(data):
-            break
-        frame.parse_body(memoryview(data)[at + 9 : at + 9 + length])
-        at += 9 + length
-        if isinstance(frame, HeadersFrame):
-            for name, value in decoder.decode(frame.data):
-                if name == ":status":
-                    statuses[frame.stream_id] = int(value)
-        closed = closed or isinstance(frame, GoAwayFrame)
-    return statuses, closed
