@@ -1,8 +1,11 @@
 -- Bounds the requests under way of each client address.
 --
 -- Each of Envoy's threads has tables of its own, so a client with many connections may have the bound in each thread. A
--- request is under way from its headers to the last byte of its response. Envoy calls no script when a client resets a
--- request; the handle of such a request becomes garbage, and is found when its address reaches the bound.
+-- request is under way from its headers until its client has the last byte of the response.
+--
+-- Over HTTP/1 a script sees that end. Over HTTP/2 it does not, and it never sees that a client resets a request. The
+-- handle of a request that has ended is garbage: when an address reaches the bound, the garbage is collected, and the
+-- requests whose handles are gone are forgotten.
 --
 -- The filter's context: `requests_per_address`.
 
@@ -10,13 +13,13 @@ local error_response = require("error_response")
 
 local clients = {}
 
--- Seconds between two searches for requests that clients have reset.
+-- Seconds until the next search for requests that have ended, when the last one has found few.
 local SEARCH_SECONDS = 0.1
 
 -- The address of each request under way, by its number; how many each address has; and the number of each handle.
 local addresses, counts = {}, {}
 local numbers = setmetatable({}, { __mode = "k" })
-local last_number, last_search = 0, 0
+local last_number, next_search = 0, 0
 
 local function forget(number)
   local address = addresses[number]
@@ -25,10 +28,9 @@ local function forget(number)
   counts[address] = counts[address] > 1 and counts[address] - 1 or nil
 end
 
--- Forgets the requests that clients have reset. A handle is gone after the second collection: the first one finalizes it.
-local function search_for_resets(now)
-  if now < last_search + SEARCH_SECONDS and now >= last_search then return end
-  last_search = now
+-- Forgets the requests that have ended. A handle is gone after the second collection: the first one finalizes it.
+local function search_for_ended(now, limit)
+  if now < next_search and now > next_search - SEARCH_SECONDS then return end
   collectgarbage()
   collectgarbage()
   local alive = {}
@@ -38,6 +40,8 @@ local function search_for_resets(now)
     if not alive[number] then gone[#gone + 1] = number end
   end
   for _, number in ipairs(gone) do forget(number) end
+  -- A search that finds as many as half a bound has paid for itself.
+  next_search = #gone >= limit / 2 and 0 or now + SEARCH_SECONDS
 end
 
 -- Returns the name that an address is counted by: a network of 64 bits for IPv6. Envoy writes IPv6 in its short form.
@@ -63,7 +67,7 @@ local function check_request(handle)
   handle:headers():replace("x-forwarded-for", client)
   local address = counted_as(client)
   if (counts[address] or 0) >= limit then
-    search_for_resets(handle:timestamp() / 1000)
+    search_for_ended(handle:timestamp() / 1000, limit)
     if (counts[address] or 0) >= limit then return error_response.send(handle, "RATE_LIMITED") end
   end
   last_number = last_number + 1
@@ -73,6 +77,7 @@ local function check_request(handle)
 end
 
 local function end_request(handle)
+  if handle:streamInfo():protocol() == "HTTP/2" then return end
   local metadata = handle:streamInfo():dynamicMetadata():get("clients")
   if not metadata then return end
   local number = metadata["request"]
