@@ -55,8 +55,17 @@ local function normalise_token(headers)
   return true
 end
 
+-- A trace context that no service can pass on counts as none (W3C Trace Context 3.2.2.1).
+local function remove_broken_trace(headers)
+  for _, name in ipairs({ "traceparent", "tracestate" }) do
+    local value = headers:get(name)
+    if value and value:find("[^\32-\126]") then headers:remove(name) end
+  end
+end
+
 local function check_headers(handle)
   local headers = handle:headers()
+  remove_broken_trace(headers)
   if remove_unknown_headers(headers) > MAX_HEADER_BYTES then return error_response.send(handle, "HEADERS_TOO_LARGE") end
   local path = headers:get(":path"):match("^[^?]*")
   if not encoding.unescape(path) then return error_response.send(handle, "NOT_FOUND") end

@@ -1,7 +1,7 @@
 """Broken HTTP against the public port: no answer is a 5xx, and no request of others fails.
 
-Ordinary clients use the stack meanwhile. Envoy's own counters tell whether a connection that clients share was lost: the
-one between the two listeners, and those to the workers.
+Ordinary clients use the stack meanwhile. Envoy's own counters tell whether a connection that clients share was lost:
+the one between the two listeners, and those to the workers.
 """
 
 from __future__ import annotations

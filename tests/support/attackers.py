@@ -6,6 +6,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterator
+from itertools import cycle, islice
 
 import hpack
 from hyperframe.frame import SettingsFrame
@@ -26,8 +27,8 @@ def connections(stack: Stack, count: int, *sources: str) -> Iterator[list[socket
     """Open connections from the addresses in turn, and close them at the end of the block."""
     opened: list[socket.socket] = []
     try:
-        for number in range(count):
-            opened.append(connect(stack, (sources or (ATTACKER,))[number % max(len(sources), 1)]))
+        for source in islice(cycle(sources or (ATTACKER,)), count):
+            opened.append(connect(stack, source))  # noqa: PERF401  # what is open is closed when one fails
         yield opened
     finally:
         for each in opened:
