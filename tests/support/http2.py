@@ -30,8 +30,8 @@ def read_statuses(data: bytes) -> tuple[dict[int, int], bool]:
         frame.parse_body(memoryview(data)[at + 9 : at + 9 + length])
         at += 9 + length
         if isinstance(frame, HeadersFrame):
-            for name, value in decoder.decode(frame.data):
-                if name == ":status":
+            for name, value in decoder.decode(frame.data, raw=True):
+                if name == b":status":
                     statuses[frame.stream_id] = int(value)
         closed = closed or isinstance(frame, GoAwayFrame)
     return statuses, closed
