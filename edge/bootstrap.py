@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import re
 import secrets
 import shutil
 import ssl
@@ -33,6 +34,14 @@ CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.
 
 # The name of a copy of these certificates.
 CA_COPY = "ca-certificates.crt"
+
+# Connections are counted by group of addresses, since Envoy cannot count them by address. The last digit of an IPv4
+# address is its group; of an IPv6 address the last digit of its first 32 bits, which a client cannot choose.
+# Each group costs Envoy some MiB.
+ADDRESS_GROUPS = {
+    **{f"ipv4-{digit}": rf"[0-9.]*\.[0-9]*{digit}" for digit in range(10)},
+    **{f"ipv6-{digits}": rf"[0-9a-f]+:[0-9a-f]*[{digits}]:.*" for digits in ("0-3", "4-7", "89ab", "c-f")},
+}
 
 
 class BootstrapError(Exception):
@@ -113,6 +122,7 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         services=protos.services(),
         routes=[each for route in sorted(protos.routes, key=_literal_first) for each in _api_routes(route, settings)],
         paths=[(path, ", ".join(protos.paths()[path])) for path in sorted(protos.paths(), key=_template_order)],
+        paths_by_allow=_paths_by_allow(protos),
         uploads=[route.path for route in protos.routes if route.upload],
         media_dir=_media_dir(settings),
         admin_hosts=[f"127.0.0.1:{settings.envoy_admin_port}", f"localhost:{settings.envoy_admin_port}"],
@@ -120,6 +130,7 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         cluster_of=cluster_of,
         errors={error.name: error for error in protos.errors},
         replies=_local_replies(protos),
+        address_groups=ADDRESS_GROUPS,
         jwks=jwks,
         jwks_socket=f"@marketplace-jwks-{secrets.token_hex(16)}",
         clock_skew_seconds=CLOCK_SKEW_SECONDS,
@@ -167,6 +178,9 @@ def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRo
         body["raw"] = True
     if route.upload:
         body["max_file_bytes"] = settings.image_max_bytes
+    if not (route.body or route.raw or route.upload):
+        # A little longer than `api` waits for a worker.
+        body["call_milliseconds"] = int(settings.edge_request_timeout_seconds * 1000) + 1000
     if route.query:
         body["query"] = {each.name: each.value_type | {"repeated": each.repeated} for each in route.query}
 
@@ -224,6 +238,17 @@ def _local_replies(protos: contract.Contract) -> list[tuple[int, contract.ErrorC
     for error in protos.errors:
         replies.setdefault(error.http, error)
     return sorted(replies.items())
+
+
+def _paths_by_allow(protos: contract.Contract) -> dict[str, list[str]]:
+    """Return, by the methods of a path (`Allow` of a 405), regular expressions for `:path` as clients send it."""
+    patterns: dict[str, list[str]] = {}
+    for path in sorted(protos.paths(), key=_template_order):
+        pattern = re.sub(r"\{[^}]*\}", "[^/?]+", path)
+        # The second spelling of /api/gigs.
+        pattern = re.sub("^/api/gigs$", "(?:/api/gigs|/gig/?)", pattern).replace("/api/gigs/", "/(?:api/gigs|gig)/")
+        patterns.setdefault(", ".join(protos.paths()[path]), []).append(pattern + r"(?:\?.*)?")
+    return patterns
 
 
 def _template_order(path: str) -> list[tuple[bool, str]]:

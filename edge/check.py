@@ -33,6 +33,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {},
     "several workers": {f"{service}_service_addresses": "127.0.0.1:1,127.0.0.1:2" for service in SERVICES},
     "all addresses": {"edge_host": "0.0.0.0"},  # noqa: S104  # only rendered
+    "trusted proxies": {"trusted_proxies": "10.0.0.0/8, 2001:db8::/32,192.0.2.1"},
     "workers by name": {"gig_service_addresses": "gigs.example:10000,10.0.0.1:10000"},
     "pictures in S3": {"media_storage": "s3", "media_dir": None},
     "JWKS by https": {"user_jwks": "https://login.example/.well-known/jwks.json?x=%20y"},
@@ -42,7 +43,22 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 # The global variables that a script may read. It may write none: every table is local to its module.
 KNOWN_GLOBALS = frozenset(
-    ("error", "io", "ipairs", "math", "pairs", "pcall", "require", "string", "table", "tonumber", "tostring", "type")
+    (
+        "collectgarbage",
+        "error",
+        "io",
+        "ipairs",
+        "math",
+        "pairs",
+        "pcall",
+        "require",
+        "setmetatable",
+        "string",
+        "table",
+        "tonumber",
+        "tostring",
+        "type",
+    )
 )
 
 # Lua that compiles a script. It returns an error; or nil and the names of the globals that the script reads and writes,

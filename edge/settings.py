@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from servicekit.settings import Addresses
@@ -46,7 +48,34 @@ class EdgeSettings(BaseSettings):
     edge_idle_timeout_seconds: float = Field(
         300, gt=0, description="How long an idle connection of a client is kept, and the most a client may pause."
     )
+    edge_stream_seconds: float = Field(
+        60, gt=0, le=3600, description="How long a request may take from its first byte to the last one of its answer."
+    )
+    edge_streams_per_connection: int = Field(
+        100, ge=1, le=1000, description="Requests at once on one HTTP/2 connection of a client."
+    )
+    edge_requests_per_address: int = Field(
+        200, ge=1, description="Requests under way from one address of a client, in each thread of Envoy; then 429."
+    )
+    edge_connections_per_address: int = Field(
+        1000, ge=1, description="Connections at once from one address of a client; further ones are closed."
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="The proxies whose X-Forwarded-For is believed: addresses and networks (CIDR), comma separated.",
+    )
     edge_max_connections: int = Field(10_000, ge=1, description="Connections of clients at once; more are refused.")
     edge_max_heap_mib: int = Field(
         1024, ge=128, description="MiB of memory that Envoy may use; close to it requests are refused with 503."
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, listed: str) -> str:
+        for each in listed.split(",") if listed else []:
+            ipaddress.ip_network(each.strip())
+        return listed
+
+    def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
+        """Return the networks of TRUSTED_PROXIES."""
+        return [ipaddress.ip_network(each.strip()) for each in self.trusted_proxies.split(",") if each]

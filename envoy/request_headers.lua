@@ -25,6 +25,8 @@ local KNOWN_HEADERS = {
   ["traceparent"] = true, ["tracestate"] = true,
   ["x-forwarded-for"] = true, ["x-forwarded-proto"] = true,
   ["x-request-id"] = true,
+  -- From the listener `public`, for request_body.lua.
+  ["x-edge-body"] = true,
 }
 
 -- Removes every unknown header. Returns the size of all headers before that, in bytes.
@@ -66,9 +68,18 @@ local function loggable(path)
   return (path:gsub("[^/]+", function(segment) return is_plain(segment) and segment or "-" end))
 end
 
+-- A trace context that no service can pass on counts as none (W3C Trace Context 3.2.2.1).
+local function remove_broken_trace(headers)
+  for _, name in ipairs({ "traceparent", "tracestate" }) do
+    local value = headers:get(name)
+    if value and value:find("[^\32-\126]") then headers:remove(name) end
+  end
+end
+
 local function check_headers(handle)
   local headers = handle:headers()
   handle:streamInfo():dynamicMetadata():set("edge", "path", loggable(headers:get(":path"):match("^[^?#]*")))
+  remove_broken_trace(headers)
   if remove_unknown_headers(headers) > MAX_HEADER_BYTES then return error_response.send(handle, "HEADERS_TOO_LARGE") end
   local path = headers:get(":path"):match("^[^?]*")
   if not encoding.unescape(path) then return error_response.send(handle, "NOT_FOUND") end

@@ -45,6 +45,13 @@ def active_requests(admin_port: int) -> int:
     return sum(stat["value"] for stat in stats if not stat.get("name", "http.admin.").startswith("http.admin."))
 
 
+def counters(admin_port: int, name_pattern: str) -> dict[str, int]:
+    """Return the values of Envoy's counters by name; without those that have never counted."""
+    status, body = _request("GET", _admin(admin_port), f"/stats?format=json&usedonly&filter={quote(name_pattern)}")
+    stats: list[dict[str, Any]] = json.loads(body)["stats"] if status == 200 else []
+    return {stat["name"]: stat["value"] for stat in stats if "name" in stat}
+
+
 def _admin(port: int) -> str:
     return f"127.0.0.1:{port}"
 

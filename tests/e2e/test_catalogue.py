@@ -22,7 +22,10 @@ from tests.support.story import SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_g
 # Codes of what is not built yet.
 NOT_YET = {
     "ALREADY_REPLIED",
+    # Needs hundreds of requests at once: see tests/hostile.
     "RATE_LIMITED",
+    # No longer returned.
+    "UPGRADE_REQUIRED",
 }
 # Not on the sandbox: see test_stripe.py.
 ON_STRIPE = {"PAYOUT_ACCOUNT_MISSING"}
@@ -110,11 +113,6 @@ def unsupported_media_type(stack: Stack, market: Market) -> Answered:
 
 def headers_too_large(stack: Stack, market: Market) -> Answered:
     return outcome(market.anyone.get("/api/categories", headers={"x-padding": "x" * 20_000}))
-
-
-def upgrade_required(stack: Stack, market: Market) -> Answered:
-    status, headers, body = stack.raw(b"GET /api/categories HTTP/1.0\r\nHost: localhost\r\n\r\n")
-    return Answered(status, headers, json.loads(body))
 
 
 def internal(stack: Stack, market: Market) -> Answered:
@@ -208,7 +206,6 @@ PROVOKE: dict[str, Callable[[Stack, Market], Answered]] = {
     "PRECONDITION_FAILED": precondition_failed,
     "PAYLOAD_TOO_LARGE": payload_too_large,
     "UNSUPPORTED_MEDIA_TYPE": unsupported_media_type,
-    "UPGRADE_REQUIRED": upgrade_required,
     "HEADERS_TOO_LARGE": headers_too_large,
     "INTERNAL": internal,
     "UNAVAILABLE": unavailable,

@@ -201,10 +201,6 @@ def test_a_path_with_any_byte_is_an_id_or_a_404(edge: Edge) -> None:
             assert edge.gig.last().request.gig_id == f"{chr(byte)}X:1"
 
 
-def test_http_1_0_is_told_to_upgrade(edge: Edge) -> None:
-    assert_refused(edge.raw(get("/api/categories", version="1.0")), 426, "UPGRADE_REQUIRED")
-
-
 @pytest.mark.parametrize("size", [17_000, 40_000, 100_000])
 def test_headers_over_16_kib_are_refused(edge: Edge, size: int) -> None:
     assert_refused(edge.raw(get("/api/categories", "X-Large: " + "a" * size)), 431, "HEADERS_TOO_LARGE")

@@ -18,6 +18,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
@@ -76,8 +81,10 @@ class Error(_message.Message):
         """The content type of the request body, or of a file in it, is not supported."""
         IDEMPOTENCY_KEY_REUSED: Error._Code.ValueType  # 19
         """The idempotency key was used before, with another request."""
-        UPGRADE_REQUIRED: Error._Code.ValueType  # 20
-        """The request uses HTTP/1.0."""
+        @_builtins.property
+        @_deprecated("""This enum value has been marked as deprecated using proto enum value options.""")
+        def UPGRADE_REQUIRED(self) -> Error._Code.ValueType:   # 20
+            """No longer returned: HTTP/1.0 is answered like HTTP/1.1."""
         RATE_LIMITED: Error._Code.ValueType  # 21
         """The caller has sent too many requests."""
         HEADERS_TOO_LARGE: Error._Code.ValueType  # 22
@@ -147,7 +154,7 @@ class Error(_message.Message):
     IDEMPOTENCY_KEY_REUSED: Error.Code.ValueType  # 19
     """The idempotency key was used before, with another request."""
     UPGRADE_REQUIRED: Error.Code.ValueType  # 20
-    """The request uses HTTP/1.0."""
+    """No longer returned: HTTP/1.0 is answered like HTTP/1.1."""
     RATE_LIMITED: Error.Code.ValueType  # 21
     """The caller has sent too many requests."""
     HEADERS_TOO_LARGE: Error.Code.ValueType  # 22

@@ -1,0 +1,97 @@
+-- Bounds the requests under way of each client address.
+--
+-- Each of Envoy's threads has tables of its own, so a client with many connections may have the bound in each thread. A
+-- request is under way from its headers until its client has the last byte of the response.
+--
+-- Over HTTP/1 a script sees that end. Over HTTP/2 it does not, and it never sees that a client resets a request. The
+-- handle of a request that has ended is garbage: when an address reaches the bound, the garbage is collected, and the
+-- requests whose handles are gone are forgotten.
+--
+-- The filter's context: `requests_per_address`.
+
+local error_response = require("error_response")
+
+local clients = {}
+
+-- Seconds until the next search for requests that have ended, when the last one has found few.
+local SEARCH_SECONDS = 0.1
+
+-- The address of each request under way, by its number; how many each address has; and the number of each handle.
+local addresses, counts = {}, {}
+local numbers = setmetatable({}, { __mode = "k" })
+local last_number, next_search = 0, 0
+
+local function forget(number)
+  local address = addresses[number]
+  if not address then return end
+  addresses[number] = nil
+  counts[address] = counts[address] > 1 and counts[address] - 1 or nil
+end
+
+-- Forgets the requests that have ended. A handle is gone after the second collection: the first one finalizes it.
+local function search_for_ended(now, limit)
+  if now < next_search and now > next_search - SEARCH_SECONDS then return end
+  collectgarbage()
+  collectgarbage()
+  local alive = {}
+  for _, number in pairs(numbers) do alive[number] = true end
+  local gone = {}
+  for number in pairs(addresses) do
+    if not alive[number] then gone[#gone + 1] = number end
+  end
+  for _, number in ipairs(gone) do forget(number) end
+  -- A search that finds as many as half a bound has paid for itself.
+  next_search = #gone >= limit / 2 and 0 or now + SEARCH_SECONDS
+end
+
+-- Returns the name that an address is counted by: a network of 64 bits for IPv6. Envoy writes IPv6 in its short form.
+local function counted_as(address)
+  local ipv4 = address:match("%d+%.%d+%.%d+%.%d+$")
+  if ipv4 then return ipv4 end
+  local groups = {}
+  for group in (address:match("^(.-)::") or address):gmatch("%x+") do
+    if #groups < 4 then groups[#groups + 1] = group end
+  end
+  while groups[#groups] == "0" do groups[#groups] = nil end
+  return table.concat(groups, ":") .. "::"
+end
+
+-- Returns the client's address without its port.
+local function client_address(handle)
+  return (handle:streamInfo():downstreamRemoteAddress():gsub(":%d+$", ""):gsub("[%[%]]", ""))
+end
+
+local function check_request(handle)
+  local limit = handle:filterContext():get("requests_per_address")
+  local client = client_address(handle)
+  handle:headers():replace("x-forwarded-for", client)
+  local address = counted_as(client)
+  if (counts[address] or 0) >= limit then
+    search_for_ended(handle:timestamp() / 1000, limit)
+    if (counts[address] or 0) >= limit then return error_response.send(handle, "RATE_LIMITED") end
+  end
+  last_number = last_number + 1
+  addresses[last_number], numbers[handle] = address, last_number
+  counts[address] = (counts[address] or 0) + 1
+  handle:streamInfo():dynamicMetadata():set("clients", "request", last_number)
+end
+
+local function end_request(handle)
+  if handle:streamInfo():protocol() == "HTTP/2" then return end
+  local metadata = handle:streamInfo():dynamicMetadata():get("clients")
+  if not metadata then return end
+  local number = metadata["request"]
+  for _ in handle:bodyChunks() do end
+  forget(number)
+end
+
+function clients.on_request(handle)
+  error_response.run(handle, check_request)
+end
+
+function clients.on_response(handle)
+  local ok, fault = pcall(end_request, handle)
+  if not ok then handle:logErr(tostring(fault)) end
+end
+
+return clients
