@@ -41,9 +41,9 @@ def main() -> None:
     # Before anything of a client is in this process, and while it may still be root.
     keeper = Keeper(_limits(settings))
     if settings.upload_dir is not None:
-        return serve(settings, emptied(settings.upload_dir), keeper)
+        return serve(settings, given(emptied(settings.upload_dir), settings), keeper)
     with TemporaryDirectory(prefix="marketplace-uploads-") as folder:
-        return serve(settings, Path(folder), keeper)
+        return serve(settings, given(Path(folder), settings), keeper)
 
 
 def _limits(settings: ImageSettings) -> Limits:
@@ -63,6 +63,13 @@ def emptied(folder: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for upload in folder.glob(f"{UPLOAD_PREFIX}*"):
         shutil.rmtree(upload)
+    return folder
+
+
+def given(folder: Path, settings: ImageSettings) -> Path:
+    """Return the folder; under root it belongs to the user that this process becomes."""
+    if os.geteuid() == 0:
+        os.chown(folder, *(int(part) for part in settings.run_as.split(":")))
     return folder
 
 

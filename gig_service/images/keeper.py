@@ -43,7 +43,8 @@ class Keeper:
         self._lock = threading.Lock()
         self._connection = ours
         ours.settimeout(START_SECONDS)
-        arguments = [json.dumps(sys.path), str(theirs.fileno()), str(os.getpid()), json.dumps(asdict(limits))]
+        modules = [os.path.abspath(path) for path in sys.path if path]  # noqa: PTH100
+        arguments = [json.dumps(modules), str(theirs.fileno()), str(os.getpid()), json.dumps(asdict(limits))]
         with theirs:
             # An empty environment; -I: no folder of the user's, no setting from the environment.
             self._process = subprocess.Popen(
