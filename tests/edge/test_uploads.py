@@ -18,6 +18,7 @@ import httpx
 import psutil
 import pytest
 
+from edge.settings import EdgeSettings
 from servicekit.errors import MarketplaceError
 from servicekit.status import status_from_error
 from tests.support.edge import Edge, an_edge, assert_refused
@@ -201,6 +202,13 @@ def test_a_client_that_pauses_too_long_is_told_so() -> None:
             timeout=20,
         )
         assert_refused(response, 504, "DEADLINE_EXCEEDED")
+
+
+def test_an_upload_may_be_silent_as_long_as_it_may_take() -> None:
+    """The service bounds its clients' pauses; at the edge a wait for a decoder looks the same."""
+    defaults = {name: field.default for name, field in EdgeSettings.model_fields.items()}
+
+    assert defaults["edge_upload_idle_seconds"] >= defaults["edge_upload_timeout_seconds"]
 
 
 def test_an_upload_may_take_longer_than_any_other_call() -> None:

@@ -288,6 +288,33 @@ def test_a_client_that_pauses_is_cut_off_and_changes_nothing(images: Images, gig
     assert answer.error == "DEADLINE_EXCEEDED"
 
 
+def test_a_wait_for_a_decoder_is_not_a_pause_of_the_client(images: Images) -> None:
+    # The first picture keeps the decoder busy for longer than a client may pause.
+    slow = a_picture("PNG", size=(5000, 5000))
+    targets = [(images.gigs.create(), picture) for picture in (slow, a_picture(), a_picture())]
+
+    with images.serving(idle_seconds=0.3) as uploads, ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda target: uploads.raw(*target), targets))
+
+    assert [answer.error for answer in answers] == ["", "", ""]
+
+
+def test_a_user_has_a_few_uploads_at_once_and_others_have_theirs(images: Images, gig_id: str) -> None:
+    another = images.gigs.create()
+
+    with images.serving(uploads=3, per_user=2) as uploads:
+        calls = [uploads.begin(endless(gig_id)) for _ in range(2)]
+        eventually(lambda: len(list(images.upload_dir.iterdir())) == 2)
+        refused = uploads.raw(another)
+        stranger = uploads.send(pieces(gig_id, "image/jpeg", a_picture()), "somebody_else")
+        for call in calls:
+            call.cancel()
+        eventually(lambda: not list(images.upload_dir.iterdir()))
+        served = uploads.raw(another)
+
+    assert (refused.error, stranger.error, served.error) == ("RATE_LIMITED", "FORBIDDEN", "")
+
+
 def test_grpc_callers_are_told_with_the_canonical_code(uploads: Uploads, gig_id: str) -> None:
     assert uploads.raw(gig_id, BROKEN).code is grpc.StatusCode.INVALID_ARGUMENT
 
