@@ -39,8 +39,9 @@ class EdgeSettings(BaseSettings):
     edge_upload_timeout_seconds: float = Field(
         300, gt=0, le=3600, description="How long an upload may take from its first byte to its answer."
     )
+    # The service bounds a client's pauses. A stream is also silent while a picture waits for a decoder.
     edge_upload_idle_seconds: float = Field(
-        30, gt=0, le=300, description="How long a client may pause while it uploads."
+        300, gt=0, le=3600, description="How long an upload may be silent, also while it waits for a decoder."
     )
     image_max_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Bytes that an uploaded file can have.")
     media_storage: Literal["folder", "s3"] = Field("folder", description="What keeps pictures: a folder, or S3.")

@@ -45,10 +45,11 @@ local function check_query(headers, context)
   return violations
 end
 
--- Checks an upload by its headers. The body passes in pieces and is not waited for; the service counts its bytes.
+-- Checks an upload by its headers. The body passes in pieces and is not waited for; the service counts its bytes. A
+-- file may have any type of picture, or none: its bytes tell.
 local function check_upload(handle, headers, context)
   local length, kind = content_length(headers), media_type(headers)
-  local is_file = kind:match("^image/[%w.+-]+$") ~= nil
+  local is_file = kind == "" or kind == "application/octet-stream" or kind:match("^image/[%w.*+-]+$") ~= nil
   if is_file and length and length > context:get("max_file_bytes") then
     return error_response.send(handle, "PAYLOAD_TOO_LARGE")
   end

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
-from servicekit.settings import ServiceSettings
+from servicekit.settings import Identity, ServiceSettings
 
 
 class MediaSettings(BaseSettings):
@@ -48,13 +48,24 @@ class ImageSettings(Settings):
     """The settings of the process that takes uploads."""
 
     max_concurrent_rpcs: int = Field(
-        200, ge=1, description="Uploads that the process takes at once; more are told to come back."
+        1000, ge=1, description="Calls that the process accepts at once, refused uploads included."
+    )
+    image_uploads: int = Field(200, ge=1, description="Uploads under way at once; further ones are UNAVAILABLE.")
+    image_uploads_per_user: int = Field(
+        4, ge=1, description="Uploads of one user under way at once; further ones are RATE_LIMITED."
+    )
+    image_upload_min_rate: int = Field(
+        1024, ge=1, description="Bytes a second that an upload must have on average, after its first 20 seconds."
     )
     image_max_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Bytes that an uploaded file can have.")
     image_max_pixels: int = Field(50_000_000, ge=1, description="Pixels that an uploaded picture can have.")
     image_decoders: int = Field(1, ge=1, le=16, description="Processes that decode pictures.")
     image_decode_seconds: float = Field(20, gt=0, description="How long one picture may be decoded.")
     image_decode_memory_mib: int = Field(1024, ge=128, description="What one decoder may have of memory, in MiB.")
+    image_wait_seconds: float = Field(
+        60, gt=0, description="How long a picture may wait for a decoder; with a longer wait ahead it is UNAVAILABLE."
+    )
+    decoder_run_as: Identity = Field("65533:65533", description="The uid and gid of decoders when root starts them.")
     upload_dir: Path | None = Field(
         None,
         description="The folder where uploads lie while they come in; a temporary one by default.",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
+import signal
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gig_service.commands.add_images import AddImages
-from gig_service.images.decoder_pool import DecoderPool
+from gig_service.images.confinement import Limits
+from gig_service.images.decoder_pool import PICTURES_A_DECODER, DecoderPool
+from gig_service.images.keeper import Keeper
 from gig_service.images.servicer import UPLOAD_PREFIX, ImageServicer
+from gig_service.images.upload_places import UploadPlaces
 from gig_service.media.media_deletion import media_deletion
 from gig_service.media.orphan_sweeper import OrphanSweeper
 from gig_service.media.storage_factory import storage_from
@@ -33,10 +38,24 @@ def main() -> None:
     # Readers of pages go before uploaders of pictures.
     os.nice(NICENESS)
     settings = load(ImageSettings)
+    # Before anything of a client is in this process, and while it may still be root.
+    keeper = Keeper(_limits(settings))
     if settings.upload_dir is not None:
-        return serve(settings, emptied(settings.upload_dir))
+        return serve(settings, given(emptied(settings.upload_dir), settings), keeper)
     with TemporaryDirectory(prefix="marketplace-uploads-") as folder:
-        return serve(settings, Path(folder))
+        return serve(settings, given(Path(folder), settings), keeper)
+
+
+def _limits(settings: ImageSettings) -> Limits:
+    uid, gid = (int(part) for part in settings.decoder_run_as.split(":"))
+    # A second limit on time, in case this process hangs and does not enforce the first.
+    cpu_seconds = math.ceil(PICTURES_A_DECODER * settings.image_decode_seconds)
+    return Limits(settings.image_decode_memory_mib, cpu_seconds, uid, gid)
+
+
+def _stop() -> None:
+    """Stop this process, so that its supervisor starts it anew, with a keeper."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def emptied(folder: Path) -> Path:
@@ -47,20 +66,38 @@ def emptied(folder: Path) -> Path:
     return folder
 
 
-def serve(settings: ImageSettings, upload_dir: Path) -> None:
-    """Serve, with this folder for incoming uploads."""
+def given(folder: Path, settings: ImageSettings) -> Path:
+    """Return the folder; under root it belongs to the user that this process becomes."""
+    if os.geteuid() == 0:
+        os.chown(folder, *(int(part) for part in settings.run_as.split(":")))
+    return folder
+
+
+def serve(settings: ImageSettings, upload_dir: Path, keeper: Keeper) -> None:
+    """Serve, with this folder for incoming uploads and this keeper of decoders."""
 
     def build(database: Database) -> ServiceSpec:
         store, storage = Store(database), storage_from(settings)
         decoders = DecoderPool(
+            keeper,
             decoders=settings.image_decoders,
             seconds=settings.image_decode_seconds,
-            memory_mib=settings.image_decode_memory_mib,
             max_pixels=settings.image_max_pixels,
+            wait_seconds=settings.image_wait_seconds,
+            on_lost=_stop,
         )
+        places = UploadPlaces(settings.image_uploads, settings.image_uploads_per_user)
         add_images = AddImages(store, storage, settings.image_max_count)
         return ServiceSpec(
-            ImageServicer(add_images, decoders, upload_dir, settings.image_max_bytes, settings.media_url),
+            ImageServicer(
+                add_images,
+                decoders,
+                places,
+                upload_dir,
+                max_bytes=settings.image_max_bytes,
+                min_rate=settings.image_upload_min_rate,
+                media_url=settings.media_url,
+            ),
             image_pb2.DESCRIPTOR.services_by_name["ImageService"],
             image_pb2_grpc.add_ImageServiceServicer_to_server,
             background=[

@@ -1,7 +1,8 @@
 """Request bodies, a file or a form with files, written to disk piece by piece.
 
-At most one piece is in memory, and a body that exceeds a limit is refused while it is still arriving. The clients'
-names of files are never used.
+At most one piece is in memory, and a body that exceeds a limit is refused while it is still arriving. A file's first
+bytes tell its type. The names and types that clients give to files are never used, but for a body that is a file: a
+type that is no picture's is refused.
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ from typing import BinaryIO, Protocol
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from gig_service.images.decode import MEDIA_TYPES
+from gig_service.images.picture_type import BYTES, picture_type
+from gig_service.media.decoded_picture import GIF, JPEG, PNG, WEBP
 from servicekit.errors import InvalidArgument, MarketplaceError, Unavailable, Violation
 
 FORM = "multipart/form-data"
 FIELD = "file"
 MAX_PARTS = 100
+UNKNOWN = "application/octet-stream"
+# The types of a body that is a file. Bytes that are no picture are 400 with one of these types, and 415 with others.
+EXPECTED = frozenset((JPEG, PNG, WEBP, GIF, UNKNOWN, "image/jpg", "image/pjpeg", "image/x-png", "image/*"))
+NO_PICTURE = "is not a JPEG, PNG, WebP or GIF"
 # The bytes of a form beside its files' contents: headers, other fields, and text between the parts.
 MAX_OTHER_BYTES = 64 * 1024
 # Uploads leave this much of the disk free: the database may use the same disk.
@@ -44,7 +50,7 @@ class UploadLimits:
 
 @dataclass(frozen=True)
 class ReceivedFile:
-    """One file on disk, with the media type that the client declared: one of MEDIA_TYPES."""
+    """One file on disk, with its media type as its first bytes tell it: JPEG, PNG, WebP or GIF."""
 
     path: Path
     media_type: str
@@ -73,6 +79,7 @@ async def receive_files(
         files.abandon()
     if not files.received:
         raise InvalidArgument([Violation(FIELD, "must be given")])
+    files.check_types()
     return files.received
 
 
@@ -83,19 +90,27 @@ class _FileWriter:
         self._folder = folder
         self._limits = limits
         self._file: BinaryIO | None = None
+        self._path = folder
+        self._start = b""
+        self._is_expected = True
         self._size = 0
+        self._refused: MarketplaceError | None = None
         self.bytes = 0
         self.received: list[ReceivedFile] = []
 
-    def open(self, media_type: str) -> None:
-        """Begin the next file."""
-        if media_type not in MEDIA_TYPES:
-            raise MarketplaceError("UNSUPPORTED_MEDIA_TYPE")
+    @property
+    def is_open(self) -> bool:
+        """Whether a file has begun and not ended."""
+        return self._file is not None
+
+    def open(self, declared: str = UNKNOWN) -> None:
+        """Begin the next file. `declared`: the type that the client gives it, when that matters."""
         self._limits.check_count(len(self.received) + 1)
-        path = self._folder / str(len(self.received))
-        self._file = path.open("xb")
+        self._path = self._folder / str(len(self.received))
+        self._file = self._path.open("xb")
+        self._is_expected = declared in EXPECTED
+        self._start = b""
         self._size = 0
-        self.received.append(ReceivedFile(path, media_type))
 
     def write(self, data: bytes) -> None:
         """Append to the current file, if there is one."""
@@ -107,6 +122,7 @@ class _FileWriter:
             raise MarketplaceError("PAYLOAD_TOO_LARGE")
         if shutil.disk_usage(self._folder).free < KEPT_FREE_BYTES:
             raise OSError(errno.ENOSPC, "the disk is nearly full")
+        self._start = (self._start + data[:BYTES])[:BYTES]
         self._file.write(data)
 
     def end(self) -> None:
@@ -117,6 +133,20 @@ class _FileWriter:
             raise InvalidArgument([Violation(FIELD, "must not be empty")])
         self._file.close()
         self._file = None
+        media_type = picture_type(self._start)
+        if media_type is None:
+            self._refused = self._refused or self._no_picture()
+        self.received.append(ReceivedFile(self._path, media_type or UNKNOWN))
+
+    def check_types(self) -> None:
+        """Raise an error when one of the files is no picture. Only now: a body that is too large is told so first."""
+        if self._refused is not None:
+            raise self._refused
+
+    def _no_picture(self) -> MarketplaceError:
+        if self._is_expected:
+            return InvalidArgument([Violation(FIELD, NO_PICTURE)])
+        return MarketplaceError("UNSUPPORTED_MEDIA_TYPE")
 
     def abandon(self) -> None:
         """Close the current file, if there is one, after an error."""
@@ -144,9 +174,12 @@ def _reader(content_type: str, files: _FileWriter) -> _BodyReader:
 class _RawBody:
     """A body that is the file itself."""
 
-    def __init__(self, media_type: str, files: _FileWriter) -> None:
+    def __init__(self, declared: str, files: _FileWriter) -> None:
+        declared = declared or UNKNOWN
+        if declared != UNKNOWN and not declared.startswith("image/"):
+            raise MarketplaceError("UNSUPPORTED_MEDIA_TYPE")
         self._files = files
-        files.open(media_type)
+        files.open(declared)
 
     def feed(self, data: bytes) -> None:
         self._files.write(data)
@@ -165,6 +198,7 @@ class _FormBody:
         self._headers: dict[bytes, bytes] = {}
         self._name = b""
         self._value = b""
+        self._is_file = False
         self._complete = False
         self._parser = MultipartParser(
             boundary,
@@ -208,12 +242,14 @@ class _FormBody:
 
     def _end_headers(self) -> None:
         _, names = parse_options_header(self._headers.get(b"content-disposition"))
-        media_type = parse_options_header(self._headers.get(b"content-type"))[0].decode("latin-1")
-        # A browser sends an empty file field as a part with an empty file name.
-        if names.get(b"name") == FIELD.encode() and (names.get(b"filename") or media_type in MEDIA_TYPES):
-            self._files.open(media_type)
+        self._is_file = names.get(b"name") == FIELD.encode()
+        if self._is_file and names.get(b"filename"):
+            self._files.open()
 
     def _data(self, data: bytes, start: int, end: int) -> None:
+        # A browser sends an empty file field as an empty part without a file name.
+        if self._is_file and start < end and not self._files.is_open:
+            self._files.open()
         self._files.write(data[start:end])
 
     def _end(self) -> None:

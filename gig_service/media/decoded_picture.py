@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-THUMBNAIL_EXTENSION = "webp"
-THUMBNAIL_MEDIA_TYPE = "image/webp"
+JPEG, PNG, WEBP, GIF = "image/jpeg", "image/png", "image/webp", "image/gif"
+EXTENSIONS = {JPEG: "jpg", PNG: "png", WEBP: "webp", GIF: "gif"}
+THUMBNAIL_MEDIA_TYPE = WEBP
+THUMBNAIL_EXTENSION = EXTENSIONS[THUMBNAIL_MEDIA_TYPE]
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,11 @@ class DecodedPicture:
 
     path: Path
     thumbnail: Path
-    extension: str
     media_type: str
     width: int
     height: int
+
+    @property
+    def extension(self) -> str:
+        """The extension of the picture's file where it is served."""
+        return EXTENSIONS[self.media_type]

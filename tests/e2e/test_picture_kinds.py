@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from servicekit.errors import spec_of
-from tests.support import pictures
+from tests.support import odd_pictures, pictures
 from tests.support.pictures import Hostile, Kind
 from tests.support.stack import Stack
 from tests.support.story import Market, ok
 
-KINDS = pictures.kinds() + pictures.odd()
+KINDS = pictures.kinds() + odd_pictures.odd()
 QUARTERS = tuple((*colour, 255) for colour in pictures.QUARTERS)
 
 

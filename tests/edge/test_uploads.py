@@ -18,6 +18,7 @@ import httpx
 import psutil
 import pytest
 
+from edge.settings import EdgeSettings
 from servicekit.errors import MarketplaceError
 from servicekit.status import status_from_error
 from tests.support.edge import Edge, an_edge, assert_refused
@@ -92,15 +93,34 @@ def test_json_is_bounded_as_before(edge: Edge, seller: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "media_type", ["IMAGE/PNG", "image/jpeg; q=1", "image/svg+xml", "Multipart/Form-Data; boundary=x"]
+    "media_type",
+    [
+        "IMAGE/PNG",
+        "image/jpeg; q=1",
+        "image/jpg",
+        "image/*",
+        "image/svg+xml",
+        "application/octet-stream",
+        "Application/Octet-Stream; charset=binary",
+        "Multipart/Form-Data; boundary=x",
+    ],
 )
 def test_what_may_be_a_picture_is_for_the_service_to_judge(edge: Edge, seller: httpx.Client, media_type: str) -> None:
     assert send(seller, b"x", media_type).status_code == 201
     assert edge.image.last().request.file.content_type == media_type
 
 
+@pytest.mark.parametrize("headers", [{}, {"content-type": ""}])
+def test_a_file_without_a_type_is_for_the_service_to_judge(
+    edge: Edge, seller: httpx.Client, headers: dict[str, str]
+) -> None:
+    assert seller.post(PATH, content=b"x", headers=headers).status_code == 201
+    assert edge.image.last().request.file.content_type == ""
+
+
 @pytest.mark.parametrize(
-    "media_type", ["", "application/json", "text/html", "application/grpc", "video/mp4", "image", "multipart/mixed"]
+    "media_type",
+    ["application/json", "text/html", "text/plain", "video/mp4", "image", "application", "multipart/mixed"],
 )
 def test_what_is_neither_a_picture_nor_a_form_is_415_at_once(edge: Edge, seller: httpx.Client, media_type: str) -> None:
     assert_refused(send(seller, b"x", media_type), 415, "UNSUPPORTED_MEDIA_TYPE")
@@ -182,6 +202,13 @@ def test_a_client_that_pauses_too_long_is_told_so() -> None:
             timeout=20,
         )
         assert_refused(response, 504, "DEADLINE_EXCEEDED")
+
+
+def test_an_upload_may_be_silent_as_long_as_it_may_take() -> None:
+    """The service bounds its clients' pauses; at the edge a wait for a decoder looks the same."""
+    defaults = {name: field.default for name, field in EdgeSettings.model_fields.items()}
+
+    assert defaults["edge_upload_idle_seconds"] >= defaults["edge_upload_timeout_seconds"]
 
 
 def test_an_upload_may_take_longer_than_any_other_call() -> None:

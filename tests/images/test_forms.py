@@ -21,6 +21,14 @@ BOUNDARY = "----WebKitFormBoundary7MA4YWxk"
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
 # The bytes that end a part, and so cannot stand in a file (RFC 2046).
 DELIMITER = f"\r\n--{BOUNDARY}".encode()
+# The first bytes of each type, and two files.
+STARTS = {
+    "image/jpeg": b"\xff\xd8\xff\xe0",
+    "image/png": b"\x89PNG\r\n\x1a\n\0\0\0\x0d",
+    "image/webp": b"RIFF\x24\0\0\0WEBPVP8 ",
+    "image/gif": b"GIF89a\x40\0",
+}
+JPEG, PNG = b"\xff\xd8\xff picture", STARTS["image/png"] + b"picture"
 
 
 def at_most(count: int) -> UploadLimits:
@@ -53,7 +61,7 @@ def take(
     return [(file.path.read_bytes(), file.media_type) for file in files]
 
 
-def part(data: bytes = b"picture", headers: str = "", name: str = "file", filename: str | None = "cat.jpg") -> bytes:
+def part(data: bytes = JPEG, headers: str = "", name: str = "file", filename: str | None = "cat.jpg") -> bytes:
     """Return one part; a picture by default."""
     disposition = f'Content-Disposition: form-data; name="{name}"'
     if filename is not None:
@@ -72,16 +80,33 @@ def without_delimiters(data: bytes) -> bytes:
     return data.replace(DELIMITER, DELIMITER[:-1] + b"!")
 
 
-@pytest.mark.parametrize("media_type", ["image/jpeg", "image/png", "image/webp", "image/gif"])
-def test_a_raw_body_is_the_file(media_type: str, tmp_path: Path) -> None:
-    assert take(media_type, Body([b"pic", b"", b"ture"]), tmp_path) == [(b"picture", media_type)]
+@pytest.mark.parametrize("declared", ["image/jpeg", "image/jpg", "IMAGE/PNG; q=1", "", "Application/Octet-Stream"])
+@pytest.mark.parametrize("media_type", STARTS)
+def test_a_raw_body_is_the_file_and_its_bytes_tell_its_type(declared: str, media_type: str, tmp_path: Path) -> None:
+    start = STARTS[media_type]
+
+    assert take(declared, Body([start[:3], b"", start[3:], b"more"]), tmp_path) == [(start + b"more", media_type)]
 
 
-def test_the_type_may_have_parameters_and_capitals(tmp_path: Path) -> None:
-    assert take("Image/JPEG; q=1", b"picture", tmp_path) == [(b"picture", "image/jpeg")]
+@pytest.mark.parametrize(
+    ("declared", "code"),
+    [
+        ("image/jpeg", "INVALID_ARGUMENT"),
+        ("image/jpg", "INVALID_ARGUMENT"),
+        ("", "INVALID_ARGUMENT"),
+        ("application/octet-stream", "INVALID_ARGUMENT"),
+        ("image/svg+xml", "UNSUPPORTED_MEDIA_TYPE"),
+        ("image/tiff", "UNSUPPORTED_MEDIA_TYPE"),
+    ],
+)
+def test_a_raw_body_that_is_no_picture_is_refused_by_the_type_it_has(declared: str, code: str, tmp_path: Path) -> None:
+    with pytest.raises(MarketplaceError) as refused:
+        take(declared, b"<svg>not one of the four</svg>", tmp_path)
+
+    assert refused.value.code == code
 
 
-@pytest.mark.parametrize("media_type", ["image/svg+xml", "text/html", "application/octet-stream", "", "image/é"])
+@pytest.mark.parametrize("media_type", ["text/html", "application/json", "video/mp4", "é"])
 def test_another_type_is_refused_before_anything_is_read(media_type: str, tmp_path: Path) -> None:
     body = Body([b"picture"])
 
@@ -95,20 +120,47 @@ def test_another_type_is_refused_before_anything_is_read(media_type: str, tmp_pa
 def test_a_form_gives_its_files_in_order_and_its_other_fields_are_ignored(tmp_path: Path) -> None:
     body = form(
         part(b"seller's words", "Content-Type: text/plain", name="caption", filename=None),
-        part(b"first"),
+        part(JPEG),
         part(b"ignored", name="avatar"),
-        part(b"second", "Content-Type: image/png"),
+        part(PNG, "Content-Type: image/png"),
     )
 
-    assert take(FORM, body, tmp_path) == [(b"first", "image/jpeg"), (b"second", "image/png")]
+    assert take(FORM, body, tmp_path) == [(JPEG, "image/jpeg"), (PNG, "image/png")]
+
+
+# The headers of a part as HTTP libraries write them.
+LIBRARIES = {
+    "a browser": 'name="file"; filename="a.png"\r\nContent-Type: image/png',
+    "curl -F of a .webp": 'name="file"; filename="a.webp"\r\nContent-Type: application/octet-stream',
+    "python-requests": 'name="file"; filename="a.jpg"',
+    "python-requests, other letters": "name=\"file\"; filename*=utf-8''%D0%B6.jpg",
+    "Go CreateFormFile": 'name="file"; filename="a.jpg"\r\nContent-Type: application/octet-stream',
+    "PHP CURLFile": 'name="file"; filename="/tmp/phpUx1"\r\nContent-Type: application/octet-stream',
+    "Node Blob": 'name="file"; filename="blob"\r\nContent-Type: application/octet-stream',
+    "a Windows program": 'name="file"; filename="A.JPG"\r\nContent-Type: image/pjpeg',
+    "Java": 'name="file"\r\nContent-Type: text/plain; charset=ISO-8859-1\r\nContent-Transfer-Encoding: binary',
+    "no quotes": "name=file; filename=a.jpg\r\nContent-Type: image/jpg",
+}
+
+
+@pytest.mark.parametrize("headers", LIBRARIES.values(), ids=LIBRARIES.keys())
+@pytest.mark.parametrize("media_type", STARTS)
+def test_a_form_of_any_library_is_taken_and_the_bytes_tell_the_type(
+    headers: str, media_type: str, tmp_path: Path
+) -> None:
+    data = STARTS[media_type] + b"picture"
+    body = f"--{BOUNDARY}\r\nContent-Disposition: form-data; {headers}\r\n\r\n".encode() + data
+    body += f"\r\n--{BOUNDARY}--\r\n".encode()
+
+    assert take(FORM, body, tmp_path) == [(data, media_type)]
 
 
 @given(content=st.binary(max_size=300), size=st.integers(1, 400))
 @example(content=b"k", size=400)
 def test_a_form_may_come_in_any_pieces(content: bytes, size: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     # Both files contain parts of a delimiter, at places where a piece may end.
-    first = without_delimiters(DELIMITER[:-1] + content + b"\r\n-")
-    second = without_delimiters(first[::-1])
+    first = JPEG + without_delimiters(DELIMITER[:-1] + content + b"\r\n-")
+    second = JPEG + without_delimiters(first[::-1])
     body = form(part(first), part(second))
     pieces = [body[start : start + size] for start in range(0, len(body), size)]
 
@@ -117,8 +169,8 @@ def test_a_form_may_come_in_any_pieces(content: bytes, size: int, tmp_path_facto
     assert files == [(first, "image/jpeg"), (second, "image/jpeg")]
 
 
-def test_a_part_with_a_type_of_picture_needs_no_name_of_a_file(tmp_path: Path) -> None:
-    assert take(FORM, form(part(filename=None)), tmp_path) == [(b"picture", "image/jpeg")]
+def test_a_part_needs_no_name_of_a_file(tmp_path: Path) -> None:
+    assert take(FORM, form(part(filename=None)), tmp_path) == [(JPEG, "image/jpeg")]
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a\\b.jpg", "\x00.jpg", "x" * 3000, "ж.jpg"])
@@ -193,12 +245,17 @@ def test_a_boundary_may_stand_in_quotes(tmp_path: Path) -> None:
     assert take(f'multipart/form-data; charset=x; boundary="{BOUNDARY}"', form(part()), tmp_path)
 
 
-@pytest.mark.parametrize("media_type", ["image/svg+xml", "text/plain", "application/octet-stream"])
-def test_a_file_of_another_type_is_refused(media_type: str, tmp_path: Path) -> None:
-    with pytest.raises(MarketplaceError) as refused:
-        take(FORM, form(part(), part(headers=f"Content-Type: {media_type}")), tmp_path)
+@pytest.mark.parametrize("media_type", ["image/svg+xml", "image/jpeg", "text/plain", "application/octet-stream"])
+def test_a_file_that_is_no_picture_is_invalid_whatever_its_part_says(media_type: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="is not a JPEG"):
+        take(FORM, form(part(), part(b"words", f"Content-Type: {media_type}")), tmp_path)
 
-    assert refused.value.code == "UNSUPPORTED_MEDIA_TYPE"
+
+def test_that_a_file_is_too_large_is_said_before_that_it_is_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(MarketplaceError) as refused:
+        take(FORM, form(part(b"words"), part(b"x" * (10 * MIB + 1))), tmp_path)
+
+    assert refused.value.code == "PAYLOAD_TOO_LARGE"
 
 
 def endless(head: bytes = b"") -> Iterator[bytes]:
@@ -220,7 +277,7 @@ def test_a_file_that_is_too_large_is_refused_while_it_is_coming(content_type: st
 
 
 def test_a_file_may_be_as_large_as_the_limit_and_not_a_byte_larger(tmp_path: Path) -> None:
-    (file,) = take("image/png", Body([b"x" * MIB] * 10), tmp_path)
+    (file,) = take("image/png", Body([PNG.ljust(MIB), *[b"x" * MIB] * 9]), tmp_path)
     assert len(file[0]) == 10 * MIB
 
     (tmp_path / "0").unlink()
@@ -229,7 +286,7 @@ def test_a_file_may_be_as_large_as_the_limit_and_not_a_byte_larger(tmp_path: Pat
 
 
 def test_each_file_of_a_form_may_be_as_large_as_the_limit(tmp_path: Path) -> None:
-    files = take(FORM, form(*[part(b"x" * 10 * MIB)] * 3), tmp_path)
+    files = take(FORM, form(*[part(PNG.ljust(10 * MIB))] * 3), tmp_path)
 
     assert [len(data) for data, _ in files] == [10 * MIB] * 3
 
@@ -275,7 +332,7 @@ def test_a_form_has_a_hundred_parts_at_most(tmp_path: Path) -> None:
 def test_memory_stays_small_however_large_a_form_is(tmp_path: Path) -> None:
     def pieces() -> Iterator[bytes]:
         for _ in range(5):
-            yield part(b"")[:-2]
+            yield part()[:-2]
             for _ in range(100):
                 yield b"x" * 100_000
             yield b"\r\n"
@@ -286,20 +343,20 @@ def test_memory_stays_small_however_large_a_form_is(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert [file.path.stat().st_size for file in files] == [10_000_000] * 5
+    assert [file.path.stat().st_size for file in files] == [10_000_000 + len(JPEG)] * 5
     assert peak < MIB
 
 
 def test_a_full_disk_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
-        take("image/jpeg", Body([b"picture"]), Path("/dev/full"))
+        take("image/jpeg", Body([JPEG]), Path("/dev/full"))
 
 
 def test_a_disk_that_is_nearly_full_is_left_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=200 * MIB))
 
     with pytest.raises(Unavailable):
-        take("image/jpeg", Body([b"picture"]), tmp_path)
+        take("image/jpeg", Body([JPEG]), tmp_path)
 
 
 def test_what_a_client_that_breaks_off_has_sent_is_its_own_error(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,16 @@ from prometheus_client import REGISTRY
 
 from gig_service.images.decoder_pool import DecoderPool
 from tests.support import pictures
-from tests.support.decoder_pool import decode, only_decoder, outcomes, refusal, status_mask, status_mib
+from tests.support.decoder_pool import (
+    a_keeper,
+    decode,
+    limit_of,
+    only_decoder,
+    outcomes,
+    refusal,
+    status_mask,
+    status_mib,
+)
 from tests.support.pictures import Hostile
 
 MIB = 2**20
@@ -28,7 +36,7 @@ def loop() -> Iterator[asyncio.Runner]:
 @pytest.fixture(scope="module")
 def shared(loop: asyncio.Runner) -> Iterator[DecoderPool]:
     async def start() -> DecoderPool:
-        pool = DecoderPool()
+        pool = DecoderPool(a_keeper())
         pool.start()
         return pool
 
@@ -37,7 +45,11 @@ def shared(loop: asyncio.Runner) -> Iterator[DecoderPool]:
     pool.stop()
 
 
-@pytest.mark.parametrize("hostile", pictures.HOSTILE, ids=lambda hostile: hostile.name)
+# A body that is no picture by its type does not come to a decoder.
+HOSTILE = [hostile for hostile in pictures.HOSTILE if hostile.code != pictures.OTHER_TYPE]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.name)
 def test_a_hostile_file_is_refused_and_the_same_decoder_serves_the_next_picture(
     hostile: Hostile, loop: asyncio.Runner, shared: DecoderPool, tmp_path: Path
 ) -> None:
@@ -73,9 +85,12 @@ def test_a_decoder_is_small_polite_and_bounded(loop: asyncio.Runner, shared: Dec
 
     assert status_mib(decoder.pid, "VmRSS") < 45
     assert decoder.nice() == 10
-    assert resource.prlimit(decoder.pid, resource.RLIMIT_AS) == (1024 * MIB, 1024 * MIB)
-    assert resource.prlimit(decoder.pid, resource.RLIMIT_CORE) == (0, 0)
-    assert resource.prlimit(decoder.pid, resource.RLIMIT_CPU) == (2000, 2000)
+    assert limit_of(decoder.pid, "Max address space") == str(1024 * MIB)
+    assert limit_of(decoder.pid, "Max core file size") == "0"
+    assert limit_of(decoder.pid, "Max cpu time") == "2000"
+    assert limit_of(decoder.pid, "Max processes") == "0"
+    assert limit_of(decoder.pid, "Max open files") == "32"
+    assert limit_of(decoder.pid, "Max file size") == str(512 * MIB)
     # It does not catch SIGTERM, so it ends in the middle of C code too.
     assert not status_mask(decoder.pid, "SigCgt") >> (signal.SIGTERM - 1) & 1
     mapped = {Path(line.path).name for line in decoder.memory_maps()}

@@ -20,9 +20,11 @@ from PIL import Image
 from gig_service.commands.add_images import AddImages
 from gig_service.images.decoder_pool import DecoderPool
 from gig_service.images.servicer import ImageServicer
+from gig_service.images.upload_places import UploadPlaces
 from marketplace.gig.v1 import image_pb2, image_pb2_grpc
 from servicekit.aio import AioPipeline
 from tests.support.aio import AioServer, stream_in
+from tests.support.decoder_pool import a_keeper
 from tests.support.eventually import eventually
 from tests.support.identity import USER_AUDIENCE, USER_ISSUER, signing_key, token, verifier
 from tests.support.media import Media
@@ -98,11 +100,20 @@ class Images(Media):
         self.add_images = AddImages(self.store, self.storage, 20)
 
     @contextmanager
-    def serving(self, **limits: Any) -> Iterator[Uploads]:
+    def serving(self, *, uploads: int = 200, per_user: int = 4, **limits: Any) -> Iterator[Uploads]:
         """Serve, with a decoder of its own."""
-        decoders = DecoderPool()
+        decoders = DecoderPool(a_keeper())
         decoders.start()
-        servicer = ImageServicer(self.add_images, decoders, self.upload_dir, 10 * 2**20, MEDIA_URL)
+        places = UploadPlaces(uploads, per_user)
+        servicer = ImageServicer(
+            self.add_images,
+            decoders,
+            places,
+            self.upload_dir,
+            max_bytes=10 * 2**20,
+            min_rate=1_000,
+            media_url=MEDIA_URL,
+        )
         register = image_pb2_grpc.add_ImageServiceServicer_to_server
         try:
             pipeline = AioPipeline(verifier(), **limits)

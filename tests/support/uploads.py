@@ -47,8 +47,9 @@ def upload(client: httpx.Client, gig: str, data: bytes, media_type: str = JPEG, 
 
 def upload_at_once(stack: Stack, files: list[bytes]) -> list[int]:
     """Upload each file to a gig of its own, all at the same time. Return the status of each response."""
-    markets = [Market.of(stack) for _ in range(5)]
-    targets = [(markets[number % 5], markets[number % 5].gig()["id"]) for number in range(len(files))]
+    # Each seller may have four uploads at once.
+    markets = [Market.of(stack) for _ in range(-(-len(files) // 4))]
+    targets = [(markets[number // 4], markets[number // 4].gig()["id"]) for number in range(len(files))]
     with ThreadPoolExecutor(len(files)) as pool:
         sent = [
             pool.submit(upload, market.seller, gig, file) for (market, gig), file in zip(targets, files, strict=True)

@@ -37,9 +37,8 @@ class UploadImagesRequest(_message.Message):
     """Whether the first file becomes the gig's primary image."""
     @_builtins.property
     def file(self) -> _httpbody_pb2.HttpBody:
-        """A piece of the body. The content type of the first piece is that of the whole body: `image/jpeg`, `image/png`,
-        `image/webp` or `image/gif` for a file, `multipart/form-data` for a form with one or more parts named `file` of
-        these types.
+        """A piece of the body. The content type of the first piece is that of the whole body: `multipart/form-data` for a
+        form with one or more parts named `file`; `image/…`, `application/octet-stream` or none for a file.
         """
 
     def __init__(

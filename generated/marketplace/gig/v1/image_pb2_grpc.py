@@ -48,10 +48,11 @@ class ImageServiceServicer:
 
     def UploadImages(self, request_iterator, context):
         """Add images to a gig: all files of the request, or none. Each is decoded, turned upright, stripped of metadata,
-        encoded again and given a thumbnail. The first image of a gig becomes the primary one. INVALID_ARGUMENT for a file
-        that cannot be decoded or does not match its content type, UNSUPPORTED_MEDIA_TYPE for another type than JPEG, PNG,
-        WebP or GIF, PAYLOAD_TOO_LARGE for a file above 10 MiB or a picture above 50 megapixels, LIMIT_REACHED for more
-        than 20 images of a gig. Takes `If-Match`.
+        encoded again and given a thumbnail; the bytes of a file tell whether it is a JPEG, PNG, WebP or GIF. The first
+        image of a gig becomes the primary one. INVALID_ARGUMENT for a file that cannot be decoded, UNSUPPORTED_MEDIA_TYPE
+        for a body that is no picture by its content type, PAYLOAD_TOO_LARGE for a file above 10 MiB or a picture above 50
+        megapixels, LIMIT_REACHED for more than 20 images of a gig, RATE_LIMITED for a fifth upload at once, UNAVAILABLE
+        when the wait for a decoder would be too long. Takes `If-Match`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

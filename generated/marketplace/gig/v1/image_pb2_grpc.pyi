@@ -35,10 +35,11 @@ class ImageServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ImageServiceAsyncStub: ...
     UploadImages: _grpc.StreamUnaryMultiCallable[_image_pb2.UploadImagesRequest, _image_pb2.UploadImagesResponse]
     """Add images to a gig: all files of the request, or none. Each is decoded, turned upright, stripped of metadata,
-    encoded again and given a thumbnail. The first image of a gig becomes the primary one. INVALID_ARGUMENT for a file
-    that cannot be decoded or does not match its content type, UNSUPPORTED_MEDIA_TYPE for another type than JPEG, PNG,
-    WebP or GIF, PAYLOAD_TOO_LARGE for a file above 10 MiB or a picture above 50 megapixels, LIMIT_REACHED for more
-    than 20 images of a gig. Takes `If-Match`.
+    encoded again and given a thumbnail; the bytes of a file tell whether it is a JPEG, PNG, WebP or GIF. The first
+    image of a gig becomes the primary one. INVALID_ARGUMENT for a file that cannot be decoded, UNSUPPORTED_MEDIA_TYPE
+    for a body that is no picture by its content type, PAYLOAD_TOO_LARGE for a file above 10 MiB or a picture above 50
+    megapixels, LIMIT_REACHED for more than 20 images of a gig, RATE_LIMITED for a fifth upload at once, UNAVAILABLE
+    when the wait for a decoder would be too long. Takes `If-Match`.
     """
 
 @_typing.type_check_only
@@ -48,10 +49,11 @@ class ImageServiceAsyncStub(ImageServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     UploadImages: _aio.StreamUnaryMultiCallable[_image_pb2.UploadImagesRequest, _image_pb2.UploadImagesResponse]  # type: ignore[assignment]
     """Add images to a gig: all files of the request, or none. Each is decoded, turned upright, stripped of metadata,
-    encoded again and given a thumbnail. The first image of a gig becomes the primary one. INVALID_ARGUMENT for a file
-    that cannot be decoded or does not match its content type, UNSUPPORTED_MEDIA_TYPE for another type than JPEG, PNG,
-    WebP or GIF, PAYLOAD_TOO_LARGE for a file above 10 MiB or a picture above 50 megapixels, LIMIT_REACHED for more
-    than 20 images of a gig. Takes `If-Match`.
+    encoded again and given a thumbnail; the bytes of a file tell whether it is a JPEG, PNG, WebP or GIF. The first
+    image of a gig becomes the primary one. INVALID_ARGUMENT for a file that cannot be decoded, UNSUPPORTED_MEDIA_TYPE
+    for a body that is no picture by its content type, PAYLOAD_TOO_LARGE for a file above 10 MiB or a picture above 50
+    megapixels, LIMIT_REACHED for more than 20 images of a gig, RATE_LIMITED for a fifth upload at once, UNAVAILABLE
+    when the wait for a decoder would be too long. Takes `If-Match`.
     """
 
 class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -64,10 +66,11 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_image_pb2.UploadImagesResponse, _abc.Awaitable[_image_pb2.UploadImagesResponse]]:
         """Add images to a gig: all files of the request, or none. Each is decoded, turned upright, stripped of metadata,
-        encoded again and given a thumbnail. The first image of a gig becomes the primary one. INVALID_ARGUMENT for a file
-        that cannot be decoded or does not match its content type, UNSUPPORTED_MEDIA_TYPE for another type than JPEG, PNG,
-        WebP or GIF, PAYLOAD_TOO_LARGE for a file above 10 MiB or a picture above 50 megapixels, LIMIT_REACHED for more
-        than 20 images of a gig. Takes `If-Match`.
+        encoded again and given a thumbnail; the bytes of a file tell whether it is a JPEG, PNG, WebP or GIF. The first
+        image of a gig becomes the primary one. INVALID_ARGUMENT for a file that cannot be decoded, UNSUPPORTED_MEDIA_TYPE
+        for a body that is no picture by its content type, PAYLOAD_TOO_LARGE for a file above 10 MiB or a picture above 50
+        megapixels, LIMIT_REACHED for more than 20 images of a gig, RATE_LIMITED for a fifth upload at once, UNAVAILABLE
+        when the wait for a decoder would be too long. Takes `If-Match`.
         """
 
 def add_ImageServiceServicer_to_server(servicer: ImageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
