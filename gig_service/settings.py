@@ -65,7 +65,7 @@ class ImageSettings(Settings):
     image_wait_seconds: float = Field(
         60, gt=0, description="How long a picture may wait for a decoder; with a longer wait ahead it is UNAVAILABLE."
     )
-    decoder_run_as: Identity = Field("65533:65533", description="The uid and gid of decoders when root starts them.")
+    decoder_run_as: Identity = Field("65529:65529", description="The uid and gid of decoders when root starts them.")
     upload_dir: Path | None = Field(
         None,
         description="The folder where uploads lie while they come in; a temporary one by default.",
