@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ from servicekit.status import status_from_error
 
 # A coroutine function of the stream's messages and the call. The first message has been validated.
 Handler = Callable[[AsyncIterator[Any], Call], Any]
+Admit = Callable[[Call], AbstractContextManager[None]]
 
 # The longest pause between two messages of a client, and the longest time for all of them.
 IDLE_SECONDS = 30.0
@@ -82,16 +84,21 @@ class AioPipeline:
     def around(self, servicer: object, service: ServiceDescriptor) -> Any:
         """Return the servicer for gRPC.
 
-        Raises ValueError when an RPC has no handler or does not say who may call it.
+        A servicer may have a method `admit(call)` beside its handlers: it returns a context that a call is in from
+        before its first message, or raises an error. Raises ValueError when an RPC has no handler or does not say who
+        may call it.
         """
+        admit: Admit = getattr(servicer, "admit", _admit_all)
         requests = {method.name: GetMessageClass(method.input_type) for method in service.methods}
 
         def wrap(method: Method, handler: Handler, log_fields: Mapping[str, str]) -> Any:
-            return self._wrap(method, handler, log_fields, requests[method.name])
+            return self._wrap(method, handler, admit, log_fields, requests[method.name])
 
         return wrap_servicer(servicer, service, wrap)
 
-    def _wrap(self, method: Method, handler: Handler, log_fields: Mapping[str, str], request: type[Message]) -> Any:
+    def _wrap(
+        self, method: Method, handler: Handler, admit: Admit, log_fields: Mapping[str, str], request: type[Message]
+    ) -> Any:
         async def serve(requests: AsyncIterator[Message], context: Any) -> Message:
             observer = CallObserver(method, call_from_context(context, log_fields))
             # Each call is a task, and each task has its own context.
@@ -99,7 +106,7 @@ class AioPipeline:
             messages = self._messages(requests, observer.call)
             self._places -= 1
             try:
-                response, error = await self._handle(method, handler, messages, observer.call, request)
+                response, error = await self._handle(method, handler, admit, messages, observer.call, request)
             except asyncio.CancelledError:
                 observer.finish("CANCELLED")
                 raise
@@ -119,6 +126,7 @@ class AioPipeline:
         self,
         method: Method,
         handler: Handler,
+        admit: Admit,
         messages: AsyncIterator[Message],
         call: Call,
         request: type[Message],
@@ -131,12 +139,13 @@ class AioPipeline:
             # In a thread, because an issuer's public keys may have to be fetched.
             call.caller = await asyncio.to_thread(self._verifier.caller, authorization)
             method.check_access(call.caller)
-            first = await anext(messages, None)
-            if first is None:
-                first = request()
-            validation.check(first, method.path_fields)
-            require_time_to_begin(call)
-            return await handler(_chain(first, messages), call), None
+            with admit(call):
+                first = await anext(messages, None)
+                if first is None:
+                    first = request()
+                validation.check(first, method.path_fields)
+                require_time_to_begin(call)
+                return await handler(_chain(first, messages), call), None
         except Exception as error:
             return None, to_marketplace_error(error, call.log)
 
@@ -152,6 +161,10 @@ class AioPipeline:
             if message is None:
                 return
             yield message
+
+
+def _admit_all(_: Call) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 async def _chain(first: Message, others: AsyncIterator[Message]) -> AsyncIterator[Message]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ParamSpec, TypeVar
@@ -70,11 +71,21 @@ class ImageServicer:
         self._min_rate = min_rate
         self._media_url = media_url
 
+    @contextmanager
+    def admit(self, call: Call) -> Iterator[None]:
+        """Keep a place for the call, from before its first message. Raises RATE_LIMITED, Unavailable."""
+        with ExitStack() as place:
+            try:
+                place.enter_context(self._places.place(call.caller.id))
+            except MarketplaceError as error:
+                UPLOADS.labels(error.code).inc()
+                raise
+            yield
+
     async def UploadImages(self, pieces: Pieces, call: Call) -> image_pb2.UploadImagesResponse:
         outcome = "CANCELLED"
         try:
-            with self._places.place(call.caller.id):
-                images = await self._upload(pieces, call)
+            images = await self._upload(pieces, call)
             outcome = "OK"
         except Exception as error:
             outcome = error.code if isinstance(error, MarketplaceError) else "INTERNAL"

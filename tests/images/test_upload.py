@@ -315,6 +315,21 @@ def test_a_user_has_a_few_uploads_at_once_and_others_have_theirs(images: Images,
     assert (refused.error, stranger.error, served.error) == ("RATE_LIMITED", "FORBIDDEN", "")
 
 
+def test_an_upload_has_its_place_before_its_first_byte(images: Images, gig_id: str) -> None:
+    over = threading.Event()
+
+    def silent() -> Iterator[Any]:
+        over.wait(20)
+        yield from pieces(gig_id, "image/jpeg", a_picture())
+
+    with images.serving(per_user=1) as uploads:
+        call = uploads.begin(silent())
+        eventually(lambda: uploads.raw(gig_id).error == "RATE_LIMITED")
+        over.set()
+
+        assert len(call.result(20).images) == 1
+
+
 def test_grpc_callers_are_told_with_the_canonical_code(uploads: Uploads, gig_id: str) -> None:
     assert uploads.raw(gig_id, BROKEN).code is grpc.StatusCode.INVALID_ARGUMENT
 
