@@ -56,7 +56,7 @@ class EdgeSettings(BaseSettings):
         100, ge=1, le=1000, description="Requests at once on one HTTP/2 connection of a client."
     )
     edge_requests_per_address: int = Field(
-        100, ge=1, description="Requests under way from one address of a client, in each thread of Envoy; then 429."
+        500, ge=1, description="Requests under way from one address of a client, in each thread of Envoy; then 429."
     )
     edge_connections_per_address: int = Field(
         1000, ge=1, description="Connections at once from one address of a client; further ones are closed."
