@@ -14,11 +14,11 @@ local CLOCK = { [":method"] = "GET", [":path"] = "/", [":authority"] = "clock" }
 
 -- Returns whether the request goes on. `progress` has the time that it took, nothing while it goes on, then the bytes of
 -- its body so far, and Envoy's details of the response. A request from which nothing has come during the last wait does
--- not go on: its client waits, too. Nor does one that is no HTTP/1.1: Envoy reads no more of that connection.
+-- not go on: its client waits, too. Nor does one that is no good HTTP/1.1: Envoy reads no more of that connection.
 local function goes_on(handle, progress)
   local took, bytes, details = progress:match("^(%d*) (%d+) (.*)$")
   if took ~= "" or tonumber(bytes) > MAX_BYTES then return false end
-  if details:find("^http1%.") or details == "low_version" then return false end
+  if details:find("^http") or details == "low_version" then return false end
   local metadata = handle:streamInfo():dynamicMetadata()
   local before = metadata:get("early_response")
   metadata:set("early_response", "bytes", bytes)

@@ -36,7 +36,8 @@ def test_streams_with_a_window_of_zero_do_not_stop_others(stack: Stack) -> None:
             each.close()
 
     others.require_served()
-    assert {status for each in answers for status in each} <= {200, 429}
+    # 503: a worker ends the calls that have waited longest for their client.
+    assert {status for each in answers for status in each} <= {200, 429, 503}
     assert peak_mib(stack)["envoy"] - before < 300
 
 
