@@ -52,7 +52,7 @@ class ImageSettings(Settings):
     )
     image_uploads: int = Field(200, ge=1, description="Uploads under way at once; further ones are UNAVAILABLE.")
     image_uploads_per_user: int = Field(
-        4, ge=1, description="Uploads of one user under way at once; further ones are RATE_LIMITED."
+        10, ge=1, description="Uploads of one user under way at once; further ones are RATE_LIMITED."
     )
     image_upload_min_rate: int = Field(
         1024, ge=1, description="Bytes a second that an upload must have on average, after its first 20 seconds."

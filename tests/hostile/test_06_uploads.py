@@ -117,11 +117,11 @@ def test_a_seller_with_205_dribbling_and_costly_uploads_leaves_others_theirs(sta
     assert peak_mib(stack)["gig-images"] < 300
 
 
-def test_a_fifth_upload_at_once_is_429_with_retry_after(stack: Stack) -> None:
+def test_an_eleventh_upload_at_once_is_429_with_retry_after(stack: Stack) -> None:
     market = Market.of(stack)
     gig = market.gig()["id"]
 
-    with dribbling(stack, market, 4):
+    with dribbling(stack, market, 10):
         time.sleep(1)
         answer = upload(market.seller, gig, a_jpeg())
 

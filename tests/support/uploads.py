@@ -47,7 +47,7 @@ def upload(client: httpx.Client, gig: str, data: bytes, media_type: str = JPEG, 
 
 def upload_at_once(stack: Stack, files: list[bytes]) -> list[int]:
     """Upload each file to a gig of its own, all at the same time. Return the status of each response."""
-    # Each seller may have four uploads at once.
+    # Few a seller, as each may have only some uploads at once.
     markets = [Market.of(stack) for _ in range(-(-len(files) // 4))]
     targets = [(markets[number // 4], markets[number // 4].gig()["id"]) for number in range(len(files))]
     with ThreadPoolExecutor(len(files)) as pool:
