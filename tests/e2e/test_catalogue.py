@@ -17,7 +17,8 @@ from deploy.local.postgres import SUPERUSER, database_url
 from order_service.payments.sandbox import scenarios
 from servicekit.errors import CODES, spec_of
 from tests.support.stack import Stack
-from tests.support.story import SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig, a_name
+from tests.support.story import SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig, a_name, ok
+from tests.support.uploads import a_jpeg
 
 # Codes of what is not built yet.
 NOT_YET = {
@@ -185,6 +186,13 @@ def idempotency_key_reused(stack: Stack, market: Market) -> Answered:
     return outcome(market.seller.post("/api/gigs", json=a_gig(title="Another one"), headers=headers))
 
 
+def range_not_satisfiable(stack: Stack, market: Market) -> Answered:
+    upload = market.seller.post(
+        f"/api/gigs/{market.gig()['id']}/images", content=a_jpeg(), headers={"content-type": "image/jpeg"}
+    )
+    return outcome(market.anyone.get(ok(upload, 201)["images"][0]["url"], headers={"range": "bytes=99999999-"}))
+
+
 PROVOKE: dict[str, Callable[[Stack, Market], Answered]] = {
     "INVALID_ARGUMENT": invalid_argument,
     "UNAUTHORIZED": unauthorized,
@@ -207,6 +215,7 @@ PROVOKE: dict[str, Callable[[Stack, Market], Answered]] = {
     "PAYLOAD_TOO_LARGE": payload_too_large,
     "UNSUPPORTED_MEDIA_TYPE": unsupported_media_type,
     "HEADERS_TOO_LARGE": headers_too_large,
+    "RANGE_NOT_SATISFIABLE": range_not_satisfiable,
     "INTERNAL": internal,
     "UNAVAILABLE": unavailable,
     "DEADLINE_EXCEEDED": deadline_exceeded,

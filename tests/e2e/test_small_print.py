@@ -240,7 +240,7 @@ def test_texts_are_trimmed_composed_and_kept_in_unicode(market: Market) -> None:
 
 def test_control_characters_and_blank_texts_are_400(market: Market) -> None:
     assert fields(market.seller.post("/api/gigs", json=a_gig(title="a\x00bcd"))) == ["title"]
-    assert fields(market.seller.post("/api/gigs", json=a_gig(description="a\r\nb"))) == ["description"]
+    assert fields(market.seller.post("/api/gigs", json=a_gig(description="a\x0bb"))) == ["description"]
     assert fields(market.seller.post("/api/gigs", json=a_gig(description="\u200b\u200d"))) == ["description"]
     assert fields(market.seller.post("/api/gigs", json=a_gig(title="\U0001f600\U0001f600"))) == ["title"]
 

@@ -38,7 +38,8 @@ def test_streams_with_a_window_of_zero_do_not_stop_others(stack: Stack) -> None:
     others.require_served()
     # 503: a worker ends the calls that have waited longest for their client.
     assert {status for each in answers for status in each} <= {200, 429, 503}
-    assert peak_mib(stack)["envoy"] - before < 300
+    # At most 1 MiB for each of the 400.
+    assert peak_mib(stack)["envoy"] - before < 400
 
 
 def test_an_address_has_no_more_requests_under_way_than_its_bound(stack: Stack) -> None:

@@ -44,10 +44,10 @@ def test_a_get_is_answered_without_its_body(stack: Stack) -> None:
     assert peak_mib(stack)["envoy"] - before < 300
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def small_stack() -> Iterator[Stack]:
-    """Start a stack whose edge may have little memory."""
-    small = Stack(EDGE_MAX_HEAP_MIB=str(HEAP_MIB))
+    """Start a stack whose edge may have little memory, and an address few requests."""
+    small = Stack(EDGE_MAX_HEAP_MIB=str(HEAP_MIB), EDGE_REQUESTS_PER_ADDRESS="100")
     try:
         yield small.start()
     finally:
@@ -72,7 +72,8 @@ def test_bodies_that_wait_for_their_last_byte_leave_memory_for_others(small_stac
     assert peak_mib(stack)["envoy"] < HEAP_MIB + 200
 
 
-def test_one_address_cannot_have_more_bodies_under_way_than_its_bound(stack: Stack) -> None:
+def test_one_address_cannot_have_more_bodies_under_way_than_its_bound(small_stack: Stack) -> None:
+    stack = small_stack
     token = stack.token("dribbler", "seller")
     head = request("POST", "/api/gigs", f"Authorization: Bearer {token}", "Content-Type: application/json")
 

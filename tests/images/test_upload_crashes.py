@@ -15,10 +15,18 @@ from gig_service.media.orphan_sweeper import OrphanSweeper
 from servicekit.crash import STATUS
 from servicekit.database import Database
 from tests.support.eventually import eventually
+from tests.support.folders import temporary_folder
 from tests.support.images import Images, ImagesProcess, a_picture, pieces
 from tests.support.postgres import PostgresServer
 
 BEFORE_THE_COMMIT = ["received", "picture stored", "files stored", "rows written"]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Return a folder that the process reaches after it has given up root."""
+    with temporary_folder() as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from servicekit.outbox.listener import NotifyListener
 from servicekit.outbox.rows import NEXT
 from tests.support.eventually import eventually
 from tests.support.outbox import Receiver, end_all_connections, relays, rows, write
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import PostgresServer, url_of
 
 # A row as another process writes it: a worker of an older version, or a person with psql.
 INSERT = """
@@ -149,7 +149,7 @@ def test_a_wait_returns_at_once_after_a_notification_that_came_with_a_statements
 def test_a_row_that_was_rolled_back_wakes_nobody(database: Database) -> None:
     listener = NotifyListener(database)
     listener.listen()
-    other = psycopg2.connect(database.peewee.connection().dsn)
+    other = psycopg2.connect(url_of(database))
     with other.cursor() as cursor:
         cursor.execute(INSERT, ("a",))
     other.rollback()

@@ -23,6 +23,7 @@ from gig_service.images.servicer import ImageServicer
 from gig_service.images.upload_places import UploadPlaces
 from marketplace.gig.v1 import image_pb2, image_pb2_grpc
 from servicekit.aio import AioPipeline
+from servicekit.settings import ServiceSettings
 from tests.support.aio import AioServer, stream_in
 from tests.support.decoder_pool import a_keeper
 from tests.support.eventually import eventually
@@ -134,6 +135,7 @@ class ImagesProcess:
     def __init__(self, database_url: str, folder: Path, media: Path, **environment: str) -> None:
         port, metrics_port = free_ports(2)
         self.upload_dir = folder / "uploads"
+        self.media = media
         self._environment = {
             **os.environ,
             "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}",
@@ -151,6 +153,7 @@ class ImagesProcess:
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
 
     def __enter__(self) -> ImagesProcess:
+        _give_to_process(self.media)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "gig_service.images"], env=self._environment, stdout=log, stderr=log
@@ -172,6 +175,14 @@ class ImagesProcess:
 
     def _has_started_or_ended(self) -> bool:
         return '"serving"' in self.log.read_text() or self.process.poll() is not None
+
+
+def _give_to_process(media: Path) -> None:
+    """Give a folder and all in it to the user that the process becomes when root starts it."""
+    if os.geteuid() == 0:
+        uid, gid = map(int, str(ServiceSettings.model_fields["run_as"].default).split(":"))
+        for path in (media, *media.rglob("*")):
+            os.chown(path, uid, gid)
 
 
 def _write_keys(folder: Path) -> dict[str, str]:
