@@ -54,7 +54,7 @@ class ServiceSettings(BaseSettings):
     )
     rpc_threads: int = Field(4, ge=1, le=64, description="Threads that answer calls in a worker.")
     max_concurrent_rpcs: int = Field(
-        256,
+        512,
         ge=1,
         description="Calls that a worker accepts at once, waiting ones included; more are refused as UNAVAILABLE. "
         "Workers that take uploads have 200 by default.",
