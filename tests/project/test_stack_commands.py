@@ -51,6 +51,8 @@ class Terminal:
         self.output = ""
         self.pid, self._descriptor = pty.fork()
         if self.pid == 0:
+            # A shell's background job, which a run of the tests may be, ignores Ctrl-C, and so would its children.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.chdir(ROOT)
             os.environ.update(IMPORTS, DATA_DIR=str(data_dir))
             os.execv(sys.executable, [sys.executable, "-m", "deploy.local", *words])
