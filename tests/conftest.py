@@ -48,8 +48,8 @@ class _GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Return the number of processes for `-n auto`: one more than cores, since some tests wait most of the time."""
-    return min(8, len(os.sched_getaffinity(0)) + 1)
+    """Return the number of processes for `-n auto`: two more than cores, since many tests wait most of the time."""
+    return min(8, len(os.sched_getaffinity(0)) + 2)
 
 
 @pytest.hookimpl(optionalhook=True)
