@@ -98,12 +98,6 @@ class Settings(PaymentSettings, CallingSettings):
         "more are refused as UNAVAILABLE.",
     )
 
-    @model_validator(mode="after")
-    def _reads_have_places_too(self) -> Self:
-        if 2 * self.payment_calls >= self.max_concurrent_rpcs:
-            raise ValueError("PAYMENT_CALLS must be less than half of MAX_CONCURRENT_RPCS")
-        return self
-
     @property
     def attempt_limits(self) -> AttemptLimits:
         """How long a placing stays open."""

@@ -10,7 +10,7 @@ import pytest
 from deploy.local.envoy_admin import counters
 from tests.fuzz import Options
 from tests.fuzz.http import LOST, fuzz
-from tests.support.attackers import ATTACKER, connect
+from tests.support.attackers import ATTACKER, connect, reset_at_once
 from tests.support.bystanders import bystanders
 from tests.support.edge import read_response
 from tests.support.stack import Stack
@@ -34,6 +34,18 @@ def test_a_broken_host_is_a_400_and_ends_no_request_of_others(stack: Stack) -> N
             answers = [ask(stack, host) for host in HOSTS]
             assert answers == [(400, "INVALID_ARGUMENT")] * len(HOSTS)
             time.sleep(0.05)
+
+    others.require_served()
+    assert counters(stack.ports.envoy_admin, LOST) == before
+
+
+def test_requests_that_are_reset_at_once_end_no_request_of_others(stack: Stack) -> None:
+    """Envoy ends a connection most of whose requests are reset; clients share the one between the listeners."""
+    before = counters(stack.ports.envoy_admin, LOST)
+
+    with bystanders(stack) as others:
+        for _ in range(20):
+            reset_at_once(stack, 400)
 
     others.require_served()
     assert counters(stack.ports.envoy_admin, LOST) == before

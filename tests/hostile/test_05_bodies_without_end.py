@@ -13,7 +13,7 @@ from tests.support.memory import peak_mib, reset_peaks
 from tests.support.stack import Stack
 
 CLIENTS = 960
-HEAP_MIB = 384
+HEAP_MIB = 448
 BODY = b"x" * (1024 * 1024 - 1)
 SOURCES = tuple(f"127.0.1.{number}" for number in range(1, 25))
 

@@ -166,13 +166,3 @@ def test_an_invalid_setting_of_payment_calls_is_refused(
     environment.setenv(name, value)
 
     assert refusal(capsys).startswith(f"{name}: ")
-
-
-def test_payment_calls_leave_places_for_reads(
-    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    environment.setenv("PAYMENT_CALLS", "63")
-    assert load(Settings).payment_calls == 63
-    environment.setenv("PAYMENT_CALLS", "64")
-
-    assert refusal(capsys) == "PAYMENT_CALLS must be less than half of MAX_CONCURRENT_RPCS\n"

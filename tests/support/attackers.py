@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import cycle, islice
 
 import hpack
-from hyperframe.frame import SettingsFrame
+from hyperframe.frame import RstStreamFrame, SettingsFrame
 
 from tests.support.http2 import PREFACE, headers_frames, read_statuses
 from tests.support.stack import Stack
@@ -94,3 +94,16 @@ class UnreadStreams:
     def close(self) -> None:
         """Close the connection."""
         self._socket.close()
+
+
+def reset_at_once(stack: Stack, requests: int, source: str = ATTACKER) -> None:
+    """Send so many requests on one connection of HTTP/2, and reset each right after it."""
+    encoder = hpack.Encoder()
+    headers = [(":method", "GET"), (":scheme", "http"), (":authority", "edge"), (":path", "/api/gigs")]
+    with connect(stack, source) as connection:
+        connection.sendall(PREFACE + SettingsFrame(0).serialize())
+        for number in range(requests):
+            stream = 2 * number + 1
+            reset = RstStreamFrame(stream, error_code=8).serialize()
+            if not send(connection, headers_frames(encoder, stream, headers, end=True) + reset):
+                break
