@@ -40,15 +40,12 @@ def test_a_broken_host_is_a_400_and_ends_no_request_of_others(stack: Stack) -> N
 
 
 def test_requests_that_are_reset_at_once_end_no_request_of_others(stack: Stack) -> None:
-    """Envoy ends a connection most of whose requests are reset; clients share the one between the listeners."""
-    before = counters(stack.ports.envoy_admin, LOST)
-
+    """Envoy ends a connection most of whose requests are reset; each client has its own, between the listeners too."""
     with bystanders(stack) as others:
         for _ in range(20):
-            reset_at_once(stack, 400)
+            reset_at_once(stack, 2000)
 
     others.require_served()
-    assert counters(stack.ports.envoy_admin, LOST) == before
 
 
 @pytest.mark.timeout(180)

@@ -7,13 +7,16 @@ import socket
 import time
 from collections.abc import Iterator
 
+import grpc
 import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
 import pytest
+from grpc_health.v1 import health_pb2
 
 from tests.support.bystanders import bystanders
+from tests.support.eventually import eventually
 from tests.support.memory import peak_mib, reset_peaks
 from tests.support.rpc_floods import SEARCH, addresses, check_health
 from tests.support.stack import Stack
@@ -30,11 +33,19 @@ def attacked(stack: Stack) -> Iterator[str]:
     address = addresses(stack)[WORKER]
     with bystanders(stack) as others:
         yield address
-        check_health(address)
+        # The attack's last connections may still be closing.
+        eventually(lambda: is_healthy(address))
         # The others go on for a while after the attack.
         time.sleep(1)
     others.require_served()
     assert peak_mib(stack)[WORKER] - before < MORE_MIB
+
+
+def is_healthy(address: str) -> bool:
+    try:
+        return bool(check_health(address) == health_pb2.HealthCheckResponse.SERVING)
+    except grpc.RpcError:
+        return False
 
 
 class Raw:

@@ -319,12 +319,22 @@ def test_an_upload_has_its_place_before_its_first_byte(images: Images, gig_id: s
     over = threading.Event()
 
     def silent() -> Iterator[Any]:
-        over.wait(20)
+        over.wait(60)
         yield from pieces(gig_id, "image/jpeg", a_picture())
 
     with images.serving(per_user=1) as uploads:
         call = uploads.begin(silent())
-        eventually(lambda: uploads.raw(gig_id).error == "RATE_LIMITED")
+
+        def has_the_place() -> bool:
+            """Another upload of this check may have had it when the silent one came."""
+            nonlocal call
+            if uploads.raw(gig_id).error == "RATE_LIMITED":
+                return True
+            if call.done():
+                call = uploads.begin(silent())
+            return False
+
+        eventually(has_the_place, every=0.2)
         over.set()
 
         assert len(call.result(20).images) == 1
