@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import pkgutil
+import shutil
 import sys
+import tempfile
 
 import tests.fuzz
 from tests.fuzz import Options, Result
@@ -26,6 +28,9 @@ def main() -> int:
         stack.start()
         options = Options(arguments.seed, arguments.seconds, arguments.inputs)
         result: Result = importlib.import_module(f"tests.fuzz.{arguments.name}").fuzz(stack, options)
+        if result.faults:
+            kept = tempfile.mkdtemp(prefix=f"fuzz-{arguments.name}-")
+            print(f"logs of the stack: {shutil.copytree(stack.layout.logs, kept, dirs_exist_ok=True)}")
     finally:
         stack.stop()
     print(f"{arguments.name}, seed {arguments.seed}: {result.inputs} inputs, answers {result.answers}")
