@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 
+import hpack
 import pytest
+from hyperframe.frame import DataFrame, SettingsFrame
 
 from deploy.local.envoy_admin import counters
 from tests.fuzz import Options
@@ -13,9 +16,18 @@ from tests.fuzz.http import LOST, fuzz
 from tests.support.attackers import ATTACKER, connect, reset_at_once
 from tests.support.bystanders import bystanders
 from tests.support.edge import read_response
+from tests.support.http2 import PREFACE, headers_frames, read_statuses
 from tests.support.stack import Stack
 
 HOSTS = (b"Host:", b"Host:   ", b"Host: a@b", b"Host: a\r\nHost: b", b"Host: a\r\n b", b"Host: \x7f", b"Host: a/b")
+
+
+def answered(connection: socket.socket) -> dict[int, int]:
+    """Return the status of the first stream that is answered."""
+    received = b""
+    while not read_statuses(received)[0] and (piece := connection.recv(65536)):
+        received += piece
+    return read_statuses(received)[0]
 
 
 def ask(stack: Stack, host: bytes) -> tuple[int, str]:
@@ -44,6 +56,24 @@ def test_requests_that_are_reset_at_once_end_no_request_of_others(stack: Stack) 
     with bystanders(stack) as others:
         for _ in range(20):
             reset_at_once(stack, 2000)
+
+    others.require_served()
+
+
+def test_trailers_of_a_request_reach_no_worker(stack: Stack) -> None:
+    """A worker that cannot parse one refuses the same header of all requests on the connection, for seconds."""
+    encoder = hpack.Encoder()
+    head = [(":method", "HEAD"), (":scheme", "http"), (":authority", "edge"), (":path", "/api/categories")]
+    request = headers_frames(encoder, 1, head, end=False)
+    request += DataFrame(1, b"{}").serialize()
+    request += headers_frames(encoder, 1, [("grpc-timeout", "0"), ("grpc-encoding", "none such")], end=True)
+
+    with bystanders(stack) as others:
+        for _ in range(20):
+            with connect(stack) as connection:
+                connection.sendall(PREFACE + SettingsFrame(0).serialize() + request)
+                assert answered(connection) == {1: 200}
+            time.sleep(0.05)
 
     others.require_served()
 
