@@ -43,6 +43,9 @@ ADDRESS_GROUPS = {
     **{f"ipv6-{digits}": rf"[0-9a-f]+:[0-9a-f]*[{digits}]:.*" for digits in ("0-3", "4-7", "89ab", "c-f")},
 }
 
+# The clusters of services that are served by another one's workers.
+SERVED_BY = {"webhook": "order"}
+
 
 class BootstrapError(Exception):
     """A setting that cannot be rendered; the text names it and says why."""
@@ -197,12 +200,14 @@ def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRo
 
 def cluster_of(service: str) -> str:
     """Return the Envoy cluster of a gRPC service: `gig` for `marketplace.gig.v1.GigService`."""
-    return service.rpartition(".")[2].removesuffix("Service").lower()
+    name = service.rpartition(".")[2].removesuffix("Service").lower()
+    return SERVED_BY.get(name, name)
 
 
 def _clusters(settings: EdgeSettings) -> dict[str, list[tuple[str, int]]]:
     """Return host and port of each worker by the name of its cluster."""
     addresses = {
+        "event": settings.event_service_addresses,
         "gig": settings.gig_service_addresses,
         "image": settings.image_service_addresses,
         "order": settings.order_service_addresses,

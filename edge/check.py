@@ -26,7 +26,7 @@ ENVOY = Path(sys.executable).parent / "envoy"
 # pictures) work in progress. A JWKS cannot be fetched while a bootstrap is validated.
 KNOWN_WARNINGS = ("allow_custom_methods", "Jwks async fetching", "file_server.v3", "async_files.v3")
 
-SERVICES = ("gig", "image", "order", "review")
+SERVICES = ("event", "gig", "image", "order", "review")
 
 # The settings of a bootstrap beside the required ones.
 VARIANTS: dict[str, dict[str, Any]] = {

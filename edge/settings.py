@@ -27,6 +27,9 @@ class EdgeSettings(BaseSettings):
     image_service_addresses: Addresses = Field(
         description="The processes that take pictures: host:port, comma separated."
     )
+    event_service_addresses: Addresses = Field(
+        description="The processes of watches and the feed: host:port, comma separated."
+    )
     user_jwks: str = Field(description="The public keys of people's tokens: a JWKS file or an http(s) URL.")
     user_jwt_issuer: str = Field(min_length=1, description="The `iss` of people's tokens.")
     user_jwt_audience: str = Field(min_length=1, description="The `aud` of people's tokens.")

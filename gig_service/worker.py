@@ -10,7 +10,7 @@ from gig_service.store.store import Store
 from marketplace.gig.v1 import gig_pb2, gig_pb2_grpc
 from servicekit.database import Database
 from servicekit.idempotency import IdempotencyKeys
-from servicekit.server import ServiceSpec
+from servicekit.server import Service, ServiceSpec
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -18,9 +18,13 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 def build(settings: Settings, database: Database) -> ServiceSpec:
     """Return what the worker serves, and its background work."""
     return ServiceSpec(
-        GigServicer(Store(database), settings.media_url),
-        gig_pb2.DESCRIPTOR.services_by_name["GigService"],
-        gig_pb2_grpc.add_GigServiceServicer_to_server,
+        [
+            Service(
+                GigServicer(Store(database), settings.media_url),
+                gig_pb2.DESCRIPTOR.services_by_name["GigService"],
+                gig_pb2_grpc.add_GigServiceServicer_to_server,
+            )
+        ],
         background=[media_deletion(database, storage_from(settings))],
         idempotency_keys=IdempotencyKeys(database, settings.idempotency_key_lifetime),
     )

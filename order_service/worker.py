@@ -43,7 +43,7 @@ from servicekit.database import Database
 from servicekit.idempotency import IdempotencyKeys, ResponseStore
 from servicekit.outbox import Relay
 from servicekit.periodic import PeriodicTask
-from servicekit.server import ServiceSpec, service_tokens
+from servicekit.server import Service, ServiceSpec, service_tokens
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 TIMEOUTS_SECONDS = 1.0
@@ -103,9 +103,13 @@ class Worker:
     def spec(self) -> ServiceSpec:
         """Return what the process serves, and its background work."""
         return ServiceSpec(
-            self.servicer,
-            order_pb2.DESCRIPTOR.services_by_name["OrderService"],
-            order_pb2_grpc.add_OrderServiceServicer_to_server,
+            [
+                Service(
+                    self.servicer,
+                    order_pb2.DESCRIPTOR.services_by_name["OrderService"],
+                    order_pb2_grpc.add_OrderServiceServicer_to_server,
+                )
+            ],
             background=[
                 Relay(self._database, self.topics),
                 PeriodicTask("order timeouts", self.order_timeouts.move_due, TIMEOUTS_SECONDS, self._database),

@@ -14,7 +14,7 @@ from review_service.store.store import Store
 from servicekit.database import Database
 from servicekit.idempotency import IdempotencyKeys, ResponseStore
 from servicekit.outbox import Relay, Topic
-from servicekit.server import ServiceSpec, service_tokens
+from servicekit.server import Service, ServiceSpec, service_tokens
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 # Ratings that a worker sends at once. They occupy threads of GigService, which has four in each worker.
@@ -30,9 +30,13 @@ def build(settings: Settings, database: Database) -> ServiceSpec:
     idempotency_keys = IdempotencyKeys(database, settings.idempotency_key_lifetime)
     submit_review = SubmitReview(store, orders, idempotency_keys, ResponseStore(idempotency_keys, to_submitted))
     return ServiceSpec(
-        ReviewServicer(store, gigs, submit_review),
-        review_pb2.DESCRIPTOR.services_by_name["ReviewService"],
-        review_pb2_grpc.add_ReviewServiceServicer_to_server,
+        [
+            Service(
+                ReviewServicer(store, gigs, submit_review),
+                review_pb2.DESCRIPTOR.services_by_name["ReviewService"],
+                review_pb2_grpc.add_ReviewServiceServicer_to_server,
+            )
+        ],
         background=[
             Relay(
                 database,

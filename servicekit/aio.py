@@ -199,11 +199,12 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: thre
     # The pipeline bounds the calls. gRPC's own bound would count the streams of tools, and refuse health checks.
     server = grpc.aio.server(options=[*server_options(settings), *AIO_OPTIONS])
     pipeline = AioPipeline(verifier_for(settings), places=settings.max_concurrent_rpcs)
-    spec.register(pipeline.around(spec.servicer, spec.descriptor), server)
-    health = Health(spec.descriptor.full_name)
+    for service in spec.services:
+        service.register(pipeline.around(service.servicer, service.descriptor), server)
+    health = Health(*spec.names)
     health.add_to_aio(server)
     if settings.grpc_tools == "on":
-        tools.add_to_aio(server, spec.descriptor.full_name)
+        tools.add_to_aio(server, *spec.names)
     try:
         server.add_insecure_port(settings.listen)
     except RuntimeError:

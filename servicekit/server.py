@@ -73,20 +73,31 @@ class Background(Protocol):
 
 
 @dataclass(frozen=True)
-class ServiceSpec:
-    """Everything that a service gives the bootstrap to serve.
-
-    `register` is the generated `add_…Servicer_to_server`. A service with RPCs that take idempotency keys needs
-    `idempotency_keys`.
-    """
+class Service:
+    """A gRPC service and its servicer. `register` is the generated `add_…Servicer_to_server`."""
 
     servicer: object
     descriptor: ServiceDescriptor
     register: Callable[[Any, Any], None]
+
+
+@dataclass(frozen=True)
+class ServiceSpec:
+    """Everything that a process gives the bootstrap to serve.
+
+    A service with RPCs that take idempotency keys needs `idempotency_keys`.
+    """
+
+    services: Sequence[Service]
     background: Sequence[Background] = field(default=())
     idempotency_keys: IdempotencyKeys | None = None
     # Threads for the handlers that are marked with servicekit.outside.calls_outside.
     outside_threads: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        """The full names of the services."""
+        return [service.descriptor.full_name for service in self.services]
 
 
 def verifier_for(settings: ServiceSettings) -> Verifier:
@@ -174,15 +185,19 @@ def _serve(settings: ServiceSettings, spec: ServiceSpec) -> _Server | None:
     # The pools bound the calls. gRPC's own bound would count the streams of tools, and refuse health checks.
     calls = CallPool(settings.rpc_threads, settings.max_concurrent_rpcs, "rpc")
     server = grpc.server(calls, options=server_options(settings))
-    if spec.idempotency_keys is None and any(Method.of(m).takes_idempotency_key for m in spec.descriptor.methods):
-        raise ValueError(f"{spec.descriptor.full_name} takes idempotency keys, and its spec has no place for them")
+    methods = [Method.of(method) for service in spec.services for method in service.descriptor.methods]
+    if spec.idempotency_keys is None and any(method.takes_idempotency_key for method in methods):
+        raise ValueError(
+            f"an RPC of {', '.join(spec.names)} takes idempotency keys, and the spec has no place for them"
+        )
     outside_pool = OutsidePool(spec.outside_threads) if spec.outside_threads else None
     pipeline = Pipeline(verifier_for(settings), spec.idempotency_keys, outside_pool)
-    spec.register(pipeline.around(spec.servicer, spec.descriptor), server)
-    health = Health(spec.descriptor.full_name)
+    for service in spec.services:
+        service.register(pipeline.around(service.servicer, service.descriptor), server)
+    health = Health(*spec.names)
     health.add_to(server)
     if settings.grpc_tools == "on":
-        tools.add_to(server, spec.descriptor.full_name)
+        tools.add_to(server, *spec.names)
     try:
         server.add_insecure_port(settings.listen)
     except RuntimeError:

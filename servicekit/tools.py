@@ -27,29 +27,29 @@ REFUSAL = (grpc.StatusCode.RESOURCE_EXHAUSTED, "too many streams of reflection")
 _CHANNELZ = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"]
 
 
-def add_to(server: grpc.Server, service: str) -> None:
-    """Add reflection of a service, and channelz, to a server of grpc."""
+def add_to(server: grpc.Server, *services: str) -> None:
+    """Add reflection of services, and channelz, to a server of grpc."""
     streams = StreamPool(MAX_STREAMS, "reflection", *REFUSAL)
     calls = CallPool(1, MAX_CALLS, "channelz")
     tools = channelz.ChannelzServicer()  # type: ignore[attr-defined]  # missing in its types
     handlers = {method.name: in_pool(getattr(tools, method.name), calls) for method in _CHANNELZ.methods}
     channelz_pb2_grpc.add_ChannelzServicer_to_server(SimpleNamespace(**handlers), server)
-    reflect = stream_in_pool(_with_end(_reflection(service, reflection.ReflectionServicer)), streams)
+    reflect = stream_in_pool(_with_end(_reflection(services, reflection.ReflectionServicer)), streams)
     servicer = SimpleNamespace(ServerReflectionInfo=reflect)
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
 
 
-def add_to_aio(server: grpc.aio.Server, service: str) -> None:
-    """Add reflection of a service, and channelz, to a server of grpc.aio."""
+def add_to_aio(server: grpc.aio.Server, *services: str) -> None:
+    """Add reflection of services, and channelz, to a server of grpc.aio."""
     channelz.add_channelz_servicer(server)  # type: ignore[arg-type]  # missing in its types
     servicer_class = reflection.aio.ReflectionServicer  # type: ignore[attr-defined]  # missing in its types
-    reflect = _with_end_aio(_reflection(service, servicer_class))
+    reflect = _with_end_aio(_reflection(services, servicer_class))
     servicer = SimpleNamespace(ServerReflectionInfo=reflect)
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
 
 
-def _reflection(service: str, servicer: Callable[[tuple[str, ...]], Any]) -> Callable[..., Any]:
-    names = (service, health.SERVICE_NAME, _CHANNELZ.full_name, reflection.SERVICE_NAME)
+def _reflection(services: tuple[str, ...], servicer: Callable[[tuple[str, ...]], Any]) -> Callable[..., Any]:
+    names = (*services, health.SERVICE_NAME, _CHANNELZ.full_name, reflection.SERVICE_NAME)
     reflect: Callable[..., Any] = servicer(names).ServerReflectionInfo
     return reflect
 

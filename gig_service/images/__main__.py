@@ -24,7 +24,7 @@ from gig_service.store.store import Store
 from marketplace.gig.v1 import image_pb2, image_pb2_grpc
 from servicekit.aio import run_aio
 from servicekit.database import Database
-from servicekit.server import ServiceSpec
+from servicekit.server import Service, ServiceSpec
 from servicekit.settings import load
 
 NICENESS = 5
@@ -88,18 +88,23 @@ def serve(settings: ImageSettings, upload_dir: Path, keeper: Keeper) -> None:
         )
         places = UploadPlaces(settings.image_uploads, settings.image_uploads_per_user)
         add_images = AddImages(store, storage, settings.image_max_count)
+        servicer = ImageServicer(
+            add_images,
+            decoders,
+            places,
+            upload_dir,
+            max_bytes=settings.image_max_bytes,
+            min_rate=settings.image_upload_min_rate,
+            media_url=settings.media_url,
+        )
         return ServiceSpec(
-            ImageServicer(
-                add_images,
-                decoders,
-                places,
-                upload_dir,
-                max_bytes=settings.image_max_bytes,
-                min_rate=settings.image_upload_min_rate,
-                media_url=settings.media_url,
-            ),
-            image_pb2.DESCRIPTOR.services_by_name["ImageService"],
-            image_pb2_grpc.add_ImageServiceServicer_to_server,
+            [
+                Service(
+                    servicer,
+                    image_pb2.DESCRIPTOR.services_by_name["ImageService"],
+                    image_pb2_grpc.add_ImageServiceServicer_to_server,
+                )
+            ],
             background=[
                 decoders,
                 media_deletion(database, storage),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from order_service.domain.feed import outcome_type
 from order_service.domain.ledger import payout_reversed
 from order_service.domain.payout import Status, reverse
 from order_service.payments.gateway import TransferReport
@@ -33,4 +34,7 @@ class RecordTransfer:
         if after.reversed > payout.reversed:
             self._store.payouts.save_reversal(after)
             posting = payout_reversed(payout.id, payout.seller_id, after.reversed - payout.reversed, after.reversed)
-            self._store.ledger.post(posting, self._store.now())
+            now = self._store.now()
+            self._store.ledger.post(posting, now)
+            if after.status is Status.FAILED and payout.status is not Status.FAILED:
+                self._store.feed.add_of_payout(outcome_type(after), after, now)

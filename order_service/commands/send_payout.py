@@ -7,8 +7,9 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
+from order_service.domain.feed import outcome_type
 from order_service.domain.ledger import payout_failed, payout_paid
-from order_service.domain.payout import Payout, Status, may_send, retry_delay
+from order_service.domain.payout import Payout, Status, end, may_send, retry_delay
 from order_service.payments.gateway import Gateway, NotCoveredError, PayoutRefusedError, Transfer
 from order_service.store.store import Store
 from servicekit.database import retry_conflicts
@@ -78,6 +79,9 @@ class SendPayout:
             payout = self._store.payouts.lock(payout_id)
             if payout is None or payout.status is not Status.PENDING:
                 return
-            self._store.payouts.end(payout_id, status, reference=reference, error=error)
+            after = end(payout, status, reference=reference, error=error)
+            now = self._store.now()
+            self._store.payouts.save_outcome(after)
+            self._store.feed.add_of_payout(outcome_type(after), after, now)
             post = payout_paid if status is Status.PAID else payout_failed
-            self._store.ledger.post(post(payout.id, payout.seller_id, payout.amount), self._store.now())
+            self._store.ledger.post(post(payout.id, payout.seller_id, payout.amount), now)

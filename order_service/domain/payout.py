@@ -107,6 +107,11 @@ def payout_amount(requested: Decimal | None, available: Decimal) -> Decimal:
     return amount
 
 
+def end(payout: Payout, status: Status, *, reference: str = "", error: str = "") -> Payout:
+    """Return the payout with its outcome: PAID with the provider's reference, or FAILED with its error."""
+    return replace(payout, status=status, reference=reference, error=error, sent_at=None)
+
+
 def reverse(payout: Payout, amount: Decimal) -> Payout:
     """Return the payout after a report that `amount` of it came back in all. It is FAILED when all of it came back.
 

@@ -1,6 +1,7 @@
 """Orders and their history in PostgreSQL: the models, and every statement.
 
-A change is stored whole: the order, its event, its ledger postings, and its payment task in the outbox.
+A change is stored whole: the order, its event in the history and in the feed, its ledger postings, and its payment task
+in the outbox.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import peewee
 from order_service.domain.chargeback import ChargebackState
 from order_service.domain.order import Change, Event, Order, PaidBy, Party, Status
 from order_service.domain.payment import PaymentStatus
+from order_service.store.feed import Feed
 from order_service.store.ledger import Ledger
 from order_service.store.put_off_orders import IS_PUT_OFF
 from servicekit.database import Database, Row, Statement
@@ -169,10 +171,11 @@ FIRST_DUE = DueKey(datetime.min.replace(tzinfo=UTC), UUID(int=0))
 class Orders:
     """Orders and their history."""
 
-    def __init__(self, database: Database, ledger: Ledger, outbox: Outbox) -> None:
+    def __init__(self, database: Database, ledger: Ledger, outbox: Outbox, feed: Feed) -> None:
         self._database = database
         self._ledger = ledger
         self._outbox = outbox
+        self._feed = feed
 
     def insert(self, change: Change, now: datetime) -> None:
         """Store a new order and everything that its change says."""
@@ -221,6 +224,7 @@ class Orders:
     def _write_rest(self, change: Change, now: datetime) -> None:
         if change.event is not None:
             self._write_event(change.order, change.event)
+            self._feed.add_of_order(change)
         if change.payment_task is not None:
             self._outbox.add(PAYMENTS, str(change.order.id), change.order.version, {"task": change.payment_task})
         # Last, since other transactions wait for these locks.

@@ -135,9 +135,9 @@ class Payouts:
         """Record that the provider has definitely not paid the payout. Does nothing when somebody else has done so."""
         self._database.fetch_all(NOT_DONE, payout.id, payout.refusals)
 
-    def end(self, payout_id: UUID, status: Status, *, reference: str = "", error: str = "") -> None:
+    def save_outcome(self, payout: Payout) -> None:
         """Store the outcome of a payout that this transaction has locked."""
-        self._database.fetch_all(OUTCOME, payout_id, status, reference, error)
+        self._database.fetch_all(OUTCOME, payout.id, payout.status, payout.reference, payout.error)
 
     def save_reversal(self, payout: Payout) -> None:
         """Store the reversal of a payout that this transaction has locked."""

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from order_service.store.adjustments import Adjustments
 from order_service.store.attempts import Attempts
+from order_service.store.feed import Feed
 from order_service.store.ledger import Ledger
 from order_service.store.order_lists import OrderLists
 from order_service.store.orders import Orders
@@ -32,9 +33,9 @@ class Store:
     6. the order's refunds and chargebacks,
     7. the ledger accounts of sellers: the sellers by their ids, the accounts of each seller by theirs.
 
-    New rows wait for nobody: an order that is not being captured has no attempt, and rows of the history, the outbox,
-    the ledger and payouts have ids of their own. Their foreign keys share the locks of rows that the transaction has
-    locked before, or of rows that nobody locks. A row of `put_off_orders` is written alone.
+    New rows wait for nobody: an order that is not being captured has no attempt, and rows of the history, the feed, the
+    outbox, the ledger and payouts have ids of their own. Their foreign keys share the locks of rows that the
+    transaction has locked before, or of rows that nobody locks. A row of `put_off_orders` is written alone.
     """
 
     def __init__(self, database: Database) -> None:
@@ -42,7 +43,8 @@ class Store:
         self._clock = Clock(database)
         outbox = Outbox(database)
         self.ledger = Ledger(database)
-        self.orders = Orders(database, self.ledger, outbox)
+        self.feed = Feed(database)
+        self.orders = Orders(database, self.ledger, outbox, self.feed)
         self.order_lists = OrderLists(database)
         self.payouts = Payouts(database, outbox)
         self.payout_holds = PayoutHolds(database)

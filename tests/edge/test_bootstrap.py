@@ -68,6 +68,7 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
         "USER_JWT_ISSUER": "i",
         "USER_JWT_AUDIENCE": "a",
         "IMAGE_SERVICE_ADDRESSES": "127.0.0.1:3",
+        "EVENT_SERVICE_ADDRESSES": "127.0.0.1:5",
         "MEDIA_DIR": str(folder / "media"),
         **{name.upper(): value for name, value in ADDRESSES.items()},
     }

@@ -24,7 +24,7 @@ from tests.support.upstream import Upstream
 START_SECONDS = 30
 ROOT = Path(__file__).resolve().parents[2]
 ENVOY = Path(sys.executable).parent / "envoy"
-SERVICES = ("gig", "image", "order", "review")
+SERVICES = ("event", "gig", "image", "order", "review")
 
 
 def settings_for_tests(folder: Path, **changes: Any) -> EdgeSettings:

@@ -147,6 +147,7 @@ Global___Normalize: _TypeAlias = Normalize  # noqa: Y015
 ACCESS_FIELD_NUMBER: _builtins.int
 SUCCESS_FIELD_NUMBER: _builtins.int
 TAKES_KEY_FIELD_NUMBER: _builtins.int
+WAITS_FIELD_NUMBER: _builtins.int
 NORMALIZE_FIELD_NUMBER: _builtins.int
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access]
 """The callers of this RPC."""
@@ -156,6 +157,10 @@ takes_key: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptio
 """Whether the RPC takes an idempotency key (metadata `idempotency-key`, 1 to 255 printable ASCII characters). For
 `IDEMPOTENCY_KEY_HOURS` (48) the same request with the same idempotency key by the same caller gets the first
 response again; another request is IDEMPOTENCY_KEY_REUSED.
+"""
+waits: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.bool]
+"""Whether a call can wait for something to happen, longer than the edge waits for other RPCs. A server-streaming RPC
+needs no such word.
 """
 normalize: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___Normalize]
 """The normalization of this text, or of each text in this list, before its bounds are checked."""

@@ -1,0 +1,70 @@
+"""The events of the feed: what happened to an order or a payout, for everyone who follows along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from order_service.domain.lifecycle import Action
+from order_service.domain.order import Order
+from order_service.domain.payout import Payout
+from order_service.domain.payout import Status as PayoutStatus
+
+
+class EventType(StrEnum):
+    """The types of events, by the names that clients use."""
+
+    ORDER_PLACED = "order.placed"
+    ORDER_ACCEPTED = "order.accepted"
+    ORDER_DECLINED = "order.declined"
+    ORDER_CANCELLED = "order.cancelled"
+    ORDER_DELIVERED = "order.delivered"
+    ORDER_REVISION_REQUESTED = "order.revision_requested"
+    ORDER_COMPLETED = "order.completed"
+    ORDER_DISPUTED = "order.disputed"
+    ORDER_RESOLVED = "order.resolved"
+    ORDER_REFUNDED = "order.refunded"
+    ORDER_REFUND_FAILED = "order.refund_failed"
+    ORDER_EXPIRING = "order.expiring"
+    ORDER_DUE_SOON = "order.due_soon"
+    ORDER_AUTO_COMPLETING = "order.auto_completing"
+    PAYOUT_PAID = "payout.paid"
+    PAYOUT_FAILED = "payout.failed"
+
+
+# Of each action in an order's history.
+TYPES: dict[str, EventType] = {
+    "place": EventType.ORDER_PLACED,
+    Action.ACCEPT: EventType.ORDER_ACCEPTED,
+    Action.DECLINE: EventType.ORDER_DECLINED,
+    Action.CANCEL: EventType.ORDER_CANCELLED,
+    Action.EXPIRE: EventType.ORDER_CANCELLED,
+    Action.ABANDON: EventType.ORDER_CANCELLED,
+    Action.CAPTURE_FAILED: EventType.ORDER_CANCELLED,
+    Action.DELIVER: EventType.ORDER_DELIVERED,
+    Action.REVISE: EventType.ORDER_REVISION_REQUESTED,
+    Action.COMPLETE: EventType.ORDER_COMPLETED,
+    Action.AUTO_COMPLETE: EventType.ORDER_COMPLETED,
+    Action.DISPUTE: EventType.ORDER_DISPUTED,
+    Action.CHARGEBACK: EventType.ORDER_DISPUTED,
+    Action.RESOLVE: EventType.ORDER_RESOLVED,
+    Action.REFUND: EventType.ORDER_REFUNDED,
+    Action.REFUND_FAILED: EventType.ORDER_REFUND_FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """An event: its type, the time (aware, UTC), and the order or the payout as it was then."""
+
+    id: UUID
+    at: datetime
+    type: EventType
+    subject: Order | Payout
+
+
+def outcome_type(payout: Payout) -> EventType:
+    """Return the type of the event that tells of the outcome of a payout."""
+    return EventType.PAYOUT_PAID if payout.status is PayoutStatus.PAID else EventType.PAYOUT_FAILED
