@@ -56,12 +56,15 @@ Admit = Callable[[Call], AbstractContextManager[None]]
 # Runs a handler, and sends what it yields; returns the one response of an RPC that has no stream of them.
 Respond = Callable[[Any, Call, Any], Coroutine[Any, Any, Message | None]]
 
+# The response of a call, if it has one that was not sent yet, and its error, if it failed.
+Outcome = tuple[Message | None, MarketplaceError | None]
+
 # The longest pause between two messages of a client, and the longest time for all of them.
 IDLE_SECONDS = 30.0
 LONGEST_SECONDS = 300.0
 CUT_OFF_SECONDS = 0.02
-# The longest wait for a client to take one response of a stream; then the stream is reset.
-SEND_SECONDS = 60.0
+# The longest wait for a client to take one response of a stream; then the stream ends as UNAVAILABLE.
+SEND_SECONDS = 30.0
 
 # Without BDP probes a stream's window stays at 64 KiB. With them, gRPC buffers megabytes of each client while the
 # handler is busy: measured with fifty concurrent uploads of 6 MB, the process had 394 MiB, and 117 MiB without probes.
@@ -114,6 +117,7 @@ class AioPipeline:
     ) -> Any:
         request = GetMessageClass(descriptor.input_type)
         respond = self._sending(handler) if descriptor.server_streaming else _returning(handler)
+        is_stream = descriptor.client_streaming
 
         async def serve(requests: AsyncIterator[Message], context: Any) -> Message | None:
             observer = CallObserver(method, call_from_context(context, log_fields))
@@ -121,19 +125,15 @@ class AioPipeline:
             current_call.set(observer.call)
             self._places -= 1
             try:
-                messages = self._messages(requests)
-                response, error = await self._handle(
-                    method, respond, admit, messages, request, observer.call, context, descriptor.client_streaming
+                response, error = await self._observed(
+                    observer, self._handle(method, respond, admit, requests, request, observer.call, context, is_stream)
                 )
-            except asyncio.CancelledError:
-                observer.finish("CANCELLED")
-                raise
+                if error:
+                    status = status_from_error(error)
+                    # After a response that the client does not take, this waits for the client and keeps the place.
+                    await context.abort(status.code, status.message, status.metadata)
             finally:
                 self._places += 1
-            observer.finish(error.code if error else "OK")
-            if error:
-                status = status_from_error(error)
-                await context.abort(status.code, status.message, status.metadata)
             if response is not None:
                 context.set_trailing_metadata(success_trailers(method, observer.call, response))
             return response
@@ -145,13 +145,14 @@ class AioPipeline:
         method: Method,
         respond: Respond,
         admit: Admit,
-        messages: AsyncGenerator[Message, None],
+        requests: AsyncIterator[Message],
         request: type[Message],
         call: Call,
         context: Any,
         is_stream_of_requests: bool,
-    ) -> tuple[Message | None, MarketplaceError | None]:
+    ) -> Outcome:
         """Return the response or the error of the call. Raises nothing but CancelledError."""
+        messages = self._messages(requests)
         try:
             if self._places < 0:
                 raise Unavailable
@@ -172,6 +173,15 @@ class AioPipeline:
         except Exception as error:
             return None, to_marketplace_error(error, call.log)
 
+    async def _observed(self, observer: CallObserver, handling: Coroutine[Any, Any, Outcome]) -> Outcome:
+        try:
+            response, error = await handling
+        except asyncio.CancelledError:
+            observer.finish("CANCELLED")
+            raise
+        observer.finish(error.code if error else "OK")
+        return response, error
+
     def _sending(self, handler: Handler) -> Respond:
         async def respond(request: Any, call: Call, context: Any) -> None:
             async with aclosing(handler(request, call)) as responses:
@@ -181,11 +191,14 @@ class AioPipeline:
         return respond
 
     async def _send(self, response: Message, context: Any) -> None:
-        """Send a response of a stream. Raises CancelledError, which resets the stream, when its client takes none."""
+        """Send a response of a stream. Raises Unavailable when the client does not take it in time."""
         try:
             async with asyncio.timeout(self._send_seconds):
                 await context.write(response)
-        except (TimeoutError, grpc.aio.BaseError) as error:
+        except TimeoutError as error:
+            raise Unavailable from error
+        except grpc.aio.BaseError as error:
+            # The client has gone, and the task will be cancelled in a moment.
             raise asyncio.CancelledError from error
 
     async def _messages(self, requests: AsyncIterator[Message]) -> AsyncGenerator[Message, None]:

@@ -18,7 +18,7 @@ SUBSCRIPTIONS = Gauge("marketplace_event_subscriptions", "Watches and long-polls
 POSITION = Gauge("marketplace_feed_position", "The position of the newest event that this process has read.")
 SLOW = Counter("marketplace_slow_watches_total", "Watches that were ended because their clients read too slowly.")
 
-# The most news that wait for a slow reader.
+# The most news that wait for a client to read them.
 MAX_WAITING = 1000
 # The longest wait for the first look at the feed after a start.
 READY_SECONDS = 3.0
@@ -47,20 +47,23 @@ FEED = Topic("feed")
 class Subscription:
     """The news for one stream, in the feed's order, until the stream takes them."""
 
-    __slots__ = ("_arrived", "_news", "_task")
+    __slots__ = ("_arrived", "_is_cut", "_news")
 
     def __init__(self) -> None:
         self._news: deque[OrderNews] = deque()
         self._arrived = asyncio.Event()
-        self._task = asyncio.current_task()
+        self._is_cut = False
 
     def put(self, news: OrderNews) -> None:
-        """Add news. A stream whose client reads too slowly is cancelled, also in the middle of a response."""
-        if len(self._news) >= MAX_WAITING:
-            if self._task is not None and self._task.cancel():
-                SLOW.inc()
+        """Add news. With too many, because the stream's client reads too slowly, it forgets all: see `take`."""
+        if self._is_cut:
             return
-        self._news.append(news)
+        if len(self._news) >= MAX_WAITING:
+            self._is_cut = True
+            self._news.clear()
+            SLOW.inc()
+        else:
+            self._news.append(news)
         self._arrived.set()
 
     def wake(self) -> None:
@@ -78,7 +81,9 @@ class Subscription:
         return True
 
     def take(self) -> list[OrderNews]:
-        """Remove the news, and return them."""
+        """Remove the news, and return them. Raises Unavailable when there were too many: the client has to resume."""
+        if self._is_cut:
+            raise Unavailable
         news = list(self._news)
         self._news.clear()
         return news

@@ -21,7 +21,7 @@ def events(world: OrderBackend) -> Iterator[EventServer]:
 class Watch(Protocol):
     """Opens a stream, which the test's end closes."""
 
-    def __call__(self, rpc: str, request: Any, sent_token: str, server: Any = None, **metadata: str) -> Watcher: ...
+    def __call__(self, rpc: str, message: Any, sent_token: str, server: Any = None, /, **metadata: str) -> Watcher: ...
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import grpc.aio
@@ -52,7 +52,7 @@ class AioServer:
         for task in self._background:
             await asyncio.to_thread(task.stop)
 
-    def __enter__(self) -> AioServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(10)
         return self

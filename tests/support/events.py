@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from marketplace.event.v1 import event_pb2_grpc
 from order_service.events.process import build
 from order_service.settings import EventSettings
-from servicekit.aio import AioPipeline
+from servicekit.aio import SEND_SECONDS, AioPipeline
 from servicekit.database import Database
 from tests.support.aio import AioServer
 from tests.support.eventually import eventually
@@ -121,11 +121,11 @@ def _jwks(folder: Path, name: str) -> Path:
 class EventServer(AioServer):
     """The same in this process, on a thread."""
 
-    def __init__(self, database: Database, **changes: Any) -> None:
+    def __init__(self, database: Database, *, send_seconds: float = SEND_SECONDS, **changes: Any) -> None:
         self._database = Database(url_of(database))
         self.spec = build(event_settings(**changes), self._database)
         (service,) = self.spec.services
-        pipeline = AioPipeline(verifier(), places=1000)
+        pipeline = AioPipeline(verifier(), places=1000, send_seconds=send_seconds)
         super().__init__(service.servicer, service.descriptor, service.register, pipeline, self.spec.background)
 
     def channel(self) -> grpc.Channel:
@@ -181,6 +181,11 @@ class Watcher:
         """Wait for so many responses and return all."""
         eventually(lambda: len(self.responses) >= count)
         return list(self.responses)
+
+    def has_begun(self) -> bool:
+        """Wait until the stream has sent something or ended; return whether it is open."""
+        eventually(lambda: self.responses or self.is_over.is_set())
+        return not self.is_over.is_set()
 
     def close(self) -> None:
         """Cancel the stream."""
