@@ -12,6 +12,7 @@ from deploy.local.settings import StackSettings
 from edge.settings import EdgeSettings
 from gig_service.settings import ImageSettings
 from gig_service.settings import Settings as GigSettings
+from order_service.settings import EventSettings
 from order_service.settings import Settings as OrderSettings
 from review_service.settings import Settings as ReviewSettings
 
@@ -22,6 +23,7 @@ SETTINGS_CLASSES: list[type[BaseSettings]] = [
     GigSettings,
     ImageSettings,
     OrderSettings,
+    EventSettings,
     ReviewSettings,
 ]
 BEGIN, END = "<!-- settings:begin -->\n", "<!-- settings:end -->\n"

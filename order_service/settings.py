@@ -11,7 +11,7 @@ from order_service.domain.attempt import AttemptLimits
 from order_service.domain.currency import check_currency
 from order_service.domain.lifecycle import Timeouts
 from order_service.domain.payment import Provider
-from servicekit.settings import Addresses, CallingSettings
+from servicekit.settings import Addresses, CallingSettings, ServiceSettings
 
 
 class PaymentSettings(BaseSettings):
@@ -52,17 +52,9 @@ class PaymentSettings(BaseSettings):
         return self.stripe_api_key.get_secret_value(), self.stripe_webhook_secret.get_secret_value()
 
 
-class Settings(PaymentSettings, CallingSettings):
-    """The settings of an OrderService worker."""
+class TimeoutSettings(BaseSettings):
+    """The timeouts of orders: what people may do with an order depends on them."""
 
-    gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port,host:port.")
-    commission_percent: Decimal = Field(
-        Decimal(10),
-        ge=0,
-        le=100,
-        decimal_places=2,
-        description="The marketplace's share of each sale, in percent; an order keeps the one of its placing.",
-    )
     # At most six days: a card authorization lasts about seven.
     order_expire_hours: int = Field(
         48, ge=1, le=144, description="Hours after its placing at which an order that is still PENDING is CANCELLED."
@@ -77,6 +69,27 @@ class Settings(PaymentSettings, CallingSettings):
         30, ge=1, le=365, description="Days after its due date at which an order still IN_PROGRESS is CANCELLED."
     )
 
+    @property
+    def timeouts(self) -> Timeouts:
+        """The timeouts of orders."""
+        return Timeouts(
+            answer=timedelta(hours=self.order_expire_hours),
+            approval=timedelta(hours=self.order_auto_complete_hours),
+            overdue=timedelta(days=self.order_abandon_days),
+        )
+
+
+class Settings(PaymentSettings, TimeoutSettings, CallingSettings):
+    """The settings of an OrderService worker."""
+
+    gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port,host:port.")
+    commission_percent: Decimal = Field(
+        Decimal(10),
+        ge=0,
+        le=100,
+        decimal_places=2,
+        description="The marketplace's share of each sale, in percent; an order keeps the one of its placing.",
+    )
     # At most twenty hours: Stripe may forget a payment's idempotency key after a day.
     payment_attempt_minutes: int = Field(
         60,
@@ -105,11 +118,18 @@ class Settings(PaymentSettings, CallingSettings):
             timedelta(minutes=self.payment_attempt_minutes), timedelta(minutes=self.payment_confirmation_minutes)
         )
 
-    @property
-    def timeouts(self) -> Timeouts:
-        """The timeouts of orders."""
-        return Timeouts(
-            answer=timedelta(hours=self.order_expire_hours),
-            approval=timedelta(hours=self.order_auto_complete_hours),
-            overdue=timedelta(days=self.order_abandon_days),
-        )
+
+class EventSettings(TimeoutSettings, ServiceSettings):
+    """The settings of the process of watches and the feed."""
+
+    order_database_url: str = Field(description="OrderService's database: a libpq URL.")
+    max_concurrent_rpcs: int = Field(
+        12_000, ge=1, description="Calls that the process accepts at once, refused watches included."
+    )
+    watch_minutes: int = Field(
+        60, ge=1, le=1440, description="Minutes after which a watch ends; its client resumes it."
+    )
+    watches_per_user: int = Field(
+        20, ge=1, description="Watches of one user at once in a process; further ones are RATE_LIMITED."
+    )
+    watches: int = Field(10_000, ge=1, description="Watches at once in a process; further ones are UNAVAILABLE.")

@@ -10,16 +10,16 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 import structlog
-from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -49,14 +49,22 @@ from servicekit.server import (
 from servicekit.settings import ServiceSettings
 from servicekit.status import status_from_error
 
-# A coroutine function of the stream's messages and the call. The first message has been validated.
-Handler = Callable[[AsyncIterator[Any], Call], Any]
+# Of an RPC with one request: a coroutine function of the request and the call, or an async generator function of them
+# for a stream of responses. Of an RPC with a stream of requests: a coroutine function of the messages and the call.
+Handler = Callable[[Any, Call], Any]
 Admit = Callable[[Call], AbstractContextManager[None]]
+# Runs a handler, and sends what it yields; returns the one response of an RPC that has no stream of them.
+Respond = Callable[[Any, Call, Any], Coroutine[Any, Any, Message | None]]
+
+# The response of a call, if it has one that was not sent yet, and its error, if it failed.
+Outcome = tuple[Message | None, MarketplaceError | None]
 
 # The longest pause between two messages of a client, and the longest time for all of them.
 IDLE_SECONDS = 30.0
 LONGEST_SECONDS = 300.0
 CUT_OFF_SECONDS = 0.02
+# The longest wait for a client to take one response of a stream; then the stream ends as UNAVAILABLE.
+SEND_SECONDS = 30.0
 
 # Without BDP probes a stream's window stays at 64 KiB. With them, gRPC buffers megabytes of each client while the
 # handler is busy: measured with fifty concurrent uploads of 6 MB, the process had 394 MiB, and 117 MiB without probes.
@@ -64,7 +72,7 @@ AIO_OPTIONS = [("grpc.http2.bdp_probe", 0)]
 
 
 class AioPipeline:
-    """Wraps servicers whose methods are called with `(messages, call)`: a stream of requests, one response.
+    """Wraps servicers of RPCs of all kinds but streams in both directions.
 
     At most `places` calls at once; more are refused.
     """
@@ -76,49 +84,58 @@ class AioPipeline:
         places: int = 200,
         idle_seconds: float = IDLE_SECONDS,
         longest_seconds: float = LONGEST_SECONDS,
+        send_seconds: float = SEND_SECONDS,
     ) -> None:
         self._verifier = verifier
         self._places = places
         self._idle_seconds = idle_seconds
         self._longest_seconds = longest_seconds
+        self._send_seconds = send_seconds
 
     def around(self, servicer: object, service: ServiceDescriptor) -> Any:
-        """Return the servicer for gRPC.
+        """Return the servicer for gRPC, whose methods take their requests as a stream: see `RequestStreams`.
 
         A servicer may have a method `admit(call)` beside its handlers: it returns a context that a call is in from
         before its first message, or raises an error. Raises ValueError when an RPC has no handler or does not say who
         may call it.
         """
         admit: Admit = getattr(servicer, "admit", _admit_all)
-        requests = {method.name: GetMessageClass(method.input_type) for method in service.methods}
+        descriptors = {method.name: method for method in service.methods}
 
         def wrap(method: Method, handler: Handler, log_fields: Mapping[str, str]) -> Any:
-            return self._wrap(method, handler, admit, log_fields, requests[method.name])
+            return self._wrap(method, handler, admit, log_fields, descriptors[method.name])
 
         return wrap_servicer(servicer, service, wrap)
 
     def _wrap(
-        self, method: Method, handler: Handler, admit: Admit, log_fields: Mapping[str, str], request: type[Message]
+        self,
+        method: Method,
+        handler: Handler,
+        admit: Admit,
+        log_fields: Mapping[str, str],
+        descriptor: MethodDescriptor,
     ) -> Any:
-        async def serve(requests: AsyncIterator[Message], context: Any) -> Message:
+        request = GetMessageClass(descriptor.input_type)
+        respond = self._sending(handler) if descriptor.server_streaming else _returning(handler)
+        is_stream = descriptor.client_streaming
+
+        async def serve(requests: AsyncIterator[Message], context: Any) -> Message | None:
             observer = CallObserver(method, call_from_context(context, log_fields))
             # Each call is a task, and each task has its own context.
             current_call.set(observer.call)
-            messages = self._messages(requests, observer.call)
             self._places -= 1
             try:
-                response, error = await self._handle(method, handler, admit, messages, observer.call, request)
-            except asyncio.CancelledError:
-                observer.finish("CANCELLED")
-                raise
+                response, error = await self._observed(
+                    observer, self._handle(method, respond, admit, requests, request, observer.call, context, is_stream)
+                )
+                if error:
+                    status = status_from_error(error)
+                    # After a response that the client does not take, this waits for the client and keeps the place.
+                    await context.abort(status.code, status.message, status.metadata)
             finally:
                 self._places += 1
-            observer.finish(error.code if error else "OK")
-            if error:
-                status = status_from_error(error)
-                await context.abort(status.code, status.message, status.metadata)
-            assert response is not None
-            context.set_trailing_metadata(success_trailers(method, observer.call, response))
+            if response is not None:
+                context.set_trailing_metadata(success_trailers(method, observer.call, response))
             return response
 
         return serve
@@ -126,13 +143,16 @@ class AioPipeline:
     async def _handle(
         self,
         method: Method,
-        handler: Handler,
+        respond: Respond,
         admit: Admit,
-        messages: AsyncIterator[Message],
-        call: Call,
+        requests: AsyncIterator[Message],
         request: type[Message],
-    ) -> tuple[Message | None, MarketplaceError | None]:
+        call: Call,
+        context: Any,
+        is_stream_of_requests: bool,
+    ) -> Outcome:
         """Return the response or the error of the call. Raises nothing but CancelledError."""
+        messages = self._messages(requests)
         try:
             if self._places < 0:
                 raise Unavailable
@@ -146,11 +166,42 @@ class AioPipeline:
                     first = request()
                 validation.check(first, method.path_fields)
                 require_time_to_begin(call)
-                return await handler(_chain(first, messages), call), None
+                if is_stream_of_requests:
+                    return await respond(_chain(first, messages), call, context), None
+                await messages.aclose()
+                return await respond(first, call, context), None
         except Exception as error:
             return None, to_marketplace_error(error, call.log)
 
-    async def _messages(self, requests: AsyncIterator[Message], call: Call) -> AsyncIterator[Message]:
+    async def _observed(self, observer: CallObserver, handling: Coroutine[Any, Any, Outcome]) -> Outcome:
+        try:
+            response, error = await handling
+        except asyncio.CancelledError:
+            observer.finish("CANCELLED")
+            raise
+        observer.finish(error.code if error else "OK")
+        return response, error
+
+    def _sending(self, handler: Handler) -> Respond:
+        async def respond(request: Any, call: Call, context: Any) -> None:
+            async with aclosing(handler(request, call)) as responses:
+                async for response in responses:
+                    await self._send(response, context)
+
+        return respond
+
+    async def _send(self, response: Message, context: Any) -> None:
+        """Send a response of a stream. Raises Unavailable when the client does not take it in time."""
+        try:
+            async with asyncio.timeout(self._send_seconds):
+                await context.write(response)
+        except TimeoutError as error:
+            raise Unavailable from error
+        except grpc.aio.BaseError as error:
+            # The client has gone, and the task will be cancelled in a moment.
+            raise asyncio.CancelledError from error
+
+    async def _messages(self, requests: AsyncIterator[Message]) -> AsyncGenerator[Message, None]:
         """Yield the client's messages. Raises DeadlineExceeded when a pause, or all of it, takes too long."""
         end = time.monotonic() + self._longest_seconds
         while True:
@@ -166,6 +217,14 @@ class AioPipeline:
             yield message
 
 
+def _returning(handler: Handler) -> Respond:
+    async def respond(request: Any, call: Call, _: Any) -> Message:
+        response: Message = await handler(request, call)
+        return response
+
+    return respond
+
+
 def _admit_all(_: Call) -> AbstractContextManager[None]:
     return nullcontext()
 
@@ -174,6 +233,32 @@ async def _chain(first: Message, others: AsyncIterator[Message]) -> AsyncIterato
     yield first
     async for message in others:
         yield message
+
+
+class RequestStreams:
+    """A server to which generated code adds servicers whose methods take their requests as a stream.
+
+    gRPC waits for a single request itself, without an end, and calls the handler when it is there. As the handler of a
+    stream of requests, the pipeline bounds that wait, and checks the caller first.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, _: object) -> None:
+        """Do nothing: generated code gives the same handlers by their names."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Add the handlers of a service."""
+        added = {name: _taking_a_stream(handler) for name, handler in handlers.items()}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, added),))
+
+
+def _taking_a_stream(handler: Any) -> Any:
+    coders = (handler.request_deserializer, handler.response_serializer)
+    if handler.response_streaming:
+        return grpc.stream_stream_rpc_method_handler(handler.unary_stream or handler.stream_stream, *coders)
+    return grpc.stream_unary_rpc_method_handler(handler.unary_unary or handler.stream_unary, *coders)
 
 
 def run_aio(
@@ -200,7 +285,7 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: thre
     server = grpc.aio.server(options=[*server_options(settings), *AIO_OPTIONS])
     pipeline = AioPipeline(verifier_for(settings), places=settings.max_concurrent_rpcs)
     for service in spec.services:
-        service.register(pipeline.around(service.servicer, service.descriptor), server)
+        service.register(pipeline.around(service.servicer, service.descriptor), RequestStreams(server))
     health = Health(*spec.names)
     health.add_to_aio(server)
     if settings.grpc_tools == "on":
@@ -221,6 +306,8 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: thre
     health.drain()
     await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
     health.end()
+    if spec.end_waiting_calls is not None:
+        spec.end_waiting_calls()
     await server.stop(settings.shutdown_grace_seconds)
     for task in spec.background:
         await asyncio.to_thread(task.stop)

@@ -2,7 +2,7 @@
 
 Only the headers of KNOWN come into a Call. A trace that has not its form is left out, a request id replaced. All others
 are checked by the code that uses them, which answers for them: `authorization`, `idempotency-key`, `if-match`,
-`stripe-signature`.
+`last-event-id`, `stripe-signature`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,19 @@ from typing import Any
 from servicekit.ids import new_id
 
 REQUEST_ID = "x-request-id"
+# Where a client of server-sent events wants to resume.
+LAST_EVENT_ID = "last-event-id"
 KNOWN = frozenset(
-    ("authorization", "idempotency-key", "if-match", "stripe-signature", "traceparent", "tracestate", REQUEST_ID)
+    (
+        "authorization",
+        "idempotency-key",
+        "if-match",
+        LAST_EVENT_ID,
+        "stripe-signature",
+        "traceparent",
+        "tracestate",
+        REQUEST_ID,
+    )
 )
 # Metadata of the incoming call that outgoing calls carry as well.
 FORWARDED = (REQUEST_ID, "traceparent", "tracestate")

@@ -93,6 +93,9 @@ class ServiceSpec:
     idempotency_keys: IdempotencyKeys | None = None
     # Threads for the handlers that are marked with servicekit.outside.calls_outside.
     outside_threads: int = 0
+    # Ends the calls that wait for something to happen, so that the process can stop; for processes on grpc.aio. It is
+    # called on the event loop, when clients have seen that the process is unhealthy.
+    end_waiting_calls: Callable[[], None] | None = None
 
     @property
     def names(self) -> list[str]:

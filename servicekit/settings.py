@@ -57,7 +57,7 @@ class ServiceSettings(BaseSettings):
         512,
         ge=1,
         description="Calls that a worker accepts at once, waiting ones included; more are refused as UNAVAILABLE. "
-        "Workers that take uploads have 200 by default.",
+        "By default 1000 in the process for uploads, 12000 in the one for watches.",
     )
     grpc_tools: Literal["on", "off"] = Field(
         "off",

@@ -21,17 +21,20 @@ from edge import signing_keys
 from edge.settings import EdgeSettings
 from gig_service.settings import ImageSettings
 from gig_service.settings import Settings as GigSettings
+from order_service.settings import EventSettings
 from order_service.settings import Settings as OrderSettings
 from review_service.settings import Settings as ReviewSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 EDGE = "edge"
 IMAGES = "gig-images"
-# The settings of the programs: of each service's workers, of the process that takes uploads, of Envoy's configuration.
+EVENTS = "order-events"
+# The settings of the programs: of each service's workers, of the processes for slow clients, of Envoy's configuration.
 SETTINGS: Mapping[str, type[BaseSettings]] = {
     "gig": GigSettings,
     IMAGES: ImageSettings,
     "order": OrderSettings,
+    EVENTS: EventSettings,
     "review": ReviewSettings,
     EDGE: EdgeSettings,
 }
@@ -74,7 +77,7 @@ def addresses(settings: StackSettings, service: str) -> list[str]:
 def of_service(
     program: str, settings: StackSettings, layout: Layout, inherited: Mapping[str, str], *, base: Path | None = None
 ) -> dict[str, str]:
-    """Return the environment of a service's worker or of `gig-images`, but for its name and addresses.
+    """Return the environment of a service's worker, `gig-images` or `order-events`, but for its name and addresses.
 
     Paths are absolute, or start at `base`, the current folder of the process.
     """
@@ -141,9 +144,9 @@ def _patterns(program: str, settings: StackSettings) -> tuple[str, ...]:
     """Return the variables that a service's libraries may read."""
     service = program.split("-")[0]
     uses_s3 = service == "gig" and settings.media_storage == "s3"
-    uses_stripe = service == "order" and settings.payments == "stripe"
+    uses_stripe = program == "order" and settings.payments == "stripe"
     asks_an_issuer = (settings.user_jwks or "").startswith(("http://", "https://"))
-    databases = {service, "sandbox"} if service == "order" and settings.payments == "sandbox" else {service}
+    databases = {service, "sandbox"} if program == "order" and settings.payments == "sandbox" else {service}
     return (
         *SERVICE,
         *(HTTP if uses_s3 or uses_stripe or asks_an_issuer else ()),

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 DEFAULT_EDGE_PORT = 8080
-# Each service has eight ports: seven for workers, and the last for a process that serves slow clients (uploads).
+# Each service has eight ports: seven for workers, and the last for a process that serves slow clients.
 _PORTS_PER_SERVICE = 8
 MAX_WORKERS = _PORTS_PER_SERVICE - 1
 SERVICES = ("gig", "order", "review")
+# The processes for slow clients: uploads; watches and long-polls.
+STREAMING: Mapping[str, str] = {"gig": "gig-images", "order": "order-events"}
 
 _BLOCK = 50
 _BLOCKS = 397  # a prime, so that PORTs that differ by a round number do not share a block
@@ -78,9 +80,10 @@ class Ports:
         ports = {
             self.edge: "edge",
             self.envoy_admin: "envoy admin",
-            self.streaming("gig"): "gig-images",
-            self.streaming_metrics("gig"): "gig-images metrics",
         }
+        for service, name in STREAMING.items():
+            ports[self.streaming(service)] = name
+            ports[self.streaming_metrics(service)] = f"{name} metrics"
         for service, count in workers.items():
             for worker in range(count):
                 ports[self.rpc(service, worker)] = f"{service}-{worker}"

@@ -18,6 +18,7 @@ from deploy.local.banner import banner
 from deploy.local.control import ProcessState, process_states
 from deploy.local.layout import Layout
 from deploy.local.output import say
+from deploy.local.ports import STREAMING
 from deploy.local.preflight import PreflightError, checks, exclusive
 from deploy.local.privileges import adopt_orphans, forbid_new, set_parent_death_signal
 from deploy.local.settings import StackSettings
@@ -147,7 +148,7 @@ class Stack:
         """Return in words which part is not ready yet; `None` when the stack is up."""
         ports = self._settings.ports
         workers = {ports.rpc(name, worker) for name, count in self._settings.workers.items() for worker in range(count)}
-        workers.add(ports.streaming("gig"))
+        workers |= {ports.streaming(name) for name in STREAMING}
         healthy = envoy_admin.healthy_upstreams(ports.envoy_admin)
         if healthy is None:
             return "Envoy"

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from deploy.local import environment, lent_files, users
 from deploy.local.layout import Layout
+from deploy.local.ports import STREAMING
 from deploy.local.settings import StackSettings
 
 _HERE = Path(__file__).resolve().parent
@@ -59,11 +60,12 @@ def processes(settings: StackSettings, layout: Layout) -> list[Process]:
         for number in range(count)
     ]
     database = [_database(settings, layout)] if settings.embedded_postgres else []
-    return [*database, *workers, _images(settings, layout), _edge(settings, layout)]
+    streaming = [_streaming(settings, layout, service) for service in STREAMING]
+    return [*database, *workers, *streaming, _edge(settings, layout)]
 
 
 def _database(settings: StackSettings, layout: Layout) -> Process:
-    workers = sum(settings.workers.values()) + 1  # the process for images
+    workers = sum(settings.workers.values()) + len(STREAMING)
     more = (_CONNECTIONS_PER_ORDER_WORKER - _CONNECTIONS_PER_WORKER) * settings.workers["order"]
     connections = max(100, _SPARE_CONNECTIONS + _CONNECTIONS_PER_WORKER * workers + more)
     module = [sys.executable, "-m", "deploy.local.postgres"]
@@ -89,10 +91,13 @@ def _worker(settings: StackSettings, layout: Layout, service: str, number: int) 
     return _service(name, f"{service}_service", own)
 
 
-def _images(settings: StackSettings, layout: Layout) -> Process:
-    ports, name = settings.ports, environment.IMAGES
-    own = environment.of_worker(name, name, ports.streaming("gig"), ports.streaming_metrics("gig"), settings, layout)
-    return _service(name, "gig_service.images", own)
+def _streaming(settings: StackSettings, layout: Layout, service: str) -> Process:
+    """Return a service's process for slow clients."""
+    ports, name = settings.ports, STREAMING[service]
+    own = environment.of_worker(
+        name, name, ports.streaming(service), ports.streaming_metrics(service), settings, layout
+    )
+    return _service(name, name.replace("-", "_service."), own)
 
 
 def _service(name: str, module: str, own: Mapping[str, str]) -> Process:
@@ -137,7 +142,7 @@ def write_configuration(settings: StackSettings, layout: Layout) -> None:
     for process in programs:
         own = dict(process.environment)
         if "RUN_AS" in own:
-            program = process.name if process.name == environment.IMAGES else process.name.split("-")[0]
+            program = process.name if process.name in STREAMING.values() else process.name.split("-")[0]
             own = lent_files.lend(layout, process.name, own, environment.libraries(program, settings))
         layout.write_private(layout.environments / f"{process.name}.json", json.dumps(own))
     layout.write_private(layout.supervisor_config, render(programs, layout))

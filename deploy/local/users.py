@@ -4,7 +4,7 @@
 |---|---|---|
 | gig workers, gig-images | 65530 | `media/`, `uploads/` |
 | decoders of gig-images | 65529 | nothing |
-| order workers | 65531 | nothing |
+| order workers, order-events | 65531 | nothing |
 | review workers | 65532 | nothing |
 | Envoy | 65533 | reads `media/`, `keys/*.jwks.json` and `run/edge/` |
 | PostgreSQL | 65534 | `postgres/` |

@@ -15,7 +15,6 @@ from gig_service.images.confinement import Limits
 from gig_service.images.decoder_pool import PICTURES_A_DECODER, DecoderPool
 from gig_service.images.keeper import Keeper
 from gig_service.images.servicer import UPLOAD_PREFIX, ImageServicer
-from gig_service.images.upload_places import UploadPlaces
 from gig_service.media.media_deletion import media_deletion
 from gig_service.media.orphan_sweeper import OrphanSweeper
 from gig_service.media.storage_factory import storage_from
@@ -26,6 +25,7 @@ from servicekit.aio import run_aio
 from servicekit.database import Database
 from servicekit.server import Service, ServiceSpec
 from servicekit.settings import load
+from servicekit.user_places import UserPlaces
 
 NICENESS = 5
 # With five minutes between two sweeps, an orphan is deleted within the hour.
@@ -86,7 +86,7 @@ def serve(settings: ImageSettings, upload_dir: Path, keeper: Keeper) -> None:
             wait_seconds=settings.image_wait_seconds,
             on_lost=_stop,
         )
-        places = UploadPlaces(settings.image_uploads, settings.image_uploads_per_user)
+        places = UserPlaces(settings.image_uploads, settings.image_uploads_per_user, "uploads")
         add_images = AddImages(store, storage, settings.image_max_count)
         servicer = ImageServicer(
             add_images,

@@ -21,12 +21,12 @@ from gig_service.commands.add_images import AddImages
 from gig_service.domain.image import Image
 from gig_service.images.decoder_pool import DecoderPool
 from gig_service.images.forms import ReceivedFile, UploadLimits, receive_files
-from gig_service.images.upload_places import UploadPlaces
 from gig_service.media.decoded_picture import DecodedPicture
 from marketplace.gig.v1 import image_pb2
 from servicekit.call import Call
 from servicekit.crash import crash_point
 from servicekit.errors import DeadlineExceeded, MarketplaceError
+from servicekit.user_places import UserPlaces
 
 UPLOADS = Counter("marketplace_uploads_total", "Uploads by outcome.", ("outcome",))
 BYTES = Histogram(
@@ -56,7 +56,7 @@ class ImageServicer:
         self,
         add_images: AddImages,
         decoders: DecoderPool,
-        places: UploadPlaces,
+        places: UserPlaces,
         upload_dir: Path,
         *,
         max_bytes: int,

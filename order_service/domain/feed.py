@@ -8,7 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from order_service.domain.lifecycle import Action
-from order_service.domain.order import Order
+from order_service.domain.order import Event, Order, Status
 from order_service.domain.payout import Payout
 from order_service.domain.payout import Status as PayoutStatus
 
@@ -52,7 +52,16 @@ TYPES: dict[str, EventType] = {
     Action.RESOLVE: EventType.ORDER_RESOLVED,
     Action.REFUND: EventType.ORDER_REFUNDED,
     Action.REFUND_FAILED: EventType.ORDER_REFUND_FAILED,
+    "expiring": EventType.ORDER_EXPIRING,
+    "due_soon": EventType.ORDER_DUE_SOON,
+    "auto_completing": EventType.ORDER_AUTO_COMPLETING,
 }
+
+# The types that tell what time will do soon, and of no change.
+REMINDERS = frozenset((EventType.ORDER_EXPIRING, EventType.ORDER_DUE_SOON, EventType.ORDER_AUTO_COMPLETING))
+
+# The statuses after which the watches of an order end.
+FINAL = frozenset((Status.COMPLETED, Status.CANCELLED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,48 @@ class FeedEvent:
     at: datetime
     type: EventType
     subject: Order | Payout
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedEvent:
+    """An event with its position in the feed."""
+
+    position: int
+    event: FeedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNews:
+    """Something new about an order, for those who watch: the row of its history that has this version.
+
+    `position` is the event's position in the feed; 0 where the row was read from the order's history.
+    """
+
+    order_id: UUID
+    version: int
+    event: Event
+    position: int = 0
+
+    @property
+    def reminder_type(self) -> EventType | None:
+        """The type of a reminder; None for a change."""
+        event_type = TYPES[self.event.action]
+        return event_type if event_type in REMINDERS else None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the order ended with it. Refunds and chargebacks can follow; a watch does not tell of them."""
+        return self.event.to_status in FINAL and self.event.from_status not in FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """What those who follow the feed learn of an event: its position, whom it concerns, and the news of an order."""
+
+    position: int
+    people: tuple[UUID, ...]
+    # None for an event of a payout.
+    news: OrderNews | None
 
 
 def outcome_type(payout: Payout) -> EventType:

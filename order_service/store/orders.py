@@ -94,10 +94,8 @@ READING = f"SELECT {COLUMNS}, (SELECT app_now()) AS now FROM orders"  # noqa: S6
 ONE = Statement(f"{READING} WHERE id = $1")
 BY_REFERENCE = Statement("SELECT id FROM orders WHERE payment_reference = $1 AND payment_reference <> ''")
 HAS_SOLD = Statement("SELECT EXISTS (SELECT FROM orders WHERE seller_id = $1) AS has_sold")
-HISTORY = Statement("""
-    SELECT at, by, action, came_from, went_to, message, amount, paid_by
-    FROM order_events WHERE order_id = $1 ORDER BY version
-""")
+EVENT_COLUMNS = "at, by, action, came_from, went_to, message, amount, paid_by"
+HISTORY = Statement(f"SELECT {EVENT_COLUMNS} FROM order_events WHERE order_id = $1 ORDER BY version")  # noqa: S608
 
 
 def _locked(rows: str) -> Statement:

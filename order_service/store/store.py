@@ -7,6 +7,7 @@ from uuid import UUID
 from order_service.store.adjustments import Adjustments
 from order_service.store.attempts import Attempts
 from order_service.store.feed import Feed
+from order_service.store.feed_reader import FeedReader
 from order_service.store.ledger import Ledger
 from order_service.store.order_lists import OrderLists
 from order_service.store.orders import Orders
@@ -44,6 +45,7 @@ class Store:
         outbox = Outbox(database)
         self.ledger = Ledger(database)
         self.feed = Feed(database)
+        self.feed_reader = FeedReader(database)
         self.orders = Orders(database, self.ledger, outbox, self.feed)
         self.order_lists = OrderLists(database)
         self.payouts = Payouts(database, outbox)

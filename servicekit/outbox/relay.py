@@ -17,10 +17,11 @@ from prometheus_client import Counter
 from servicekit.database import Database, DatabaseAway
 from servicekit.errors import MarketplaceError, Unavailable
 from servicekit.logs import describe
+from servicekit.notify_listener import NotifyListener
 from servicekit.outbox.backlog import Backlog
 from servicekit.outbox.delivery_threads import DeliveryThreads
-from servicekit.outbox.listener import NotifyListener
 from servicekit.outbox.rows import Claim, Rows
+from servicekit.outbox.schema import CHANNEL
 from servicekit.outbox.topic import Message, PutOff, Topic
 
 # Notifications arrive within milliseconds. Polls find rows without one: those that a worker left when it died.
@@ -96,7 +97,7 @@ class Relay:
         self._backlog = Backlog(database, topics)
         self._stopping = False
         self._log = structlog.get_logger()
-        self._listener = NotifyListener(database)
+        self._listener = NotifyListener(database, CHANNEL)
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
 
     def start(self) -> None:

@@ -20,6 +20,7 @@ from tests.support.story import SEED_REVIEW, Market, a_gig, a_name, ok, story_pa
 PARTS = [
     *(f"{service}-{worker}" for service in ("gig", "order", "review") for worker in (0, 1)),
     "gig-images",
+    "order-events",
     "envoy",
     "postmaster",
     "backend of gigs",

@@ -22,7 +22,7 @@ MAX_TRIES = 5
 # The bound of docs/security.md: what requests add to the memory of a worker, in MiB. Each of its four threads has a
 # request of 1 MiB, which takes 40 MiB once it is parsed; each request that waits takes 1 MiB.
 MAX_GROWTH_MIB = 4 * 42 + CLIENTS
-WORKERS = ("gig-0", "gig-1", "order-0", "order-1", "review-0", "review-1", "gig-images")
+WORKERS = ("gig-0", "gig-1", "order-0", "order-1", "review-0", "review-1", "gig-images", "order-events")
 CREATE = "/marketplace.gig.v1.GigService/CreateGig"
 EVENT = "/marketplace.order.v1.OrderService/ReceiveStripeEvent"
 

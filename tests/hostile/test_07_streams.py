@@ -13,6 +13,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
+from deploy.local.ports import STREAMING
 from marketplace.gig.v1 import gig_pb2
 from tests.support.bystanders import bystanders
 from tests.support.eventually import eventually
@@ -72,7 +73,7 @@ def hold(stack: Stack, open_one: Open, count: int, processes: list[str] | None =
 
 
 def workers(stack: Stack, service: str) -> list[str]:
-    return [name for name in addresses(stack) if name.startswith(f"{service}-") and name != "gig-images"]
+    return [name for name in addresses(stack) if name.startswith(f"{service}-") and name not in STREAMING.values()]
 
 
 @pytest.mark.parametrize("count", [4, 200])

@@ -28,5 +28,5 @@ def test_a_request_that_fails_is_noticed(stack: Stack) -> None:
 def test_the_peak_of_a_process_is_measured_since_the_last_reset(stack: Stack) -> None:
     reset_peaks(stack)
     peaks = peak_mib(stack)
-    assert {"envoy", "gig-0", "order-1", "review-0", "gig-images"} <= set(peaks)
+    assert {"envoy", "gig-0", "order-1", "review-0", "gig-images", "order-events"} <= set(peaks)
     assert all(size > 5 for size in peaks.values())

@@ -9,8 +9,8 @@ import pytest
 
 from gig_service.images.servicer import steady
 from gig_service.images.turns import Turns
-from gig_service.images.upload_places import UploadPlaces
 from servicekit.errors import DeadlineExceeded, MarketplaceError, Unavailable
+from servicekit.user_places import UserPlaces
 
 
 async def begin(turns: Turns, user: str, order: list[str]) -> asyncio.Task[None]:
@@ -99,7 +99,7 @@ def test_who_goes_away_while_waiting_or_just_now_leaves_the_place_to_the_next() 
 
 
 def test_a_user_has_a_few_places_and_others_have_theirs() -> None:
-    places = UploadPlaces(total=3, per_user=2)
+    places = UserPlaces(total=3, per_user=2, things="uploads")
 
     with places.place("a"), places.place("a"):
         with pytest.raises(MarketplaceError) as refused, places.place("a"):

@@ -61,7 +61,7 @@ def test_an_edge_port_inside_its_own_block_is_known_to_collide() -> None:
 def test_every_port_that_is_used_is_named_once() -> None:
     used = Ports(8080).used(MOST_WORKERS)
 
-    assert len(used) == 4 + 2 * MAX_WORKERS * len(SERVICES)
+    assert len(used) == 6 + 2 * MAX_WORKERS * len(SERVICES)
     assert used[8080] == "edge"
     assert used[10025] == "gig-1 metrics"
 

@@ -85,8 +85,9 @@ def test_each_worker_knows_its_name_and_its_own_ports(layout: Layout, monkeypatc
 
     (services,) = [group for group in options.process_group_configs if group.name == "services"]
     workers = [process.name for process in services.process_configs]
-    assert workers == ["gig-0", "gig-1", "gig-2", "order-0", "order-1", "review-0", "review-1", "gig-images"]
-    assert written_environment(layout, "gig-images")["LISTEN"] == "127.0.0.1:10007"
+    streaming = ["gig-images", "order-events"]
+    assert workers == ["gig-0", "gig-1", "gig-2", "order-0", "order-1", "review-0", "review-1", *streaming]
+    assert [written_environment(layout, name)["LISTEN"] for name in streaming] == ["127.0.0.1:10007", "127.0.0.1:10015"]
     own = written_environment(layout, "gig-2")
     assert {name: own[name] for name in ("WORKER", "LISTEN", "METRICS_LISTEN")} == {
         "WORKER": "gig-2",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
-from servicekit.aio import AioPipeline
+from servicekit.aio import AioPipeline, RequestStreams
+from servicekit.server import Background
 from tests.support.rpc import Answer
 
 
@@ -25,11 +26,13 @@ class AioServer:
         service: ServiceDescriptor,
         register: Callable[[Any, Any], None],
         pipeline: AioPipeline,
+        background: Sequence[Background] = (),
     ) -> None:
         self._servicer = servicer
         self._service = service
         self._register = register
         self._pipeline = pipeline
+        self._background = background
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self.port = 0
@@ -38,14 +41,18 @@ class AioServer:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         server = grpc.aio.server()
-        self._register(self._pipeline.around(self._servicer, self._service), server)
+        self._register(self._pipeline.around(self._servicer, self._service), RequestStreams(server))
         self.port = server.add_insecure_port("127.0.0.1:0")
+        for task in self._background:
+            task.start()
         await server.start()
         self._ready.set()
         await self._stop.wait()
         await server.stop(None)
+        for task in self._background:
+            await asyncio.to_thread(task.stop)
 
-    def __enter__(self) -> AioServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(10)
         return self

@@ -20,10 +20,10 @@ from PIL import Image
 from gig_service.commands.add_images import AddImages
 from gig_service.images.decoder_pool import DecoderPool
 from gig_service.images.servicer import ImageServicer
-from gig_service.images.upload_places import UploadPlaces
 from marketplace.gig.v1 import image_pb2, image_pb2_grpc
 from servicekit.aio import AioPipeline
 from servicekit.settings import ServiceSettings
+from servicekit.user_places import UserPlaces
 from tests.support.aio import AioServer, stream_in
 from tests.support.decoder_pool import a_keeper
 from tests.support.eventually import eventually
@@ -105,7 +105,7 @@ class Images(Media):
         """Serve, with a decoder of its own."""
         decoders = DecoderPool(a_keeper())
         decoders.start()
-        places = UploadPlaces(uploads, per_user)
+        places = UserPlaces(uploads, per_user, "uploads")
         servicer = ImageServicer(
             self.add_images,
             decoders,

@@ -20,6 +20,7 @@ from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from deploy.local.ports import STREAMING
 from tests.support.stack import Stack
 
 # Starts one call of a channel.
@@ -40,7 +41,7 @@ def addresses(stack: Stack) -> dict[str, str]:
         for service in ("gig", "order", "review")
         for number in range(stack.workers)
     }
-    ports = workers | {"gig-images": stack.ports.streaming("gig")}
+    ports = workers | {name: stack.ports.streaming(service) for service, name in STREAMING.items()}
     return {name: f"127.0.0.1:{port}" for name, port in ports.items()}
 
 

@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.local.envoy_admin import healthy_upstreams
 from deploy.local.layout import Layout
-from deploy.local.ports import SERVICES, Ports
+from deploy.local.ports import SERVICES, STREAMING, Ports
 from edge import tokens
 from tests.support.eventually import eventually
 from tests.support.folders import temporary_folder
@@ -120,7 +120,7 @@ class Stack:
     def wait_until_healthy(self) -> None:
         """Wait until every worker serves and the edge would send requests to it."""
         workers = {self.ports.rpc(service, number) for service in SERVICES for number in range(self.workers)}
-        expected = workers | {self.ports.streaming("gig")}
+        expected = workers | {self.ports.streaming(service) for service in STREAMING}
         for port in expected:
             eventually(partial(_serves, port), START_SECONDS, every=0.05)
         eventually(lambda: healthy_upstreams(self.ports.envoy_admin) == expected, START_SECONDS, every=0.05)

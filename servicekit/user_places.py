@@ -1,4 +1,4 @@
-"""The number of uploads at once, of all users and of each."""
+"""The number of things at once, such as uploads or streams: of all users and of each."""
 
 from __future__ import annotations
 
@@ -9,25 +9,32 @@ from contextlib import contextmanager
 from servicekit.errors import MarketplaceError, Unavailable
 
 
-class UploadPlaces:
-    """Places for `total` uploads, of which each user can have `per_user`, from the first byte to the answer."""
+class UserPlaces:
+    """Places for `total` things, of which each user can have `per_user`. `things` is their name in the error."""
 
-    def __init__(self, total: int, per_user: int) -> None:
+    def __init__(self, total: int, per_user: int, things: str) -> None:
         self._total = total
         self._per_user = per_user
+        self._things = things
         self._taken: Counter[Hashable] = Counter()
+        # `Counter.total` adds all users up.
+        self.taken = 0
 
     @contextmanager
     def place(self, user: Hashable) -> Iterator[None]:
         """Take a place for the block. Raises RATE_LIMITED when the user has no more, Unavailable when nobody has."""
         if self._taken[user] >= self._per_user:
-            raise MarketplaceError("RATE_LIMITED", f"At most {self._per_user} uploads at once")
-        if self._taken.total() >= self._total:
+            raise MarketplaceError("RATE_LIMITED", f"At most {self._per_user} {self._things} at once")
+        if self.taken >= self._total:
+            if not self._taken[user]:
+                del self._taken[user]
             raise Unavailable
         self._taken[user] += 1
+        self.taken += 1
         try:
             yield
         finally:
+            self.taken -= 1
             self._taken[user] -= 1
             if not self._taken[user]:
                 del self._taken[user]

@@ -1,4 +1,4 @@
-"""The notify listener: a relay sleeps until a row is committed, until it is woken, or until a time has passed."""
+"""The notify listener: a thread sleeps until a row is committed, until it is woken, or until a time has passed."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import socket
 from typing import Any
 
 from servicekit.database import Database, DatabaseAway
-from servicekit.outbox.schema import CHANNEL
-
-LISTEN = f"LISTEN {CHANNEL}"
 
 
 class NotifyListener:
     """Lets one thread sleep until a NOTIFY arrives on the thread's own connection, or another thread calls `wake`.
 
+    `channel` is a name of our own, not a client's.
+
     A notification that is lost with its connection does no harm: the thread looks for rows after every wait.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, channel: str) -> None:
         self._database = database
+        self._listen = f"LISTEN {channel}"
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_receiver.setblocking(False)
         self._wake_sender.setblocking(False)
@@ -33,10 +33,10 @@ class NotifyListener:
         Returns whether the connection is another one than at the last call. Raises DatabaseAway.
         """
         try:
-            self._database.execute(LISTEN)
+            self._database.execute(self._listen)
         except DatabaseAway:
             # Most likely the connection was lost during the sleep, and that has ended the sleep.
-            self._database.execute(LISTEN)
+            self._database.execute(self._listen)
         connection = self._database.peewee.connection()
         is_new = connection is not self._connection
         self._connection = connection

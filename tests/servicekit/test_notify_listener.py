@@ -14,9 +14,10 @@ from structlog.testing import capture_logs
 
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import Unavailable
+from servicekit.notify_listener import NotifyListener
 from servicekit.outbox import Outbox, Relay, Topic
-from servicekit.outbox.listener import NotifyListener
 from servicekit.outbox.rows import NEXT
+from servicekit.outbox.schema import CHANNEL
 from tests.support.eventually import eventually
 from tests.support.outbox import Receiver, end_all_connections, relays, rows, write
 from tests.support.postgres import PostgresServer, url_of
@@ -118,7 +119,7 @@ def test_what_is_committed_while_a_relay_delivers_is_delivered_next(database: Da
 
 
 def test_a_wait_on_a_connection_that_does_not_listen_returns_at_once(database: Database) -> None:
-    listener = NotifyListener(database)
+    listener = NotifyListener(database, CHANNEL)
     listener.listen()
     # As a transaction does that finds its connection lost at its start.
     database.close()
@@ -134,7 +135,7 @@ def test_a_wait_on_a_connection_that_does_not_listen_returns_at_once(database: D
 def test_a_wait_returns_at_once_after_a_notification_that_came_with_a_statements_result(
     url: str, database: Database
 ) -> None:
-    listener = NotifyListener(database)
+    listener = NotifyListener(database, CHANNEL)
     listener.listen()
     subprocess.run([sys.executable, "-c", WRITER, url, "a"], check=True, timeout=20)
     database.execute("SELECT 1")
@@ -147,7 +148,7 @@ def test_a_wait_returns_at_once_after_a_notification_that_came_with_a_statements
 
 
 def test_a_row_that_was_rolled_back_wakes_nobody(database: Database) -> None:
-    listener = NotifyListener(database)
+    listener = NotifyListener(database, CHANNEL)
     listener.listen()
     other = psycopg2.connect(url_of(database))
     with other.cursor() as cursor:

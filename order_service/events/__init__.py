@@ -1,0 +1,1 @@
+"""The process of watches and the feed."""

@@ -1,0 +1,96 @@
+"""The follower: one thread of the process that numbers new events and reads them for all subscriptions."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+import structlog
+
+from order_service.events.hub import Hub
+from order_service.store.feed_reader import CHANNEL, ROWS, FeedReader
+from servicekit.database import Database, DatabaseAway
+from servicekit.notify_listener import NotifyListener
+
+# A look without a notification, in case one was lost.
+POLL_SECONDS = 1.0
+AWAY_SECONDS = 0.5
+# After a look that has found something; so that many commits at once need few looks.
+PAUSE_SECONDS = 0.02
+STOP_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+class Follower:
+    """Follows the feed, on one listening connection, and publishes its events to the hub.
+
+    A notification only wakes it. It reads all events after the last one that it has read, also those that were
+    committed while its connection was lost.
+    """
+
+    def __init__(self, database: Database, reader: FeedReader, hub: Hub) -> None:
+        self._database = database
+        self._reader = reader
+        self._hub = hub
+        self._listener = NotifyListener(database, CHANNEL)
+        self._position: int | None = None
+        self._stopping = False
+        self._log = structlog.get_logger()
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+
+    def start(self) -> None:
+        """Start, on the event loop of the hub."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop within a second."""
+        self._stopping = True
+        self._listener.wake()
+        self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        is_away = False
+        while not self._stopping:
+            try:
+                self._listener.listen()
+                if self._look():
+                    self._listener.pause(PAUSE_SECONDS)
+                else:
+                    self._listener.wait(POLL_SECONDS)
+                is_away = False
+            except DatabaseAway as error:
+                if not is_away:
+                    self._log.warning("the feed waits for the database", reason=str(error.__cause__).strip())
+                is_away = True
+                self._listener.pause(AWAY_SECONDS)
+            except Exception:
+                self._log.exception("the feed failed, trying again")
+                self._database.close()
+                self._listener.pause(AWAY_SECONDS)
+        self._database.close()
+        self._listener.close()
+
+    def _look(self) -> bool:
+        """Publish all new events. Return whether there were any."""
+        self._reader.number()
+        if self._position is None:
+            self._position = self._reader.newest()
+            self._call(self._hub.begin, self._position)
+        found = False
+        while events := self._reader.tail(self._position):
+            found = True
+            self._position = events[-1].position
+            self._call(self._hub.publish, events)
+            if len(events) < ROWS:
+                break
+        return found
+
+    def _call(self, function: Callable[[T], None], argument: T) -> None:
+        # RuntimeError: the loop is closed, and nobody waits any more.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, argument)

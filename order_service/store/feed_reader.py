@@ -1,0 +1,134 @@
+"""The feed in its order, and the news of orders for those who watch, from PostgreSQL.
+
+Transactions commit in another order than they write. So an event gets its position after its commit, in a transaction
+that is the only one to give positions at that time: whoever has read a position has read all smaller ones, or could
+have. See docs/adr/0025-the-order-of-the-feed.md.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from order_service.domain.feed import EventType, FeedEvent, Numbered, OrderNews, PlacedEvent
+from order_service.store.feed import ORDER, PAYOUT
+from order_service.store.orders import EVENT_COLUMNS, to_event
+from servicekit.database import Database, Row, Statement
+
+# The channel of the trigger in migration 0013.
+CHANNEL = "events"
+# The most events that one transaction numbers.
+BATCH = 1000
+# The most news that one statement reads.
+ROWS = 500
+
+HAS_NEW = Statement("SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new")
+# A statement of its own: the next one's snapshot is taken when the lock is there, so it sees what the one before wrote.
+LOCK = Statement("SELECT pg_advisory_xact_lock(hashtextextended('positions of events', 0))")
+NUMBER = Statement("""
+    WITH new AS (
+        SELECT sequence, row_number() OVER (ORDER BY sequence) AS number
+        FROM (SELECT sequence FROM events WHERE position IS NULL ORDER BY sequence LIMIT $1) AS first
+    )
+    UPDATE events SET position = (SELECT coalesce(max(position), 0) FROM events) + new.number
+    FROM new WHERE events.sequence = new.sequence
+    RETURNING events.sequence
+""")
+NEWEST = Statement("SELECT coalesce(max(position), 0) AS position FROM events")
+PAGE = Statement("""
+    SELECT position, id, at, type, order_id, subject
+    FROM events WHERE position > $1 ORDER BY position LIMIT (SELECT $2::integer)
+""")
+# Whether the event after a position is older than this.
+IS_OLD = Statement("""
+    SELECT at < app_now() - $2::interval AS is_old FROM events WHERE position > $1 ORDER BY position LIMIT 1
+""")
+_COLUMNS = "position, order_id, version, buyer_id, seller_id"
+_HISTORY_ROW = ", ".join(f"history.{name}" for name in EVENT_COLUMNS.split(", "))
+
+
+def _news(events: str) -> Statement:
+    """Return the statement for these events, at most ROWS, with their rows of the history.
+
+    Their number is known to the planner, which then looks each row up instead of reading the whole history.
+    """
+    return Statement(f"""
+        SELECT {_COLUMNS}, {_HISTORY_ROW} FROM ({events} ORDER BY position LIMIT {ROWS}) AS events
+        LEFT JOIN order_events history USING (order_id, version) ORDER BY position
+    """)  # noqa: S608  # our own column names
+
+
+def _of_side(side: str) -> str:
+    """Return the events of orders whose `side` is $1, by their position: a range of one index."""
+    return f"""(
+        SELECT {_COLUMNS} FROM events WHERE {side} = $1 AND order_id IS NOT NULL AND position > $2
+        ORDER BY position LIMIT {ROWS}
+    )"""  # noqa: S608  # our own column names
+
+
+TAIL = _news(f"SELECT {_COLUMNS} FROM events WHERE position > $1")  # noqa: S608  # our own column names
+# No order has the same buyer and seller.
+OF_USER = _news(f"{_of_side('buyer_id')} UNION ALL {_of_side('seller_id')}")
+HISTORY_AFTER = Statement(f"""
+    SELECT order_id, version, {EVENT_COLUMNS} FROM order_events
+    WHERE order_id = $1 AND version > $2 ORDER BY version
+""")  # noqa: S608  # our own column names
+
+
+class FeedReader:
+    """The events of the feed in their order, and the news of orders."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def number(self) -> None:
+        """Give positions to all events that were committed before this call. Any number of processes may do so."""
+        row = self._database.fetch_one(HAS_NEW)
+        is_full = row is not None and row["has_new"]
+        while is_full:
+            with self._database.transaction():
+                self._database.fetch_all(LOCK)
+                is_full = len(self._database.fetch_all(NUMBER, BATCH)) == BATCH
+
+    def newest(self) -> int:
+        """Return the position of the newest event that has one; 0 without any."""
+        row = self._database.fetch_one(NEWEST)
+        assert row is not None
+        position: int = row["position"]
+        return position
+
+    def page(self, after: int, limit: int) -> list[PlacedEvent]:
+        """Return the first events after this position."""
+        return [_to_placed_event(row) for row in self._database.fetch_all(PAGE, after, limit)]
+
+    def is_older(self, position: int, age: timedelta) -> bool:
+        """Return whether the next event after this position is older than `age`."""
+        row = self._database.fetch_one(IS_OLD, position, age)
+        return row is not None and bool(row["is_old"])
+
+    def tail(self, after: int) -> list[Numbered]:
+        """Return the first ROWS events after this position, as those who follow the feed learn of them."""
+        return [_to_numbered(row) for row in self._database.fetch_all(TAIL, after)]
+
+    def of_user(self, user_id: UUID, after: int) -> list[OrderNews]:
+        """Return the first ROWS news after this position of the orders that the user has placed or sells."""
+        return [_to_news(row, row["position"]) for row in self._database.fetch_all(OF_USER, user_id, after)]
+
+    def of_order(self, order_id: UUID, after: int) -> list[OrderNews]:
+        """Return the history of an order after this version, oldest first; also of an order from before the feed."""
+        return [_to_news(row, 0) for row in self._database.fetch_all(HISTORY_AFTER, order_id, after)]
+
+
+def _to_placed_event(row: Row) -> PlacedEvent:
+    subject = (PAYOUT if row["order_id"] is None else ORDER).validate_python(row["subject"])
+    return PlacedEvent(row["position"], FeedEvent(row["id"], row["at"], EventType(row["type"]), subject))
+
+
+def _to_numbered(row: Row) -> Numbered:
+    if row["order_id"] is None:
+        return Numbered(row["position"], (row["seller_id"],), None)
+    return Numbered(row["position"], (row["buyer_id"], row["seller_id"]), _to_news(row, row["position"]))
+
+
+def _to_news(row: Row, position: int) -> OrderNews:
+    return OrderNews(row["order_id"], row["version"], to_event(row), position)
