@@ -77,7 +77,7 @@ class EdgeSettings(BaseSettings):
     )
     edge_max_connections: int = Field(10_000, ge=1, description="Connections of clients at once; more are refused.")
     edge_max_heap_mib: int = Field(
-        1024, ge=128, description="MiB of memory that Envoy may use; close to it requests are refused with 503."
+        2048, ge=128, description="MiB of memory that Envoy may use; close to it requests are refused with 503."
     )
 
     @field_validator("trusted_proxies")

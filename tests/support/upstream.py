@@ -42,7 +42,7 @@ CLASSES: dict[str, type[Message]] = {
     for message in file.DESCRIPTOR.message_types_by_name.values()
 }
 
-Handler = Callable[[Any, grpc.ServicerContext], Message]
+Handler = Callable[[Any, grpc.ServicerContext], Any]
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,11 @@ class Upstream:
         request.file.data = b"".join(data)
         return self.serve(rpc, request, context, len(data))
 
+    def serve_stream(self, rpc: str, request: Message, context: grpc.ServicerContext) -> Iterator[Message]:
+        """Send the messages that the test has set, else an empty one."""
+        messages = self.serve(rpc, request, context)
+        yield from [messages] if isinstance(messages, Message) else messages
+
     def serve(self, rpc: str, request: Message, context: grpc.ServicerContext, pieces: int = 1) -> Message:
         """Answer one call as the test set it, else with an empty message."""
         metadata = dict(context.invocation_metadata() or ())
@@ -135,6 +140,12 @@ class _EveryMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
                 request_deserializer=CLASSES[method.input_type.full_name].FromString,
                 response_serializer=lambda message: message.SerializeToString(),
             )
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                lambda request, context: self._upstream.serve_stream(method.name, request, context),
+                request_deserializer=CLASSES[method.input_type.full_name].FromString,
+                response_serializer=lambda message: message.SerializeToString(),
+            )
         return grpc.unary_unary_rpc_method_handler(
             lambda request, context: self._upstream.serve(method.name, request, context),
             request_deserializer=CLASSES[method.input_type.full_name].FromString,
@@ -145,6 +156,8 @@ class _EveryMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 def empty_response(rpc: str) -> Message:
     """Return the response message of an RPC; a message field is set to an empty one, so that it can be unwrapped."""
     method = next(each for each in METHODS.values() if each.name == rpc)
+    if method.output_type.full_name == httpbody_pb2.HttpBody.DESCRIPTOR.full_name:
+        return httpbody_pb2.HttpBody(content_type="text/event-stream", data=b":\n\n")
     response = CLASSES[method.output_type.full_name]()
     for each in method.output_type.fields:
         if each.message_type is not None and not each.is_repeated:
