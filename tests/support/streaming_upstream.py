@@ -69,6 +69,7 @@ class StreamingWorker:
     """The process of such a service."""
 
     def __init__(self, port: int, pause: float = 15) -> None:
+        self.port = port
         command = [sys.executable, "-m", "tests.support.streaming_upstream", str(port), str(pause)]
         environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}"}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=ROOT)

@@ -25,8 +25,8 @@ def event(text: str) -> HttpBody:
 class Led:
     """The handler of one stream: it sends what a test gives it, when the test gives it."""
 
-    def __init__(self) -> None:
-        self.begun = threading.Event()
+    def __init__(self, *, headers_first: bool = False) -> None:
+        self._headers_first = headers_first
         self.over = threading.Event()
         """Set when the call has ended, by whichever side."""
         self._steps: queue.SimpleQueue[Callable[[grpc.ServicerContext], None] | Message | None] = queue.SimpleQueue()
@@ -50,7 +50,8 @@ class Led:
 
     def __call__(self, request: Message, context: grpc.ServicerContext) -> Iterator[Message]:
         context.add_callback(self._finish)
-        self.begun.set()
+        if self._headers_first:
+            context.send_initial_metadata(())
         while (step := self._steps.get(timeout=LONGEST_SECONDS)) is not None:
             if isinstance(step, Message):
                 yield step
@@ -60,6 +61,13 @@ class Led:
     def _finish(self) -> None:
         self.over.set()
         self._steps.put(None)
+
+
+def led_by(edge: Edge, rpc: str = "WatchSse", *, headers_first: bool = False) -> Led:
+    """Return the handler of the next streams of an RPC. `headers_first`: its headers come before its first message."""
+    led = Led(headers_first=headers_first)
+    edge.upstreams["event"][0].responses[rpc] = led
+    return led
 
 
 class Watcher:
@@ -85,6 +93,17 @@ class Watcher:
         while piece := self.socket.recv(65536):
             self.received += piece
         return self.received
+
+    def is_closed(self) -> bool:
+        """Return whether the edge has closed the connection; what has come by then is received."""
+        self.socket.settimeout(0.05)
+        try:
+            self.read_all()
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+        return True
 
     def close(self) -> None:
         """Go away."""
