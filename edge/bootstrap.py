@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from edge import contract, name_patterns
 from edge.generate import DESCRIPTOR_SET
+from edge.route_times import MARGIN, RouteTimes, ordinary, times_of
 from edge.settings import EdgeSettings
 from servicekit.settings import CLOCK_SKEW_SECONDS, load
 
@@ -126,7 +127,9 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         routes=[each for route in sorted(protos.routes, key=_literal_first) for each in _api_routes(route, settings)],
         paths=[(path, ", ".join(protos.paths()[path])) for path in sorted(protos.paths(), key=_template_order)],
         paths_by_allow=_paths_by_allow(protos),
-        uploads=[route.path for route in protos.routes if route.upload],
+        public_routes=list(_public_routes(protos, settings)),
+        ordinary_times=ordinary(settings),
+        margin=MARGIN,
         media_dir=_media_dir(settings),
         admin_hosts=[f"127.0.0.1:{settings.envoy_admin_port}", f"localhost:{settings.envoy_admin_port}"],
         clusters=_clusters(settings),
@@ -165,6 +168,7 @@ class ApiRoute:
     """The filter context of `request_headers.lua` and `response.lua`."""
     body_context: dict[str, Any]
     """The filter context of `request_body.lua`."""
+    times: RouteTimes
     with_key: bool = False
     """Whether the route matches only requests with an idempotency key."""
 
@@ -181,21 +185,50 @@ def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRo
         body["raw"] = True
     if route.upload:
         body["max_file_bytes"] = settings.image_max_bytes
-    if not (route.body or route.raw or route.upload):
+    times = times_of(route, settings)
+    if route.stream:
+        response["stream"] = body["stream"] = True
+    elif not (route.body or route.raw or route.upload):
         # A little longer than `api` waits for a worker.
-        body["call_milliseconds"] = int(settings.edge_request_timeout_seconds * 1000) + 1000
+        body["call_milliseconds"] = int(times.response * 1000) + 1000
     if route.query:
         body["query"] = {each.name: each.value_type | {"repeated": each.repeated} for each in route.query}
 
     if route.method == "GET":
         response["is_read"] = True
-        yield ApiRoute(route.name, "GET", route, response, body)
-        yield ApiRoute(f"HEAD {route.path}", "HEAD", route, response | {"is_head": True}, body)
+        yield ApiRoute(route.name, "GET", route, response, body, times)
+        yield ApiRoute(f"HEAD {route.path}", "HEAD", route, response | {"is_head": True}, body, times)
         return
     if route.takes_key:
         name = f"{route.name} with an idempotency key"
-        yield ApiRoute(name, route.method, route, response, body, with_key=True)
-    yield ApiRoute(route.name, route.method, route, response, body)
+        yield ApiRoute(name, route.method, route, response, body, times, with_key=True)
+    yield ApiRoute(route.name, route.method, route, response, body, times)
+
+
+@dataclass(frozen=True)
+class PublicRoute:
+    """A route of the listener `public` for a path that has times of its own."""
+
+    path: str
+    """As clients spell it."""
+    prefix_rewrite: tuple[str, str] | None
+    """The beginning of the path, and what replaces it for the listener `api`."""
+    times: RouteTimes
+    is_read: bool
+    is_stream: bool
+
+
+def _public_routes(protos: contract.Contract, settings: EdgeSettings) -> Iterator[PublicRoute]:
+    """Yield the routes whose times differ from those of most."""
+    for route in protos.routes:
+        times = times_of(route, settings)
+        if times == ordinary(settings):
+            continue
+        is_read = route.method == "GET"
+        yield PublicRoute(route.path, None, times, is_read, route.stream)
+        if route.path.startswith("/api/gigs/"):
+            other = route.path.replace("/api/gigs/", "/gig/", 1)
+            yield PublicRoute(other, ("/gig/", "/api/gigs/"), times, is_read, route.stream)
 
 
 def cluster_of(service: str) -> str:

@@ -22,9 +22,17 @@ from edge.settings import EdgeSettings
 
 ENVOY = Path(sys.executable).parent / "envoy"
 
-# Warnings that do not count. Envoy calls `allow_custom_methods` (an unknown method is a 405) and the file server (for
-# pictures) work in progress. A JWKS cannot be fetched while a bootstrap is validated.
-KNOWN_WARNINGS = ("allow_custom_methods", "Jwks async fetching", "file_server.v3", "async_files.v3")
+# Warnings that do not count. Envoy calls `allow_custom_methods` (an unknown method is a 405), the file server (for
+# pictures) and custom responses (for HEAD on a stream) work in progress. A JWKS cannot be fetched while a bootstrap is
+# validated.
+KNOWN_WARNINGS = (
+    "allow_custom_methods",
+    "Jwks async fetching",
+    "file_server.v3",
+    "async_files.v3",
+    "custom_response.v3",
+    "local_response_policy.v3",
+)
 
 SERVICES = ("event", "gig", "image", "order", "review")
 

@@ -30,6 +30,8 @@ _KINDS: dict[int, Kind] = {
     FieldDescriptor.TYPE_MESSAGE: "object",
 }
 
+_HTTP_BODY = "google.api.HttpBody"
+
 
 class ContractError(Exception):
     """An RPC that the edge cannot serve; the text names it."""
@@ -85,6 +87,10 @@ class Route:
     """Whether the body goes to the service byte by byte, unchecked."""
     takes_key: bool = False
     """Whether the RPC takes an idempotency key, so that a request with one can be sent again."""
+    stream: bool = False
+    """Whether the response is a stream of server-sent events, which has no end of its own."""
+    wait_seconds: int = 0
+    """The longest wait that a caller may ask for, above the time that every response has."""
     unwrap: str = ""
     """The one field of the response, in camelCase, that is the body; empty: the whole response is."""
     query: tuple[Field, ...] = ()
@@ -182,6 +188,8 @@ class _Reader:
                 verb = binding.WhichOneof("pattern")
                 path = getattr(binding, verb)
                 any_bytes = _is_any_bytes(method, binding.body)
+                if method.server_streaming and (verb != "get" or method.output_type.full_name != _HTTP_BODY):
+                    raise ContractError(f"{method.full_name}: a stream is a GET that returns google.api.HttpBody")
                 if not any_bytes and binding.body not in ("", "*"):
                     raise ContractError(f"{method.full_name}: a body is '*', a google.api.HttpBody, or there is none")
                 yield Route(
@@ -195,9 +203,21 @@ class _Reader:
                     upload=any_bytes and method.client_streaming,
                     raw=any_bytes and not method.client_streaming,
                     takes_key=takes_key is True,
+                    stream=method.server_streaming,
+                    wait_seconds=self._wait_seconds(method),
                     unwrap=_unwrapped(method, binding.response_body),
                     query=() if binding.body == "*" else tuple(_query(method, path, binding.body)),
                 )
+
+    def _wait_seconds(self, method: MethodDescriptor) -> int:
+        """Return the bound of the field `wait` of an RPC that waits; 0 for all others. Raises ContractError."""
+        if not self._option("MethodOptions", method.GetOptions(), "marketplace.common.v1.waits"):
+            return 0
+        field = method.input_type.fields_by_name.get("wait")
+        rules = field and self._option("FieldOptions", field.GetOptions(), "buf.validate.field")
+        if not rules or rules.int32.lte <= 0:
+            raise ContractError(f"{method.full_name}: an RPC that waits has a field `wait` with an upper bound")
+        return int(rules.int32.lte)
 
     def messages(self, routes: tuple[Route, ...]) -> dict[str, tuple[Field, ...]]:
         """Return the fields of the messages of all JSON bodies, and of the messages in them. Raises ContractError."""
@@ -232,7 +252,7 @@ def _is_any_bytes(method: MethodDescriptor, body: str) -> bool:
     """Return whether the body's field is a `google.api.HttpBody`, which takes any bytes."""
     field = method.input_type.fields_by_name.get(body)
     message = field.message_type if field is not None else None
-    return message is not None and message.full_name == "google.api.HttpBody"
+    return message is not None and message.full_name == _HTTP_BODY
 
 
 def _query(method: MethodDescriptor, path: str, body: str) -> Iterator[Field]:

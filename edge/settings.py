@@ -55,11 +55,18 @@ class EdgeSettings(BaseSettings):
     edge_stream_seconds: float = Field(
         60, gt=0, le=3600, description="How long a request may take from its first byte to the last one of its answer."
     )
+    # The service sends a comment every 15 seconds.
+    edge_watch_idle_seconds: float = Field(
+        60, gt=0, le=3600, description="How long a watch may be silent before the edge ends it."
+    )
     edge_streams_per_connection: int = Field(
         100, ge=1, le=1000, description="Requests at once on one HTTP/2 connection of a client."
     )
     edge_requests_per_address: int = Field(
         500, ge=1, description="Requests under way from one address of a client, in each thread of Envoy; then 429."
+    )
+    edge_watches_per_address: int = Field(
+        1000, ge=1, description="Watches at once from one address of a client, in each thread of Envoy; then 429."
     )
     edge_connections_per_address: int = Field(
         1000, ge=1, description="Connections at once from one address of a client; further ones are closed."
@@ -70,7 +77,7 @@ class EdgeSettings(BaseSettings):
     )
     edge_max_connections: int = Field(10_000, ge=1, description="Connections of clients at once; more are refused.")
     edge_max_heap_mib: int = Field(
-        1024, ge=128, description="MiB of memory that Envoy may use; close to it requests are refused with 503."
+        2048, ge=128, description="MiB of memory that Envoy may use; close to it requests are refused with 503."
     )
 
     @field_validator("trusted_proxies")

@@ -1,4 +1,4 @@
--- Bounds the requests under way of each client address.
+-- Bounds the requests under way of each client address; watches, which last for an hour, are counted apart.
 --
 -- Each of Envoy's threads has tables of its own, so a client with many connections may have the bound in each thread. A
 -- request is under way from its headers until its client has the last byte of the response.
@@ -7,7 +7,7 @@
 -- handle of a request that has ended is garbage: when an address reaches the bound, the garbage is collected, and the
 -- requests whose handles are gone are forgotten.
 --
--- The filter's context: `requests_per_address`.
+-- The route's filter context, or the filter's: `kind` of the requests that are counted together, `per_address`.
 
 local error_response = require("error_response")
 
@@ -16,7 +16,7 @@ local clients = {}
 -- Seconds until the next search for requests that have ended, when the last one has found few.
 local SEARCH_SECONDS = 0.1
 
--- The address of each request under way, by its number; how many each address has; and the number of each handle.
+-- The kind and address of each request under way, by its number; how many each of these has; and each handle's number.
 local addresses, counts = {}, {}
 local numbers = setmetatable({}, { __mode = "k" })
 local last_number, next_search = 0, 0
@@ -62,10 +62,11 @@ local function client_address(handle)
 end
 
 local function check_request(handle)
-  local limit = handle:filterContext():get("requests_per_address")
+  local context = handle:filterContext()
+  local limit = context:get("per_address")
   local client = client_address(handle)
   handle:headers():replace("x-forwarded-for", client)
-  local address = counted_as(client)
+  local address = context:get("kind") .. " " .. counted_as(client)
   if (counts[address] or 0) >= limit then
     search_for_ended(handle:timestamp() / 1000, limit)
     if (counts[address] or 0) >= limit then return error_response.send(handle, "RATE_LIMITED") end

@@ -3,7 +3,7 @@
 --
 -- The route's filter context: `body` (message name of a JSON body), `raw` (the body goes to the service byte by byte),
 -- `max_file_bytes` (the body is an upload), `query` (parameters by name), `call_milliseconds` (the time for a response,
--- where no body is taken).
+-- where no body is taken), `stream` (the response is a stream of server-sent events; no body is taken).
 
 local error_response = require("error_response")
 local json_types = require("json_types")
@@ -12,6 +12,7 @@ local query = require("query")
 local request_body = {}
 
 local MAX_BODY_BYTES = 1024 * 1024
+local MAX_EVENT_ID_BYTES = 100
 
 -- The media type without its parameters, in lower case.
 local function media_type(headers)
@@ -77,20 +78,34 @@ local function answer_without_body(handle, headers, milliseconds)
   handle:respond(response, body)
 end
 
--- Checks a request that has no body in the API. A body is not read: pieces are dropped as they come.
+-- Returns the message for a wrong `Last-Event-ID`, or nil. An empty one is as if it were not there.
+local function check_last_event_id(headers)
+  local id = headers:get("last-event-id")
+  if not id then return nil end
+  if headers:getNumValues("last-event-id") > 1 then return "must not be given more than once" end
+  if #id > MAX_EVENT_ID_BYTES then return "must have at most " .. MAX_EVENT_ID_BYTES .. " characters" end
+  if id:find("[^\32-\126]") then return "must be printable ASCII" end
+  if id == "" then headers:remove("last-event-id") end
+end
+
+-- Checks a request that has no body in the API. A body is not read: pieces are dropped as they come. A stream begins
+-- when they have all come: a call of `api` to itself would wait for the stream's end.
 local function check_request_without_body(handle, headers, context)
   local has_body = (content_length(headers) or 0) > 0 or headers:get("x-edge-body") ~= nil
   local milliseconds = context:get("call_milliseconds")
   local violations = check_query(headers, context)
+  local wrong_id = context:get("stream") and check_last_event_id(headers)
+  if wrong_id then violations[#violations + 1] = { field = "Last-Event-ID", message = wrong_id } end
   if #violations > 0 then return error_response.send(handle, "INVALID_ARGUMENT", nil, violations) end
   for _, name in ipairs({ "x-edge-body", "content-encoding", "content-type" }) do headers:remove(name) end
-  if has_body then return answer_without_body(handle, headers, milliseconds) end
+  if has_body and milliseconds then return answer_without_body(handle, headers, milliseconds) end
+  headers:remove("content-length")
   for piece in handle:bodyChunks() do piece:setBytes("") end
 end
 
 local function check_body(handle)
   local headers, context = handle:headers(), handle:filterContext()
-  if context:get("call_milliseconds") then return check_request_without_body(handle, headers, context) end
+  if context:get("call_milliseconds") or context:get("stream") then return check_request_without_body(handle, headers, context) end
   headers:remove("x-edge-body")
   if context:get("max_file_bytes") then return check_upload(handle, headers, context) end
   local message, is_raw = context:get("body"), context:get("raw")

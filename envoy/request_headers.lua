@@ -2,7 +2,7 @@
 -- service needs. Runs before jwt_authn, which checks the token itself.
 --
 -- The route's filter context: `status` (HTTP status of a success) is set when a service answers. Envoy answers on all
--- other routes itself (404, 405, OPTIONS), and then no token is checked.
+-- other routes itself (404, 405, OPTIONS), and then no token is checked. `stream`: the route is one of server-sent events.
 
 local encoding = require("encoding")
 local error_response = require("error_response")
@@ -30,11 +30,11 @@ local KNOWN_HEADERS = {
 }
 
 -- Removes every unknown header. Returns the size of all headers before that, in bytes.
-local function remove_unknown_headers(headers)
+local function remove_unknown_headers(headers, is_stream)
   local size, unknown = 0, nil
   for name, value in pairs(headers) do
     size = size + #name + #value + HEADER_OVERHEAD
-    if not KNOWN_HEADERS[name] then
+    if not KNOWN_HEADERS[name] and not (is_stream and name == "last-event-id") then
       unknown = unknown or {}
       unknown[#unknown + 1] = name
     end
@@ -80,7 +80,8 @@ local function check_headers(handle)
   local headers = handle:headers()
   handle:streamInfo():dynamicMetadata():set("edge", "path", loggable(headers:get(":path"):match("^[^?#]*")))
   remove_broken_trace(headers)
-  if remove_unknown_headers(headers) > MAX_HEADER_BYTES then return error_response.send(handle, "HEADERS_TOO_LARGE") end
+  local is_stream = handle:filterContext():get("stream")
+  if remove_unknown_headers(headers, is_stream) > MAX_HEADER_BYTES then return error_response.send(handle, "HEADERS_TOO_LARGE") end
   local path = headers:get(":path"):match("^[^?]*")
   if not encoding.unescape(path) then return error_response.send(handle, "NOT_FOUND") end
   if not handle:filterContext():get("status") then return end

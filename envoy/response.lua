@@ -1,7 +1,8 @@
 -- Turns the response of a service, or of Envoy itself, into the one that API clients get: status, body and headers.
 --
 -- The route's filter context: `status` (HTTP status of a success; absent where Envoy answers itself), `is_read` (the
--- route is a GET or HEAD), `is_head`, `unwrap` (name of the one field that is the body).
+-- route is a GET or HEAD), `is_head`, `unwrap` (name of the one field that is the body), `stream` (a response with a
+-- message is a stream of server-sent events).
 
 local encoding = require("encoding")
 local error_response = require("error_response")
@@ -11,6 +12,8 @@ local response = {}
 
 -- Headers that a success may have and an error must not.
 local SUCCESS_HEADERS = { "etag", "location" }
+-- Headers that say how a call has ended.
+local END_HEADERS = { "grpc-status", "x-error-status", "x-error-body", "retry-after" }
 
 -- Returns the whole body. When trailers follow the headers at once, the first call returns nil and the second one an
 -- empty body.
@@ -138,13 +141,39 @@ local function copy_from_trailers(handle)
   return headers
 end
 
+-- Returns whether the first message of a stream has come. The transcoder holds the headers back until then, and without a
+-- message their content type is that of JSON.
+local function has_begun(headers)
+  return headers:get(":status") == "200" and headers:get("content-type") ~= "application/json"
+end
+
+-- Gives a stream its headers. Its messages pass as they come.
+local function begin_stream(headers)
+  headers:replace("content-type", "text/event-stream")
+  headers:replace("cache-control", "private, no-store")
+  -- Otherwise nginx, as a proxy before the edge, would buffer it.
+  headers:replace("x-accel-buffering", "no")
+end
+
+-- Copies the end of a stream without a message to its headers, where the end of other responses is.
+local function copy_end_of_stream(handle)
+  whole_body(handle)
+  local headers, trailers = handle:headers(), handle:trailers()
+  for _, name in ipairs(END_HEADERS) do
+    local value = trailers and trailers:get(name)
+    if value then headers:replace(name, value) end
+  end
+  return headers
+end
+
 -- Gives a success the status, headers and body of its route.
 local function convert_success(handle)
   local headers = copy_from_trailers(handle)
   local request, context = handle:requestHeaders(), handle:filterContext()
   headers:replace("cache-control", request:get("authorization") and "private, no-store" or "no-cache")
   local status = context:get("status")
-  if status == 204 then return answer_without_body(handle, headers, "204") end
+  -- A stream that ends without a message has nothing to send any more: with a 204 an EventSource does not come back.
+  if status == 204 or context:get("stream") then return answer_without_body(handle, headers, "204") end
   local known_tags, etag = request:get("if-none-match"), headers:get("etag")
   if known_tags and etag and context:get("is_read") and list_contains(known_tags, etag) then
     return answer_without_body(handle, headers, "304")
@@ -155,7 +184,12 @@ local function convert_success(handle)
 end
 
 local function convert(handle)
-  if convert_error(handle, handle:headers()) then return end
+  local headers = handle:headers()
+  if handle:filterContext():get("stream") then
+    if has_begun(headers) then return begin_stream(headers) end
+    headers = copy_end_of_stream(handle)
+  end
+  if convert_error(handle, headers) then return end
   if handle:filterContext():get("status") then convert_success(handle) end
 end
 

@@ -36,13 +36,17 @@ def drain(admin_port: int) -> None:
 
 
 def active_requests(admin_port: int) -> int:
-    """Return the number of public requests in progress; 0 when Envoy is not running."""
-    name_pattern = quote(r"^http\..*\.downstream_rq_active$")
-    status, body = _request("GET", _admin(admin_port), f"/stats?format=json&filter={name_pattern}")
+    """Return the number of public requests in progress that come to an end; 0 when Envoy is not running.
+
+    Watches and long-polls do not count: their clients come back by themselves.
+    """
+    waiting, public = "cluster.event.upstream_rq_active", "http.public.downstream_rq_active"
+    status, body = _request("GET", _admin(admin_port), f"/stats?format=json&filter={quote(f'^({waiting}|{public})$')}")
     if status != 200:
         return 0
-    stats: list[dict[str, Any]] = json.loads(body)["stats"]
-    return sum(stat["value"] for stat in stats if not stat.get("name", "http.admin.").startswith("http.admin."))
+    stats = {stat.get("name"): stat.get("value", 0) for stat in json.loads(body)["stats"]}
+    active: int = stats.get(public, 0) - stats.get(waiting, 0)
+    return max(active, 0)
 
 
 def counters(admin_port: int, name_pattern: str) -> dict[str, int]:

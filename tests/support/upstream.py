@@ -21,24 +21,28 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from google.api import httpbody_pb2
+from marketplace.event.v1 import event_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
+from marketplace.webhook.v1 import webhook_pb2
 from servicekit.server import OPTIONS
 
+FILES = (event_pb2, gig_pb2, httpbody_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
 METHODS = {
     f"/{service.full_name}/{method.name}": method
-    for file in (gig_pb2, image_pb2, order_pb2, review_pb2)
+    for file in FILES
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
 CLASSES: dict[str, type[Message]] = {
     message.full_name: getattr(file, message.name)
-    for file in (gig_pb2, image_pb2, order_pb2, review_pb2)
+    for file in FILES
     for message in file.DESCRIPTOR.message_types_by_name.values()
 }
 
-Handler = Callable[[Any, grpc.ServicerContext], Message]
+Handler = Callable[[Any, grpc.ServicerContext], Any]
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,11 @@ class Upstream:
         request.file.data = b"".join(data)
         return self.serve(rpc, request, context, len(data))
 
+    def serve_stream(self, rpc: str, request: Message, context: grpc.ServicerContext) -> Iterator[Message]:
+        """Send the messages that the test has set, else an empty one."""
+        messages = self.serve(rpc, request, context)
+        yield from [messages] if isinstance(messages, Message) else messages
+
     def serve(self, rpc: str, request: Message, context: grpc.ServicerContext, pieces: int = 1) -> Message:
         """Answer one call as the test set it, else with an empty message."""
         metadata = dict(context.invocation_metadata() or ())
@@ -131,6 +140,12 @@ class _EveryMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
                 request_deserializer=CLASSES[method.input_type.full_name].FromString,
                 response_serializer=lambda message: message.SerializeToString(),
             )
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                lambda request, context: self._upstream.serve_stream(method.name, request, context),
+                request_deserializer=CLASSES[method.input_type.full_name].FromString,
+                response_serializer=lambda message: message.SerializeToString(),
+            )
         return grpc.unary_unary_rpc_method_handler(
             lambda request, context: self._upstream.serve(method.name, request, context),
             request_deserializer=CLASSES[method.input_type.full_name].FromString,
@@ -141,6 +156,8 @@ class _EveryMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 def empty_response(rpc: str) -> Message:
     """Return the response message of an RPC; a message field is set to an empty one, so that it can be unwrapped."""
     method = next(each for each in METHODS.values() if each.name == rpc)
+    if method.output_type.full_name == httpbody_pb2.HttpBody.DESCRIPTOR.full_name:
+        return httpbody_pb2.HttpBody(content_type="text/event-stream", data=b":\n\n")
     response = CLASSES[method.output_type.full_name]()
     for each in method.output_type.fields:
         if each.message_type is not None and not each.is_repeated:
