@@ -14,6 +14,10 @@ def edge_answers(edge_url: str) -> bool:
     return status == 200
 
 
+# The gauges of watches and long-polls, and of all public requests under way.
+_WAITING, _PUBLIC = "cluster.event.upstream_rq_active", "http.public.downstream_rq_active"
+
+
 def healthy_upstreams(admin_port: int) -> set[int] | None:
     """Return the ports of the upstreams that Envoy considers healthy; `None` while its admin page does not answer."""
     status, body = _request("GET", _admin(admin_port), "/clusters?format=json")
@@ -40,17 +44,17 @@ def active_requests(admin_port: int) -> int:
 
     Watches and long-polls do not count: their clients come back by themselves.
     """
-    waiting, public = "cluster.event.upstream_rq_active", "http.public.downstream_rq_active"
-    status, body = _request("GET", _admin(admin_port), f"/stats?format=json&filter={quote(f'^({waiting}|{public})$')}")
-    if status != 200:
-        return 0
-    stats = {stat.get("name"): stat.get("value", 0) for stat in json.loads(body)["stats"]}
-    active: int = stats.get(public, 0) - stats.get(waiting, 0)
-    return max(active, 0)
+    active = counters(admin_port, f"^({_WAITING}|{_PUBLIC})$")
+    return max(0, active.get(_PUBLIC, 0) - active.get(_WAITING, 0))
+
+
+def waiting_requests(admin_port: int) -> int:
+    """Return the number of watches and long-polls under way; 0 when Envoy is not running."""
+    return counters(admin_port, f"^{_WAITING}$").get(_WAITING, 0)
 
 
 def counters(admin_port: int, name_pattern: str) -> dict[str, int]:
-    """Return the values of Envoy's counters by name; without those that have never counted."""
+    """Return the values of Envoy's counters and gauges by name; without those that have never counted."""
     status, body = _request("GET", _admin(admin_port), f"/stats?format=json&usedonly&filter={quote(name_pattern)}")
     stats: list[dict[str, Any]] = json.loads(body)["stats"] if status == 200 else []
     return {stat["name"]: stat["value"] for stat in stats if "name" in stat}

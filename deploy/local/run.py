@@ -15,7 +15,7 @@ import psycopg2
 
 from deploy.local import environment, envoy_admin, postgres, supervise, users
 from deploy.local.banner import banner
-from deploy.local.control import ProcessState, process_states
+from deploy.local.control import ControlError, ProcessState, process_states, stop_process
 from deploy.local.layout import Layout
 from deploy.local.output import say
 from deploy.local.ports import STREAMING
@@ -125,6 +125,7 @@ class Stack:
             return
         deadline = time.monotonic() + _STOP_SECONDS
         if self._supervisor.returncode is None:
+            self._end_watches()
             self._drain_edge()
             self._supervisor.terminate()
         while self._supervisor.returncode is None and time.monotonic() < deadline:
@@ -183,6 +184,19 @@ class Stack:
         path = self._layout.log(name)
         lines = path.read_text(errors="replace").splitlines()[-_LOG_LINES:] if path.exists() else []
         return "\n".join([f"The end of {path}:", *(f"  | {line}" for line in lines)])
+
+    def _end_watches(self) -> None:
+        """End the watches in order, while the edge can still pass their ends on."""
+        admin = self._settings.ports.envoy_admin
+        if not envoy_admin.waiting_requests(admin):
+            return
+        for process in process_states(self._layout.supervisor_socket) or ():
+            if process.name == STREAMING["order"]:
+                with contextlib.suppress(ControlError):
+                    stop_process(self._layout.supervisor_socket, process)
+        deadline = time.monotonic() + supervise.WATCHES_SECONDS
+        while time.monotonic() < deadline and not self._stop.is_urgent and envoy_admin.waiting_requests(admin):
+            time.sleep(0.05)
 
     def _drain_edge(self) -> None:
         admin = self._settings.ports.envoy_admin

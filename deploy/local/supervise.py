@@ -24,6 +24,8 @@ _HERE = Path(__file__).resolve().parent
 # times leave the next part its own. A service's own grace is shorter than SERVICE_STOP_SECONDS. A killed database only
 # has more work at its next start.
 DRAIN_SECONDS = 1.5
+# The time in which the process of watches ends them: it is first unhealthy for an interval of health checks.
+WATCHES_SECONDS = 2.0
 _EDGE_STOP_SECONDS = 1
 SERVICE_STOP_SECONDS = 5
 _DATABASE_STOP_SECONDS = 6
