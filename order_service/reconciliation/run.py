@@ -19,7 +19,7 @@ from uuid import UUID
 
 from order_service.payments.gateway import Gateway
 from order_service.reconciliation.findings import Findings
-from order_service.reconciliation.progress import Progress
+from servicekit.progress import Progress
 from order_service.reconciliation.spans import Span, slices
 from order_service.reconciliation.subjects import Orders, Payouts, Result, Subject
 from order_service.store import ledger_audit

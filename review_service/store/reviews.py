@@ -5,8 +5,9 @@ from uuid import UUID
 
 import peewee
 
+from review_service.domain.rating_differences import SentReview
 from review_service.domain.review import NewReview, Reply, Review
-from review_service.domain.star_counts import StarCounts
+from review_service.domain.star_counts import STARS, StarCounts
 from servicekit.clock import Clock
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import Conflict, NotFound
@@ -54,6 +55,24 @@ COUNT = Statement("""
         stars_5 = known.stars_5 + excluded.stars_5
     RETURNING version, stars_1, stars_2, stars_3, stars_4, stars_5
 """)
+# Locks the gig's row, which may be a new one, like COUNT.
+LOCK_COUNTS = Statement("""
+    INSERT INTO gig_ratings AS known (gig_id, version, stars_1, stars_2, stars_3, stars_4, stars_5)
+    VALUES ($1, 1, 0, 0, 0, 0, 0) ON CONFLICT (gig_id) DO UPDATE SET version = known.version
+""")
+RECOUNT = Statement("""
+    UPDATE gig_ratings SET version = greatest(version, $2) + 1, stars_1 = counted.stars_1, stars_2 = counted.stars_2,
+        stars_3 = counted.stars_3, stars_4 = counted.stars_4, stars_5 = counted.stars_5
+    FROM (
+        SELECT count(*) FILTER (WHERE stars = 1) AS stars_1, count(*) FILTER (WHERE stars = 2) AS stars_2,
+            count(*) FILTER (WHERE stars = 3) AS stars_3, count(*) FILTER (WHERE stars = 4) AS stars_4,
+            count(*) FILTER (WHERE stars = 5) AS stars_5
+        FROM reviews WHERE gig_id = $1
+    ) AS counted
+    WHERE gig_ratings.gig_id = $1
+    RETURNING version, gig_ratings.stars_1, gig_ratings.stars_2, gig_ratings.stars_3, gig_ratings.stars_4,
+        gig_ratings.stars_5
+""")
 
 
 class Reviews:
@@ -100,10 +119,31 @@ class Reviews:
         assert row is not None
         return to_counts(row)
 
+    def recount(self, gig_id: UUID, above_version: int) -> StarCounts:
+        """Count the gig's reviews anew, and return the counts, with a version above this one and all earlier ones.
+
+        The gig's counts stay locked until the end of the transaction.
+        """
+        self._database.fetch_all(LOCK_COUNTS, gig_id)
+        # A statement of its own: it sees all reviews that were counted before the lock was free.
+        row = self._database.fetch_one(RECOUNT, gig_id, above_version)
+        assert row is not None
+        return to_counts(row)
+
     def report_rating(self, gig_id: UUID, counts: StarCounts) -> None:
         """Write the gig's rating to the outbox, in the transaction that has counted."""
         payload = {"count": counts.count, "total": counts.total}
         self._outbox.add(RATINGS, str(gig_id), counts.version, payload)
+
+    def report_review(self, review: SentReview) -> None:
+        """Write the review to the outbox once more, for its seller's badges, in a transaction."""
+        payload = {
+            "gig_id": str(review.gig_id),
+            "buyer_id": str(review.buyer_id),
+            "stars": review.stars,
+            "created_at": review.created_at.isoformat(),
+        }
+        self._outbox.add(REVIEWS, str(review.id), 1, payload)
 
 
 def to_review(row: Row) -> Review:
@@ -113,6 +153,7 @@ def to_review(row: Row) -> Review:
     return Review(**values, reply=None if text is None else Reply(text, at))
 
 
-def to_counts(row: Row) -> StarCounts:
-    """Return the counts of a row of `gig_ratings`."""
-    return StarCounts(row["version"], (row["stars_1"], row["stars_2"], row["stars_3"], row["stars_4"], row["stars_5"]))
+def to_counts(row: Row, name: str = "stars") -> StarCounts:
+    """Return the counts in a row: its version, and its columns `stars_1` to `stars_5`, or others named alike."""
+    one, two, three, four, five = (row[f"{name}_{stars}"] for stars in STARS)
+    return StarCounts(row["version"], (one, two, three, four, five))

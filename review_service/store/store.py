@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 
+from review_service.store.rating_audit import RatingAudit
 from review_service.store.review_lists import ReviewLists
 from review_service.store.reviews import Reviews
 from servicekit.clock import Clock
@@ -16,6 +17,7 @@ class Store:
         self._database = database
         self.reviews = Reviews(database, Clock(database), Outbox(database))
         self.review_lists = ReviewLists(database)
+        self.rating_audit = RatingAudit(database)
 
     def transaction(self, name: str) -> AbstractContextManager[None]:
         """Commit everything that the block writes, or nothing when it raises. The name names its crash points."""

@@ -46,7 +46,7 @@ class World:
         self.gigs = GigStandIn()
         self._built_with = (database, gig_address, order_address)
         tokens = service_tokens("review")
-        store = Store(database)
+        store = self.store = Store(database)
         gigs = Gigs(gig_address, tokens)
         idempotency_keys = IdempotencyKeys(database, timedelta(hours=48))
         orders = Orders(order_address, tokens)
@@ -84,6 +84,12 @@ class World:
         review = {"order_id": order_id, "rating": 5, "comment": "Excellent work! Delivered early.", **changed}
         metadata: dict[str, Any] = {} if key is None else {"idempotency_key": key}
         return self.rpc.call("SubmitReview", review_pb2.SubmitReviewRequest(**review), sent_token, **metadata)
+
+    def submit_as(self, buyer: str, gig_id: UUID | str, rating: int = 5) -> Answer:
+        """Submit a review of a new order of this buyer."""
+        answer = self.submit(self.order(buyer=buyer, gig_id=UUID(str(gig_id))), token(buyer, "buyer"), rating=rating)
+        assert not answer.error, answer.message
+        return answer
 
     def reply(self, review_id: UUID | str, text: str = "Thank you!", sent_token: str | None = SELLER) -> Answer:
         request = review_pb2.ReplyToReviewRequest(review_id=str(review_id), text=text)
