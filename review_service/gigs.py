@@ -63,7 +63,7 @@ class Gigs:
             reached = response.reached_gig_id
 
     def missing_reviews(self, reviews: Sequence[SentReview]) -> set[UUID]:
-        """Return the ids of those reviews, 1000 at most, that should count for a seller's badges and do not."""
+        """Return the ids of those reviews, 500 at most, that should count for a seller's badges and do not."""
         request = gig_pb2.FindMissingReviewsRequest()
         for review in reviews:
             added = request.reviews.add(

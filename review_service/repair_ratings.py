@@ -29,7 +29,7 @@ from servicekit.settings import Addresses, load
 
 # The gigs, and the reviews, that are compared at once. GigService takes no more reviews in a request.
 GIGS = 200
-REVIEWS = 1000
+REVIEWS = 500
 # A batch of gigs may have millions of reviews to count.
 STATEMENT_TIMEOUT_MS = 60_000
 

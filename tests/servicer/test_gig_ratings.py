@@ -256,12 +256,12 @@ def test_reviews_that_neither_count_nor_are_replaced_are_missing(gigs: Gigs) -> 
     assert list(answer.response.review_ids) == [review.review_id for review in missing]
 
 
-def test_at_most_a_thousand_reviews_are_looked_for_at_once(gigs: Gigs) -> None:
+def test_at_most_five_hundred_reviews_are_looked_for_at_once(gigs: Gigs) -> None:
     review = gig_pb2.ApplyReviewRequest(gig_id=str(new_id()), buyer_id=str(new_id()), review_id=str(new_id()), rating=5)
     review.created_at.GetCurrentTime()
 
-    assert not gigs.internal(gig_pb2.FindMissingReviewsRequest(reviews=[review] * 1000)).error
-    for number in (0, 1001):
+    assert not gigs.internal(gig_pb2.FindMissingReviewsRequest(reviews=[review] * 500)).error
+    for number in (0, 501):
         assert gigs.internal(gig_pb2.FindMissingReviewsRequest(reviews=[review] * number)).error == "INVALID_ARGUMENT"
 
 

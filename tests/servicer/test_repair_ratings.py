@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from gig_service.servicer import GigServicer
 from marketplace.gig.v1 import gig_pb2
 from review_service import repair_ratings
+from review_service.domain.rating_differences import GigServiceRating
 from review_service.gigs import Gigs as GigClient
 from review_service.repair_ratings import Findings, RatingRepair
 from servicekit.database import Database, Statement
@@ -40,6 +41,7 @@ class Marketplace:
         self.gigs = gigs
         self.world = world
         self.reviews = review_database
+        self.address = gig_address
         self.client = GigClient(gig_address, service_tokens("review"))
 
     def gig(self, *stars: int) -> str:
@@ -286,6 +288,39 @@ def test_under_load_nothing_is_found_but_faults_and_no_review_is_lost(
     assert market.repair() == Findings(gigs=4, reviews=sum(sent.values()))
     for gig_id in ids:
         assert market.shown(gig_id)[1] == sent[gig_id]
+
+
+@pytest.mark.parametrize("is_delivered", [True, False])
+@pytest.mark.parametrize("is_first", [True, False], ids=["before GigService's rating is read", "afterwards"])
+def test_a_review_that_comes_during_the_comparison_is_no_difference(
+    market: Marketplace, *, is_first: bool, is_delivered: bool
+) -> None:
+    gig_id = market.gig(5)
+    unrated = market.gig()
+    market.deliver()
+    if not is_delivered:
+        market.world.relay.stop()
+    looks: list[GigServiceRating] = []
+
+    class Interrupted(GigClient):
+        def ratings(self, after: UUID, until: UUID) -> Iterator[GigServiceRating]:
+            if not is_first:
+                looks.extend(super().ratings(after, until))
+            for each in (gig_id, unrated):
+                market.review(each, 4)
+            if is_delivered:
+                market.deliver()
+            if is_first:
+                looks.extend(super().ratings(after, until))
+            return iter(looks)
+
+    client = Interrupted(market.address, service_tokens("review"))
+    findings = RatingRepair(market.world.store, client, only_reports=True).execute()
+
+    assert findings.differences == []
+    seen = {rating.gig_id: rating.version for rating in looks}
+    newest = {UUID(gig_id): 2, UUID(unrated): 1}
+    assert seen == (newest if is_first and is_delivered else {UUID(gig_id): 1})
 
 
 def test_without_gig_service_the_comparison_is_impossible(review_database: Database) -> None:

@@ -1497,7 +1497,7 @@ class FindMissingReviewsRequest(_message.Message):
     REVIEWS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def reviews(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApplyReviewRequest]:
-        """The reviews, 1000 at most."""
+        """The reviews, 500 at most."""
 
     def __init__(
         self,
