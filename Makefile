@@ -82,6 +82,10 @@ report: install ## Write a CSV of money by day. FROM=2026-11-01 TO=2026-11-30 OU
 check-media: install ## List images whose file is missing. Needs a running stack.
 	@$(BIN)/python -m deploy.local check-media
 
+.PHONY: repair-ratings
+repair-ratings: install ## Compare the ratings of gigs with their reviews, and repair them. ARGS=--dry-run
+	@$(BIN)/python -m deploy.local repair-ratings $(ARGS)
+
 # Tests
 
 .PHONY: test

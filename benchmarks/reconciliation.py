@@ -20,9 +20,9 @@ from deploy.local.postgres import SUPERUSER, database_url
 from order_service.payments.sandbox.gateway import Sandbox
 from order_service.reconciliation import reconcile
 from order_service.reconciliation.findings import text
-from order_service.reconciliation.progress import ShownProgress
 from order_service.store.money_report import MoneyReport
 from servicekit.database import Database
+from servicekit.progress import ShownProgress
 from tests.support.postgres import PostgresServer
 
 BOUND_SECONDS_PER_MILLION = 300

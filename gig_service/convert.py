@@ -6,7 +6,7 @@ from uuid import UUID
 
 from gig_service.domain.gig import Gig, GigDetails, GigPage, Package, PackageDetails, PackageTerms, Seller, Status
 from gig_service.domain.image import Image
-from gig_service.domain.rating import BuyerReview, GigRating, RatingTotals
+from gig_service.domain.rating import BuyerReview, GigRating, RatingTotals, StoredRating
 from gig_service.domain.search import Category, Filters, SearchResult, Total
 from marketplace.gig.v1 import gig_pb2
 from servicekit.money import to_decimal
@@ -193,3 +193,22 @@ def to_package_terms(terms: PackageTerms) -> gig_pb2.GetPackageTermsResponse:
 def to_description(gig: Gig) -> gig_pb2.DescribeGigResponse:
     """Return the part of a gig that other services may know."""
     return gig_pb2.DescribeGigResponse(gig_id=str(gig.id), seller_id=str(gig.seller_id), status=to_status(gig.status))
+
+
+def to_ratings(ratings: Iterable[StoredRating], reached: UUID | None) -> gig_pb2.ListRatingsResponse:
+    """Return the ratings of a part of a range of gigs; `reached` is the last gig of the part, unless the range ends."""
+    response = gig_pb2.ListRatingsResponse(
+        ratings=[
+            gig_pb2.ListRatingsResponse.Rating(
+                gig_id=str(each.gig_id),
+                version=each.rating.version,
+                review_count=each.rating.totals.count,
+                rating_sum=each.rating.totals.total,
+                is_shown=each.is_shown,
+            )
+            for each in ratings
+        ]
+    )
+    if reached is not None:
+        response.reached_gig_id = str(reached)
+    return response

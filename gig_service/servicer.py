@@ -143,6 +143,17 @@ class GigServicer:
         self._apply_review.execute(UUID(request.gig_id), convert.from_review(request))
         return gig_pb2.ApplyReviewResponse()
 
+    def ListRatings(self, request: gig_pb2.ListRatingsRequest, call: Call) -> gig_pb2.ListRatingsResponse:
+        page = self._store.ratings.page(UUID(request.after_gig_id), UUID(request.until_gig_id))
+        return convert.to_ratings(*page)
+
+    def FindMissingReviews(
+        self, request: gig_pb2.FindMissingReviewsRequest, call: Call
+    ) -> gig_pb2.FindMissingReviewsResponse:
+        reviews = [(UUID(review.gig_id), convert.from_review(review)) for review in request.reviews]
+        missing = self._store.ratings.missing_reviews(reviews)
+        return gig_pb2.FindMissingReviewsResponse(review_ids=map(str, missing))
+
     def _filters(self, request: gig_pb2.SearchGigsRequest, call: Call) -> Filters:
         category = self._store.categories.find(request.category) if request.category else None
         status = choose_status(convert.from_status(request.status), convert.from_seller_id(request), call.caller)

@@ -24,5 +24,6 @@ class Orders:
             id=UUID(response.order_id),
             gig_id=UUID(response.gig_id),
             buyer_id=UUID(response.buyer_id),
+            seller_id=UUID(response.seller_id),
             status=order_pb2.Order.Status.Name(response.status),
         )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from marketplace.review.v1 import review_pb2, review_pb2_grpc
+from review_service.commands.reply_to_review import ReplyToReview
 from review_service.commands.submit_review import SubmitReview
 from review_service.convert import to_submitted
 from review_service.gigs import Gigs
@@ -32,7 +33,7 @@ def build(settings: Settings, database: Database) -> ServiceSpec:
     return ServiceSpec(
         [
             Service(
-                ReviewServicer(store, gigs, submit_review),
+                ReviewServicer(store, gigs, submit_review, ReplyToReview(store, orders)),
                 review_pb2.DESCRIPTOR.services_by_name["ReviewService"],
                 review_pb2_grpc.add_ReviewServiceServicer_to_server,
             )

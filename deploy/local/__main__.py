@@ -71,6 +71,11 @@ def check_books(settings: StackSettings, since: str | None, until: str | None) -
     return _run_module("order", "order_service.reconciliation", settings, _given(since=since, until=until))
 
 
+def repair_ratings(settings: StackSettings, *, dry_run: bool) -> int:
+    """Compare ratings with the reviews and repair them; return 1 when there is a difference."""
+    return _run_module("review", "review_service.repair_ratings", settings, ["--dry-run"] if dry_run else [])
+
+
 def report(settings: StackSettings, first: str, last: str, out: str | None) -> int:
     """Write the money report; return 1 when its columns do not add up, 2 when there is none."""
     return _run_module(
@@ -151,6 +156,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     books.add_argument("--since", metavar="TIME", help="the begin of the window instead of the last clean check")
     books.add_argument("--until", metavar="TIME", help="the end of the window instead of now")
+
+    ratings = add(
+        "repair-ratings",
+        "compare the ratings of gigs with their reviews, and repair them",
+        lambda settings, options: repair_ratings(settings, dry_run=options.dry_run),
+    )
+    ratings.add_argument("--dry-run", action="store_true", help="report the differences, and repair nothing")
 
     money = add(
         "report",

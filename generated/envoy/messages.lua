@@ -140,6 +140,11 @@ return {
     ["rating"] = { kind = "int" },
     ["comment"] = { kind = "string" },
   },
+  ["marketplace.review.v1.ReplyToReviewRequest"] = {
+    ["reviewId"] = { kind = "string" },
+    ["review_id"] = { kind = "string", camel_case = "reviewId" },
+    ["text"] = { kind = "string" },
+  },
   ["marketplace.webhook.v1.CreateWebhookEndpointRequest"] = {
     ["url"] = { kind = "string" },
     ["types"] = { kind = "list", item = { kind = "string" } },

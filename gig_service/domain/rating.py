@@ -95,3 +95,21 @@ class GigRating:
     def is_newer_than(self, stored: "GigRating") -> bool:
         """Return whether this rating replaces the stored one. Ratings arrive repeatedly, late and in any order."""
         return self.version > stored.version
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRating:
+    """A gig's rating as it is stored, and what is shown of it.
+
+    `page_rating` is that of the gig's page; `is_searched` says whether searches show the same as the page.
+    """
+
+    gig_id: UUID
+    rating: GigRating
+    page_rating: Decimal
+    is_searched: bool
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the gig's page and searches show the rating of these totals."""
+        return self.page_rating == self.rating.totals.rating and self.is_searched

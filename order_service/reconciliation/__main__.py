@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 
 from order_service.payments.providers import payments_from
 from order_service.reconciliation.findings import text
-from order_service.reconciliation.progress import ShownProgress
 from order_service.reconciliation.run import BusyError, Window, reconcile
 from order_service.settings import PaymentSettings
 from servicekit.database import Database
 from servicekit.errors import MarketplaceError
+from servicekit.progress import ShownProgress
 from servicekit.settings import load
 
 BEGINNING = "beginning"

@@ -19,7 +19,6 @@ from uuid import UUID
 
 from order_service.payments.gateway import Gateway
 from order_service.reconciliation.findings import Findings
-from order_service.reconciliation.progress import Progress
 from order_service.reconciliation.spans import Span, slices
 from order_service.reconciliation.subjects import Orders, Payouts, Result, Subject
 from order_service.store import ledger_audit
@@ -27,6 +26,7 @@ from order_service.store.audit import Audit
 from order_service.store.ledger_audit import LedgerAudit
 from order_service.store.reconciliation_runs import LEAST_ID, OVERLAP, Kind, ReconciliationRuns, Run, Work
 from servicekit.database import Database
+from servicekit.progress import Progress
 
 CHECK_INTERVAL_SECONDS = 2.0
 CHECKS = 3

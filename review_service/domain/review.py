@@ -1,4 +1,4 @@
-"""Reviews: who may write one, and who may read a gig's."""
+"""Reviews: who may write one or reply to it, and who may read a gig's."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Order:
     id: UUID
     gig_id: UUID
     buyer_id: UUID
+    seller_id: UUID
     status: str
 
 
@@ -30,6 +31,14 @@ class Gig:
     id: UUID
     seller_id: UUID
     is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The seller's reply to a review."""
+
+    text: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,7 @@ class Review:
     stars: int
     comment: str
     created_at: datetime
+    reply: Reply | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,15 @@ def draft_review(review_id: UUID, order: Order, author: Author, *, stars: int, c
     if order.status not in REVIEWABLE:
         raise Conflict(f"Only a delivered order can be reviewed, this one is {order.status}", "ORDER_NOT_DELIVERED")
     return NewReview(review_id, order.id, order.gig_id, author.id, author.name, stars, comment)
+
+
+def check_replier(order: Order, caller_id: UUID) -> None:
+    """Refuse everyone but the seller of the reviewed order, who is the gig's. Raises Forbidden.
+
+    The store makes sure that a review has only one reply.
+    """
+    if caller_id != order.seller_id:
+        raise Forbidden("You don't have permission to reply to this review")
 
 
 def check_readable(gig: Gig, reader_id: UUID | None, *, is_admin: bool) -> None:

@@ -20,6 +20,10 @@ class StarCounts:
         """The number of reviews."""
         return sum(self.counts)
 
+    def of(self, stars: int | None) -> int:
+        """Return the number of reviews with these stars; of all reviews for None."""
+        return self.count if stars is None else self.counts[stars - 1]
+
     @property
     def total(self) -> int:
         """The sum of all stars."""

@@ -1,17 +1,16 @@
-"""Reviews and the counts of their stars in PostgreSQL: the models, and every statement."""
+"""Reviews, their replies and the counts of their stars in PostgreSQL. Their lists are in review_lists.py."""
 
-from dataclasses import asdict, fields
-from datetime import UTC, datetime
-from typing import NamedTuple
+from dataclasses import asdict
 from uuid import UUID
 
 import peewee
 
-from review_service.domain.review import NewReview, Review
-from review_service.domain.star_counts import StarCounts
+from review_service.domain.rating_differences import SentReview
+from review_service.domain.review import NewReview, Reply, Review
+from review_service.domain.star_counts import STARS, StarCounts
 from servicekit.clock import Clock
 from servicekit.database import Database, Row, Statement
-from servicekit.errors import Conflict
+from servicekit.errors import Conflict, NotFound
 from servicekit.outbox import Outbox
 
 # The outbox's topic of gigs' ratings. The key is the gig's id; the payload is {"count", "total"}, of all its reviews.
@@ -22,7 +21,7 @@ REVIEWS = "seller-review"
 
 
 class ReviewRow(peewee.Model):
-    """A row of `reviews`; its columns are the fields of domain.review.Review."""
+    """A new row of `reviews`; a reply comes later."""
 
     id = peewee.UUIDField(primary_key=True)
     order_id = peewee.UUIDField(unique=True)
@@ -38,7 +37,11 @@ class ReviewRow(peewee.Model):
 
 
 # By name, not `*`: a column that a newer version adds would break the prepared statement.
-COLUMNS = ", ".join(field.name for field in fields(Review))
+COLUMNS = "id, order_id, gig_id, buyer_id, buyer_name, stars, comment, created_at, reply, replied_at"
+GET = Statement(f"SELECT {COLUMNS} FROM reviews WHERE id = $1")  # noqa: S608  # a constant
+REPLY = Statement(f"""
+    UPDATE reviews SET reply = $2, replied_at = app_now() WHERE id = $1 AND reply IS NULL RETURNING {COLUMNS}
+""")  # noqa: S608  # a constant
 # Locks the gig's row, so that concurrent reviews of one gig are counted one after the other.
 COUNT = Statement("""
     INSERT INTO gig_ratings AS known (gig_id, version, stars_1, stars_2, stars_3, stars_4, stars_5)
@@ -52,29 +55,24 @@ COUNT = Statement("""
         stars_5 = known.stars_5 + excluded.stars_5
     RETURNING version, stars_1, stars_2, stars_3, stars_4, stars_5
 """)
-# A page of at most $4 reviews older than ($2, $3): a row for each, with the gig's counts in every row. A page without
-# reviews is one row with the counts alone. One statement, so that counts and reviews are of the same snapshot.
-PAGE = Statement(f"""
-    SELECT page.*, version, stars_1, stars_2, stars_3, stars_4, stars_5
-    FROM gig_ratings LEFT JOIN (
-        SELECT {COLUMNS} FROM reviews
-        WHERE gig_id = $1::uuid AND (created_at, id) < ($2::timestamptz, $3::uuid)
-        ORDER BY created_at DESC, id DESC LIMIT $4::integer
-    ) AS page ON true
-    WHERE gig_ratings.gig_id = $1::uuid
-    ORDER BY page.created_at DESC, page.id DESC
-""")  # noqa: S608  # our own column names
-
-
-class PageKey(NamedTuple):
-    """The end of a page: the time of its last review (aware), and that review's id."""
-
-    created_at: datetime
-    id: UUID
-
-
-# Newer than every review.
-START = PageKey(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+# Locks the gig's row, which may be a new one, like COUNT.
+LOCK_COUNTS = Statement("""
+    INSERT INTO gig_ratings AS known (gig_id, version, stars_1, stars_2, stars_3, stars_4, stars_5)
+    VALUES ($1, 1, 0, 0, 0, 0, 0) ON CONFLICT (gig_id) DO UPDATE SET version = known.version
+""")
+RECOUNT = Statement("""
+    UPDATE gig_ratings SET version = greatest(version, $2) + 1, stars_1 = counted.stars_1, stars_2 = counted.stars_2,
+        stars_3 = counted.stars_3, stars_4 = counted.stars_4, stars_5 = counted.stars_5
+    FROM (
+        SELECT count(*) FILTER (WHERE stars = 1) AS stars_1, count(*) FILTER (WHERE stars = 2) AS stars_2,
+            count(*) FILTER (WHERE stars = 3) AS stars_3, count(*) FILTER (WHERE stars = 4) AS stars_4,
+            count(*) FILTER (WHERE stars = 5) AS stars_5
+        FROM reviews WHERE gig_id = $1
+    ) AS counted
+    WHERE gig_ratings.gig_id = $1
+    RETURNING version, gig_ratings.stars_1, gig_ratings.stars_2, gig_ratings.stars_3, gig_ratings.stars_4,
+        gig_ratings.stars_5
+""")
 
 
 class Reviews:
@@ -95,6 +93,23 @@ class Reviews:
         if not insert.returning(ReviewRow.id).execute(self._database.peewee):
             raise Conflict("You have already reviewed this order", "ALREADY_REVIEWED")
 
+    def get(self, review_id: UUID) -> Review:
+        """Return a review. Raises NotFound("Review")."""
+        row = self._database.fetch_one(GET, review_id)
+        if row is None:
+            raise NotFound("Review")
+        return to_review(row)
+
+    def reply(self, review_id: UUID, text: str) -> Review:
+        """Store the reply to a review, and return the review. Waits for a concurrent transaction that replies to it.
+
+        Raises Conflict (ALREADY_REPLIED) when the review has a reply.
+        """
+        row = self._database.fetch_one(REPLY, review_id, text)
+        if row is None:
+            raise Conflict("This review has a reply already", "ALREADY_REPLIED")
+        return to_review(row)
+
     def count(self, gig_id: UUID, stars: int) -> StarCounts:
         """Count one more review of the gig, and return the new counts.
 
@@ -102,24 +117,43 @@ class Reviews:
         """
         row = self._database.fetch_one(COUNT, gig_id, stars)
         assert row is not None
-        return _to_counts(row)
+        return to_counts(row)
+
+    def recount(self, gig_id: UUID, above_version: int) -> StarCounts:
+        """Count the gig's reviews anew, and return the counts, with a version above this one and all earlier ones.
+
+        The gig's counts stay locked until the end of the transaction.
+        """
+        self._database.fetch_all(LOCK_COUNTS, gig_id)
+        # A statement of its own: it sees all reviews that were counted before the lock was free.
+        row = self._database.fetch_one(RECOUNT, gig_id, above_version)
+        assert row is not None
+        return to_counts(row)
 
     def report_rating(self, gig_id: UUID, counts: StarCounts) -> None:
         """Write the gig's rating to the outbox, in the transaction that has counted."""
         payload = {"count": counts.count, "total": counts.total}
         self._outbox.add(RATINGS, str(gig_id), counts.version, payload)
 
-    def page(self, gig_id: UUID, *, after: PageKey, limit: int) -> tuple[list[Review], StarCounts]:
-        """Return the newest `limit` reviews of a gig that are older than `after`, and the counts of all its reviews."""
-        rows = self._database.fetch_all(PAGE, gig_id, *after, limit)
-        if not rows:
-            return [], StarCounts()
-        return [_to_review(row) for row in rows if row["id"]], _to_counts(rows[0])
+    def report_review(self, review: SentReview) -> None:
+        """Write the review to the outbox once more, for its seller's badges, in a transaction."""
+        payload = {
+            "gig_id": str(review.gig_id),
+            "buyer_id": str(review.buyer_id),
+            "stars": review.stars,
+            "created_at": review.created_at.isoformat(),
+        }
+        self._outbox.add(REVIEWS, str(review.id), 1, payload)
 
 
-def _to_review(row: Row) -> Review:
-    return Review(**{field.name: row[field.name] for field in fields(Review)})
+def to_review(row: Row) -> Review:
+    """Return the review of a row with COLUMNS."""
+    values = {name: row[name] for name in COLUMNS.split(", ")}
+    text, at = values.pop("reply"), values.pop("replied_at")
+    return Review(**values, reply=None if text is None else Reply(text, at))
 
 
-def _to_counts(row: Row) -> StarCounts:
-    return StarCounts(row["version"], (row["stars_1"], row["stars_2"], row["stars_3"], row["stars_4"], row["stars_5"]))
+def to_counts(row: Row, name: str = "stars") -> StarCounts:
+    """Return the counts in a row: its version, and its columns `stars_1` to `stars_5`, or others named alike."""
+    one, two, three, four, five = (row[f"{name}_{stars}"] for stars in STARS)
+    return StarCounts(row["version"], (one, two, three, four, five))

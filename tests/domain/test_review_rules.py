@@ -9,18 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from review_service.domain.review import Author, Gig, Order, check_readable, draft_review
+from review_service.domain.review import Author, Gig, Order, check_readable, check_replier, draft_review
 from review_service.domain.star_counts import StarCounts
 from servicekit.errors import Conflict, Forbidden, NotFound
 from servicekit.ids import new_id
 from servicekit.rating import mean_rating
 
 BUYER = Author(new_id(), "happy_buyer")
+SELLER_ID = new_id()
 STATUSES = ("PENDING", "IN_PROGRESS", "DELIVERED", "COMPLETED", "CANCELLED", "DISPUTED")
 
 
 def an_order(*, status: str = "DELIVERED") -> Order:
-    return Order(new_id(), new_id(), BUYER.id, status)
+    return Order(new_id(), new_id(), BUYER.id, SELLER_ID, status)
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -44,6 +45,15 @@ def test_nobody_but_the_buyer_reviews_an_order_whatever_its_state(status: str) -
         draft_review(new_id(), an_order(status=status), Author(new_id(), "somebody"), stars=1, comment="")
 
 
+def test_nobody_but_the_orders_seller_replies_to_its_review() -> None:
+    order = an_order()
+
+    check_replier(order, SELLER_ID)
+    for other in (BUYER.id, new_id()):
+        with pytest.raises(Forbidden, match="You don't have permission to reply to this review"):
+            check_replier(order, other)
+
+
 def test_the_reviews_of_an_active_gig_are_for_everyone() -> None:
     check_readable(a_gig(is_active=True), None, is_admin=False)
     check_readable(a_gig(is_active=True), new_id(), is_admin=False)
@@ -64,6 +74,7 @@ def test_star_counts_include_stars_that_nobody_gave() -> None:
 
     assert (counts.count, counts.total, counts.mean) == (3, 11, Decimal("3.7"))
     assert counts.histogram == {1: 1, 2: 0, 3: 0, 4: 0, 5: 2}
+    assert [counts.of(stars) for stars in (None, 1, 2, 5)] == [3, 1, 0, 2]
 
 
 def test_without_reviews_all_counts_are_zero() -> None:

@@ -226,6 +226,11 @@ def list_reviews(market: Market) -> httpx.Response:
     return market.anyone.get(f"/api/gigs/{market.gig()['id']}/reviews")
 
 
+def reply_to_review(market: Market) -> httpx.Response:
+    review = market.review(market.delivered(market.gig()))["reviewId"]
+    return market.seller.post(f"/api/reviews/{review}/reply", json={"text": "Thank you!"})
+
+
 CALLS: dict[str, Call] = {
     "CreateGig": create_gig,
     "GetGig": get_gig,
@@ -269,6 +274,7 @@ CALLS: dict[str, Call] = {
     "AdjustBalance": adjust_balance,
     "SubmitReview": submit_review,
     "ListReviews": list_reviews,
+    "ReplyToReview": reply_to_review,
 }
 
 

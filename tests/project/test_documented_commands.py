@@ -122,6 +122,8 @@ def check_module(words: list[str]) -> None:
         "make check-books SINCE=beginning",
         "make report FROM=2026-11-01 TO=2026-11-30",
         "make check-media",
+        "make repair-ratings",
+        "make repair-ratings ARGS=--dry-run",
     ],
 )
 def test_a_command_for_a_running_stack_succeeds(command: str, stack: Stack) -> None:

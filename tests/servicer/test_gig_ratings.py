@@ -167,3 +167,106 @@ def test_the_order_of_rating_follows_reviews(gigs: Gigs) -> None:
     gigs.rate(second, 5, 1)
 
     assert gigs.found() == [first, second]
+
+
+NIL, MAX = str(UUID(int=0)), str(UUID(int=2**128 - 1))
+
+
+def listed(gigs: Gigs, after: str = NIL, until: str = MAX) -> gig_pb2.ListRatingsResponse:
+    answer = gigs.internal(gig_pb2.ListRatingsRequest(after_gig_id=after, until_gig_id=until))
+    assert not answer.error, answer.message
+    response: gig_pb2.ListRatingsResponse = answer.response
+    return response
+
+
+def test_ratings_are_listed_as_they_are_stored_deleted_gigs_included_and_unrated_ones_not(gigs: Gigs) -> None:
+    kept, gone, _ = gigs.create(), gigs.create(), gigs.create()
+    gigs.internal(a_rating(kept, 4, 5, 4))
+    gigs.internal(a_rating(gone, 9, 1))
+    gigs.call(gig_pb2.DeleteGigRequest(gig_id=gone))
+
+    response = listed(gigs)
+
+    assert [
+        (each.gig_id, each.version, each.review_count, each.rating_sum, each.is_shown) for each in response.ratings
+    ] == [(kept, 4, 2, 9, True), (gone, 9, 1, 1, True)]
+    assert not response.HasField("reached_gig_id")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "UPDATE gigs SET rating = 4.4",
+        "UPDATE search_rows SET rating = 4.4",
+        "UPDATE search_rows SET review_count = 1",
+        "UPDATE gigs SET rating_sum = 10",
+    ],
+)
+def test_a_rating_that_is_not_shown_is_listed_so(gigs: Gigs, gig_database: Database, fault: str) -> None:
+    gig_id = gigs.create()
+    gigs.rate(gig_id, 5, 4)
+    gig_database.execute(fault)
+
+    (rating,) = listed(gigs).ratings
+
+    assert not rating.is_shown
+
+
+def test_a_list_of_ratings_goes_on_where_the_last_one_ended(gigs: Gigs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gig_service.store.ratings.PAGE_SIZE", 2)
+    ids = [gigs.create() for _ in range(6)]
+    for gig_id in ids:
+        # The second page has no rating at all, and goes on.
+        if gig_id not in ids[2:4]:
+            gigs.rate(gig_id, 5)
+    seen: list[list[str]] = []
+
+    after = ids[0]
+    while after:
+        response = listed(gigs, after, ids[5])
+        seen.append([each.gig_id for each in response.ratings])
+        after = response.reached_gig_id
+
+    assert seen == [[ids[1]], [ids[4]], [ids[5]]]
+
+
+def test_reviews_that_neither_count_nor_are_replaced_are_missing(gigs: Gigs) -> None:
+    gig_id, other, strangers = gigs.create(), gigs.create(), gigs.create("someone")
+
+    def a_review(gig: str, buyer: str, second: int) -> gig_pb2.ApplyReviewRequest:
+        request = gig_pb2.ApplyReviewRequest(
+            gig_id=gig, buyer_id=str(user_id(buyer)), review_id=str(new_id()), rating=5
+        )
+        request.created_at.seconds = 1_700_000_000 + second
+        return request
+
+    counted = [a_review(gig_id, "ann", 5), a_review(strangers, "ann", 1)]
+    replaced = [a_review(gig_id, "ann", 4), a_review(other, "ann", 3)]
+    missing = [
+        a_review(other, "ann", 6),
+        a_review(gig_id, "bob", 1),
+        a_review(strangers, "bob", 1),
+        a_review(str(new_id()), "ann", 1),
+    ]
+    for review in counted:
+        gigs.internal(review)
+
+    answer = gigs.internal(gig_pb2.FindMissingReviewsRequest(reviews=[*missing, *counted, *replaced]))
+
+    assert list(answer.response.review_ids) == [review.review_id for review in missing]
+
+
+def test_at_most_five_hundred_reviews_are_looked_for_at_once(gigs: Gigs) -> None:
+    review = gig_pb2.ApplyReviewRequest(gig_id=str(new_id()), buyer_id=str(new_id()), review_id=str(new_id()), rating=5)
+    review.created_at.GetCurrentTime()
+
+    assert not gigs.internal(gig_pb2.FindMissingReviewsRequest(reviews=[review] * 500)).error
+    for number in (0, 501):
+        assert gigs.internal(gig_pb2.FindMissingReviewsRequest(reviews=[review] * number)).error == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize("name", ["webdev_pro", "root"])
+def test_the_comparison_is_for_services_alone(gigs: Gigs, name: str) -> None:
+    requests = (gig_pb2.ListRatingsRequest(after_gig_id=NIL, until_gig_id=MAX), gig_pb2.FindMissingReviewsRequest())
+    for request in requests:
+        assert gigs.call(request, name, "seller", "admin").error == "FORBIDDEN"

@@ -6,96 +6,25 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from datetime import timedelta
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import pytest
 
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
-from marketplace.review.v1 import review_pb2
-from review_service.commands.submit_review import SubmitReview
-from review_service.convert import to_submitted
-from review_service.gigs import Gigs
-from review_service.orders import Orders
-from review_service.servicer import ReviewServicer
-from review_service.store.reviews import RATINGS, REVIEWS
-from review_service.store.store import Store
-from servicekit.database import Database, Statement
-from servicekit.idempotency import IdempotencyKeys, ResponseStore
+from servicekit.database import Database
 from servicekit.ids import new_id
-from servicekit.outbox import Relay, Topic
 from tests.support.at_once import closing
 from tests.support.eventually import eventually
 from tests.support.identity import token, user_id
-from tests.support.rpc import Answer, Rpc
-from tests.support.standins import GigStandIn, OrderStandIn, service_tokens, serving
-
-SERVICE = review_pb2.DESCRIPTOR.services_by_name["ReviewService"]
-BUYER = token("happy_buyer", "buyer")
-SELLER = token("webdev_pro", "seller")
-GIG = UUID("550e8400-e29b-41d4-a716-446655440000")
-
-
-IN_TRANSACTION = Statement("""
-    SELECT count(*) AS count FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'
-""")
-
-
-class World:
-    """ReviewService, its relay, and the stand-ins for the other services."""
-
-    def __init__(self, database: Database, gig_address: str, order_address: str) -> None:
-        self.orders = OrderStandIn()
-        self.gigs = GigStandIn()
-        self._built_with = (database, gig_address, order_address)
-        tokens = service_tokens("review")
-        store = Store(database)
-        gigs = Gigs(gig_address, tokens)
-        idempotency_keys = IdempotencyKeys(database, timedelta(hours=48))
-        submit_review = SubmitReview(
-            store, Orders(order_address, tokens), idempotency_keys, ResponseStore(idempotency_keys, to_submitted)
-        )
-        self.rpc = Rpc(ReviewServicer(store, gigs, submit_review), SERVICE, idempotency_keys)
-        topics = {RATINGS: Topic(gigs.apply_rating, newest_only=True), REVIEWS: Topic(gigs.apply_review)}
-        self.relay = Relay(database, topics)
-
-    def twin(self) -> World:
-        """Return another worker of the same ReviewService."""
-        return World(*self._built_with)
-
-    def order(self, status: str = "DELIVERED", buyer: str = "happy_buyer", gig_id: UUID = GIG) -> str:
-        """Add an order to OrderService, and return its id."""
-        order_id = str(new_id())
-        self.orders.orders[order_id] = order_pb2.DescribeOrderResponse(
-            order_id=order_id,
-            gig_id=str(gig_id),
-            buyer_id=str(user_id(buyer)),
-            seller_id=str(user_id("webdev_pro")),
-            status=order_pb2.Order.Status.Value(status),
-        )
-        return order_id
-
-    def submit(self, order_id: str, sent_token: str | None = BUYER, key: str | None = None, **changed: Any) -> Answer:
-        review = {"order_id": order_id, "rating": 5, "comment": "Excellent work! Delivered early.", **changed}
-        metadata: dict[str, Any] = {} if key is None else {"idempotency_key": key}
-        return self.rpc.call("SubmitReview", review_pb2.SubmitReviewRequest(**review), sent_token, **metadata)
-
-    def page(self, sent_token: str | None = None, gig_id: UUID | str = GIG, **paging: Any) -> Answer:
-        return self.rpc.call("ListReviews", review_pb2.ListReviewsRequest(gig_id=str(gig_id), **paging), sent_token)
+from tests.support.reviewservice import BUYER, GIG, SELLER, World, a_world
+from tests.support.standins import GigStandIn, OrderStandIn, serving
 
 
 @pytest.fixture
 def world(review_database: Database) -> Iterator[World]:
-    with ExitStack() as stack:
-        gigs, orders = GigStandIn(), OrderStandIn()
-        world = World(review_database, stack.enter_context(serving(gigs)), stack.enter_context(serving(orders)))
-        world.gigs, world.orders = gigs, orders
-        gigs.knows(GIG, user_id("webdev_pro"))
+    with a_world(review_database) as world:
         yield world
 
 
@@ -175,11 +104,7 @@ def test_no_transaction_is_open_while_order_service_is_asked(
 ) -> None:
     open_transactions: list[int] = []
 
-    def look() -> None:
-        (row,) = review_database.fetch_all(IN_TRANSACTION)
-        open_transactions.append(row["count"])
-
-    world.orders.on_describe = closing(review_database, look)
+    world.orders.on_describe = closing(review_database, lambda: open_transactions.append(world.open_transactions()))
 
     assert world.submit(world.order(), key=key).error == ""
     assert open_transactions == [0]

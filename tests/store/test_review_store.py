@@ -13,12 +13,14 @@ import pytest
 
 from review_service.commands.submit_review import SubmitReview
 from review_service.convert import to_submitted
+from review_service.domain.listing import Listing
 from review_service.domain.review import Author, Order, Review, SubmittedReview
 from review_service.domain.star_counts import StarCounts
-from review_service.store.reviews import RATINGS, REVIEWS, START, PageKey
+from review_service.store.review_lists import PageKey
+from review_service.store.reviews import RATINGS, REVIEWS
 from review_service.store.store import Store
 from servicekit.database import Database, Row, Statement
-from servicekit.errors import Conflict
+from servicekit.errors import Conflict, NotFound
 from servicekit.idempotency import IdempotencyKeys, ResponseStore
 from servicekit.ids import new_id
 from tests.support.at_once import at_once
@@ -26,6 +28,7 @@ from tests.support.at_once import at_once
 OUTBOX = Statement("SELECT topic, key, version, payload FROM outbox WHERE topic = $1 ORDER BY id")
 GIG = new_id()
 BUYER = Author(new_id(), "happy_buyer")
+SELLER_ID = new_id()
 
 
 class Reviews:
@@ -40,7 +43,7 @@ class Reviews:
     ) -> SubmittedReview:
         class Orders:
             def describe(self, order_id: UUID) -> Order:
-                return Order(order_id, gig_id, BUYER.id, "DELIVERED")
+                return Order(order_id, gig_id, BUYER.id, SELLER_ID, "DELIVERED")
 
         orders: Any = Orders()
         command = SubmitReview(
@@ -48,8 +51,10 @@ class Reviews:
         )
         return command.execute(order_id or new_id(), BUYER, stars=stars, comment=comment)
 
-    def page(self, gig_id: UUID = GIG, *, after: PageKey = START, limit: int = 100) -> tuple[list[Review], StarCounts]:
-        return self.store.reviews.page(gig_id, after=after, limit=limit)
+    def page(
+        self, gig_id: UUID = GIG, *, after: PageKey | None = None, limit: int = 100
+    ) -> tuple[list[Review], StarCounts]:
+        return self.store.review_lists.page(Listing(gig_id), after=after, limit=limit)
 
 
 @pytest.fixture
@@ -154,37 +159,32 @@ def test_twenty_reviews_of_one_gig_at_once_are_counted_exactly(reviews: Reviews,
     assert reports[-1]["payload"] == {"count": 20, "total": 60}
 
 
-def test_a_list_is_newest_first_and_counts_all_of_them(reviews: Reviews) -> None:
-    submitted = [reviews.submit(stars=stars).review for stars in (5, 3, 5)]
+def test_a_reply_is_stored_with_its_time(reviews: Reviews) -> None:
+    review = reviews.submit().review
+    other = reviews.submit().review
 
-    page, counts = reviews.page(limit=2)
+    replied = reviews.store.reviews.reply(review.id, "Thank you!")
 
-    assert [review.id for review in page] == [submitted[2].id, submitted[1].id]
-    assert counts.histogram == {1: 0, 2: 0, 3: 1, 4: 0, 5: 2}
-
-
-def test_a_gig_without_reviews_has_an_empty_list(reviews: Reviews) -> None:
-    assert reviews.page(new_id()) == ([], StarCounts())
-
-
-def test_the_page_after_the_last_still_has_the_counts(reviews: Reviews) -> None:
-    reviews.submit()
-    (last,) = reviews.page()[0]
-
-    page, counts = reviews.page(after=PageKey(last.created_at, last.id))
-
-    assert (page, counts.count) == ([], 1)
+    assert replied == reviews.store.reviews.get(review.id)
+    assert replied.reply is not None
+    assert replied.reply.text == "Thank you!"
+    assert replied.reply.at > replied.created_at
+    assert reviews.store.reviews.get(other.id).reply is None
+    assert [each.reply for each in reviews.page()[0]] == [None, replied.reply]
 
 
-def test_pages_neither_skip_nor_repeat_while_reviews_come_in(reviews: Reviews, review_database: Database) -> None:
-    before = [reviews.submit().review for _ in range(7)]
-    review_database.execute("UPDATE reviews SET created_at = (SELECT min(created_at) FROM reviews)")
-    seen: list[UUID] = []
+def test_of_twenty_replies_at_once_exactly_one_wins(reviews: Reviews, review_database: Database) -> None:
+    review = reviews.submit().review
+    texts = [f"reply {number}" for number in range(20)]
 
-    after = START
-    while page := reviews.page(after=after, limit=2)[0]:
-        seen += [review.id for review in page]
-        after = PageKey(page[-1].created_at, page[-1].id)
-        reviews.submit()
+    outcomes = at_once([partial(reviews.store.reviews.reply, review.id, text) for text in texts], review_database)
 
-    assert seen == sorted((review.id for review in before), reverse=True)
+    assert sorted(outcomes) == ["ALREADY_REPLIED"] * 19 + ["won"]
+    reply = reviews.store.reviews.get(review.id).reply
+    assert reply is not None
+    assert reply.text == texts[outcomes.index("won")]
+
+
+def test_an_unknown_review_is_not_found(reviews: Reviews) -> None:
+    with pytest.raises(NotFound, match="Review not found"):
+        reviews.store.reviews.get(new_id())

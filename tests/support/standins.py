@@ -12,6 +12,7 @@ from uuid import UUID
 import grpc
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from gig_service.servicer import GigServicer
 from marketplace.gig.v1 import gig_pb2, gig_pb2_grpc
 from marketplace.order.v1 import order_pb2, order_pb2_grpc
 from servicekit.call import Call
@@ -89,11 +90,11 @@ class OrderStandIn(_StandIn):
 
 
 @contextmanager
-def serving(stand_in: GigStandIn | OrderStandIn, address: str = "127.0.0.1:0") -> Iterator[str]:
-    """Serve a stand-in and yield its address. After the block, calls to it are UNAVAILABLE."""
+def serving(stand_in: GigStandIn | OrderStandIn | GigServicer, address: str = "127.0.0.1:0") -> Iterator[str]:
+    """Serve a stand-in, or the real GigService, and yield its address. After the block, calls to it are UNAVAILABLE."""
     pipeline = Pipeline(verifier())
     server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
-    if isinstance(stand_in, GigStandIn):
+    if isinstance(stand_in, GigStandIn | GigServicer):
         service = gig_pb2.DESCRIPTOR.services_by_name["GigService"]
         gig_pb2_grpc.add_GigServiceServicer_to_server(pipeline.around(stand_in, service), server)
     else:

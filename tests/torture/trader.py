@@ -13,6 +13,7 @@ from order_service.payments.sandbox import scenarios
 from tests.support.stack import Stack
 from tests.support.story import SEED_REVIEW, a_gig, a_name
 from tests.torture.retries import Counts, GivenUpError, RetryingClient
+from tests.torture.reviewing import Written
 
 # Most cards work: a confirmation takes seconds of a trader's time. An order whose refund is refused for good waits for
 # people.
@@ -39,7 +40,7 @@ class Life:
     price: Decimal
     done: list[tuple[str, str]] = field(default_factory=list)
     refund: Decimal = Decimal(0)
-    is_reviewed: bool = False
+    review: Written | None = None
 
 
 class Trader:
@@ -145,7 +146,7 @@ class Trader:
                 shown = person.get(path)
                 choices += [(who, action) for action in shown["actions"]]
                 status = shown["status"]
-            if status == "DELIVERED" and not life.is_reviewed and self._random.random() < 0.5:
+            if status == "DELIVERED" and life.review is None and self._random.random() < 0.5:
                 self._review(life)
             if not choices:
                 if status in ("COMPLETED", "CANCELLED"):
@@ -242,10 +243,17 @@ class Trader:
         return [(event["by"], event["action"]) for event in events if event["by"] != "system"]
 
     def _review(self, life: Life) -> None:
-        made = self._make("buyer", f"/api/orders/{life.order}/review", SEED_REVIEW, "ORDER_NOT_DELIVERED")
-        if made is not None:
-            life.is_reviewed = True
-            self._counts.add("reviews")
+        stars = self._random.randint(1, 5)
+        body = {**SEED_REVIEW, "rating": stars}
+        made = self._make("buyer", f"/api/orders/{life.order}/review", body, "ORDER_NOT_DELIVERED")
+        if made is None:
+            return
+        life.review = Written(made["reviewId"], made["gigId"], stars)
+        self._counts.add("reviews")
+        if self._random.random() < 0.5:
+            if difference := life.review.answer(self.people["seller"], f"Thank you for {stars} stars!"):
+                self.differences.append(difference)
+            self._counts.add("replies")
 
     def _pay_out(self) -> None:
         amount = Decimal(self._random.randrange(1, 30_000)) / 100

@@ -1395,3 +1395,143 @@ class ApplyReviewResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ApplyReviewResponse: _TypeAlias = ApplyReviewResponse  # noqa: Y015
+
+@_typing.final
+class ListRatingsRequest(_message.Message):
+    """The request of ListRatings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_GIG_ID_FIELD_NUMBER: _builtins.int
+    UNTIL_GIG_ID_FIELD_NUMBER: _builtins.int
+    after_gig_id: _builtins.str
+    """A UUID before those of the range."""
+    until_gig_id: _builtins.str
+    """The last UUID of the range."""
+    def __init__(
+        self,
+        *,
+        after_gig_id: _builtins.str = ...,
+        until_gig_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_gig_id", b"after_gig_id", "until_gig_id", b"until_gig_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRatingsRequest: _TypeAlias = ListRatingsRequest  # noqa: Y015
+
+@_typing.final
+class ListRatingsResponse(_message.Message):
+    """The response of ListRatings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Rating(_message.Message):
+        """The rating of a gig."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        GIG_ID_FIELD_NUMBER: _builtins.int
+        VERSION_FIELD_NUMBER: _builtins.int
+        REVIEW_COUNT_FIELD_NUMBER: _builtins.int
+        RATING_SUM_FIELD_NUMBER: _builtins.int
+        IS_SHOWN_FIELD_NUMBER: _builtins.int
+        gig_id: _builtins.str
+        """The gig's UUID."""
+        version: _builtins.int
+        """The version of the totals, as ReviewService sent it."""
+        review_count: _builtins.int
+        """The number of the gig's reviews."""
+        rating_sum: _builtins.int
+        """The sum of the stars of the gig's reviews."""
+        is_shown: _builtins.bool
+        """Whether the gig's page and searches show the mean and the number of these totals."""
+        def __init__(
+            self,
+            *,
+            gig_id: _builtins.str = ...,
+            version: _builtins.int = ...,
+            review_count: _builtins.int = ...,
+            rating_sum: _builtins.int = ...,
+            is_shown: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["gig_id", b"gig_id", "is_shown", b"is_shown", "rating_sum", b"rating_sum", "review_count", b"review_count", "version", b"version"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RATINGS_FIELD_NUMBER: _builtins.int
+    REACHED_GIG_ID_FIELD_NUMBER: _builtins.int
+    reached_gig_id: _builtins.str
+    """The last gig of this response, when the range goes on behind it; absent at the end of the range."""
+    @_builtins.property
+    def ratings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListRatingsResponse.Rating]:
+        """The ratings, by the ids of the gigs."""
+
+    def __init__(
+        self,
+        *,
+        ratings: _abc.Iterable[Global___ListRatingsResponse.Rating] | None = ...,
+        reached_gig_id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reached_gig_id", b"_reached_gig_id", "reached_gig_id", b"reached_gig_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reached_gig_id", b"_reached_gig_id", "ratings", b"ratings", "reached_gig_id", b"reached_gig_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__reached_gig_id: _TypeAlias = _typing.Literal["reached_gig_id"]  # noqa: Y015
+    _WhichOneofArgType__reached_gig_id: _TypeAlias = _typing.Literal["_reached_gig_id", b"_reached_gig_id"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reached_gig_id) -> _WhichOneofReturnType__reached_gig_id | None: ...
+
+Global___ListRatingsResponse: _TypeAlias = ListRatingsResponse  # noqa: Y015
+
+@_typing.final
+class FindMissingReviewsRequest(_message.Message):
+    """The request of FindMissingReviews. A review is described as in ApplyReview."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVIEWS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reviews(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApplyReviewRequest]:
+        """The reviews, 500 at most."""
+
+    def __init__(
+        self,
+        *,
+        reviews: _abc.Iterable[Global___ApplyReviewRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reviews", b"reviews"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindMissingReviewsRequest: _TypeAlias = FindMissingReviewsRequest  # noqa: Y015
+
+@_typing.final
+class FindMissingReviewsResponse(_message.Message):
+    """The response of FindMissingReviews."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVIEW_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def review_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The UUIDs of the reviews that are missing, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        review_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["review_ids", b"review_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindMissingReviewsResponse: _TypeAlias = FindMissingReviewsResponse  # noqa: Y015

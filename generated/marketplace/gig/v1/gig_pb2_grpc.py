@@ -124,6 +124,16 @@ class GigServiceStub:
                 request_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyReviewRequest.SerializeToString,
                 response_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyReviewResponse.FromString,
                 _registered_method=True)
+        self.ListRatings = channel.unary_unary(
+                '/marketplace.gig.v1.GigService/ListRatings',
+                request_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ListRatingsRequest.SerializeToString,
+                response_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ListRatingsResponse.FromString,
+                _registered_method=True)
+        self.FindMissingReviews = channel.unary_unary(
+                '/marketplace.gig.v1.GigService/FindMissingReviews',
+                request_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.FindMissingReviewsRequest.SerializeToString,
+                response_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.FindMissingReviewsResponse.FromString,
+                _registered_method=True)
 
 
 class GigServiceServicer:
@@ -261,6 +271,22 @@ class GigServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRatings(self, request, context):
+        """Return the ratings of the gigs in a range of ids as they are stored here, for ReviewService's comparison with its
+        reviews. A deleted gig has one too; a gig that never had one is left out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindMissingReviews(self, request, context):
+        """Return those reviews of the request that should count for their seller's badges and do not: neither the review nor a
+        newer one of the same buyer is here. For ReviewService's comparison.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GigServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -348,6 +374,16 @@ def add_GigServiceServicer_to_server(servicer, server):
                     servicer.ApplyReview,
                     request_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyReviewRequest.FromString,
                     response_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyReviewResponse.SerializeToString,
+            ),
+            'ListRatings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRatings,
+                    request_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ListRatingsRequest.FromString,
+                    response_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.ListRatingsResponse.SerializeToString,
+            ),
+            'FindMissingReviews': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindMissingReviews,
+                    request_deserializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.FindMissingReviewsRequest.FromString,
+                    response_serializer=marketplace_dot_gig_dot_v1_dot_gig__pb2.FindMissingReviewsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -814,6 +850,60 @@ class GigService:
             '/marketplace.gig.v1.GigService/ApplyReview',
             marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyReviewRequest.SerializeToString,
             marketplace_dot_gig_dot_v1_dot_gig__pb2.ApplyReviewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRatings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.gig.v1.GigService/ListRatings',
+            marketplace_dot_gig_dot_v1_dot_gig__pb2.ListRatingsRequest.SerializeToString,
+            marketplace_dot_gig_dot_v1_dot_gig__pb2.ListRatingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindMissingReviews(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.gig.v1.GigService/FindMissingReviews',
+            marketplace_dot_gig_dot_v1_dot_gig__pb2.FindMissingReviewsRequest.SerializeToString,
+            marketplace_dot_gig_dot_v1_dot_gig__pb2.FindMissingReviewsResponse.FromString,
             options,
             channel_credentials,
             insecure,

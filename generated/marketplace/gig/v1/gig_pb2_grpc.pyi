@@ -87,6 +87,14 @@ class GigServiceStub:
     counts. ReviewService sends every review from its outbox. Calls may be repeated, late and in any order. A deleted
     gig takes them too.
     """
+    ListRatings: _grpc.UnaryUnaryMultiCallable[_gig_pb2.ListRatingsRequest, _gig_pb2.ListRatingsResponse]
+    """Return the ratings of the gigs in a range of ids as they are stored here, for ReviewService's comparison with its
+    reviews. A deleted gig has one too; a gig that never had one is left out.
+    """
+    FindMissingReviews: _grpc.UnaryUnaryMultiCallable[_gig_pb2.FindMissingReviewsRequest, _gig_pb2.FindMissingReviewsResponse]
+    """Return those reviews of the request that should count for their seller's badges and do not: neither the review nor a
+    newer one of the same buyer is here. For ReviewService's comparison.
+    """
 
 @_typing.type_check_only
 class GigServiceAsyncStub(GigServiceStub):
@@ -146,6 +154,14 @@ class GigServiceAsyncStub(GigServiceStub):
     """Count a review for the badges of the gig's seller: of each buyer the newest review of any of the seller's gigs
     counts. ReviewService sends every review from its outbox. Calls may be repeated, late and in any order. A deleted
     gig takes them too.
+    """
+    ListRatings: _aio.UnaryUnaryMultiCallable[_gig_pb2.ListRatingsRequest, _gig_pb2.ListRatingsResponse]  # type: ignore[assignment]
+    """Return the ratings of the gigs in a range of ids as they are stored here, for ReviewService's comparison with its
+    reviews. A deleted gig has one too; a gig that never had one is left out.
+    """
+    FindMissingReviews: _aio.UnaryUnaryMultiCallable[_gig_pb2.FindMissingReviewsRequest, _gig_pb2.FindMissingReviewsResponse]  # type: ignore[assignment]
+    """Return those reviews of the request that should count for their seller's badges and do not: neither the review nor a
+    newer one of the same buyer is here. For ReviewService's comparison.
     """
 
 class GigServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -305,6 +321,26 @@ class GigServiceServicer(metaclass=_abc_1.ABCMeta):
         """Count a review for the badges of the gig's seller: of each buyer the newest review of any of the seller's gigs
         counts. ReviewService sends every review from its outbox. Calls may be repeated, late and in any order. A deleted
         gig takes them too.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRatings(
+        self,
+        request: _gig_pb2.ListRatingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gig_pb2.ListRatingsResponse, _abc.Awaitable[_gig_pb2.ListRatingsResponse]]:
+        """Return the ratings of the gigs in a range of ids as they are stored here, for ReviewService's comparison with its
+        reviews. A deleted gig has one too; a gig that never had one is left out.
+        """
+
+    @_abc_1.abstractmethod
+    def FindMissingReviews(
+        self,
+        request: _gig_pb2.FindMissingReviewsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gig_pb2.FindMissingReviewsResponse, _abc.Awaitable[_gig_pb2.FindMissingReviewsResponse]]:
+        """Return those reviews of the request that should count for their seller's badges and do not: neither the review nor a
+        newer one of the same buyer is here. For ReviewService's comparison.
         """
 
 def add_GigServiceServicer_to_server(servicer: GigServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

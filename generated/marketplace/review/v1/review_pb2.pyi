@@ -49,12 +49,39 @@ class Review(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class Reply(_message.Message):
+        """The seller's answer to a review."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TEXT_FIELD_NUMBER: _builtins.int
+        AT_FIELD_NUMBER: _builtins.int
+        text: _builtins.str
+        """The text, 1 to 2000 characters."""
+        @_builtins.property
+        def at(self) -> _timestamp_pb2.Timestamp:
+            """The time of the reply."""
+
+        def __init__(
+            self,
+            *,
+            text: _builtins.str = ...,
+            at: _timestamp_pb2.Timestamp | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "text", b"text"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     ORDER_ID_FIELD_NUMBER: _builtins.int
     BUYER_FIELD_NUMBER: _builtins.int
     RATING_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
+    REPLY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The review's UUID."""
     order_id: _builtins.str
@@ -71,6 +98,10 @@ class Review(_message.Message):
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """The time of the submission."""
 
+    @_builtins.property
+    def reply(self) -> Global___Review.Reply:
+        """The reply of the gig's seller; absent without one."""
+
     def __init__(
         self,
         *,
@@ -80,10 +111,11 @@ class Review(_message.Message):
         rating: _builtins.int = ...,
         comment: _builtins.str = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
+        reply: Global___Review.Reply | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["buyer", b"buyer", "created_at", b"created_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["buyer", b"buyer", "created_at", b"created_at", "reply", b"reply"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer", b"buyer", "comment", b"comment", "created_at", b"created_at", "id", b"id", "order_id", b"order_id", "rating", b"rating"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer", b"buyer", "comment", b"comment", "created_at", b"created_at", "id", b"id", "order_id", b"order_id", "rating", b"rating", "reply", b"reply"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -158,24 +190,38 @@ class ListReviewsRequest(_message.Message):
     GIG_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RATING_FIELD_NUMBER: _builtins.int
+    SORT_FIELD_NUMBER: _builtins.int
     gig_id: _builtins.str
     """The gig's UUID."""
     page_size: _builtins.int
     """The largest number of results on the page; 0 means 20."""
     page_token: _builtins.str
-    """The `next_page_token` of the previous page; empty for the first page. INVALID_ARGUMENT with another gig."""
+    """The `next_page_token` of the previous page; empty for the first page. INVALID_ARGUMENT with another gig,
+    filter or order.
+    """
+    rating: _builtins.int
+    """Only reviews with this number of stars, 1 to 5."""
+    sort: _builtins.str
+    """The order of the results: `newest` (the default), `rating` for few stars first, `-rating` for many stars first; of
+    the same number of stars the newest come first.
+    """
     def __init__(
         self,
         *,
         gig_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        rating: _builtins.int | None = ...,
+        sort: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rating", b"_rating", "rating", b"rating"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gig_id", b"gig_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rating", b"_rating", "gig_id", b"gig_id", "page_size", b"page_size", "page_token", b"page_token", "rating", b"rating", "sort", b"sort"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__rating: _TypeAlias = _typing.Literal["rating"]  # noqa: Y015
+    _WhichOneofArgType__rating: _TypeAlias = _typing.Literal["_rating", b"_rating"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rating) -> _WhichOneofReturnType__rating | None: ...
 
 Global___ListReviewsRequest: _TypeAlias = ListReviewsRequest  # noqa: Y015
 
@@ -211,14 +257,14 @@ class ListReviewsResponse(_message.Message):
     HISTOGRAM_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     total: _builtins.int
-    """The number of the gig's reviews."""
+    """The number of reviews with the stars of the filter; of all the gig's reviews without one."""
     average_rating: _builtins.float
     """The exact mean of the gig's reviews in stars, rounded half up to one decimal; 0 without reviews."""
     next_page_token: _builtins.str
     """The page token of the next page; absent on the last page."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___Review]:
-        """The reviews of this page, newest first."""
+        """The reviews of this page."""
 
     @_builtins.property
     def histogram(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
@@ -242,3 +288,53 @@ class ListReviewsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__next_page_token) -> _WhichOneofReturnType__next_page_token | None: ...
 
 Global___ListReviewsResponse: _TypeAlias = ListReviewsResponse  # noqa: Y015
+
+@_typing.final
+class ReplyToReviewRequest(_message.Message):
+    """The request of ReplyToReview."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVIEW_ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    review_id: _builtins.str
+    """The review's UUID."""
+    text: _builtins.str
+    """The text."""
+    def __init__(
+        self,
+        *,
+        review_id: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["review_id", b"review_id", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplyToReviewRequest: _TypeAlias = ReplyToReviewRequest  # noqa: Y015
+
+@_typing.final
+class ReplyToReviewResponse(_message.Message):
+    """The response of ReplyToReview."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVIEW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def review(self) -> Global___Review:
+        """The review, with the reply."""
+
+    def __init__(
+        self,
+        *,
+        review: Global___Review | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["review", b"review"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["review", b"review"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplyToReviewResponse: _TypeAlias = ReplyToReviewResponse  # noqa: Y015

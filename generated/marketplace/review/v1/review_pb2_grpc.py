@@ -45,6 +45,11 @@ class ReviewServiceStub:
                 request_serializer=marketplace_dot_review_dot_v1_dot_review__pb2.ListReviewsRequest.SerializeToString,
                 response_deserializer=marketplace_dot_review_dot_v1_dot_review__pb2.ListReviewsResponse.FromString,
                 _registered_method=True)
+        self.ReplyToReview = channel.unary_unary(
+                '/marketplace.review.v1.ReviewService/ReplyToReview',
+                request_serializer=marketplace_dot_review_dot_v1_dot_review__pb2.ReplyToReviewRequest.SerializeToString,
+                response_deserializer=marketplace_dot_review_dot_v1_dot_review__pb2.ReplyToReviewResponse.FromString,
+                _registered_method=True)
 
 
 class ReviewServiceServicer:
@@ -60,8 +65,16 @@ class ReviewServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListReviews(self, request, context):
-        """Return the reviews of a gig, newest first, with their number, mean and histogram. NOT_FOUND for a gig that the
-        caller cannot see.
+        """Return the reviews of a gig, newest first or by their rating, with the number, mean and histogram of all its
+        reviews. NOT_FOUND for a gig that the caller cannot see.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplyToReview(self, request, context):
+        """Reply to a review, as the gig's seller, once. ALREADY_REPLIED for a second reply, FORBIDDEN for everyone but the
+        seller, NOT_FOUND for an unknown review.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -79,6 +92,11 @@ def add_ReviewServiceServicer_to_server(servicer, server):
                     servicer.ListReviews,
                     request_deserializer=marketplace_dot_review_dot_v1_dot_review__pb2.ListReviewsRequest.FromString,
                     response_serializer=marketplace_dot_review_dot_v1_dot_review__pb2.ListReviewsResponse.SerializeToString,
+            ),
+            'ReplyToReview': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplyToReview,
+                    request_deserializer=marketplace_dot_review_dot_v1_dot_review__pb2.ReplyToReviewRequest.FromString,
+                    response_serializer=marketplace_dot_review_dot_v1_dot_review__pb2.ReplyToReviewResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -136,6 +154,33 @@ class ReviewService:
             '/marketplace.review.v1.ReviewService/ListReviews',
             marketplace_dot_review_dot_v1_dot_review__pb2.ListReviewsRequest.SerializeToString,
             marketplace_dot_review_dot_v1_dot_review__pb2.ListReviewsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplyToReview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.review.v1.ReviewService/ReplyToReview',
+            marketplace_dot_review_dot_v1_dot_review__pb2.ReplyToReviewRequest.SerializeToString,
+            marketplace_dot_review_dot_v1_dot_review__pb2.ReplyToReviewResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,8 +38,12 @@ class ReviewServiceStub:
     status, ALREADY_REVIEWED for a second review, FORBIDDEN for everyone but the buyer, NOT_FOUND for an unknown order.
     """
     ListReviews: _grpc.UnaryUnaryMultiCallable[_review_pb2.ListReviewsRequest, _review_pb2.ListReviewsResponse]
-    """Return the reviews of a gig, newest first, with their number, mean and histogram. NOT_FOUND for a gig that the
-    caller cannot see.
+    """Return the reviews of a gig, newest first or by their rating, with the number, mean and histogram of all its
+    reviews. NOT_FOUND for a gig that the caller cannot see.
+    """
+    ReplyToReview: _grpc.UnaryUnaryMultiCallable[_review_pb2.ReplyToReviewRequest, _review_pb2.ReplyToReviewResponse]
+    """Reply to a review, as the gig's seller, once. ALREADY_REPLIED for a second reply, FORBIDDEN for everyone but the
+    seller, NOT_FOUND for an unknown review.
     """
 
 @_typing.type_check_only
@@ -52,8 +56,12 @@ class ReviewServiceAsyncStub(ReviewServiceStub):
     status, ALREADY_REVIEWED for a second review, FORBIDDEN for everyone but the buyer, NOT_FOUND for an unknown order.
     """
     ListReviews: _aio.UnaryUnaryMultiCallable[_review_pb2.ListReviewsRequest, _review_pb2.ListReviewsResponse]  # type: ignore[assignment]
-    """Return the reviews of a gig, newest first, with their number, mean and histogram. NOT_FOUND for a gig that the
-    caller cannot see.
+    """Return the reviews of a gig, newest first or by their rating, with the number, mean and histogram of all its
+    reviews. NOT_FOUND for a gig that the caller cannot see.
+    """
+    ReplyToReview: _aio.UnaryUnaryMultiCallable[_review_pb2.ReplyToReviewRequest, _review_pb2.ReplyToReviewResponse]  # type: ignore[assignment]
+    """Reply to a review, as the gig's seller, once. ALREADY_REPLIED for a second reply, FORBIDDEN for everyone but the
+    seller, NOT_FOUND for an unknown review.
     """
 
 class ReviewServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -75,8 +83,18 @@ class ReviewServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _review_pb2.ListReviewsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_review_pb2.ListReviewsResponse, _abc.Awaitable[_review_pb2.ListReviewsResponse]]:
-        """Return the reviews of a gig, newest first, with their number, mean and histogram. NOT_FOUND for a gig that the
-        caller cannot see.
+        """Return the reviews of a gig, newest first or by their rating, with the number, mean and histogram of all its
+        reviews. NOT_FOUND for a gig that the caller cannot see.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplyToReview(
+        self,
+        request: _review_pb2.ReplyToReviewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.ReplyToReviewResponse, _abc.Awaitable[_review_pb2.ReplyToReviewResponse]]:
+        """Reply to a review, as the gig's seller, once. ALREADY_REPLIED for a second reply, FORBIDDEN for everyone but the
+        seller, NOT_FOUND for an unknown review.
         """
 
 def add_ReviewServiceServicer_to_server(servicer: ReviewServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

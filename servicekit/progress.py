@@ -1,4 +1,4 @@
-"""The progress of a run, on stderr: one line that changes on a terminal, else a line every ten seconds."""
+"""The progress of a long command, on stderr: one line that changes on a terminal, else a line every ten seconds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Progress:
         self.name = ""
 
     def begin(self, total: int, name: str) -> None:
-        """Begin with a part of the run, of `total` things that have a name."""
+        """Begin with a part of the work, of `total` things that have a name."""
         self.done, self.total, self.name = 0, total, name
         self._show()
 
@@ -29,7 +29,7 @@ class Progress:
         self._show()
 
     def end(self) -> None:
-        """End the run."""
+        """End the work."""
 
     def _show(self) -> None:
         pass
@@ -45,7 +45,7 @@ class ShownProgress(Progress):
         self._began = self._shown = time.monotonic()
 
     def end(self) -> None:
-        """End the run; remove the line from a terminal."""
+        """End the work; remove the line from a terminal."""
         if self._is_terminal:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
