@@ -80,6 +80,17 @@ def test_a_watch_sends_what_the_history_has_and_ends_after_the_last_change(marke
     assert shown == [json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in history]
 
 
+def test_who_comes_back_after_the_end_with_the_last_id_gets_204(market: Market) -> None:
+    order = market.completed(market.gig())
+    path = f"/api/orders/{order}/watch"
+    everything = market.buyer.get(path)
+
+    again = market.buyer.get(path, headers={"last-event-id": last_id(everything.text)})
+
+    assert [event["id"] for event in parse(everything.text)] == ["1", "2", "3", "4"]
+    assert (again.status_code, again.content) == (204, b"")
+
+
 def test_what_is_refused_is_an_ordinary_json_error(stack: Stack, market: Market) -> None:
     order = market.order(market.gig())
     stranger = stack.client(a_name("stranger"), "buyer")
