@@ -194,9 +194,12 @@ def range_not_satisfiable(stack: Stack, market: Market) -> Answered:
 def rate_limited(stack: Stack, market: Market) -> Answered:
     """Watch more than a user may at once."""
     with ExitStack() as watches:
+        # An iterator that is dropped closes its connection.
+        readers = []
         for _ in range(20):
             answer = watches.enter_context(market.buyer.stream("GET", "/api/watch"))
-            assert next(answer.iter_bytes())
+            readers.append(answer.iter_bytes())
+            assert next(readers[-1])
         return outcome(market.buyer.get("/api/watch"))
 
 
