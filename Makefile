@@ -21,7 +21,7 @@ CODE := benchmarks deploy edge gig_service order_service review_service servicek
 PACKAGES := deploy edge gig_service order_service review_service servicekit protos
 
 # Tests that need neither the stack nor Envoy.
-FAST_TESTS := tests/domain tests/servicekit tests/store tests/servicer --ignore=tests/servicer/test_order_crashes.py
+FAST_TESTS := tests/domain tests/servicekit tests/store tests/servicer tests/events --ignore=tests/servicer/test_order_crashes.py
 
 .PHONY: help
 help: ## List the targets.
@@ -109,7 +109,7 @@ fuzz: install-dev ## Send mutated inputs to a stack of its own for ten minutes. 
 	@$(BIN)/python -m tests.fuzz "$$NAME" $(ARGS)
 
 .PHONY: benchmark
-benchmark: install-dev ## Run a benchmark: balance, limits, listing, order_timeouts, outbox, promptness, reconciliation, recovery, texts, uploads, watchers. NAME=balance
+benchmark: install-dev ## Run a benchmark: balance, limits, listing, order_timeouts, outbox, promptness, reconciliation, recovery, texts, uploads, watches. NAME=balance
 	@$(BIN)/python -m "benchmarks.$${NAME:-balance}" $(ARGS)
 
 # The code

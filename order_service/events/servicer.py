@@ -25,7 +25,7 @@ from servicekit.call import RESERVE_SECONDS, Call
 from servicekit.metadata import LAST_EVENT_ID
 from servicekit.user_places import UserPlaces
 
-# The longest pause between two responses over HTTP. Each pause is up to a third shorter, so that streams that began
+# The longest pause between two responses over HTTP. Each pause is up to a tenth shorter, so that streams that began
 # together do not all send at once for ever.
 HEARTBEAT_SECONDS = 14.0
 # The `after` of the feed for none of the events that there are.
@@ -114,7 +114,7 @@ class EventServicer:
                     if is_ending:
                         return
                     is_caught_up = True
-                    pause = min(HEARTBEAT_SECONDS * random.uniform(2 / 3, 1), end - time.monotonic())  # noqa: S311
+                    pause = min(HEARTBEAT_SECONDS * random.uniform(0.9, 1), end - time.monotonic())  # noqa: S311
                     if not await subscription.wait(pause) and (heartbeat := encoder.heartbeat()) is not None:
                         yield heartbeat
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,6 @@ from tests.support.uploads import a_jpeg
 
 # Codes of what is not built yet.
 NOT_YET = {
-    # Needs hundreds of requests at once: see tests/hostile.
-    "RATE_LIMITED",
     # No longer returned.
     "UPGRADE_REQUIRED",
 }
@@ -198,6 +196,18 @@ def range_not_satisfiable(stack: Stack, market: Market) -> Answered:
     return outcome(market.anyone.get(ok(upload, 201)["images"][0]["url"], headers={"range": "bytes=99999999-"}))
 
 
+def rate_limited(stack: Stack, market: Market) -> Answered:
+    """Watch more than a user may at once."""
+    with ExitStack() as watches:
+        # An iterator that is dropped closes its connection.
+        readers = []
+        for _ in range(20):
+            answer = watches.enter_context(market.buyer.stream("GET", "/api/watch"))
+            readers.append(answer.iter_bytes())
+            assert next(readers[-1])
+        return outcome(market.buyer.get("/api/watch"))
+
+
 PROVOKE: dict[str, Callable[[Stack, Market], Answered]] = {
     "INVALID_ARGUMENT": invalid_argument,
     "UNAUTHORIZED": unauthorized,
@@ -222,6 +232,7 @@ PROVOKE: dict[str, Callable[[Stack, Market], Answered]] = {
     "UNSUPPORTED_MEDIA_TYPE": unsupported_media_type,
     "HEADERS_TOO_LARGE": headers_too_large,
     "RANGE_NOT_SATISFIABLE": range_not_satisfiable,
+    "RATE_LIMITED": rate_limited,
     "INTERNAL": internal,
     "UNAVAILABLE": unavailable,
     "DEADLINE_EXCEEDED": deadline_exceeded,

@@ -10,6 +10,7 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
 from marketplace.common.v1 import options_pb2
+from marketplace.event.v1 import event_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
@@ -21,7 +22,7 @@ Call = Callable[[Market], httpx.Response]
 
 def public_methods() -> Iterator[MethodDescriptor]:
     """All RPCs that have a route."""
-    for file in (gig_pb2, image_pb2, order_pb2, review_pb2):
+    for file in (event_pb2, gig_pb2, image_pb2, order_pb2, review_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             yield from (m for m in service.methods if m.GetOptions().HasExtension(annotations_pb2.http))
 
@@ -231,7 +232,27 @@ def reply_to_review(market: Market) -> httpx.Response:
     return market.seller.post(f"/api/reviews/{review}/reply", json={"text": "Thank you!"})
 
 
+def watch_order_sse(market: Market) -> httpx.Response:
+    return market.buyer.get(f"/api/orders/{market.completed(market.gig())}/watch")
+
+
+def watch_sse(market: Market) -> httpx.Response:
+    """Return the response with its first block: the stream has no end."""
+    with market.buyer.stream("GET", "/api/watch") as answer:
+        headers = {name: value for name, value in answer.headers.items() if name != "content-encoding"}
+        content = next(answer.iter_bytes())
+        return httpx.Response(answer.status_code, headers=headers, content=content, request=answer.request)
+
+
+def list_events(market: Market) -> httpx.Response:
+    market.order(market.gig())
+    return market.admin.get("/api/events", params={"pageSize": 5, "wait": 1})
+
+
 CALLS: dict[str, Call] = {
+    "WatchOrderSse": watch_order_sse,
+    "WatchSse": watch_sse,
+    "ListEvents": list_events,
     "CreateGig": create_gig,
     "GetGig": get_gig,
     "UpdateGig": update_gig,

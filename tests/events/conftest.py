@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
-from tests.support.events import EventServer, Watcher
+from tests.support.events import EventProcess, EventServer, Watcher
 from tests.support.orderservice import OrderBackend
 
 
@@ -18,22 +18,33 @@ def events(world: OrderBackend) -> Iterator[EventServer]:
         yield server
 
 
-class Watch(Protocol):
-    """Opens a stream, which the test's end closes."""
+class Watch:
+    """Opens streams on a server, and closes them at the test's end."""
 
-    def __call__(self, rpc: str, message: Any, sent_token: str, server: Any = None, /, **metadata: str) -> Watcher: ...
+    def __init__(self, server: EventServer) -> None:
+        self._server = server
+        self._opened: list[Watcher] = []
+
+    def __call__(
+        self,
+        rpc: str,
+        request: Any,
+        sent_token: str,
+        server: EventServer | EventProcess | None = None,
+        **metadata: str,
+    ) -> Watcher:
+        """Open a stream; names in `metadata` get dashes: `last_event_id="3"`."""
+        self._opened.append(Watcher(server or self._server, rpc, request, sent_token, **metadata))
+        return self._opened[-1]
+
+    def close(self) -> None:
+        for watcher in self._opened:
+            watcher.close()
 
 
 @pytest.fixture
-def watch(request: pytest.FixtureRequest) -> Iterator[Watch]:
-    """Return a function that opens streams: on `events`, or on another server."""
-    opened: list[Watcher] = []
-
-    def open_stream(rpc: str, message: Any, sent_token: str, server: Any = None, **metadata: str) -> Watcher:
-        server = server or request.getfixturevalue("events")
-        opened.append(Watcher(server, rpc, message, sent_token, **metadata))
-        return opened[-1]
-
-    yield open_stream
-    for watcher in opened:
-        watcher.close()
+def watch(events: EventServer) -> Iterator[Watch]:
+    """Return a function that opens streams on `events`, or on another server."""
+    watch = Watch(events)
+    yield watch
+    watch.close()

@@ -161,7 +161,7 @@ Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
 
 @_typing.final
 class WatchResponse(_message.Message):
-    """A response of Watch: one change or one reminder of one order; the first one has only an id."""
+    """A response of Watch: one change or one reminder of one order, or only an id to resume after."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -172,7 +172,7 @@ class WatchResponse(_message.Message):
     id: _builtins.str
     """The id to resume after. The ids of a user grow."""
     order_id: _builtins.str
-    """The order's UUID; empty in the first response."""
+    """The order's UUID; empty in a response that has only an id."""
     @_builtins.property
     def change(self) -> _order_pb2.OrderEvent:
         """A change: a row of the order's history."""

@@ -92,8 +92,8 @@ class EventServiceServicer:
 
     def Watch(self, request, context):
         """Watch all that is new for the caller: each change and reminder of an order of theirs. The first response has only
-        an id, from which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one that
-        is older than 30 days.
+        an id, from which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one whose
+        next event is older than 30 days. A response with only an id also comes after that, and before the watch ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,8 +49,8 @@ class EventServiceStub:
     """
     Watch: _grpc.UnaryStreamMultiCallable[_event_pb2.WatchRequest, _event_pb2.WatchResponse]
     """Watch all that is new for the caller: each change and reminder of an order of theirs. The first response has only
-    an id, from which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one that
-    is older than 30 days.
+    an id, from which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one whose
+    next event is older than 30 days. A response with only an id also comes after that, and before the watch ends.
     """
     WatchSse: _grpc.UnaryStreamMultiCallable[_event_pb2.WatchSseRequest, _httpbody_pb2.HttpBody]
     """The same as Watch, as server-sent events like those of WatchOrderSse, whose `data` also has `orderId`."""
@@ -79,8 +79,8 @@ class EventServiceAsyncStub(EventServiceStub):
     """
     Watch: _aio.UnaryStreamMultiCallable[_event_pb2.WatchRequest, _event_pb2.WatchResponse]  # type: ignore[assignment]
     """Watch all that is new for the caller: each change and reminder of an order of theirs. The first response has only
-    an id, from which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one that
-    is older than 30 days.
+    an id, from which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one whose
+    next event is older than 30 days. A response with only an id also comes after that, and before the watch ends.
     """
     WatchSse: _aio.UnaryStreamMultiCallable[_event_pb2.WatchSseRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """The same as Watch, as server-sent events like those of WatchOrderSse, whose `data` also has `orderId`."""
@@ -124,8 +124,8 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_pb2.WatchResponse], _abc.AsyncIterator[_event_pb2.WatchResponse]]:
         """Watch all that is new for the caller: each change and reminder of an order of theirs. The first response has only
-        an id, from which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one that
-        is older than 30 days.
+        an id, from which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one whose
+        next event is older than 30 days. A response with only an id also comes after that, and before the watch ends.
         """
 
     @_abc_1.abstractmethod
