@@ -13,6 +13,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorPr
 
 from edge import contract
 from edge.generate import BARE_STATUSES, DESCRIPTOR_SET, generate
+from marketplace.common.v1 import options_pb2
 from tests.support.edge import ROOT
 
 GENERATED = ROOT / "generated"
@@ -101,6 +102,22 @@ def test_a_body_with_a_type_that_the_edge_cannot_check_is_refused(tmp_path: Path
 
     with pytest.raises(contract.ContractError, match="cannot check in a JSON body"):
         contract.load(changed(tmp_path, "OrderService", "AcceptOrder", take_an_order))
+
+
+def test_a_stream_of_other_messages_is_refused(tmp_path: Path) -> None:
+    def stream(method: MethodDescriptorProto) -> None:
+        method.server_streaming = True
+
+    with pytest.raises(contract.ContractError, match=r"GigService\.GetGig: a stream is a GET"):
+        contract.load(changed(tmp_path, "GigService", "GetGig", stream))
+
+
+def test_a_wait_without_a_bound_is_refused(tmp_path: Path) -> None:
+    def wait(method: MethodDescriptorProto) -> None:
+        method.options.Extensions[options_pb2.waits] = True
+
+    with pytest.raises(contract.ContractError, match=r"GigService\.GetGig: an RPC that waits"):
+        contract.load(changed(tmp_path, "GigService", "GetGig", wait))
 
 
 def test_a_field_has_both_its_names() -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.support.edge import Edge, an_edge, assert_refused, details_of, free_ports, get, read_response
 from tests.support.eventually import eventually
 from tests.support.streaming_upstream import StreamingWorker
-from tests.support.streams import Led, Watcher, led_by
+from tests.support.streams import Watcher, led_by
 from tests.support.upstream import fails
 
 ORDER = "0190a000-0000-7000-8000-000000000001"

@@ -27,7 +27,7 @@ QUIET = 0.25
 PATIENCE = 10.0
 # Connections that are shared between clients, and lost with requests under way or by an invalid message.
 LOST = (
-    r"^(cluster\.(api|gig|order|review|image)\.upstream_cx_(destroy_(remote_|local_)?with_active_rq|protocol_error)"
+    r"^(cluster\.(api|event|gig|order|review|image)\.upstream_cx_(destroy_(remote_|local_)?with_active_rq|protocol_error)"
     r"|http\.api\.downstream_cx_(destroy_(local_|remote_)?active_rq|protocol_error))$"
 )
 

@@ -36,6 +36,9 @@ PATHS = (
     f"/api/gigs/{GIG}/images",
     f"/api/gigs/{GIG}/reviews",
     "/api/webhooks/stripe",
+    "/api/watch",
+    f"/api/orders/{GIG}/watch",
+    "/api/events",
     f"/media/ab/{'0' * 32}.jpg",
     "/nothing",
 )
@@ -164,6 +167,7 @@ NAMES = (
     "content-type",
     "content-encoding",
     "idempotency-key",
+    "last-event-id",
     "if-match",
     "if-none-match",
     "traceparent",

@@ -1,7 +1,7 @@
 """EventService as a process of its own, with many streams: `python -m tests.support.streaming_upstream PORT SECONDS`.
 
-Its streams send an event at once, and then a comment every SECONDS. ListEvents returns the number of open streams as its
-`next`. A stream with the `Last-Event-ID` `flood` sends without a pause.
+Its streams send an event at once, and then a comment every SECONDS. One with the `Last-Event-ID` `flood` sends without a
+pause. ListEvents returns the number of open streams as its `next`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 import grpc
 import grpc.aio
 from google.api.httpbody_pb2 import HttpBody
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from marketplace.event.v1 import event_pb2, event_pb2_grpc
 from servicekit.aio import AIO_OPTIONS
+from servicekit.health import Health
 from servicekit.server import OPTIONS
 from tests.support.edge import ROOT
 
@@ -30,12 +30,12 @@ def message(data: bytes) -> HttpBody:
     return HttpBody(content_type="text/event-stream", data=data)
 
 
-class _Events(event_pb2_grpc.EventServiceServicer):
+class _Events:
     def __init__(self, pause: float) -> None:
         self._pause = pause
         self._open = 0
 
-    async def WatchSse(self, request: Any, context: Any) -> AsyncIterator[HttpBody]:  # type: ignore[override]
+    async def watch(self, request: Any, context: Any) -> AsyncIterator[HttpBody]:
         self._open += 1
         try:
             last_id = dict(context.invocation_metadata()).get("last-event-id")
@@ -48,18 +48,29 @@ class _Events(event_pb2_grpc.EventServiceServicer):
         finally:
             self._open -= 1
 
-    async def ListEvents(self, request: Any, context: Any) -> event_pb2.ListEventsResponse:  # type: ignore[override]
+    async def list_events(self, request: Any, context: Any) -> event_pb2.ListEventsResponse:
         return event_pb2.ListEventsResponse(next=str(self._open))
 
 
 async def _serve(port: int, pause: float) -> None:
     server = grpc.aio.server(options=[*OPTIONS, *AIO_OPTIONS])
-    event_pb2_grpc.add_EventServiceServicer_to_server(_Events(pause), server)
-    healthy = health.aio.HealthServicer()
-    await healthy.set("", health_pb2.HealthCheckResponse.SERVING)
-    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    events, service = _Events(pause), event_pb2.DESCRIPTOR.services_by_name["EventService"].full_name
+    handlers = {
+        "WatchSse": grpc.unary_stream_rpc_method_handler(
+            events.watch, event_pb2.WatchSseRequest.FromString, HttpBody.SerializeToString
+        ),
+        "ListEvents": grpc.unary_unary_rpc_method_handler(
+            events.list_events,
+            event_pb2.ListEventsRequest.FromString,
+            event_pb2.ListEventsResponse.SerializeToString,
+        ),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    health = Health(service)
+    health.add_to_aio(server)
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
+    health.serve()
     sys.stdout.write("serving\n")
     sys.stdout.flush()
     await server.wait_for_termination()

@@ -66,7 +66,7 @@ class Led:
 def led_by(edge: Edge, rpc: str = "WatchSse", *, headers_first: bool = False) -> Led:
     """Return the handler of the next streams of an RPC. `headers_first`: its headers come before its first message."""
     led = Led(headers_first=headers_first)
-    edge.upstreams["event"][0].responses[rpc] = led
+    edge.upstreams["event"][0].streams[rpc] = led
     return led
 
 

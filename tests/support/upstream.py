@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from google.api import httpbody_pb2
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from google.api import httpbody_pb2
 from marketplace.event.v1 import event_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
@@ -42,7 +42,8 @@ CLASSES: dict[str, type[Message]] = {
     for message in file.DESCRIPTOR.message_types_by_name.values()
 }
 
-Handler = Callable[[Any, grpc.ServicerContext], Any]
+Handler = Callable[[Any, grpc.ServicerContext], Message]
+StreamHandler = Callable[[Any, grpc.ServicerContext], Iterator[Message]]
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,11 @@ class Received:
 
 @dataclass
 class Upstream:
-    """A server on a port of 127.0.0.1. `responses` has a handler or a message for an RPC."""
+    """A server on a port of 127.0.0.1. `responses` has a handler or a message for an RPC, `streams` one of a stream."""
 
     port: int
     responses: dict[str, Handler | Message] = field(default_factory=dict)
+    streams: dict[str, StreamHandler] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
     max_concurrent: int | None = None
 
@@ -94,6 +96,7 @@ class Upstream:
     def reset(self) -> None:
         """Remove the responses and the received calls."""
         self.responses.clear()
+        self.streams.clear()
         self.received.clear()
 
     def last(self) -> Received:
@@ -110,20 +113,26 @@ class Upstream:
         return self.serve(rpc, request, context, len(data))
 
     def serve_stream(self, rpc: str, request: Message, context: grpc.ServicerContext) -> Iterator[Message]:
-        """Send the messages that the test has set, else an empty one."""
-        messages = self.serve(rpc, request, context)
-        yield from [messages] if isinstance(messages, Message) else messages
+        """Send the messages of the stream that the test has set, else one message."""
+        if rpc in self.streams:
+            self._receive(rpc, request, context, 1)
+            yield from self.streams[rpc](request, context)
+        else:
+            yield self.serve(rpc, request, context)
 
     def serve(self, rpc: str, request: Message, context: grpc.ServicerContext, pieces: int = 1) -> Message:
         """Answer one call as the test set it, else with an empty message."""
-        metadata = dict(context.invocation_metadata() or ())
-        self.received.append(Received(rpc, request, metadata, context.time_remaining(), pieces))
+        self._receive(rpc, request, context, pieces)
         response = self.responses.get(rpc)
         if isinstance(response, Message):
             return response
         if response is not None:
             return response(request, context)
         return empty_response(rpc)
+
+    def _receive(self, rpc: str, request: Message, context: grpc.ServicerContext, pieces: int) -> None:
+        metadata = dict(context.invocation_metadata() or ())
+        self.received.append(Received(rpc, request, metadata, context.time_remaining(), pieces))
 
 
 class _EveryMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
@@ -157,7 +166,8 @@ def empty_response(rpc: str) -> Message:
     """Return the response message of an RPC; a message field is set to an empty one, so that it can be unwrapped."""
     method = next(each for each in METHODS.values() if each.name == rpc)
     if method.output_type.full_name == httpbody_pb2.HttpBody.DESCRIPTOR.full_name:
-        return httpbody_pb2.HttpBody(content_type="text/event-stream", data=b":\n\n")
+        comment: Message = httpbody_pb2.HttpBody(content_type="text/event-stream", data=b":\n\n")
+        return comment
     response = CLASSES[method.output_type.full_name]()
     for each in method.output_type.fields:
         if each.message_type is not None and not each.is_repeated:
