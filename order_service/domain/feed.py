@@ -11,6 +11,7 @@ from order_service.domain.lifecycle import Action
 from order_service.domain.order import Order
 from order_service.domain.payout import Payout
 from order_service.domain.payout import Status as PayoutStatus
+from order_service.domain.reminders import Reminder
 
 
 class EventType(StrEnum):
@@ -34,7 +35,7 @@ class EventType(StrEnum):
     PAYOUT_FAILED = "payout.failed"
 
 
-# Of each action in an order's history.
+# Of each action in an order's history, and of each reminder.
 TYPES: dict[str, EventType] = {
     "place": EventType.ORDER_PLACED,
     Action.ACCEPT: EventType.ORDER_ACCEPTED,
@@ -52,6 +53,9 @@ TYPES: dict[str, EventType] = {
     Action.RESOLVE: EventType.ORDER_RESOLVED,
     Action.REFUND: EventType.ORDER_REFUNDED,
     Action.REFUND_FAILED: EventType.ORDER_REFUND_FAILED,
+    Reminder.EXPIRING: EventType.ORDER_EXPIRING,
+    Reminder.DUE_SOON: EventType.ORDER_DUE_SOON,
+    Reminder.AUTO_COMPLETING: EventType.ORDER_AUTO_COMPLETING,
 }
 
 
