@@ -6,7 +6,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from order_service.domain.feed import TYPES
 from order_service.domain.lifecycle import TRANSITIONS, Condition, Effect, Transition
+from order_service.domain.reminders import STATUSES, Reminder
 
 CONDITIONS = {
     Condition.ALWAYS: "",
@@ -30,6 +32,13 @@ EFFECTS = {
     Effect.REFUND_MORE: "the buyer is refunded in part, from the seller's balance or at the platform's cost",
 }
 
+# When each comes.
+REMINDERS = {
+    Reminder.EXPIRING: "`ORDER_EXPIRING_HOURS` (12) before the order expires, if nobody answers it",
+    Reminder.DUE_SOON: "`ORDER_DUE_SOON_HOURS` (24) before each due date",
+    Reminder.AUTO_COMPLETING: "`ORDER_AUTO_COMPLETING_HOURS` (24) before the delivery is accepted by itself",
+}
+
 HEAD = """# The life of an order
 
 Made from the table in `order_service/domain/lifecycle.py` by `make generate`. The check of an action, the `actions` of
@@ -45,12 +54,21 @@ actions on it.
 
 A timeout closes an order to people: from the moment at which the system's row holds, no other action is open. Whether a
 worker has run yet does not change who may do what.
+
+## Reminders
+
+Before an order is due, and before time moves it on, an event of the feed reminds of that, once each. An order that
+begins to wait within the lead gets it at once. After an outage it comes late, but never at the moment itself or later.
+It changes nothing of the order that clients see, and does not stand in the history.
+
+| status | event | when |
+|---|---|---|
 """
 
 
 def page() -> str:
-    """Return the page: a diagram and the table."""
-    return HEAD + "".join(_diagram()) + "\n" + "".join(_table()) + TAIL
+    """Return the page: a diagram, the table, and the reminders."""
+    return HEAD + "".join(_diagram()) + "\n" + "".join(_table()) + TAIL + "".join(_reminders())
 
 
 def _diagram() -> Iterator[str]:
@@ -77,6 +95,11 @@ def _table() -> Iterator[str]:
 def _row(row: Transition) -> str:
     cells = (row.from_status, f"`{row.action}`", row.by, row.to_status, CONDITIONS[row.condition], EFFECTS[row.effect])
     return f"| {' | '.join(map(str, cells))} |\n"
+
+
+def _reminders() -> Iterator[str]:
+    for reminder, text in REMINDERS.items():
+        yield f"| {STATUSES[reminder]} | `{TYPES[reminder]}` | {text} |\n"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from order_service.domain.attempt import AttemptLimits
 from order_service.domain.currency import check_currency
 from order_service.domain.lifecycle import Timeouts
 from order_service.domain.payment import Provider
+from order_service.domain.reminders import Leads
 from servicekit.settings import Addresses, CallingSettings, ServiceSettings
 
 
@@ -90,6 +91,21 @@ class Settings(PaymentSettings, TimeoutSettings, CallingSettings):
         decimal_places=2,
         description="The marketplace's share of each sale, in percent; an order keeps the one of its placing.",
     )
+    order_expiring_hours: int = Field(
+        12, ge=0, le=144, description="Hours before a PENDING order expires at which its sides are reminded; 0: never."
+    )
+    order_due_soon_hours: int = Field(
+        24,
+        ge=0,
+        le=8760,
+        description="Hours before its due date at which the sides of an order IN_PROGRESS are reminded; 0: never.",
+    )
+    order_auto_completing_hours: int = Field(
+        24,
+        ge=0,
+        le=8760,
+        description="Hours before a DELIVERED order is COMPLETED by itself at which its sides are reminded; 0: never.",
+    )
     # At most twenty hours: Stripe may forget a payment's idempotency key after a day.
     payment_attempt_minutes: int = Field(
         60,
@@ -116,6 +132,15 @@ class Settings(PaymentSettings, TimeoutSettings, CallingSettings):
         """How long a placing stays open."""
         return AttemptLimits(
             timedelta(minutes=self.payment_attempt_minutes), timedelta(minutes=self.payment_confirmation_minutes)
+        )
+
+    @property
+    def leads(self) -> Leads:
+        """How long before its moment each reminder of an order comes."""
+        return Leads(
+            expiring=timedelta(hours=self.order_expiring_hours),
+            due_soon=timedelta(hours=self.order_due_soon_hours),
+            auto_completing=timedelta(hours=self.order_auto_completing_hours),
         )
 
 

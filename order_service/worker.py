@@ -19,6 +19,7 @@ from order_service.commands.recover_attempt import RecoverAttempt
 from order_service.commands.refund_order import RefundOrder
 from order_service.commands.refund_payment import RefundPayment
 from order_service.commands.release_payout_hold import ReleasePayoutHold
+from order_service.commands.remind_of_order import RemindOfOrder
 from order_service.commands.request_payout import RequestPayout
 from order_service.commands.send_payout import SendPayout
 from order_service.commands.set_payout_account import SetPayoutAccount
@@ -39,6 +40,7 @@ from order_service.workers.order_timeouts import OrderTimeouts
 from order_service.workers.outbox_topics import outbox_topics
 from order_service.workers.payment_recovery import PaymentRecovery
 from order_service.workers.provider_events import ProviderEventPolling
+from order_service.workers.reminders import Reminders
 from servicekit.database import Database
 from servicekit.idempotency import IdempotencyKeys, ResponseStore
 from servicekit.outbox import Relay
@@ -47,6 +49,7 @@ from servicekit.server import Service, ServiceSpec, service_tokens
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 TIMEOUTS_SECONDS = 1.0
+REMINDERS_SECONDS = 1.0
 RECOVERY_SECONDS = 0.5
 PROVIDER_EVENTS_SECONDS = 0.5
 
@@ -92,6 +95,8 @@ class Worker:
             record_event=record_event,
         )
         self.order_timeouts = OrderTimeouts(store, TimeOutOrder(store, timeouts), timeouts)
+        remind_of_order = RemindOfOrder(store, timeouts, settings.leads)
+        self.reminders = Reminders(store, remind_of_order, timeouts, settings.leads)
         recover_attempt = RecoverAttempt(store, finish_placing, finish_accepting, give_up, limits)
         self.payment_recovery = PaymentRecovery(database, store, recover_attempt)
         self.provider_events = ProviderEventPolling(store, payments, record_event)
@@ -113,6 +118,7 @@ class Worker:
             background=[
                 Relay(self._database, self.topics),
                 PeriodicTask("order timeouts", self.order_timeouts.move_due, TIMEOUTS_SECONDS, self._database),
+                PeriodicTask("reminders", self.reminders.remind_due, REMINDERS_SECONDS, self._database),
                 PeriodicTask("payment recovery", self.payment_recovery.recover_due, RECOVERY_SECONDS, self._database),
                 PeriodicTask(
                     "provider events", self.provider_events.record_pending, PROVIDER_EVENTS_SECONDS, self._database

@@ -6,18 +6,12 @@ change of uid, and a process reaches the rest through its descriptors: it may st
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-# linux/prctl.h
-_PR_SET_PDEATHSIG = 1
-_PR_GET_PDEATHSIG = 2
-_PR_SET_NO_NEW_PRIVS = 38
-
-_libc = ctypes.CDLL(None, use_errno=True)
+from servicekit import linux
 
 # Folders that the new uid cannot reach, and a path to each that it can.
 _moved: dict[str, str] = {}
@@ -31,7 +25,7 @@ def drop(run_as: str) -> None:
     """
     if os.geteuid() == 0:
         uid, gid = (int(part) for part in run_as.split(":"))
-        parent, number = os.getppid(), _parent_death_signal()
+        parent, number = os.getppid(), linux.parent_death_signal()
         folders = _open_folders(sys.path)
         os.setgroups([])
         os.setresgid(gid, gid, gid)
@@ -48,7 +42,7 @@ def drop(run_as: str) -> None:
 
 def forbid_new() -> None:
     """Set `no_new_privs` for this process and its children. Raises OSError."""
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
 
 
 def set_parent_death_signal(parent: int, number: int) -> None:
@@ -56,7 +50,7 @@ def set_parent_death_signal(parent: int, number: int) -> None:
 
     The setting survives exec, but not a change of uid. Raises OSError.
     """
-    _prctl(_PR_SET_PDEATHSIG, number)
+    linux.prctl(linux.PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         sys.exit(f"process {parent}, which started this one, has ended")
 
@@ -67,19 +61,6 @@ def reachable(path: Path) -> Path:
         if path.is_relative_to(folder):
             return Path(moved) / path.relative_to(folder)
     return path
-
-
-def _parent_death_signal() -> int:
-    number = ctypes.c_int()
-    if _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(number), *(ctypes.c_ulong(0),) * 3) != 0:
-        return 0
-    return number.value
-
-
-def _prctl(option: int, value: int) -> None:
-    if _libc.prctl(option, *(ctypes.c_ulong(argument) for argument in (value, 0, 0, 0))) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
 
 
 def _open_folders(paths: Iterable[str]) -> dict[str, int]:

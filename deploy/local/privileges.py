@@ -1,17 +1,17 @@
-"""Linux calls that Python does not wrap: uid and capabilities, user namespaces, adoption of orphans.
+"""The privileges of the local stack's processes: uid and capabilities, user namespaces, adoption of orphans.
 
 PostgreSQL refuses to run as root. So root runs it under an unprivileged uid, which cannot reach binaries and data below
 a folder such as `/root` (0700). It then keeps one capability that lets it pass such folders. SECBIT_NO_SETUID_FIXUP is
 needed: without it access(2), which PostgreSQL calls for its own binary, ignores capabilities.
 """
 
-import ctypes
 import os
 import pwd
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from servicekit import linux
 from servicekit.privileges import forbid_new, set_parent_death_signal
 
 __all__ = [
@@ -26,29 +26,12 @@ __all__ = [
     "set_parent_death_signal",
 ]
 
-# linux/prctl.h, linux/securebits.h, linux/sched.h, linux/capability.h
-_PR_SET_SECUREBITS = 28
-_PR_SET_CHILD_SUBREAPER = 36
-_PR_CAP_AMBIENT = 47
-_PR_CAP_AMBIENT_RAISE = 2
-_SECBIT_NO_SETUID_FIXUP = 1 << 2
-_CLONE_NEWUSER = 0x10000000
-_CAPABILITY_VERSION_3 = 0x20080522
+# linux/capability.h
 CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2
 CAP_NET_BIND_SERVICE = 10
 
 UNPRIVILEGED_ID = 65534
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-class _Header(ctypes.Structure):
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-
-class _Sets(ctypes.Structure):
-    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
 @dataclass(frozen=True)
@@ -69,20 +52,9 @@ class Identity:
         return ":".join(str(part) for part in (self.uid, self.gid, self.capability) if part is not None)
 
 
-def _check(result: int, call: str) -> None:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{call}: {os.strerror(number)}")
-
-
-def _prctl(option: int, *arguments: int) -> None:
-    padded = (*arguments, 0, 0, 0, 0)[:4]
-    _check(_libc.prctl(option, *(ctypes.c_ulong(argument) for argument in padded)), f"prctl({option})")
-
-
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies (subreaper)."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
 
 
 def become(identity: Identity) -> None:
@@ -93,20 +65,13 @@ def become(identity: Identity) -> None:
     if os.geteuid() != 0:
         return
     if identity.capability is not None:
-        _prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
+        linux.prctl(linux.PR_SET_SECUREBITS, linux.SECBIT_NO_SETUID_FIXUP)
     os.setgroups([])
     os.setresgid(identity.gid, identity.gid, identity.gid)
     os.setresuid(identity.uid, identity.uid, identity.uid)
     if identity.capability is not None:
-        _keep_only(identity.capability)
-
-
-def _keep_only(capability: int) -> None:
-    header = _Header(_CAPABILITY_VERSION_3, 0)
-    bit = 1 << capability
-    sets = (_Sets * 2)(_Sets(bit, bit, bit), _Sets(0, 0, 0))
-    _check(_libc.capset(ctypes.byref(header), sets), "capset")
-    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability)
+        linux.set_capabilities(identity.capability)
+        linux.prctl(linux.PR_CAP_AMBIENT, linux.PR_CAP_AMBIENT_RAISE, identity.capability)
 
 
 def has_name() -> bool:
@@ -121,7 +86,7 @@ def borrow_name() -> None:
     """
     named = next(entry for entry in pwd.getpwall() if entry.pw_uid != 0)
     uid, gid = os.geteuid(), os.getegid()
-    _check(_libc.unshare(_CLONE_NEWUSER), "unshare")
+    linux.unshare(linux.CLONE_NEWUSER)
     for name, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{named.pw_uid} {uid} 1"),

@@ -2,12 +2,11 @@
 
 A decoder works on bytes of strangers with libraries in C. It gets open files and nothing else: no environment, no
 network, no file system, no other process, no root, and bounded memory and time. Imports nothing but the standard
-library and two wrappers of Linux calls.
+library and wrappers of Linux calls.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import resource
@@ -20,16 +19,15 @@ from dataclasses import dataclass
 import landlockpy
 import seccompy
 
+from servicekit import linux
+
 NICENESS = 10
 # Far more than a picture of 50 megapixels has in any format.
 LARGEST_FILE = 512 * 2**20
 OPEN_FILES = 32
 
-# linux/prctl.h, linux/sched.h, linux/capability.h
-_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 24, 38
-_CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWNET = 0x08000000, 0x10000000, 0x40000000
-_CAPABILITY_VERSION_3 = 0x20080522
 _LAST_CAPABILITY = 63
+# linux/fcntl.h
 _AT_EMPTY_PATH = 0x1000
 # Memory, time, open files, and the end of the process. Everything else fails with EPERM.
 SYSCALLS = (
@@ -41,16 +39,6 @@ SYSCALLS = (
     *("clock_gettime", "gettimeofday", "getrandom", "sched_yield", "futex", "getpid", "gettid", "getrusage"),
     *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "exit", "exit_group"),
 )
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-class _Header(ctypes.Structure):
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-
-class _Sets(ctypes.Structure):
-    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
 @dataclass(frozen=True)
@@ -66,7 +54,7 @@ class Limits:
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when its parent dies."""
     if sys.platform == "linux":
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # the parent died before the parent-death signal was set
         os._exit(0)
 
@@ -91,7 +79,7 @@ def confine(limits: Limits, parent: int) -> list[str]:
     missing = [] if has_own_network else ["network namespace"]
     if not sys.platform.startswith("linux"):
         return [*missing, "landlock", "seccomp"]
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
     # After the change of uid, which clears the parent-death signal.
     die_with(parent)
     return missing + [name for name, step in (("landlock", _landlock), ("seccomp", _seccomp)) if not _tried(step)]
@@ -108,20 +96,18 @@ def _tried(step: Callable[[], None]) -> bool:
 
 def _give_up_privileges(limits: Limits) -> bool:
     """Give up root and all capabilities. Return whether this process has an empty network of its own."""
-    flags = _CLONE_NEWNET | _CLONE_NEWIPC
-    has_own_network = os.geteuid() == 0 and _libc.unshare(flags) == 0
+    flags = linux.CLONE_NEWNET | linux.CLONE_NEWIPC
+    has_own_network = os.geteuid() == 0 and _tried(lambda: linux.unshare(flags))
     if os.geteuid() == 0:
         for capability in range(_LAST_CAPABILITY + 1):
-            # Fails for numbers that the kernel does not have.
-            _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), *[ctypes.c_ulong(0)] * 3)
+            with suppress(OSError):  # the kernel does not have all of them
+                linux.prctl(linux.PR_CAPBSET_DROP, capability)
         os.setgroups([])
         os.setresgid(limits.gid, limits.gid, limits.gid)
         os.setresuid(limits.uid, limits.uid, limits.uid)
     # Without root, only in a user namespace of one's own, which gives all capabilities within it.
-    has_own_network = bool(has_own_network or _libc.unshare(flags | _CLONE_NEWUSER) == 0)
-    header, none = _Header(_CAPABILITY_VERSION_3, 0), (_Sets * 2)(_Sets(0, 0, 0), _Sets(0, 0, 0))
-    if _libc.capset(ctypes.byref(header), none) != 0:
-        raise OSError(ctypes.get_errno(), "capset")
+    has_own_network = has_own_network or _tried(lambda: linux.unshare(flags | linux.CLONE_NEWUSER))
+    linux.set_capabilities()
     return has_own_network
 
 
@@ -133,12 +119,6 @@ def _limit(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES,) * 2)
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     os.nice(NICENESS)
-
-
-def _prctl(option: int, value: int) -> None:
-    if _libc.prctl(option, ctypes.c_ulong(value), *[ctypes.c_ulong(0)] * 3) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"prctl({option}): {os.strerror(number)}")
 
 
 def _landlock() -> None:

@@ -11,6 +11,7 @@ from order_service.domain.lifecycle import Action
 from order_service.domain.order import Event, Order, Status
 from order_service.domain.payout import Payout
 from order_service.domain.payout import Status as PayoutStatus
+from order_service.domain.reminders import Reminder
 
 
 class EventType(StrEnum):
@@ -34,7 +35,7 @@ class EventType(StrEnum):
     PAYOUT_FAILED = "payout.failed"
 
 
-# Of each action in an order's history.
+# Of each action in an order's history, and of each reminder.
 TYPES: dict[str, EventType] = {
     "place": EventType.ORDER_PLACED,
     Action.ACCEPT: EventType.ORDER_ACCEPTED,
@@ -52,13 +53,10 @@ TYPES: dict[str, EventType] = {
     Action.RESOLVE: EventType.ORDER_RESOLVED,
     Action.REFUND: EventType.ORDER_REFUNDED,
     Action.REFUND_FAILED: EventType.ORDER_REFUND_FAILED,
-    "expiring": EventType.ORDER_EXPIRING,
-    "due_soon": EventType.ORDER_DUE_SOON,
-    "auto_completing": EventType.ORDER_AUTO_COMPLETING,
+    Reminder.EXPIRING: EventType.ORDER_EXPIRING,
+    Reminder.DUE_SOON: EventType.ORDER_DUE_SOON,
+    Reminder.AUTO_COMPLETING: EventType.ORDER_AUTO_COMPLETING,
 }
-
-# The types that tell what time will do soon, and of no change.
-REMINDERS = frozenset((EventType.ORDER_EXPIRING, EventType.ORDER_DUE_SOON, EventType.ORDER_AUTO_COMPLETING))
 
 # The statuses after which the watches of an order end.
 FINAL = frozenset((Status.COMPLETED, Status.CANCELLED))
@@ -97,8 +95,7 @@ class OrderNews:
     @property
     def reminder_type(self) -> EventType | None:
         """The type of a reminder; None for a change."""
-        event_type = TYPES[self.event.action]
-        return event_type if event_type in REMINDERS else None
+        return TYPES[self.event.action] if self.event.is_reminder else None
 
     @property
     def is_final(self) -> bool:

@@ -52,6 +52,19 @@ class Timeouts:
     approval: timedelta
     overdue: timedelta
 
+    def expiry(self, order: Order) -> datetime:
+        """Return when the order expires, if it is PENDING until then."""
+        unanswered = order.created_at + self.answer
+        return min(unanswered, order.capture_before - AUTHORIZATION_MARGIN) if order.capture_before else unanswered
+
+    def completion(self, order: Order) -> datetime | None:
+        """Return when the order is completed by itself, if it is DELIVERED until then. None before a delivery."""
+        return order.last_delivered_at and order.last_delivered_at + self.approval
+
+    def abandonment(self, order: Order) -> datetime:
+        """Return when the order is abandoned, if it is IN_PROGRESS until then."""
+        return order.due_at + self.overdue
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -95,12 +108,12 @@ class Condition(Enum):
             case Condition.REFUNDABLE:
                 return settlement.refundable(order) > 0
             case Condition.ANSWER_OVERDUE:
-                expires_at = order.capture_before and order.capture_before - AUTHORIZATION_MARGIN
-                return now >= order.created_at + timeouts.answer or (expires_at is not None and now >= expires_at)
+                return now >= timeouts.expiry(order)
             case Condition.APPROVAL_OVERDUE:
-                return order.last_delivered_at is not None and now >= order.last_delivered_at + timeouts.approval
+                completion = timeouts.completion(order)
+                return completion is not None and now >= completion
             case Condition.DELIVERY_OVERDUE:
-                return now >= order.due_at + timeouts.overdue
+                return now >= timeouts.abandonment(order)
             case Condition.REPORTED_BY_PROVIDER:
                 # No state of the order opens these: `end_capture`, `record_chargeback` and `fail_refund` are called on
                 # a report.
@@ -286,7 +299,11 @@ def _refunds_after_end(history: Sequence[Event]) -> list[tuple[Decimal, PaidBy]]
 
 def _follow(row: Transition, order: Order, command: Command, now: datetime) -> Change:
     change = row.effect.apply(order, now, command)
-    moved = replace(change.order, status=row.to_status, version=order.version + 1, updated_at=now)
+    # A new status waits for something new, even if by chance since the same moment.
+    reminded_of = order.reminded_of if row.to_status is order.status else None
+    moved = replace(
+        change.order, status=row.to_status, version=order.version + 1, updated_at=now, reminded_of=reminded_of
+    )
     amount = command.refund if row.action is Action.REFUND else None
     event = Event(now, row.by, row.action, order.status, row.to_status, command.message, amount, command.paid_by)
     return replace(change, order=moved, event=event)

@@ -55,6 +55,9 @@ class Order:
     `charged_back` is the amount that the buyer's bank holds; `fees` is the sum of the provider's fees;
     `commission_percent` is the marketplace's share, fixed when the order was placed. `postings` is the number of the
     order's ledger transactions. The fields of the chargeback are None for an order that never had one.
+
+    `reminded_of` says which reminder its sides have got: it is the `created_at`, `due_at` or `last_delivered_at` that
+    the last one was about. It may be of an earlier status or due date.
     """
 
     id: UUID
@@ -90,6 +93,7 @@ class Order:
     chargeback_amount: Decimal | None = None
     chargeback_state: ChargebackState | None = None
     evidence_due_by: datetime | None = None
+    reminded_of: datetime | None = None
 
     @property
     def is_being_captured(self) -> bool:
@@ -127,7 +131,8 @@ class Order:
 class Event:
     """One row of an order's history: an action, who took it, and the statuses before and after.
 
-    `from_status` is None for the placing. `amount` (in major units) and `paid_by` are set for refunds after the end.
+    `from_status` is None for the placing. `amount` (in major units) and `paid_by` are set for refunds after the end. A
+    reminder is a row that clients do not see in the history.
     """
 
     at: datetime
@@ -138,6 +143,7 @@ class Event:
     message: str
     amount: Decimal | None = None
     paid_by: PaidBy | None = None
+    is_reminder: bool = False
 
 
 class PaymentTask(StrEnum):

@@ -10,6 +10,7 @@ from order_service.domain.lifecycle import TRANSITIONS, Action
 from order_service.domain.order import Party, Status
 from order_service.domain.payment import PaymentStatus
 from order_service.domain.refund import RefundState
+from order_service.domain.reminders import STATUSES
 from order_service.domain.settlement import NOTHING, outstanding, position, refund_status, refunded_amount
 from order_service.payments.gateway import ProviderPayment
 from order_service.reconciliation.compare_payments import compare_payment
@@ -21,6 +22,7 @@ STEPS = {(row.from_status, row.action, row.by, row.to_status) for row in TRANSIT
 MOVED_BY_CHARGEBACK = {row.from_status for row in TRANSITIONS if row.action is Action.CHARGEBACK}
 STEPS |= {(status, Action.CHARGEBACK, Party.SYSTEM, status) for status in Status if status not in MOVED_BY_CHARGEBACK}
 STEP_TEXTS = {" ".join(step) for step in STEPS}
+STEP_TEXTS |= {f"{status} reminder:{reminder} {Party.SYSTEM} {status}" for reminder, status in STATUSES.items()}
 FIRST_STEP = f"- place {Party.BUYER} {Status.PENDING}"
 CAPTURED = frozenset((PaymentStatus.CAPTURED, PaymentStatus.REFUNDED, PaymentStatus.PARTIALLY_REFUNDED))
 PAYMENTS = {

@@ -215,7 +215,7 @@ class _Reconciliation:
         """Return the differences that do not depend on the window."""
         parked = [f"{row.subject}: its outbox row {row.id} is parked: {row.error}" for row in self._audit.parked()]
         put_off = [
-            f"order {order.order_id}: could not be moved by time, tries: {order.tries}, {order.error}"
+            f"order {order.order_id}: could not be moved by time or reminded of, tries: {order.tries}, {order.error}"
             for order in self._audit.put_off_orders()
         ]
         return parked + put_off

@@ -39,7 +39,12 @@ ORDER_COLUMNS = COLUMNS.split(", ")
 ORDERS = f"SELECT id::text, {SHORT_COLUMNS} FROM orders WHERE id = ANY (%s::uuid[])"  # noqa: S608
 HISTORIES = """
     SELECT order_id::text, count(*), max(version),
-        string_agg(concat_ws(' ', coalesce(came_from, '-'), action, by, went_to), ',' ORDER BY version),
+        string_agg(
+            concat_ws(
+                ' ', coalesce(came_from, '-'), CASE WHEN is_reminder THEN 'reminder:' ELSE '' END || action, by, went_to
+            ),
+            ',' ORDER BY version
+        ),
         coalesce(sum(CASE action WHEN 'refund' THEN amount WHEN 'refund_failed' THEN -amount END), 0)
     FROM order_events WHERE order_id = ANY (%s::uuid[]) GROUP BY order_id
 """

@@ -64,6 +64,7 @@ class OrderRow(peewee.Model):
     chargeback_amount = peewee.DecimalField(max_digits=12, decimal_places=2, null=True)
     chargeback_state = peewee.TextField(null=True)
     evidence_due_by = peewee.DateTimeField(null=True)
+    reminded_of = peewee.DateTimeField(null=True)
 
     class Meta:
         table_name = "orders"
@@ -82,6 +83,7 @@ class EventRow(peewee.Model):
     message = peewee.TextField()
     amount = peewee.DecimalField(max_digits=12, decimal_places=2, null=True)
     paid_by = peewee.TextField(null=True)
+    is_reminder = peewee.BooleanField()
 
     class Meta:
         table_name = "order_events"
@@ -94,8 +96,10 @@ READING = f"SELECT {COLUMNS}, (SELECT app_now()) AS now FROM orders"  # noqa: S6
 ONE = Statement(f"{READING} WHERE id = $1")
 BY_REFERENCE = Statement("SELECT id FROM orders WHERE payment_reference = $1 AND payment_reference <> ''")
 HAS_SOLD = Statement("SELECT EXISTS (SELECT FROM orders WHERE seller_id = $1) AS has_sold")
-EVENT_COLUMNS = "at, by, action, came_from, went_to, message, amount, paid_by"
-HISTORY = Statement(f"SELECT {EVENT_COLUMNS} FROM order_events WHERE order_id = $1 ORDER BY version")  # noqa: S608
+EVENT_COLUMNS = "at, by, action, came_from, went_to, message, amount, paid_by, is_reminder"
+HISTORY = Statement(f"""
+    SELECT {EVENT_COLUMNS} FROM order_events WHERE order_id = $1 AND NOT is_reminder ORDER BY version
+""")  # noqa: S608  # our own column names
 
 
 def _locked(rows: str) -> Statement:
@@ -108,18 +112,19 @@ def _locked(rows: str) -> Statement:
 LOCK = _locked("id = $1 FOR UPDATE")
 
 
-def _next_due(status: Status, since: str) -> Statement:
+def _next_due(status: Status, since: str, unreminded_of: str = "") -> Statement:
     """Return the statement that locks the next order of a status that began to wait $1 ago or earlier.
 
     It is the one that has waited longest after the one at ($2, $3). Orders that are locked, put off or being captured
-    are left out.
+    are left out; with `unreminded_of`, a column, also those whose sides were reminded of that.
     """
+    without_reminder = f"AND reminded_of IS DISTINCT FROM {unreminded_of}" if unreminded_of else ""
     return Statement(f"""
         WITH locked AS (
             SELECT {COLUMNS}, {since} AS since FROM orders
             WHERE status = '{status}' AND {since} <= app_now() - $1::interval
             AND payment_status IS DISTINCT FROM 'CAPTURING' AND ({since}, id) > ($2::timestamptz, $3::uuid)
-            AND NOT {IS_PUT_OFF}
+            AND NOT {IS_PUT_OFF} {without_reminder}
             ORDER BY {since}, id LIMIT 1 FOR UPDATE OF orders SKIP LOCKED
         )
         SELECT *, app_now() AS now FROM locked
@@ -127,12 +132,20 @@ def _next_due(status: Status, since: str) -> Statement:
 
 
 class Waiting(Enum):
-    """A reason for orders to wait until a timeout. Each has its own index."""
+    """A reason for orders to wait, for a timeout or for the reminder before it.
+
+    Each has its own index, but CAPTURE_REMINDER, which uses that of CAPTURE: few orders are still PENDING when their
+    authorization is about to end.
+    """
 
     ANSWER = _next_due(Status.PENDING, "created_at")
     CAPTURE = _next_due(Status.PENDING, "capture_before")
     APPROVAL = _next_due(Status.DELIVERED, "last_delivered_at")
     DELIVERY = _next_due(Status.IN_PROGRESS, "due_at")
+    ANSWER_REMINDER = _next_due(Status.PENDING, "created_at", unreminded_of="created_at")
+    CAPTURE_REMINDER = _next_due(Status.PENDING, "capture_before", unreminded_of="created_at")
+    APPROVAL_REMINDER = _next_due(Status.DELIVERED, "last_delivered_at", unreminded_of="last_delivered_at")
+    DELIVERY_REMINDER = _next_due(Status.IN_PROGRESS, "due_at", unreminded_of="due_at")
 
 
 class Reading(NamedTuple):
@@ -184,12 +197,14 @@ class Orders:
         """Return the order, locked until the end of the transaction. Raises NotFound("Order")."""
         return _required(self._database.fetch_one(LOCK, order_id))
 
-    def lock_next_due(self, waiting: Waiting, timeout: timedelta, after: DueKey) -> DueOrder | None:
-        """Return the order that has waited longest, for `timeout` at least, of those after this place; locked.
+    def lock_next_due(self, waiting: Waiting, wait: timedelta, after: DueKey) -> DueOrder | None:
+        """Return the order that has waited longest, for `wait` at least, of those after this place; locked.
+
+        A negative `wait` looks ahead, to orders that begin to wait within that time.
 
         Orders that somebody else has locked are left to them, so that workers share the orders between them.
         """
-        row = self._database.fetch_one(waiting.value, timeout, *after)
+        row = self._database.fetch_one(waiting.value, wait, *after)
         if row is None:
             return None
         since = row.pop("since")
@@ -216,7 +231,7 @@ class Orders:
         return bool(self._database.fetch_all(HAS_SOLD, seller_id)[0]["has_sold"])
 
     def history(self, order_id: UUID) -> list[Event]:
-        """Return the events of the order, oldest first."""
+        """Return the events of the order, oldest first, without reminders."""
         return [to_event(row) for row in self._database.fetch_all(HISTORY, order_id)]
 
     def _write_rest(self, change: Change, now: datetime) -> None:
@@ -241,6 +256,7 @@ class Orders:
             message=event.message,
             amount=event.amount,
             paid_by=event.paid_by,
+            is_reminder=event.is_reminder,
         ).execute(self._database.peewee)
 
 
@@ -268,5 +284,14 @@ def to_event(row: Row) -> Event:
     """Return the event of a row of the history."""
     came_from = Status(row["came_from"]) if row["came_from"] else None
     paid_by = PaidBy(row["paid_by"]) if row["paid_by"] else None
-    statuses = (came_from, Status(row["went_to"]))
-    return Event(row["at"], Party(row["by"]), row["action"], *statuses, row["message"], row["amount"], paid_by)
+    return Event(
+        at=row["at"],
+        by=Party(row["by"]),
+        action=row["action"],
+        from_status=came_from,
+        to_status=Status(row["went_to"]),
+        message=row["message"],
+        amount=row["amount"],
+        paid_by=paid_by,
+        is_reminder=row["is_reminder"],
+    )

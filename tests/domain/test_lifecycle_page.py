@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from order_service.domain.lifecycle import TRANSITIONS, Condition, Effect
-from order_service.lifecycle_page import CONDITIONS, EFFECTS, page
+from order_service.domain.reminders import STATUSES, Reminder
+from order_service.lifecycle_page import CONDITIONS, EFFECTS, REMINDERS, page
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "order-lifecycle.md"
 
@@ -23,3 +24,9 @@ def test_every_transition_is_an_arrow_and_a_row_of_the_page() -> None:
 def test_every_condition_and_effect_has_a_text() -> None:
     assert CONDITIONS.keys() == set(Condition)
     assert EFFECTS.keys() == set(Effect)
+
+
+def test_every_reminder_is_a_row_of_the_page() -> None:
+    assert REMINDERS.keys() == set(Reminder)
+    for reminder, status in STATUSES.items():
+        assert f"| {status} | `order.{reminder}` | {REMINDERS[reminder]} |" in page()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -11,19 +12,27 @@ import pytest
 
 from deploy.local.postgres import database_url
 from servicekit.clock import Clock
-from servicekit.database import Database
+from servicekit.database import Database, Statement
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
 from tests.support.story import Market, a_name, ok
 
+REMINDERS = Statement("SELECT type FROM events WHERE order_id = $1 AND type = $2")
+
 
 @pytest.fixture
-def clock(stack: Stack) -> Iterator[Clock]:
-    """Return the orders' clock; afterwards it is as it was."""
+def orders(stack: Stack) -> Iterator[Database]:
+    """Return OrderService's database."""
     database = Database(database_url(stack.layout, "orders"))
-    yield Clock(database)
-    database.execute("UPDATE app_clock SET ahead = '0'")
+    yield database
     database.close()
+
+
+@pytest.fixture
+def clock(orders: Database) -> Iterator[Clock]:
+    """Return the orders' clock; afterwards it is as it was."""
+    yield Clock(orders)
+    orders.execute("UPDATE app_clock SET ahead = '0'")
 
 
 def events(client: Any, order: str) -> list[dict[str, Any]]:
@@ -74,6 +83,23 @@ def test_time_closes_what_nobody_answers_and_completes_what_nobody_objects_to(ma
         "message": "",
     }
     assert events(market.buyer, delivered)[-1]["action"] == "auto_complete"
+
+
+def test_time_reminds_of_orders_and_their_history_stays_as_it_was(
+    market: Market, orders: Database, clock: Clock
+) -> None:
+    gig = market.gig()
+    reminders = {market.order(gig): (36, "order.expiring"), market.delivered(gig): (48, "order.auto_completing")}
+    hour = 0
+
+    for order, (due, reminder) in reminders.items():
+        seen = ok(market.buyer.get(f"/api/orders/{order}")), events(market.buyer, order)
+        clock.travel(timedelta(hours=due - hour))
+        hour = due
+        eventually(partial(orders.fetch_all, REMINDERS, order, reminder), every=0.1)
+
+        assert (ok(market.buyer.get(f"/api/orders/{order}")), events(market.buyer, order)) == seen
+        assert len(orders.fetch_all(REMINDERS, order, reminder)) == 1
 
 
 def status(market: Market, order: str) -> str:

@@ -9,9 +9,10 @@ import pytest
 from order_service.domain.attempt import AttemptLimits
 from order_service.domain.lifecycle import Timeouts
 from order_service.domain.payment import Provider
+from order_service.domain.reminders import Leads
 from order_service.settings import Settings
 from servicekit.settings import load
-from tests.support.orders import TIMEOUTS
+from tests.support.orders import LEADS, TIMEOUTS
 
 GOOD = {
     "LISTEN": "127.0.0.1:1",
@@ -29,12 +30,14 @@ GOOD = {
     "STRIPE_WEBHOOK_SECRET": "whsec_1",
 }
 
+LEAD_NAMES = ("ORDER_EXPIRING_HOURS", "ORDER_DUE_SOON_HOURS", "ORDER_AUTO_COMPLETING_HOURS")
+
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name, value in GOOD.items():
         monkeypatch.setenv(name, value)
-    for name in ("CURRENCY", "ORDER_EXPIRE_HOURS", "ORDER_AUTO_COMPLETE_HOURS", "ORDER_ABANDON_DAYS"):
+    for name in ("CURRENCY", "ORDER_EXPIRE_HOURS", "ORDER_AUTO_COMPLETE_HOURS", "ORDER_ABANDON_DAYS", *LEAD_NAMES):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
@@ -140,6 +143,23 @@ def test_the_answer_timeout_is_shorter_than_an_authorization(
     environment.setenv("ORDER_EXPIRE_HOURS", "145")
 
     assert refusal(capsys).startswith("ORDER_EXPIRE_HOURS: ")
+
+
+def test_the_leads_of_reminders_are_the_contracts_unless_set(environment: pytest.MonkeyPatch) -> None:
+    assert load(Settings).leads == LEADS
+    for name, hours in zip(LEAD_NAMES, ("0", "1", "8760"), strict=True):
+        environment.setenv(name, hours)
+    assert load(Settings).leads == Leads(timedelta(0), timedelta(hours=1), timedelta(days=365))
+
+
+@pytest.mark.parametrize("name", LEAD_NAMES)
+@pytest.mark.parametrize("value", ["-1", "soon", "0.5", "9000"])
+def test_an_invalid_lead_is_refused(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    environment.setenv(name, value)
+
+    assert refusal(capsys).startswith(f"{name}: ")
 
 
 def test_a_placing_ends_after_an_hour_and_a_confirmation_after_fifteen_minutes_unless_set(

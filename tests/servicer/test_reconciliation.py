@@ -133,6 +133,26 @@ def test_consistent_records_have_no_difference(traded: OrderBackend) -> None:
     assert text(findings).endswith("no differences")
 
 
+def test_reminders_are_no_difference_and_one_that_fits_no_status_is_one(traded: OrderBackend) -> None:
+    traded.placed()
+    traded.clock.travel(timedelta(hours=36))
+    assert traded.reminders.remind_due() > 0
+    traded.clock.travel(timedelta(hours=30))
+    traded.delivered()
+    traded.accepted()
+    traded.clock.travel(timedelta(hours=60))
+    assert traded.reminders.remind_due() > 0
+    traded.order_timeouts.move_due()
+    traded.clock.travel(timedelta(days=11))
+    assert traded.reminders.remind_due() > 0
+    traded.settle()
+    assert differences(traded) == []
+
+    traded.database.execute("UPDATE order_events SET action = 'due_soon' WHERE action = 'expiring'")
+
+    assert "by reminder:due_soon of system: no such row in the table" in differences(traded)[0]
+
+
 def test_pending_work_is_no_difference(traded: OrderBackend) -> None:
     traded.act("cancel", traded.accepted(), SELLER)
     traded.act("decline", traded.placed(), SELLER)
@@ -156,6 +176,7 @@ PARKED = """
         ("UPDATE orders SET status = 'DELIVERED' WHERE status = 'IN_PROGRESS'", "its history ends with IN_PROGRESS"),
         ("UPDATE orders SET status = 'IN_PROGRESS' WHERE status = 'PENDING'", "and its payment AUTHORIZED"),
         ("UPDATE order_events SET action = 'deliver' WHERE action = 'accept'", "no such row in the table"),
+        ("UPDATE order_events SET is_reminder = true WHERE action = 'accept'", "by reminder:accept of seller"),
         ("DELETE FROM order_events WHERE action = 'complete'", "and a history of"),
         ("DELETE FROM order_events WHERE action = 'place'", "does not begin with its placing"),
         ("DELETE FROM order_events", "and no history"),
@@ -289,7 +310,7 @@ def test_an_order_that_could_not_be_moved_by_time_is_named_until_it_is_moved(tra
     traded.store.put_off_orders.put_off(order, "RaiseException('poisoned')")
 
     assert differences(traded) == [
-        f"order {order_id}: could not be moved by time, tries: 1, RaiseException('poisoned')"
+        f"order {order_id}: could not be moved by time or reminded of, tries: 1, RaiseException('poisoned')"
     ]
     traded.act("complete", order_id, BUYER)
     assert differences(traded) == []

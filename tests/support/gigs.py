@@ -47,6 +47,11 @@ def a_package(**changes: Any) -> gig_pb2.PackageInput:
     return gig_pb2.PackageInput(**{**fields, **changes})
 
 
+def prices(*amounts: float, delivery_days: int = 14) -> list[gig_pb2.PackageInput]:
+    """Return packages with these prices."""
+    return [a_package(price=amount, delivery_days=delivery_days) for amount in amounts]
+
+
 def a_gig(**changes: Any) -> gig_pb2.CreateGigRequest:
     """Return the request for the seed's gig."""
     fields: dict[str, Any] = {
@@ -63,6 +68,12 @@ def an_update(gig_id: str, **changes: Any) -> gig_pb2.UpdateGigRequest:
     """Return a request for other details of a gig."""
     fields: dict[str, Any] = {"title": "Fast websites", "description": "In a week", "category_id": WEB_DEV}
     return gig_pb2.UpdateGigRequest(**{"gig_id": gig_id, **fields, **changes})
+
+
+def refused_field(answer: Answer) -> str:
+    """Return the first field that an INVALID_ARGUMENT names."""
+    assert answer.error == "INVALID_ARGUMENT"
+    return str(answer.body["details"][0]["field"])
 
 
 class Gigs:

@@ -13,6 +13,7 @@ from order_service.domain.lifecycle import Timeouts
 from order_service.domain.order import Change, Event, Order, Status
 from order_service.domain.payment import Authorization, PaymentStatus
 from order_service.domain.placing import Draft, OrderPolicy, OrderRequest, PackageTerms, draft, place
+from order_service.domain.reminders import Leads
 from order_service.store.store import Store
 from servicekit.ids import new_id
 
@@ -22,6 +23,8 @@ STRANGER = UUID("018f0000-0000-7000-8000-00000000000d")
 NOON = datetime(2023, 8, 20, 12, tzinfo=UTC)
 # The timeouts of the public contract.
 TIMEOUTS = Timeouts(answer=timedelta(hours=48), approval=timedelta(hours=72), overdue=timedelta(days=30))
+# The times of the public contract at which reminders come before their moments.
+LEADS = Leads(expiring=timedelta(hours=12), due_soon=timedelta(hours=24), auto_completing=timedelta(hours=24))
 
 
 # The contract's commission, and the sandbox's smallest price.

@@ -114,6 +114,7 @@ class OrderBackend:
         )
         self.store = self.worker.store
         self.order_timeouts = self.worker.order_timeouts
+        self.reminders = self.worker.reminders
         self.rpc = Rpc(self.worker.servicer, SERVICE, self.worker.idempotency_keys)
         self._relay = Relay(database, self.worker.topics)
         self.offer_package()

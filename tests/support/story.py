@@ -60,6 +60,12 @@ def ok(answer: httpx.Response, status: int = 200) -> Any:
     return answer.json() if answer.content else None
 
 
+def refused_fields(answer: httpx.Response) -> list[str]:
+    """Return the fields that a 400 names."""
+    assert answer.status_code == 400, answer.text
+    return [detail["field"] for detail in answer.json()["details"]]
+
+
 @dataclass
 class Market:
     """A seller and a buyer of their own, signed in."""
