@@ -32,6 +32,7 @@ SELLER = token("webdev_pro", "seller")
 ADMIN = token("root", "admin")
 STRANGER = token("somebody", "buyer", "seller")
 PACKAGE = "aa0e8400-e29b-41d4-a716-446655440000"
+WEBHOOK_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 GIG = "550e8400-e29b-41d4-a716-446655440000"
 # Before and after every payment of a test.
 FIRST_TIME, LAST_TIME = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -53,6 +54,7 @@ def worker_settings(**changes: Any) -> Settings:
         "stripe_webhook_secret": "whsec_1",
         "gig_service_addresses": "127.0.0.1:3",
         "payments": Provider.SANDBOX,
+        "webhook_keys": WEBHOOK_KEY,
         # Longer than any test's time travel.
         "idempotency_key_hours": 8760,
     }
