@@ -32,12 +32,15 @@ class RecordReport:
         if order.is_being_captured:
             raise Unavailable
         known = {chargeback.id for chargeback in self._store.provider_records.chargebacks(order_id)}
+        change = Change(order)
         for chargeback in report.chargebacks:
             if chargeback.id not in known:
-                change = lifecycle.record_chargeback(order, now)
-                self._store.orders.save(change, now)
-                order = change.order
-        change = self.extend(Change(order), report, now)
+                if change.event is not None:
+                    # Each has an event of its own.
+                    self._store.orders.save(change, now)
+                change = lifecycle.record_chargeback(change.order, now)
+        # The event of the feed has the order with what the report says of its chargeback.
+        change = self.extend(change, report, now)
         if change.order != order:
             self._store.orders.save(change, now)
         return change.order

@@ -155,16 +155,18 @@ def _headers(target: Target, headers: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def _ended_at(deadline: float, connection: HTTPConnection) -> Iterator[None]:
-    """End the connection at the deadline, when the block is not over by then: what reads from it then fails.
+    """End the connection at the deadline, when the block is not over by then, and raise TimeoutError after it.
 
     A timeout of the socket would begin anew with every byte that the receiver sends.
     """
     lock = threading.Lock()
-    is_over = False
+    is_over = is_late = False
 
     def end() -> None:
+        nonlocal is_late
         with lock:
             if not is_over and connection.sock is not None:
+                is_late = True
                 # Of the TCP connection: TLS' own way would wait for the receiver.
                 with contextlib.suppress(OSError):
                     socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
@@ -178,3 +180,6 @@ def _ended_at(deadline: float, connection: HTTPConnection) -> Iterator[None]:
         timer.cancel()
         with lock:
             is_over = True
+    # What reads from an ended connection may take the end of the bytes for the end of the headers.
+    if is_late:
+        raise TimeoutError

@@ -1,0 +1,199 @@
+"""WebhookService: endpoints, whose they are, and the lists of their deliveries."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from order_service.domain.feed import EventType
+from servicekit.database import Statement
+from servicekit.ids import new_id
+from tests.support import webhooks
+from tests.support.at_once import closing
+from tests.support.identity import token
+from tests.support.orderservice import ADMIN, BUYER, SELLER, STRANGER, OrderBackend
+
+ROWS = Statement("SELECT * FROM webhook_endpoints")
+COUNTS = Statement("""
+    SELECT (SELECT count(*) FROM webhook_endpoints) AS endpoints, (SELECT count(*) FROM webhook_deliveries) AS deliveries
+""")
+
+
+def test_a_new_endpoint_has_a_secret_that_is_shown_once_and_encrypted_at_rest(world: OrderBackend) -> None:
+    answer = webhooks.create(world, types=["order.placed", "payout.paid", "order.placed"])
+    created = answer.response
+
+    assert created.secret.startswith("whsec_")
+    assert list(created.types) == ["order.placed", "payout.paid"]
+    read = webhooks.get(world, created.id).response.endpoint
+    assert (read.id, read.url, list(read.types), read.status, read.created_at) == (
+        created.id,
+        "https://93.184.216.34/hook",
+        ["order.placed", "payout.paid"],
+        created.status,
+        created.created_at,
+    )
+    assert "secret" not in read.DESCRIPTOR.fields_by_name
+    (row,) = world.database.fetch_all(ROWS)
+    assert created.secret not in str(row) and created.secret.removeprefix("whsec_") not in str(row)
+
+
+def test_each_wrong_field_is_named_all_at_once(world: OrderBackend) -> None:
+    answer = webhooks.create(world, "http://127.0.0.1/", types=["order.placed", "order.lost", "message.sent", "x"])
+
+    assert (answer.http_status, answer.error) == (400, "INVALID_ARGUMENT")
+    assert answer.body["details"] == [
+        {"field": "url", "message": "must begin with https://"},
+        {"field": "types[1]", "message": "is no type of event"},
+        {"field": "types[3]", "message": "is no type of event"},
+    ]
+    assert world.database.fetch_all(ROWS) == []
+
+
+@pytest.mark.parametrize("url", ["", "https://localhost/", "https://10.0.0.1/", "https://[::1]/", "x" * 2001])
+def test_a_url_that_may_not_be_called_is_refused(world: OrderBackend, url: str) -> None:
+    assert [each["field"] for each in webhooks.create(world, url).body["details"]] == ["url"]
+
+
+def test_every_type_may_be_asked_for(world: OrderBackend) -> None:
+    assert webhooks.create(world, types=[*EventType, "offer.made", "offer.closed", "message.sent"]).error == ""
+
+
+def test_a_user_has_ten_endpoints_also_when_they_are_made_at_once(world: OrderBackend) -> None:
+    makes = [closing(world.database, partial(world.another_worker().webhooks.call, *a_creation())) for _ in range(14)]
+    with ThreadPoolExecutor(14) as pool:
+        answers = [each.result(60) for each in [pool.submit(make) for make in makes]]
+
+    assert sorted(answer.error for answer in answers) == [""] * 10 + ["LIMIT_REACHED"] * 4
+    refused = webhooks.create(world)
+    assert (refused.http_status, refused.error) == (409, "LIMIT_REACHED")
+    assert webhooks.create(world, sent_token=SELLER).error == ""
+    webhooks.delete(world, webhooks.listed(world)[3])
+    assert webhooks.create(world).error == ""
+
+
+def a_creation() -> tuple[str, object, str]:
+    request = webhooks.webhook_pb2.CreateWebhookEndpointRequest(url="https://93.184.216.34/hook")
+    return "CreateWebhookEndpoint", request, BUYER
+
+
+def test_the_list_has_the_callers_own_endpoints_newest_first(world: OrderBackend) -> None:
+    own = [webhooks.create(world).response.id for _ in range(3)]
+    webhooks.create(world, sent_token=SELLER)
+
+    assert webhooks.listed(world) == own[::-1]
+    assert webhooks.listed(world, STRANGER) == webhooks.listed(world, ADMIN) == []
+
+
+def test_a_stranger_finds_nothing_of_anothers_endpoint(world: OrderBackend) -> None:
+    endpoint = webhooks.create(world).response.id
+    world.placed()
+    (delivery,) = webhooks.deliveries(world, endpoint)
+
+    for stranger in (STRANGER, SELLER):
+        for answer in (
+            webhooks.get(world, endpoint, stranger),
+            webhooks.deliveries_page(world, endpoint, stranger),
+            webhooks.retry(world, endpoint, delivery.id, stranger),
+            webhooks.delete(world, endpoint, stranger),
+        ):
+            assert answer.body == {"error": "Webhook endpoint not found", "code": "NOT_FOUND"}
+    own = webhooks.create(world, sent_token=STRANGER).response.id
+    assert webhooks.retry(world, own, delivery.id, STRANGER).body["error"] == "Webhook delivery not found"
+    assert webhooks.get(world, endpoint).error == ""
+
+
+@pytest.mark.parametrize("call", [webhooks.get, webhooks.delete, webhooks.deliveries_page])
+def test_an_unknown_endpoint_is_not_found_and_nobody_is_unauthorized(world: OrderBackend, call: object) -> None:
+    assert callable(call)
+    assert call(world, str(new_id())).error == "NOT_FOUND"
+    assert call(world, str(new_id()), None).error == "UNAUTHORIZED"
+    assert webhooks.create(world, sent_token=None).error == "UNAUTHORIZED"
+
+
+def test_an_admin_reads_retries_and_deletes_everyones(world: OrderBackend) -> None:
+    endpoint = webhooks.create(world).response.id
+    world.placed()
+
+    (delivery,) = webhooks.deliveries(world, endpoint, ADMIN)
+    assert webhooks.get(world, endpoint, ADMIN).error == ""
+    assert webhooks.retry(world, endpoint, delivery.id, ADMIN).response.delivery.id == delivery.id
+    assert webhooks.delete(world, endpoint, ADMIN).error == ""
+    assert webhooks.get(world, endpoint).error == "NOT_FOUND"
+
+
+def test_a_deleted_endpoint_is_gone_with_its_deliveries_and_gets_no_more(world: OrderBackend) -> None:
+    endpoint = webhooks.create(world).response.id
+    order = world.placed()
+    (delivery,) = webhooks.deliveries(world, endpoint)
+
+    assert webhooks.delete(world, endpoint).error == ""
+
+    for answer in (
+        webhooks.get(world, endpoint),
+        webhooks.delete(world, endpoint),
+        webhooks.deliveries_page(world, endpoint),
+        webhooks.retry(world, endpoint, delivery.id),
+    ):
+        assert answer.error == "NOT_FOUND"
+    world.act("accept", order, SELLER)
+    assert world.database.fetch_all(COUNTS) == [{"endpoints": 1, "deliveries": 1}]
+    assert "93.184" not in str(world.database.fetch_all(ROWS))
+    world.deliver_outbox()
+    assert webhooks.outbox(world) == []
+    world.clock.travel(timedelta(minutes=6))
+    world.worker.webhook_sweep.sweep()
+    assert world.database.fetch_all(COUNTS) == [{"endpoints": 0, "deliveries": 0}]
+
+
+def test_deliveries_are_paged_newest_first_and_kept_for_thirty_days(world: OrderBackend) -> None:
+    endpoint, other = (webhooks.create(world, sent_token=who).response.id for who in (BUYER, ADMIN))
+    orders = []
+    for _ in range(5):
+        orders.append(world.placed())
+        world.clock.travel(timedelta(hours=1))
+
+    pages, token_of_page = [], ""
+    while True:
+        page = webhooks.deliveries_page(world, endpoint, page_size=2, page_token=token_of_page).response
+        pages.append([each.id for each in page.results])
+        if not page.HasField("next_page_token"):
+            break
+        token_of_page = page.next_page_token
+
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert sum(pages, []) == [each.id for each in webhooks.deliveries(world, endpoint)]
+    foreign = webhooks.deliveries_page(world, other, ADMIN, page_size=2, page_token=token_of_page)
+    assert foreign.body["details"][0]["field"] == "pageToken"
+    world.clock.travel(timedelta(days=29, hours=19, minutes=30))
+    world.worker.webhook_sweep.sweep()
+    assert [each.id for each in webhooks.deliveries(world, endpoint)] == sum(pages, [])[:4]
+
+
+def test_a_new_first_key_encrypts_the_stored_secrets_anew(world: OrderBackend) -> None:
+    from order_service.commands.encrypt_webhook_secrets import EncryptWebhookSecrets
+    from order_service.webhooks.secrets import SecretBox
+    from tests.support.orderservice import WEBHOOK_KEY
+
+    new_key = "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldyE="
+    secrets = {created.id: created.secret for created in (webhooks.create(world).response for _ in range(3))}
+
+    for _ in range(2):
+        EncryptWebhookSecrets(world.store, SecretBox([new_key, WEBHOOK_KEY])).execute()
+
+    box = SecretBox([new_key])
+    assert {str(row["id"]): box.decrypt(row["secret"]) for row in world.database.fetch_all(ROWS)} == secrets
+    # Nothing is lost by a worker that does not know the key.
+    EncryptWebhookSecrets(world.store, SecretBox([WEBHOOK_KEY])).execute()
+    assert {str(row["id"]): box.decrypt(row["secret"]) for row in world.database.fetch_all(ROWS)} == secrets
+
+
+def test_an_endpoint_of_somebody_else_with_the_same_name_is_not_mine(world: OrderBackend) -> None:
+    endpoint = webhooks.create(world).response.id
+    twin = token("happy_buyer", "buyer", sub=str(new_id()))
+
+    assert webhooks.listed(world, twin) == []
+    assert webhooks.get(world, endpoint, twin).error == "NOT_FOUND"
