@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf import json_format
@@ -29,5 +30,21 @@ def to_data(event: FeedEvent, viewer: Caller, timeouts: Timeouts) -> dict[str, A
 
 def to_json(message: Message) -> dict[str, Any]:
     """Return a message as the edge prints it: as Envoy's transcoder does with `always_print_primitive_fields`."""
-    printed: dict[str, Any] = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
-    return printed
+    printed = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
+    return _in_order(printed, message.DESCRIPTOR.fields)
+
+
+def _in_order(printed: dict[str, Any], fields: Iterable[Any]) -> dict[str, Any]:
+    """Return the fields in the order of the proto; Python's protobuf puts empty ones last."""
+    return {
+        field.json_name: _as_printed(printed[field.json_name], field) for field in fields if field.json_name in printed
+    }
+
+
+def _as_printed(value: Any, field: Any) -> Any:
+    if isinstance(value, dict) and field.message_type is not None:
+        return _in_order(value, field.message_type.fields)
+    if isinstance(value, list):
+        return [_as_printed(item, field) for item in value]
+    # The edge prints 500 and not 500.0.
+    return int(value) if isinstance(value, float) and value.is_integer() else value

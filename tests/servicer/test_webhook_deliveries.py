@@ -18,7 +18,7 @@ from order_service.payments.sandbox import scenarios
 from order_service.webhooks.resolver import Resolver
 from order_service.webhooks.sender import Sender
 from servicekit.database import Database, Statement
-from servicekit.outbox import PutOff, Relay
+from servicekit.outbox import Message, PutOff, Relay
 from tests.support import webhooks
 from tests.support.eventually import eventually
 from tests.support.identity import token
@@ -343,8 +343,6 @@ def test_a_crash_after_a_failure_was_stored_does_not_hasten_the_next_attempt(
 
 
 def _message(row: Any) -> Any:
-    from servicekit.outbox import Message
-
     return Message("webhook", row["key"], row["version"], {}, 0)
 
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
+from itertools import chain
 
 import pytest
 
+from order_service.commands.encrypt_webhook_secrets import EncryptWebhookSecrets
 from order_service.domain.feed import EventType
+from order_service.webhooks.secrets import SecretBox
 from servicekit.database import Statement
 from servicekit.ids import new_id
 from tests.support import webhooks
 from tests.support.at_once import closing
 from tests.support.identity import token
-from tests.support.orderservice import ADMIN, BUYER, SELLER, STRANGER, OrderBackend
+from tests.support.orderservice import ADMIN, BUYER, SELLER, STRANGER, WEBHOOK_KEY, OrderBackend
 
 ROWS = Statement("SELECT * FROM webhook_endpoints")
 COUNTS = Statement("""
-    SELECT (SELECT count(*) FROM webhook_endpoints) AS endpoints, (SELECT count(*) FROM webhook_deliveries) AS deliveries
+    SELECT (SELECT count(*) FROM webhook_endpoints) AS endpoints,
+        (SELECT count(*) FROM webhook_deliveries) AS deliveries
 """)
 
 
@@ -63,7 +67,7 @@ def test_every_type_may_be_asked_for(world: OrderBackend) -> None:
 
 
 def test_a_user_has_ten_endpoints_also_when_they_are_made_at_once(world: OrderBackend) -> None:
-    makes = [closing(world.database, partial(world.another_worker().webhooks.call, *a_creation())) for _ in range(14)]
+    makes = [closing(world.database, partial(webhooks.create, world.another_worker())) for _ in range(14)]
     with ThreadPoolExecutor(14) as pool:
         answers = [each.result(60) for each in [pool.submit(make) for make in makes]]
 
@@ -73,11 +77,6 @@ def test_a_user_has_ten_endpoints_also_when_they_are_made_at_once(world: OrderBa
     assert webhooks.create(world, sent_token=SELLER).error == ""
     webhooks.delete(world, webhooks.listed(world)[3])
     assert webhooks.create(world).error == ""
-
-
-def a_creation() -> tuple[str, object, str]:
-    request = webhooks.webhook_pb2.CreateWebhookEndpointRequest(url="https://93.184.216.34/hook")
-    return "CreateWebhookEndpoint", request, BUYER
 
 
 def test_the_list_has_the_callers_own_endpoints_newest_first(world: OrderBackend) -> None:
@@ -165,19 +164,15 @@ def test_deliveries_are_paged_newest_first_and_kept_for_thirty_days(world: Order
         token_of_page = page.next_page_token
 
     assert [len(page) for page in pages] == [2, 2, 1]
-    assert sum(pages, []) == [each.id for each in webhooks.deliveries(world, endpoint)]
+    assert list(chain(*pages)) == [each.id for each in webhooks.deliveries(world, endpoint)]
     foreign = webhooks.deliveries_page(world, other, ADMIN, page_size=2, page_token=token_of_page)
     assert foreign.body["details"][0]["field"] == "pageToken"
     world.clock.travel(timedelta(days=29, hours=19, minutes=30))
     world.worker.webhook_sweep.sweep()
-    assert [each.id for each in webhooks.deliveries(world, endpoint)] == sum(pages, [])[:4]
+    assert [each.id for each in webhooks.deliveries(world, endpoint)] == list(chain(*pages))[:4]
 
 
 def test_a_new_first_key_encrypts_the_stored_secrets_anew(world: OrderBackend) -> None:
-    from order_service.commands.encrypt_webhook_secrets import EncryptWebhookSecrets
-    from order_service.webhooks.secrets import SecretBox
-    from tests.support.orderservice import WEBHOOK_KEY
-
     new_key = "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldyE="
     secrets = {created.id: created.secret for created in (webhooks.create(world).response for _ in range(3))}
 

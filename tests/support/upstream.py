@@ -24,17 +24,18 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
+from marketplace.webhook.v1 import webhook_pb2
 from servicekit.server import OPTIONS
 
 METHODS = {
     f"/{service.full_name}/{method.name}": method
-    for file in (gig_pb2, image_pb2, order_pb2, review_pb2)
+    for file in (gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
 CLASSES: dict[str, type[Message]] = {
     message.full_name: getattr(file, message.name)
-    for file in (gig_pb2, image_pb2, order_pb2, review_pb2)
+    for file in (gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
     for message in file.DESCRIPTOR.message_types_by_name.values()
 }
 

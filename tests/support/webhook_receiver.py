@@ -119,7 +119,7 @@ def webhook_receiver(host: str = "127.0.0.1", ssl_context: ssl.SSLContext | None
                 self.send_header("Location", receiver.url_of("redirected"))
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_: object) -> None:
             """Say nothing."""
 
     server = _Server((host, 0), Handler)
