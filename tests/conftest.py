@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
+from order_service.webhooks.resolver import Resolver
+from order_service.webhooks.sender import Sender
 from servicekit.database import Database
 from tests.support.orderservice import OrderBackend
 from tests.support.postgres import PostgresServer
@@ -121,10 +123,10 @@ def sandbox_database(postgres: PostgresServer) -> Iterator[Database]:
 
 @pytest.fixture
 def world(order_database: Database, sandbox_database: Database) -> Iterator[OrderBackend]:
-    """Yield an OrderService worker on the sandbox."""
-    gigs = GigStandIn()
+    """Yield an OrderService worker on the sandbox. Its webhooks may go to receivers on this machine."""
+    gigs, sender = GigStandIn(), Sender(Resolver(), allow_private=True)
     with serving(gigs) as address:
-        yield OrderBackend(order_database, sandbox_database, gigs, address)
+        yield OrderBackend(order_database, sandbox_database, gigs, address, sender=sender)
 
 
 @pytest.fixture(scope="session")

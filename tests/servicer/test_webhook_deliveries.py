@@ -15,16 +15,13 @@ from google.protobuf import json_format
 
 from order_service.domain.webhook import GIVE_UP_AFTER
 from order_service.payments.sandbox import scenarios
-from order_service.webhooks.resolver import Resolver
-from order_service.webhooks.sender import Sender
-from servicekit.database import Database, Statement
+from servicekit.database import Statement
 from servicekit.outbox import Message, PutOff, Relay
 from tests.support import webhooks
 from tests.support.eventually import eventually
 from tests.support.identity import token
 from tests.support.orderservice import ADMIN, BUYER, SELLER, OrderBackend
 from tests.support.sellers import completed, pay_out
-from tests.support.standins import GigStandIn, serving
 from tests.support.webhook_receiver import Received, WebhookReceiver, hanging_receiver, webhook_receiver
 from tests.support.webhooks import deliveries, endpoint, retry, shown, status
 
@@ -33,16 +30,6 @@ REMOVE_LAST_OUTCOME = Statement("""
     UPDATE webhook_deliveries SET status = 'PENDING', next_at = app_now() WHERE id = $1
 """)
 FAR = Statement("UPDATE outbox SET next_attempt_at = app_now() + interval '10 hours' WHERE topic = 'webhook'")
-
-
-@pytest.fixture
-def world(order_database: Database, sandbox_database: Database) -> Iterator[OrderBackend]:
-    """Yield an OrderService worker that may call receivers on this machine."""
-    gigs = GigStandIn()
-    with serving(gigs) as address:
-        yield OrderBackend(
-            order_database, sandbox_database, gigs, address, sender=Sender(Resolver(), allow_private=True)
-        )
 
 
 @pytest.fixture

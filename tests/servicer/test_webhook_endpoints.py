@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -12,18 +13,27 @@ import pytest
 from order_service.commands.encrypt_webhook_secrets import EncryptWebhookSecrets
 from order_service.domain.feed import EventType
 from order_service.webhooks.secrets import SecretBox
-from servicekit.database import Statement
+from servicekit.database import Database, Statement
 from servicekit.ids import new_id
 from tests.support import webhooks
 from tests.support.at_once import closing
 from tests.support.identity import token
 from tests.support.orderservice import ADMIN, BUYER, SELLER, STRANGER, WEBHOOK_KEY, OrderBackend
+from tests.support.standins import GigStandIn, serving
 
 ROWS = Statement("SELECT * FROM webhook_endpoints")
 COUNTS = Statement("""
     SELECT (SELECT count(*) FROM webhook_endpoints) AS endpoints,
         (SELECT count(*) FROM webhook_deliveries) AS deliveries
 """)
+
+
+@pytest.fixture
+def world(order_database: Database, sandbox_database: Database) -> Iterator[OrderBackend]:
+    """Yield an OrderService worker with the settings of a deployment: webhooks go to public addresses alone."""
+    gigs = GigStandIn()
+    with serving(gigs) as address:
+        yield OrderBackend(order_database, sandbox_database, gigs, address)
 
 
 def test_a_new_endpoint_has_a_secret_that_is_shown_once_and_encrypted_at_rest(world: OrderBackend) -> None:
