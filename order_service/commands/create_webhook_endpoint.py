@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,8 +16,10 @@ from servicekit.database import retry_conflicts
 from servicekit.errors import InvalidArgument, Violation
 from servicekit.ids import new_id
 
-# Seconds for the look-up of the URL's host.
+# Seconds for the look-up of the URL's host, and look-ups of a worker at once. Beyond them a URL is taken without one,
+# so that nobody's slow name servers take the threads of others; each call to the URL checks its addresses anyway.
 LOOKUP_SECONDS = 2.0
+LOOKUPS_AT_ONCE = 2
 
 
 class NewEndpoint(NamedTuple):
@@ -33,6 +36,7 @@ class CreateWebhookEndpoint:
         self._store = store
         self._sender = sender
         self._secret_box = secret_box
+        self._lookups = threading.BoundedSemaphore(LOOKUPS_AT_ONCE)
 
     def execute(self, url: str, types: Sequence[str], caller: Caller) -> NewEndpoint:
         """Return the endpoint.
@@ -46,10 +50,14 @@ class CreateWebhookEndpoint:
         return NewEndpoint(self._add(url, unique_types(types), self._secret_box.encrypt(secret), caller), secret)
 
     def _violations_of_url(self, url: str) -> list[Violation]:
+        may_look_up = self._lookups.acquire(blocking=False)
         try:
-            self._sender.check(url, remaining_seconds(LOOKUP_SECONDS))
+            self._sender.check(url, remaining_seconds(LOOKUP_SECONDS) if may_look_up else None)
         except BadUrl as error:
             return [Violation("url", str(error))]
+        finally:
+            if may_look_up:
+                self._lookups.release()
         return []
 
     @retry_conflicts

@@ -21,7 +21,6 @@ CREATE TABLE webhook_endpoints (
 );
 CREATE INDEX webhook_endpoints_owner ON webhook_endpoints (owner_id) WHERE deleted_at IS NULL;
 CREATE INDEX webhook_endpoints_admins ON webhook_endpoints (id) WHERE is_admin AND deleted_at IS NULL;
-CREATE INDEX webhook_endpoints_secret_key ON webhook_endpoints (secret_key) WHERE deleted_at IS NULL;
 CREATE INDEX webhook_endpoints_deleted ON webhook_endpoints (deleted_at) WHERE deleted_at IS NOT NULL;
 
 -- Without foreign keys: the transaction of an event must not wait for somebody who deletes an endpoint.

@@ -66,12 +66,14 @@ class Sender:
         self._ssl_context = ssl_context or ssl.create_default_context()
         self._call_seconds = call_seconds
 
-    def check(self, url: str, seconds: float) -> None:
-        """Check the URL of a new endpoint, waiting for a look-up for so long.
+    def check(self, url: str, seconds: float | None) -> None:
+        """Check the URL of a new endpoint, waiting for a look-up for so long; with None there is none.
 
         Raises BadUrl, also when its host has an address now that is not public.
         """
         target = webhook_url.parse(url, allow_private=self._allow_private)
+        if seconds is None:
+            return
         try:
             self._addresses(target, seconds)
         except NotPublic:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -10,14 +12,18 @@ from itertools import chain
 
 import pytest
 
+from order_service.commands.create_webhook_endpoint import CreateWebhookEndpoint
 from order_service.commands.encrypt_webhook_secrets import EncryptWebhookSecrets
 from order_service.domain.feed import EventType
+from order_service.webhooks.resolver import Resolver
 from order_service.webhooks.secrets import SecretBox
+from order_service.webhooks.sender import Sender
 from servicekit.database import Database, Statement
+from servicekit.errors import InvalidArgument
 from servicekit.ids import new_id
 from tests.support import webhooks
 from tests.support.at_once import closing
-from tests.support.identity import token
+from tests.support.identity import a_caller, token
 from tests.support.orderservice import ADMIN, BUYER, SELLER, STRANGER, WEBHOOK_KEY, OrderBackend
 from tests.support.standins import GigStandIn, serving
 
@@ -202,3 +208,31 @@ def test_an_endpoint_of_somebody_else_with_the_same_name_is_not_mine(world: Orde
 
     assert webhooks.listed(world, twin) == []
     assert webhooks.get(world, endpoint, twin).error == "NOT_FOUND"
+
+
+def test_slow_name_servers_hold_two_calls_of_a_worker_at_most(
+    order_database: Database, sandbox_database: Database
+) -> None:
+    """The others are taken without a look-up, which each call to the URL makes anyway."""
+    asked, answers = threading.Semaphore(0), threading.Event()
+
+    def slow(host: str, port: int) -> list[str]:
+        asked.release()
+        answers.wait(30)
+        return ["127.0.0.1"]
+
+    gigs, sender = GigStandIn(), Sender(Resolver(slow), allow_private=False)
+    with serving(gigs) as address, ThreadPoolExecutor(2) as pool:
+        world = OrderBackend(order_database, sandbox_database, gigs, address, sender=sender)
+        create = CreateWebhookEndpoint(world.store, sender, SecretBox([WEBHOOK_KEY]))
+        work = closing(order_database, partial(create.execute, "https://a.example/", (), a_caller("a", "buyer")))
+        waiting = [pool.submit(work) for _ in range(2)]
+        assert asked.acquire(timeout=30) and asked.acquire(timeout=30)
+
+        assert create.execute("https://b.example/", (), a_caller("b", "buyer")).endpoint.url == "https://b.example/"
+
+        assert not asked.acquire(blocking=False)
+        answers.set()
+        for each in waiting:
+            with contextlib.suppress(InvalidArgument):
+                each.result(30)
