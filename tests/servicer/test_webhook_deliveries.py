@@ -238,6 +238,26 @@ def test_a_receiver_that_is_gone_disables_its_endpoint_at_once(world: OrderBacke
     assert webhooks.outbox(world) == []
 
 
+def test_only_a_retry_enables_an_endpoint_again(world: OrderBackend, receiver: WebhookReceiver) -> None:
+    """A call that was under way while another one found the receiver gone changes nothing of that."""
+    own = endpoint(world, receiver)
+    for _ in range(2):
+        world.placed()
+    other = world.another_worker()
+
+    def gone_meanwhile(_: Received) -> int:
+        if len(receiver.deliveries("in")) > 1:
+            return 410
+        other.deliver_outbox()
+        return 200
+
+    receiver.respond["/in"] = gone_meanwhile
+    world.deliver_outbox()
+
+    assert {shown(each)[0] for each in deliveries(world, own)} == {"DELIVERED", "FAILED"}
+    assert status(world, own) == "DISABLED"
+
+
 def test_a_delivery_that_was_delivered_is_sent_again_on_demand(world: OrderBackend, receiver: WebhookReceiver) -> None:
     own = endpoint(world, receiver)
     world.placed()

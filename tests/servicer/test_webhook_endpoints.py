@@ -23,7 +23,8 @@ from servicekit.errors import InvalidArgument
 from servicekit.ids import new_id
 from tests.support import webhooks
 from tests.support.at_once import closing
-from tests.support.identity import a_caller, token
+from tests.support.identity import a_caller, token, user_id
+from tests.support.locks import wait_for_a_lock_waiter
 from tests.support.orderservice import ADMIN, BUYER, SELLER, STRANGER, WEBHOOK_KEY, OrderBackend
 from tests.support.standins import GigStandIn, serving
 
@@ -93,6 +94,29 @@ def test_a_user_has_ten_endpoints_also_when_they_are_made_at_once(world: OrderBa
     assert webhooks.create(world, sent_token=SELLER).error == ""
     webhooks.delete(world, webhooks.listed(world)[3])
     assert webhooks.create(world).error == ""
+
+
+def test_the_tenth_endpoint_waits_for_one_that_is_being_made(world: OrderBackend) -> None:
+    for _ in range(9):
+        webhooks.create(world)
+    make = closing(world.database, partial(webhooks.create, world.another_worker()))
+
+    with ThreadPoolExecutor(1) as pool:
+        with world.store.transaction():
+            assert world.store.webhook_endpoints.lock_owner(user_id("happy_buyer")) == 9
+            waiting = pool.submit(make)
+            wait_for_a_lock_waiter(world.database)
+            # As in a creation that has taken the lock first.
+            world.store.webhook_endpoints.add(
+                new_id(),
+                user_id("happy_buyer"),
+                is_admin=False,
+                url="https://93.184.216.34/",
+                types=(),
+                secret="encrypted",
+                secret_key="key",
+            )
+        assert waiting.result(30).error == "LIMIT_REACHED"
 
 
 def test_the_list_has_the_callers_own_endpoints_newest_first(world: OrderBackend) -> None:
