@@ -1,7 +1,8 @@
 """The signing keys of a local stack, in `DATA_DIR/keys`. They are made when they are first needed.
 
 There are two pairs, both ES256. `user` signs the access tokens of `make token`; it counts only while USER_JWKS is not
-set. `service` signs the tokens with which services call each other. Only their owner can read the private keys.
+set. `service` signs the tokens with which services call each other. Only their owner can read the private keys. Beside
+them are the secret of the databases' passwords and the keys of webhooks' secrets.
 """
 
 import base64
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -63,6 +65,18 @@ def database_secret(data_dir: Path) -> bytes:
     if not path.exists():
         _write(path, secrets.token_bytes(32), 0o600, _keep_the_first)
     return path.read_bytes()
+
+
+def webhook_keys(data_dir: Path) -> str:
+    """Return the local WEBHOOK_KEYS, which encrypt the secrets of webhook endpoints; make one when there is none.
+
+    Raises OSError.
+    """
+    path = data_dir / "keys" / "webhooks.keys"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        _write(path, Fernet.generate_key() + b"\n", 0o600, _keep_the_first)
+    return path.read_text().strip()
 
 
 def key_id(key: ec.EllipticCurvePrivateKey) -> str:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Self
 
+from cryptography.fernet import Fernet
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -13,6 +14,16 @@ from order_service.domain.lifecycle import Timeouts
 from order_service.domain.payment import Provider
 from order_service.domain.reminders import Leads
 from servicekit.settings import Addresses, CallingSettings, ServiceSettings
+
+
+def _check_keys(keys: SecretStr) -> SecretStr:
+    # The message must not contain a key.
+    for key in keys.get_secret_value().split(","):
+        try:
+            Fernet(key.strip())
+        except ValueError:
+            raise ValueError("each key must be 32 random bytes in URL-safe base64") from None
+    return keys
 
 
 class PaymentSettings(BaseSettings):
@@ -126,6 +137,21 @@ class Settings(PaymentSettings, TimeoutSettings, CallingSettings):
         description="Calls to the payment provider that a worker makes at once for clients; as many wait for a place, "
         "more are refused as UNAVAILABLE.",
     )
+
+    webhook_keys: Annotated[SecretStr, AfterValidator(_check_keys)] = Field(
+        description="The keys that encrypt the secrets of webhook endpoints, comma separated: the first one encrypts, "
+        "all decrypt. Each is 32 random bytes in URL-safe base64.",
+    )
+    webhook_allow_private: bool = Field(
+        False,
+        description="Whether webhooks may be sent over plain HTTP and to addresses that are not public: for "
+        "development and tests.",
+    )
+
+    @property
+    def webhook_key_list(self) -> list[str]:
+        """The keys of the secrets of webhook endpoints; the first one encrypts."""
+        return [key.strip() for key in self.webhook_keys.get_secret_value().split(",")]
 
     @property
     def attempt_limits(self) -> AttemptLimits:

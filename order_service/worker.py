@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from marketplace.order.v1 import order_pb2, order_pb2_grpc
+from marketplace.webhook.v1 import webhook_pb2, webhook_pb2_grpc
 from order_service.commands.accept_order import AcceptOrder
 from order_service.commands.adjust_balance import AdjustBalance
 from order_service.commands.change_order import ChangeOrder
+from order_service.commands.create_webhook_endpoint import CreateWebhookEndpoint
+from order_service.commands.delete_webhook_endpoint import DeleteWebhookEndpoint
+from order_service.commands.encrypt_webhook_secrets import EncryptWebhookSecrets
 from order_service.commands.finish_accepting import FinishAccepting
 from order_service.commands.finish_placing import FinishPlacing
 from order_service.commands.give_up_placing import GiveUpPlacing
@@ -21,26 +26,35 @@ from order_service.commands.refund_payment import RefundPayment
 from order_service.commands.release_payout_hold import ReleasePayoutHold
 from order_service.commands.remind_of_order import RemindOfOrder
 from order_service.commands.request_payout import RequestPayout
+from order_service.commands.retry_webhook_delivery import RetryWebhookDelivery
 from order_service.commands.send_payout import SendPayout
+from order_service.commands.send_webhook_delivery import SendWebhookDelivery
 from order_service.commands.set_payout_account import SetPayoutAccount
 from order_service.commands.set_payout_hold import SetPayoutHold
 from order_service.commands.time_out_order import TimeOutOrder
 from order_service.commands.void_payment import VoidPayment
 from order_service.commands.wake_attempt import WakeAttempt
 from order_service.convert.orders import to_placed
+from order_service.convert.webhooks import to_body
 from order_service.domain.payment import PaymentPolicy
 from order_service.domain.placing import OrderPolicy
 from order_service.gigs import Gigs
 from order_service.payments.instrumented import InstrumentedGateway
 from order_service.payments.providers import Payments
 from order_service.servicer.servicer import OrderServicer
+from order_service.servicer.webhooks import WebhookServicer
 from order_service.settings import Settings
 from order_service.store.store import Store
+from order_service.webhooks.places import DeliveryPlaces
+from order_service.webhooks.resolver import Resolver
+from order_service.webhooks.secrets import SecretBox
+from order_service.webhooks.sender import Sender
 from order_service.workers.order_timeouts import OrderTimeouts
 from order_service.workers.outbox_topics import outbox_topics
 from order_service.workers.payment_recovery import PaymentRecovery
 from order_service.workers.provider_events import ProviderEventPolling
 from order_service.workers.reminders import Reminders
+from order_service.workers.webhook_sweep import WebhookSweep
 from servicekit.database import Database
 from servicekit.idempotency import IdempotencyKeys, ResponseStore
 from servicekit.outbox import Relay
@@ -52,12 +66,15 @@ TIMEOUTS_SECONDS = 1.0
 REMINDERS_SECONDS = 1.0
 RECOVERY_SECONDS = 0.5
 PROVIDER_EVENTS_SECONDS = 0.5
+WEBHOOK_SWEEP_SECONDS = 60.0
 
 
 class Worker:
-    """A worker's servicer and its background work."""
+    """A worker's servicers and its background work. `sender` replaces the one that calls receivers of webhooks."""
 
-    def __init__(self, settings: Settings, database: Database, gigs: Gigs, payments: Payments) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, gigs: Gigs, payments: Payments, sender: Sender | None = None
+    ) -> None:
         self._database = database
         self._payment_calls = settings.payment_calls
         self.store = store = Store(database)
@@ -101,8 +118,22 @@ class Worker:
         self.payment_recovery = PaymentRecovery(database, store, recover_attempt)
         self.provider_events = ProviderEventPolling(store, payments, record_event)
         self.send_payout = SendPayout(store, gateway)
+
+        secret_box = SecretBox(settings.webhook_key_list)
+        sender = sender or Sender(Resolver(), allow_private=settings.webhook_allow_private)
+        self.webhook_servicer = WebhookServicer(
+            store,
+            CreateWebhookEndpoint(store, sender, secret_box),
+            DeleteWebhookEndpoint(store),
+            RetryWebhookDelivery(store),
+        )
+        self.webhook_sweep = WebhookSweep(store, EncryptWebhookSecrets(store, secret_box))
+        render = partial(to_body, timeouts=timeouts)
         self.topics = outbox_topics(
-            VoidPayment(store, gateway, record_report), RefundPayment(store, gateway, record_report), self.send_payout
+            VoidPayment(store, gateway, record_report),
+            RefundPayment(store, gateway, record_report),
+            self.send_payout,
+            SendWebhookDelivery(store, sender, DeliveryPlaces(), secret_box, render),
         )
 
     def spec(self) -> ServiceSpec:
@@ -113,7 +144,12 @@ class Worker:
                     self.servicer,
                     order_pb2.DESCRIPTOR.services_by_name["OrderService"],
                     order_pb2_grpc.add_OrderServiceServicer_to_server,
-                )
+                ),
+                Service(
+                    self.webhook_servicer,
+                    webhook_pb2.DESCRIPTOR.services_by_name["WebhookService"],
+                    webhook_pb2_grpc.add_WebhookServiceServicer_to_server,
+                ),
             ],
             background=[
                 Relay(self._database, self.topics),
@@ -123,6 +159,7 @@ class Worker:
                 PeriodicTask(
                     "provider events", self.provider_events.record_pending, PROVIDER_EVENTS_SECONDS, self._database
                 ),
+                PeriodicTask("webhook sweep", self.webhook_sweep.sweep, WEBHOOK_SWEEP_SECONDS, self._database),
             ],
             idempotency_keys=self.idempotency_keys,
             outside_threads=self._payment_calls,

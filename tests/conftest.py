@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
+from order_service.webhooks.resolver import Resolver
+from order_service.webhooks.sender import Sender
 from servicekit.database import Database
 from tests.support.orderservice import OrderBackend
 from tests.support.postgres import PostgresServer
@@ -22,7 +24,7 @@ from tests.support.story import Market
 _FIRST = ("e2e", "hostile", "edge", "images", "stack", "payments", "servicer")
 # Files whose tests start what they need; the others of a folder share its stack or its edge.
 _ON_THEIR_OWN = re.compile(
-    r"tests/e2e/test_(chaos|lifecycle|market_machine|stripe|torture)|tests/edge/test_(bootstrap|faults|generate|uploads|upstreams)"
+    r"tests/e2e/test_(chaos|lifecycle|market_machine|stripe|torture|webhook_crashes)|tests/edge/test_(bootstrap|faults|generate|uploads|upstreams)"
 )
 # Files whose tests each start processes of their own for seconds and share nothing.
 _SPLIT = ("tests/e2e/test_lifecycle.py", "tests/servicer/test_order_crashes.py")
@@ -121,16 +123,19 @@ def sandbox_database(postgres: PostgresServer) -> Iterator[Database]:
 
 @pytest.fixture
 def world(order_database: Database, sandbox_database: Database) -> Iterator[OrderBackend]:
-    """Yield an OrderService worker on the sandbox."""
-    gigs = GigStandIn()
+    """Yield an OrderService worker on the sandbox. Its webhooks may go to receivers on this machine."""
+    gigs, sender = GigStandIn(), Sender(Resolver(), allow_private=True)
     with serving(gigs) as address:
-        yield OrderBackend(order_database, sandbox_database, gigs, address)
+        yield OrderBackend(order_database, sandbox_database, gigs, address, sender=sender)
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """Start a stack for all tests of this process; they make their own users and gigs in it and restart nothing."""
-    running = Stack()
+    """Start a stack for all tests of this process; they make their own users and gigs in it and restart nothing.
+
+    Its webhooks may go to receivers on this machine.
+    """
+    running = Stack(WEBHOOK_ALLOW_PRIVATE="true")
     try:
         yield running.start()
     finally:

@@ -43,11 +43,13 @@ SETTINGS: Mapping[str, type[BaseSettings]] = {
 GENERAL = ("PATH", "HOME", "LANG", "LANGUAGE", "LC_*", "TZ", "TZDIR", "TMPDIR", "MALLOC_*", "GLIBC_TUNABLES", "LD_*")
 PYTHON = (*GENERAL, "PYTHON*")
 SERVICE = (*PYTHON, "GRPC_*")
+# The certificates to check others with: receivers of webhooks are called without a proxy.
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 # A process that asks other systems over HTTP: proxies, and the certificates to check them with.
 HTTP = (
     *(f"{scheme}_proxy" for scheme in ("http", "https", "all", "no")),
     *(f"{scheme}_PROXY" for scheme in ("HTTP", "HTTPS", "ALL", "NO")),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *(*CERTIFICATES, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 )
 S3 = ("AWS_*", "BOTO_CONFIG")
 LIBPQ = ("PG*",)
@@ -150,6 +152,7 @@ def _patterns(program: str, settings: StackSettings) -> tuple[str, ...]:
     return (
         *SERVICE,
         *(HTTP if uses_s3 or uses_stripe or asks_an_issuer else ()),
+        *(CERTIFICATES if service == "order" else ()),
         *(S3 if uses_s3 else ()),
         *(LIBPQ if databases & set(settings.database_urls) else ()),
     )
@@ -194,6 +197,7 @@ def _own_values(settings: StackSettings, layout: Layout, base: Path) -> dict[str
         "USER_JWT_AUDIENCE": settings.user_jwt_audience or signing_keys.USER_AUDIENCE,
         "SERVICE_JWKS": str(keys / service.jwks.name),
         "SERVICE_SIGNING_KEY": str(keys / service.private.name),
+        "WEBHOOK_KEYS": _webhook_keys(settings, layout),
         "MEDIA_DIR": str(base / layout.media.name),
         "MEDIA_URL": settings.media_base,
         "UPLOAD_DIR": str(base / layout.uploads.name),
@@ -203,6 +207,11 @@ def _own_values(settings: StackSettings, layout: Layout, base: Path) -> dict[str
         **{f"{name.upper()}_DATABASE_URL": url for name, url in urls.items()},
         **{f"{name.upper()}_SERVICE_ADDRESSES": ",".join(addresses(settings, name)) for name in settings.workers},
     }
+
+
+def _webhook_keys(settings: StackSettings, layout: Layout) -> str:
+    given = settings.webhook_keys
+    return given.get_secret_value() if given else signing_keys.webhook_keys(layout.data_dir)
 
 
 def _jwks(source: str | None, layout: Layout, base: Path) -> str | None:

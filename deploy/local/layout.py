@@ -1,7 +1,8 @@
 """The folders below DATA_DIR and their permissions.
 
 postgres/   the database cluster (`postgres/18`), owned by the uid that PostgreSQL runs under, 0700
-keys/       the keys that sign local tokens; the private ones are 0600, and the folder too is private without root
+keys/       the keys that sign local tokens, and those of webhooks' secrets; the private ones are 0600, and the folder
+            too is private without root
 media/      the images of gigs, 0755: the edge serves them to everyone; GigService's under root
 uploads/    uploads in progress, 0700; emptied at every start; GigService's under root
 logs/       one file per process, rotated, 0700

@@ -77,6 +77,15 @@ class StackSettings(BaseSettings):
     stripe_webhook_secret: SecretStr | None = Field(
         default=None, description="Secret of Stripe's webhook signatures; required with PAYMENTS=stripe."
     )
+    webhook_keys: SecretStr | None = Field(
+        default=None,
+        description="Keys that encrypt the secrets of webhook endpoints: the first encrypts, all decrypt "
+        "([docs/webhooks.md](docs/webhooks.md#keys)). Only the local stack makes one by itself.",
+    )
+    webhook_allow_private: bool = Field(
+        default=False,
+        description="Lets webhooks go over plain HTTP and to addresses that are not public, for development and tests.",
+    )
     public_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^/?#]+(/[^?#]*)?$",

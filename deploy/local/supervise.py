@@ -35,7 +35,7 @@ _DATABASE_PRIORITY, _SERVICE_PRIORITY, _EDGE_PRIORITY = 10, 20, 30
 # outbox. OrderService's have more threads, for calls to the payment provider, and as many connections to the sandbox's
 # records.
 _CONNECTIONS_PER_WORKER = 24
-_CONNECTIONS_PER_ORDER_WORKER = 96
+_CONNECTIONS_PER_ORDER_WORKER = 106
 _SPARE_CONNECTIONS = 20
 
 _UNQUOTED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.-:=@+")

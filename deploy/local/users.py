@@ -39,6 +39,7 @@ def give_folders(layout: Layout) -> None:
     """Make the keys and, under root, give each process the folders that it uses. Raises OSError and ValueError."""
     signing_keys.user_key(layout.data_dir)
     signing_keys.service_key(layout.data_dir)
+    signing_keys.webhook_keys(layout.data_dir)
     if identity := service_identity(layout, "gig"):
         layout.give_to_services(identity.uid)
 

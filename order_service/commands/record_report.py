@@ -36,6 +36,7 @@ class RecordReport:
         for chargeback in report.chargebacks:
             if chargeback.id not in known:
                 if change.event is not None:
+                    # Each has an event of its own.
                     self._store.orders.save(change, now)
                 change = lifecycle.record_chargeback(change.order, now)
         # Together with the newest chargeback, so that its event in the feed has the amount.

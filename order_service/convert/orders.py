@@ -1,14 +1,16 @@
 """Orders between the domain and the protos."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from marketplace.order.v1 import order_pb2
 from order_service.domain.chargeback import ChargebackState
-from order_service.domain.lifecycle import Action, Command
+from order_service.domain.lifecycle import Action, Command, Timeouts, open_actions
 from order_service.domain.listing import AdminFilters
 from order_service.domain.order import Event, Order, PaidBy, Status
 from order_service.domain.payment import PaymentStatus
 from order_service.domain.settlement import refunded_amount
+from servicekit.call import Caller
 from servicekit.money import to_decimal
 from servicekit.times import to_timestamp
 
@@ -92,6 +94,12 @@ def to_order(order: Order, actions: Iterable[Action], *, sees_chargeback: bool) 
         payment=to_payment(order),
         chargeback=to_chargeback(order) if sees_chargeback else None,
     )
+
+
+def to_order_of(order: Order, viewer: Caller, now: datetime, timeouts: Timeouts) -> order_pb2.Order:
+    """Convert an order as the viewer sees it at this time. Raises NotFound for a stranger."""
+    actions = open_actions(order, order.parties(viewer), now, timeouts)
+    return to_order(order, actions, sees_chargeback=viewer.is_admin or viewer.id == order.seller_id)
 
 
 def to_event(event: Event) -> order_pb2.OrderEvent:

@@ -9,7 +9,7 @@ from order_service.commands.change_order import ChangeOrder
 from order_service.commands.place_order import PlaceOrder
 from order_service.commands.refund_order import RefundOrder
 from order_service.convert import orders as convert
-from order_service.domain.lifecycle import Action, Command, Timeouts, open_actions
+from order_service.domain.lifecycle import Action, Command, Timeouts
 from order_service.domain.listing import order_filter
 from order_service.domain.order import Order
 from order_service.domain.placing import OrderRequest
@@ -128,6 +128,4 @@ class OrderHandlers:
 
     def _to_order(self, order: Order, now: datetime, call: Call) -> order_pb2.Order:
         """Return the order with the caller's actions of this moment."""
-        sees_chargeback = call.caller.is_admin or call.caller.id == order.seller_id
-        actions = open_actions(order, order.parties(call.caller), now, self._timeouts)
-        return convert.to_order(order, actions, sees_chargeback=sees_chargeback)
+        return convert.to_order_of(order, call.caller, now, self._timeouts)

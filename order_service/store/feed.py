@@ -1,15 +1,17 @@
-"""The events of the feed, in PostgreSQL."""
+"""The events of the feed, in PostgreSQL, and the start of their deliveries to webhook endpoints."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from psycopg2.extras import Json
 from pydantic import TypeAdapter
 
-from order_service.domain.feed import TYPES, EventType
+from order_service.domain.feed import TYPES, EventType, FeedEvent
 from order_service.domain.order import Change, Order
 from order_service.domain.payout import Payout
+from order_service.store.webhook_deliveries import WebhookDeliveries
 from servicekit.database import Database, Statement
 from servicekit.ids import new_id
 
@@ -24,25 +26,39 @@ ADD_OF_ORDER = Statement("""
 ADD_OF_PAYOUT = Statement("""
     INSERT INTO events (id, at, type, payout_id, seller_id, subject) VALUES ($1, $2, $3, $4, $5, $6::jsonb)
 """)
+ONE = Statement("SELECT id, at, type, order_id IS NOT NULL AS is_of_order, subject FROM events WHERE id = $1")
 
 
 class Feed:
     """The events of the feed. They are written in the transaction of the change that they tell of."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, deliveries: WebhookDeliveries) -> None:
         self._database = database
+        self._deliveries = deliveries
 
     def add_of_order(self, change: Change) -> None:
         """Store the event of a change of an order that is in its history."""
         event, order = change.event, change.order
         assert event is not None
         subject = Json(ORDER.dump_python(order, mode="json"))
+        event_id, event_type = new_id(), TYPES[event.action]
         people = (order.buyer_id, order.seller_id)
         self._database.fetch_all(
-            ADD_OF_ORDER, new_id(), event.at, TYPES[event.action], order.id, order.version, *people, subject
+            ADD_OF_ORDER, event_id, event.at, event_type, order.id, order.version, *people, subject
         )
+        self._deliveries.add(event_id, event_type, *people)
 
     def add_of_payout(self, event_type: EventType, payout: Payout, at: datetime) -> None:
         """Store the event of a payout: the payout as it is after the change."""
         subject = Json(PAYOUT.dump_python(payout, mode="json"))
-        self._database.fetch_all(ADD_OF_PAYOUT, new_id(), at, event_type, payout.id, payout.seller_id, subject)
+        event_id = new_id()
+        self._database.fetch_all(ADD_OF_PAYOUT, event_id, at, event_type, payout.id, payout.seller_id, subject)
+        self._deliveries.add(event_id, event_type, None, payout.seller_id)
+
+    def get(self, event_id: UUID) -> FeedEvent | None:
+        """Return the event, if there is one."""
+        row = self._database.fetch_one(ONE, event_id)
+        if row is None:
+            return None
+        kind: TypeAdapter[Order] | TypeAdapter[Payout] = ORDER if row["is_of_order"] else PAYOUT
+        return FeedEvent(row["id"], row["at"], EventType(row["type"]), kind.validate_python(row["subject"]))

@@ -15,6 +15,8 @@ from order_service.store.payout_holds import PayoutHolds
 from order_service.store.payouts import Payouts
 from order_service.store.provider_records import ProviderRecords
 from order_service.store.put_off_orders import PutOffOrders
+from order_service.store.webhook_deliveries import WebhookDeliveries
+from order_service.store.webhook_endpoints import WebhookEndpoints
 from servicekit.advisory_lock import advisory_lock
 from servicekit.clock import Clock
 from servicekit.database import Database
@@ -35,8 +37,9 @@ class Store:
     7. the ledger accounts of sellers: the sellers by their ids, the accounts of each seller by theirs.
 
     New rows wait for nobody: an order that is not being captured has no attempt, and rows of the history, the feed, the
-    outbox, the ledger and payouts have ids of their own. Their foreign keys share the locks of rows that the
-    transaction has locked before, or of rows that nobody locks. A row of `put_off_orders` is written alone.
+    outbox, the ledger, payouts and webhook deliveries have ids of their own. Their foreign keys share the locks of rows
+    that the transaction has locked before, or of rows that nobody locks. A row of `put_off_orders` is written alone.
+    Transactions about webhooks lock nothing of the above: they lock a delivery, then its endpoint.
     """
 
     def __init__(self, database: Database) -> None:
@@ -44,7 +47,9 @@ class Store:
         self._clock = Clock(database)
         outbox = Outbox(database)
         self.ledger = Ledger(database)
-        self.feed = Feed(database)
+        self.webhook_endpoints = WebhookEndpoints(database)
+        self.webhook_deliveries = WebhookDeliveries(database, outbox)
+        self.feed = Feed(database, self.webhook_deliveries)
         self.feed_reader = FeedReader(database)
         self.orders = Orders(database, self.ledger, outbox, self.feed)
         self.order_lists = OrderLists(database)

@@ -13,6 +13,7 @@ HURRY = Statement("""
     UPDATE outbox SET next_attempt_at = app_now()
     WHERE topic = $1 AND key = $2 AND parked_at IS NULL AND next_attempt_at > app_now()
 """)
+DROP = Statement("DELETE FROM outbox WHERE topic = $1 AND key = $2")
 
 
 class Outbox:
@@ -30,6 +31,15 @@ class Outbox:
         if not self._database.peewee.in_transaction():
             raise RuntimeError("an outbox row must be written in the transaction of the change that it reports")
         self._database.fetch_all(ADD, topic, key, version, Json(payload))
+
+    def replace(self, topic: str, key: str, version: int, payload: object) -> None:
+        """Write a row that is due now instead of all rows of its key, put off and parked ones too.
+
+        A delivery of theirs that is under way ends without a further effect on the outbox; the new row waits for it.
+        To be called as `add` is.
+        """
+        self._database.fetch_all(DROP, topic, key)
+        self.add(topic, key, version, payload)
 
     def hurry(self, topic: str, key: str) -> None:
         """Make the rows of a key due now that were put off, in the transaction that ends the cause of it."""

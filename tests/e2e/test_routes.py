@@ -14,6 +14,7 @@ from marketplace.event.v1 import event_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
+from marketplace.webhook.v1 import webhook_pb2
 from tests.support.stack import ROOT
 from tests.support.story import SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig
 
@@ -22,7 +23,7 @@ Call = Callable[[Market], httpx.Response]
 
 def public_methods() -> Iterator[MethodDescriptor]:
     """All RPCs that have a route."""
-    for file in (event_pb2, gig_pb2, image_pb2, order_pb2, review_pb2):
+    for file in (event_pb2, gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             yield from (m for m in service.methods if m.GetOptions().HasExtension(annotations_pb2.http))
 
@@ -249,6 +250,38 @@ def list_events(market: Market) -> httpx.Response:
     return market.admin.get("/api/events", params={"pageSize": 5, "wait": 1})
 
 
+def create_webhook_endpoint(market: Market) -> httpx.Response:
+    return market.seller.post("/api/webhook-endpoints", json={"url": "http://127.0.0.1:1/hook"})
+
+
+def list_webhook_endpoints(market: Market) -> httpx.Response:
+    return market.seller.get("/api/webhook-endpoints")
+
+
+def webhook_path(market: Market) -> str:
+    """Return the path of a new endpoint of the seller's."""
+    return f"/api/webhook-endpoints/{create_webhook_endpoint(market).json()['id']}"
+
+
+def get_webhook_endpoint(market: Market) -> httpx.Response:
+    return market.seller.get(webhook_path(market))
+
+
+def delete_webhook_endpoint(market: Market) -> httpx.Response:
+    return market.seller.delete(webhook_path(market))
+
+
+def list_webhook_deliveries(market: Market) -> httpx.Response:
+    path = webhook_path(market)
+    market.order(market.gig())
+    return market.seller.get(f"{path}/deliveries")
+
+
+def retry_webhook_delivery(market: Market) -> httpx.Response:
+    listed = list_webhook_deliveries(market)
+    return market.seller.post(f"{listed.request.url.path}/{listed.json()['results'][0]['id']}/retry")
+
+
 CALLS: dict[str, Call] = {
     "WatchOrderSse": watch_order_sse,
     "WatchSse": watch_sse,
@@ -296,6 +329,12 @@ CALLS: dict[str, Call] = {
     "SubmitReview": submit_review,
     "ListReviews": list_reviews,
     "ReplyToReview": reply_to_review,
+    "CreateWebhookEndpoint": create_webhook_endpoint,
+    "ListWebhookEndpoints": list_webhook_endpoints,
+    "GetWebhookEndpoint": get_webhook_endpoint,
+    "DeleteWebhookEndpoint": delete_webhook_endpoint,
+    "ListWebhookDeliveries": list_webhook_deliveries,
+    "RetryWebhookDelivery": retry_webhook_delivery,
 }
 
 

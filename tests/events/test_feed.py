@@ -14,9 +14,11 @@ import pytest
 
 from marketplace.event.v1 import event_pb2, event_pb2_grpc
 from marketplace.order.v1 import order_pb2
+from order_service.convert.feed import ADMIN as ADMIN_CALLER
 from order_service.convert.feed import to_data, to_json
-from order_service.domain.order import Party
+from order_service.domain.order import Order
 from order_service.payments.sandbox import scenarios
+from servicekit.call import Caller
 from tests.support.events import EventServer, event_settings
 from tests.support.orderservice import ADMIN, BUYER, SELLER, OrderBackend
 from tests.support.postgres import url_of
@@ -240,15 +242,17 @@ def test_buyers_and_sellers_see_their_own_actions_and_a_buyer_no_chargeback(worl
     reader = world.store.feed_reader
     reader.number()
     last = reader.page(0, 100)[-1].event
+    assert isinstance(last.subject, Order)
     timeouts = event_settings().timeouts
 
-    seen = {party: to_json(to_data(last, party, timeouts)) for party in (Party.ADMIN, Party.BUYER, Party.SELLER)}
+    viewers = {"admin": ADMIN_CALLER, "buyer": Caller(last.subject.buyer_id), "seller": Caller(last.subject.seller_id)}
+    seen = {name: to_data(last, viewer, timeouts) for name, viewer in viewers.items()}
 
-    assert seen[Party.ADMIN] == to_json(world.get(order_id, ADMIN).response.order)
-    assert seen[Party.SELLER] == to_json(world.get(order_id, SELLER).response.order)
-    assert seen[Party.BUYER] == to_json(world.get(order_id, BUYER).response.order)
-    assert "chargeback" in seen[Party.SELLER]
-    assert "chargeback" not in seen[Party.BUYER]
+    assert seen["admin"] == to_json(world.get(order_id, ADMIN).response.order)
+    assert seen["seller"] == to_json(world.get(order_id, SELLER).response.order)
+    assert seen["buyer"] == to_json(world.get(order_id, BUYER).response.order)
+    assert "chargeback" in seen["seller"]
+    assert "chargeback" not in seen["buyer"]
 
 
 def test_a_payouts_outcome_is_an_event_with_the_payout(world: OrderBackend, feed: Feed) -> None:

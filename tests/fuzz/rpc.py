@@ -25,6 +25,7 @@ from edge import contract, signing_keys
 from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
+from marketplace.webhook.v1 import webhook_pb2
 from servicekit import paging
 from servicekit.identity import SERVICE_AUDIENCE, SERVICE_ISSUER
 from servicekit.methods import PATH_FIELD
@@ -38,7 +39,7 @@ SENDERS = 4
 # The statuses INTERNAL and UNKNOWN; and those that a busy machine causes: DEADLINE_EXCEEDED, UNAVAILABLE and HTTP's.
 BAD_STATUSES = ("13", "2")
 BUSY = ("4", "14", 503, 504)
-FILES = (gig_pb2, image_pb2, order_pb2, review_pb2)
+FILES = (gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
 METHODS: dict[str, MethodDescriptor] = {
     method.full_name: method
     for file in FILES
@@ -55,8 +56,9 @@ LISTS = {
     "ListPayouts": 0,
     "ListSellerBalanceEntries": 2,
     "ListSellerPayouts": 2,
+    "ListWebhookDeliveries": 1,
 }
-SERVICES = {"GigService": "gig", "OrderService": "order", "ReviewService": "review"}
+SERVICES = {"GigService": "gig", "OrderService": "order", "ReviewService": "review", "WebhookService": "order"}
 
 
 @dataclass
@@ -108,11 +110,14 @@ def a_sample(stack: Stack) -> Sample:
     """Make gigs, orders, reviews and payouts, two of each list, and read the first page of each list."""
     market = Market.of(stack)
     gigs = [market.gig(price=10 + each, extra=1) for each in range(2)]
+    # Nobody listens there.
+    endpoint = ok(market.buyer.post("/api/webhook-endpoints", json={"url": "http://127.0.0.1:1/"}), 201)["id"]
     orders = [market.completed(gigs[0]), market.completed(gigs[0]), market.order(gigs[1])]
     reviews = [market.review(order)["reviewId"] for order in orders[:2]]
     payouts = [ok(market.seller.post("/api/payouts", json={"amount": 1}), 201)["payoutId"] for _ in range(2)]
     seller = gigs[0]["seller"]["id"]
     order = ok(market.buyer.get(f"/api/orders/{orders[0]}"))
+    deliveries = f"/api/webhook-endpoints/{endpoint}/deliveries"
     sample = Sample(
         ids={
             "gig_id": [gig["id"] for gig in gigs],
@@ -122,6 +127,8 @@ def a_sample(stack: Stack) -> Sample:
             "payout_id": payouts,
             "seller_id": [seller],
             "buyer_id": [order["buyerId"]],
+            "endpoint_id": [endpoint],
+            "delivery_id": [each["id"] for each in ok(market.buyer.get(deliveries))["results"]],
         },
         buyer_id=order["buyerId"],
     )
@@ -133,6 +140,7 @@ def a_sample(stack: Stack) -> Sample:
         "ListPayouts": (market.seller, "/api/payouts"),
         "ListSellerBalanceEntries": (market.admin, f"/api/sellers/{seller}/balance/entries"),
         "ListSellerPayouts": (market.admin, f"/api/sellers/{seller}/payouts"),
+        "ListWebhookDeliveries": (market.buyer, deliveries),
     }
     for rpc, (client, path) in lists.items():
         sample.page_tokens[rpc] = ok(client.get(path, params={"pageSize": 1}))["nextPageToken"]

@@ -10,11 +10,12 @@ from marketplace.common.v1 import options_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
+from marketplace.webhook.v1 import webhook_pb2
 from servicekit.methods import Method
 
 METHODS = [
     method
-    for file in (gig_pb2, image_pb2, order_pb2, review_pb2)
+    for file in (gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]

@@ -14,15 +14,17 @@ import pytest
 from order_service.payments.gateway import Gateway
 from order_service.reconciliation import check
 from servicekit import crash
-from servicekit.database import Database
+from servicekit.database import Database, Statement
 from tests.payments.test_instrumented import WITHOUT_CRASH_POINTS
-from tests.support.order_scenario import EXPECTED, run_scenario
+from tests.support.order_scenario import EXPECTED, WEBHOOK_SECRET, run_scenario
 from tests.support.orderservice import BUYER, OrderBackend
 from tests.support.postgres import url_of
+from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
 
 ROOT = Path(__file__).resolve().parents[2]
 # The code that moves money or binds idempotency keys: every commit in it has a name. The sandbox is the provider's.
 FOLDERS = (ROOT / "order_service", ROOT / "servicekit" / "outbox", ROOT / "servicekit" / "idempotency.py")
+EVENT_IDS = Statement("SELECT id FROM events")
 # Transactions that commit nothing, whose name is the caller's, or that OrderService's topics do not make.
 UNNAMED = {
     ("audit.py", "snapshot"),
@@ -71,16 +73,25 @@ def test_every_commit_has_a_crash_point() -> None:
     )
 
 
+@pytest.fixture
+def receiver() -> Iterator[WebhookReceiver]:
+    with webhook_receiver() as running:
+        yield running
+
+
 @pytest.mark.parametrize("point", POINTS)
 def test_a_process_killed_at_a_crash_point_leaves_nothing_unfinished_and_nothing_done_twice(
-    world: OrderBackend, order_database: Database, sandbox_database: Database, point: str
+    world: OrderBackend, order_database: Database, sandbox_database: Database, receiver: WebhookReceiver, point: str
 ) -> None:
-    command = [sys.executable, "-m", "tests.support.order_scenario", url_of(order_database), url_of(sandbox_database)]
+    module = [sys.executable, "-m", "tests.support.order_scenario"]
+    receiver.expect("seller", WEBHOOK_SECRET)
+    webhook = receiver.url_of("seller")
+    command = [*module, url_of(order_database), url_of(sandbox_database), webhook]
     environment = {**os.environ, "CRASH_AT": point, "PYTHONPATH": os.pathsep.join(sys.path)}
 
     killed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False, timeout=120)
     assert killed.returncode == crash.STATUS, killed.stderr.decode()
-    orders = run_scenario(world)
+    orders = run_scenario(world, webhook)
     world.settle_with_retries()
 
     assert {key: (world.status(order), world.payment(order)) for key, order in orders.items()} == EXPECTED
@@ -93,4 +104,6 @@ def test_a_process_killed_at_a_crash_point_leaves_nothing_unfinished_and_nothing
     assert sorted(placed) == sorted(orders.values())
     # The cards that nobody confirmed have nothing authorized.
     assert all(str(payment.order_id) in placed or not payment.authorized for payment in payments)
-    assert run_scenario(world) == orders
+    assert receiver.event_ids("seller") == {str(row["id"]) for row in order_database.fetch_all(EVENT_IDS)}
+    assert receiver.invalid == []
+    assert run_scenario(world, webhook) == orders

@@ -13,6 +13,7 @@ from order_service.domain.reminders import Leads
 from order_service.settings import Settings
 from servicekit.settings import load
 from tests.support.orders import LEADS, TIMEOUTS
+from tests.support.orderservice import WEBHOOK_KEY
 
 GOOD = {
     "LISTEN": "127.0.0.1:1",
@@ -28,6 +29,7 @@ GOOD = {
     "SANDBOX_DATABASE_URL": "postgresql:///sandbox",
     "STRIPE_API_KEY": "sk_test_1",
     "STRIPE_WEBHOOK_SECRET": "whsec_1",
+    "WEBHOOK_KEYS": WEBHOOK_KEY,
 }
 
 LEAD_NAMES = ("ORDER_EXPIRING_HOURS", "ORDER_DUE_SOON_HOURS", "ORDER_AUTO_COMPLETING_HOURS")
@@ -186,3 +188,30 @@ def test_an_invalid_setting_of_payment_calls_is_refused(
     environment.setenv(name, value)
 
     assert refusal(capsys).startswith(f"{name}: ")
+
+
+def test_the_first_of_the_webhook_keys_encrypts_and_more_may_follow(environment: pytest.MonkeyPatch) -> None:
+    other = WEBHOOK_KEY.replace("M", "N")
+    environment.setenv("WEBHOOK_KEYS", f"{other}, {WEBHOOK_KEY}")
+
+    assert load(Settings).webhook_key_list == [other, WEBHOOK_KEY]
+    assert not load(Settings).webhook_allow_private
+
+
+@pytest.mark.parametrize("value", ["", "hush-hush", "aHVzaC1odXNo", f"{WEBHOOK_KEY},hush-hush"])
+def test_a_wrong_webhook_key_is_refused_and_not_shown(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    environment.setenv("WEBHOOK_KEYS", value)
+
+    message = refusal(capsys)
+
+    assert message == "WEBHOOK_KEYS: each key must be 32 random bytes in URL-safe base64\n"
+
+
+def test_without_webhook_keys_the_service_does_not_start(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.delenv("WEBHOOK_KEYS")
+
+    assert refusal(capsys).startswith("WEBHOOK_KEYS: ")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from deploy.local.environment import of_edge, of_service
 from deploy.local.layout import Layout
@@ -45,11 +46,25 @@ STRIPE = {"payments": "stripe", "stripe_api_key": "sk", "stripe_webhook_secret":
 S3 = {"media_storage": "s3", "media_url": "https://pictures.example"}
 ISSUER = {"user_jwks": "https://id.example/jwks", "user_jwt_issuer": "issuer", "user_jwt_audience": "audience"}
 HTTP = {"https_proxy", "NO_PROXY", "SSL_CERT_FILE"}
+# Receivers of webhooks are called without a proxy.
+WEBHOOKS = {"SSL_CERT_FILE"}
+WITH_KEYS = StackSettings(webhook_keys=SecretStr("one,two"), webhook_allow_private=True)
 
 
-@pytest.mark.parametrize("program", ["gig", "gig-images", "order", "order-events", "review"])
+@pytest.mark.parametrize("program", ["gig", "gig-images", "order-events", "review"])
 def test_a_process_that_asks_nobody_outside_gets_neither_proxies_nor_secrets(program: str, layout: Layout) -> None:
     assert given(program, layout) == set()
+
+
+def test_the_service_that_sends_webhooks_gets_certificates_without_proxies_and_its_keys(layout: Layout) -> None:
+    assert given("order", layout) == WEBHOOKS
+
+    made, given_keys = (of_service("order", settings, layout, SHELL) for settings in (StackSettings(), WITH_KEYS))
+
+    assert made["WEBHOOK_KEYS"] == (layout.data_dir / "keys" / "webhooks.keys").read_text().strip()
+    assert (layout.data_dir / "keys" / "webhooks.keys").stat().st_mode & 0o077 == 0
+    assert (given_keys["WEBHOOK_KEYS"], given_keys["WEBHOOK_ALLOW_PRIVATE"]) == ("one,two", "True")
+    assert "WEBHOOK_KEYS" not in of_service("gig", WITH_KEYS, layout, SHELL)
 
 
 def test_stripes_key_and_the_proxies_reach_the_service_that_asks_stripe_alone(layout: Layout) -> None:
@@ -59,7 +74,7 @@ def test_stripes_key_and_the_proxies_reach_the_service_that_asks_stripe_alone(la
 
 def test_s3s_credentials_reach_the_processes_that_store_images_alone(layout: Layout) -> None:
     assert given("gig", layout, **S3) == given("gig-images", layout, **S3) == {*HTTP, "AWS_SECRET_ACCESS_KEY"}
-    assert given("order", layout, **S3) == given("review", layout, **S3) == set()
+    assert (given("order", layout, **S3), given("review", layout, **S3)) == (WEBHOOKS, set())
 
 
 def test_proxies_reach_every_service_that_fetches_a_jwks(layout: Layout) -> None:
@@ -70,7 +85,7 @@ def test_libpqs_variables_reach_the_service_whose_database_is_elsewhere_alone(la
     elsewhere = {"review_database_url": "postgresql://db.example/reviews"}
 
     assert given("review", layout, **elsewhere) == {"PGSSLROOTCERT"}
-    assert given("order", layout, **elsewhere) == set()
+    assert given("order", layout, **elsewhere) == WEBHOOKS
 
 
 def test_envoy_has_no_settings_in_its_environment() -> None:

@@ -1,16 +1,21 @@
-"""`python -m tests.support.order_scenario ORDERS SANDBOX`: orders with every operation that moves money.
+"""`python -m tests.support.order_scenario ORDERS SANDBOX WEBHOOK`: orders with every operation that moves money.
 
-The arguments are the URLs of two databases. The scenario can be run again from the beginning, with the same idempotency
-keys, as a client does who has lost the responses.
+The arguments are the URLs of two databases, and of a receiver of the seller's webhooks. The scenario can be run again
+from the beginning, with the same idempotency keys, as a client does who has lost the responses.
 """
 
 from __future__ import annotations
 
 import sys
 from datetime import timedelta
+from unittest import mock
 
+from order_service.commands import create_webhook_endpoint
 from order_service.payments.sandbox import scenarios
+from order_service.webhooks.resolver import Resolver
+from order_service.webhooks.sender import Sender
 from servicekit.database import Database
+from tests.support import webhooks
 from tests.support.orders import TIMEOUTS
 from tests.support.orderservice import BUYER, SELLER, OrderBackend
 from tests.support.sellers import adjust, hold, pay_out, release, set_account
@@ -36,6 +41,7 @@ CARDS = {
     "confirmed": scenarios.CONFIRM,
 }
 CONFIRMED = timedelta(seconds=3)
+WEBHOOK_SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 ACTIONS = {
     "completed": (("accept", SELLER), ("deliver", SELLER), ("complete", BUYER)),
     "declined": (("decline", SELLER),),
@@ -49,8 +55,13 @@ ACTIONS = {
 }
 
 
-def run_scenario(world: OrderBackend) -> dict[str, str]:
+def run_scenario(world: OrderBackend, webhook: str) -> dict[str, str]:
     """Run the scenario. Return the ids of its orders by their idempotency keys."""
+    if not webhooks.listed(world, SELLER):
+        # The receiver is in another process than the one that is killed, and has to know the secret.
+        with mock.patch.object(create_webhook_endpoint, "new_secret", lambda: WEBHOOK_SECRET):
+            webhooks.create(world, webhook, SELLER)
+    (endpoint,) = webhooks.listed(world, SELLER)
     world.place(key="no card", payment_token=scenarios.DECLINED)
     world.place(payment_token=scenarios.CONFIRM_NEVER)
     orders = {}
@@ -63,6 +74,7 @@ def run_scenario(world: OrderBackend) -> dict[str, str]:
         for action, sent_token in actions:
             world.act(action, orders[key], sent_token)
         world.settle()
+    webhooks.retry(world, endpoint, webhooks.deliveries(world, endpoint, SELLER)[0].id, SELLER)
     world.refund(orders["refund refused"], 100, key="refund")
     world.settle()
     for amount in (25, -25):
@@ -79,10 +91,10 @@ def run_scenario(world: OrderBackend) -> dict[str, str]:
     return orders
 
 
-def main(orders: str, sandbox: str) -> None:
-    gigs = GigStandIn()
+def main(orders: str, sandbox: str, webhook: str) -> None:
+    gigs, sender = GigStandIn(), Sender(Resolver(), allow_private=True)
     with serving(gigs) as address:
-        run_scenario(OrderBackend(Database(orders), Database(sandbox), gigs, address))
+        run_scenario(OrderBackend(Database(orders), Database(sandbox), gigs, address, sender=sender), webhook)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,14 @@ from uuid import UUID
 
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
+from marketplace.webhook.v1 import webhook_pb2
 from order_service.domain.payment import Provider
 from order_service.gigs import Gigs
 from order_service.payments.gateway import ProviderPayment, TransferReport
 from order_service.payments.providers import Payments, refuse_webhook
 from order_service.payments.sandbox.gateway import Sandbox
 from order_service.settings import Settings
+from order_service.webhooks.sender import Sender
 from order_service.worker import Worker
 from servicekit.clock import Clock
 from servicekit.database import Database
@@ -27,11 +29,13 @@ from tests.support.rpc import Answer, Rpc
 from tests.support.standins import GigStandIn, service_tokens
 
 SERVICE = order_pb2.DESCRIPTOR.services_by_name["OrderService"]
+WEBHOOKS = webhook_pb2.DESCRIPTOR.services_by_name["WebhookService"]
 BUYER = token("happy_buyer", "buyer")
 SELLER = token("webdev_pro", "seller")
 ADMIN = token("root", "admin")
 STRANGER = token("somebody", "buyer", "seller")
 PACKAGE = "aa0e8400-e29b-41d4-a716-446655440000"
+WEBHOOK_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 GIG = "550e8400-e29b-41d4-a716-446655440000"
 # Before and after every payment of a test.
 FIRST_TIME, LAST_TIME = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -53,6 +57,7 @@ def worker_settings(**changes: Any) -> Settings:
         "stripe_webhook_secret": "whsec_1",
         "gig_service_addresses": "127.0.0.1:3",
         "payments": Provider.SANDBOX,
+        "webhook_keys": WEBHOOK_KEY,
         # Longer than any test's time travel.
         "idempotency_key_hours": 8760,
     }
@@ -99,10 +104,11 @@ class OrderBackend:
         gigs: GigStandIn,
         address: str,
         payments: Payments | None = None,
+        sender: Sender | None = None,
     ) -> None:
         self.gigs = gigs
         self.database = database
-        self._arguments = (database, sandbox_database, gigs, address, payments)
+        self._arguments = (database, sandbox_database, gigs, address, payments, sender)
         self.clock = Clock(database)
         self.sandbox_clock = Clock(sandbox_database)
         self.sandbox = Sandbox(sandbox_database)
@@ -110,12 +116,17 @@ class OrderBackend:
         provider = Provider.SANDBOX if payments is None else Provider.STRIPE
         gigs_client = Gigs(address, service_tokens("order"))
         self.worker = Worker(
-            worker_settings(payments=provider), database, gigs_client, payments or self._switchable_sandbox.payments
+            worker_settings(payments=provider),
+            database,
+            gigs_client,
+            payments or self._switchable_sandbox.payments,
+            sender,
         )
         self.store = self.worker.store
         self.order_timeouts = self.worker.order_timeouts
         self.reminders = self.worker.reminders
         self.rpc = Rpc(self.worker.servicer, SERVICE, self.worker.idempotency_keys)
+        self.webhooks = Rpc(self.worker.webhook_servicer, WEBHOOKS)
         self._relay = Relay(database, self.worker.topics)
         self.offer_package()
 
