@@ -102,7 +102,7 @@ def test_the_tenth_endpoint_waits_for_one_that_is_being_made(world: OrderBackend
     make = closing(world.database, partial(webhooks.create, world.another_worker()))
 
     with ThreadPoolExecutor(1) as pool:
-        with world.store.transaction("endpoint"):
+        with world.store.transaction("a test's"):
             assert world.store.webhook_endpoints.lock_owner(user_id("happy_buyer")) == 9
             waiting = pool.submit(make)
             wait_for_a_lock_waiter(world.database)
