@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 
 from marketplace.event.v1 import event_pb2
+from order_service.events.watches import Opening, ResumeId, UserWatch
 from tests.events.conftest import Watch
 from tests.support.events import EventServer, last_id
 from tests.support.eventually import eventually
@@ -128,3 +130,33 @@ def test_grpc_callers_get_an_id_first_and_then_the_same(world: OrderBackend, wat
 def test_watches_need_a_token(events: EventServer, watch: Watch) -> None:
     assert watch("WatchSse", SSE, "nonsense").end().error == "UNAUTHORIZED"
     assert watch("Watch", event_pb2.WatchRequest(), "nonsense").end().error == "UNAUTHORIZED"
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_what_happens_while_a_watch_begins_comes_once(
+    world: OrderBackend, events: EventServer, watch: Watch, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right before its database is read it comes both ways; right after that only by the subscription."""
+    world.placed()
+    really_open = UserWatch.open
+
+    def open_meanwhile(self: UserWatch, resume: ResumeId) -> Opening:
+        opening = really_open(self, resume) if moment == "after" else None
+        before = position()
+        world.placed()
+        eventually(lambda: position() > before)
+        return opening or really_open(self, resume)
+
+    monkeypatch.setattr(UserWatch, "open", open_meanwhile)
+    watcher = watch("Watch", event_pb2.WatchRequest(after="0"), BUYER)
+    watcher.wait_for(2)
+    monkeypatch.undo()
+    world.placed()
+
+    watcher.wait_for(3)
+    assert [response.id for response in watcher.responses if response.order_id] == ["1", "2", "3"]
+
+
+def position() -> float:
+    """Return the position of the newest event that was published to subscriptions."""
+    return REGISTRY.get_sample_value("marketplace_feed_position") or 0

@@ -1,0 +1,82 @@
+"""Positions in the feed, given by several processes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import pytest
+
+from order_service.store.feed_reader import BATCH, FeedReader
+from servicekit.database import Database, Statement
+from tests.support.postgres import url_of
+
+POSITIONS = Statement("SELECT sequence, position FROM events ORDER BY sequence")
+
+
+@pytest.fixture
+def other(order_database: Database) -> Iterator[Database]:
+    """Return another process's connection to the same database."""
+    database = Database(url_of(order_database))
+    yield database
+    database.close()
+
+
+def write(database: Database, count: int) -> None:
+    """Commit so many events of payouts."""
+    database.execute(
+        """
+        INSERT INTO events (id, at, type, payout_id, seller_id, subject)
+        SELECT gen_random_uuid(), now(), 'payout.paid', gen_random_uuid(), %s, '{}' FROM generate_series(1, %s)
+        """,
+        (UUID(int=1), count),
+    )
+
+
+def positions(database: Database) -> dict[int, int | None]:
+    return {row["sequence"]: row["position"] for row in database.fetch_all(POSITIONS)}
+
+
+def test_who_numbers_waits_for_the_one_who_is_at_it_and_changes_nothing_of_theirs(
+    order_database: Database, other: Database
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with order_database.transaction():
+            with other.transaction():
+                # Written first, committed last: the second to number sees it before the others.
+                write(other, 1)
+                pool.submit(write, order_database, 2).result()
+                FeedReader(order_database).number()
+                assert list(positions(order_database).values()) == [1, 2]
+            second = pool.submit(FeedReader(other).number)
+            with pytest.raises(TimeoutError):
+                second.result(0.5)
+        second.result(10)
+        for database in (order_database, other):
+            pool.submit(database.close).result()
+
+    assert list(positions(other).values()) == [3, 1, 2]
+
+
+def test_more_events_than_one_transaction_numbers_are_numbered_all(order_database: Database) -> None:
+    write(order_database, 2 * BATCH + 1)
+
+    FeedReader(order_database).number()
+
+    assert list(positions(order_database).values()) == list(range(1, 2 * BATCH + 2))
+
+
+def test_a_row_that_is_not_committed_has_no_position_and_leaves_no_gap(
+    order_database: Database, other: Database
+) -> None:
+    with other.transaction():
+        write(other, 1)
+        write(order_database, 1)
+        FeedReader(order_database).number()
+        assert list(positions(order_database).values()) == [1]
+    write(order_database, 1)
+    FeedReader(order_database).number()
+
+    # In the order of the writing among those that are new, after those that were there.
+    assert list(positions(order_database).values()) == [2, 1, 3]
