@@ -60,8 +60,8 @@ CUT_OFF_SECONDS = 0.02
 
 # Without BDP probes a stream's window stays at 64 KiB. With them, gRPC buffers megabytes of each client while the
 # handler is busy: measured with fifty concurrent uploads of 6 MB, the process had 394 MiB, and 117 MiB without probes.
-# A thousand calls that wait for the event loop are refused at random, three thousand always: as many come at once when the
-# watchers of a process that has ended come back. The pipeline has the bounds of calls.
+# A thousand calls that wait for the event loop are refused at random, three thousand always: as many come at once when
+# the watchers of a process that has ended come back. The pipeline has the bounds of calls.
 AIO_OPTIONS = [
     ("grpc.http2.bdp_probe", 0),
     ("grpc.server.max_pending_requests", 16_384),

@@ -1,7 +1,7 @@
 """EventService as a process of its own, with many streams: `python -m tests.support.streaming_upstream PORT SECONDS`.
 
-Its streams send an event at once, and then a comment every SECONDS. One with the `Last-Event-ID` `flood` sends without a
-pause. ListEvents returns the number of open streams as its `next`.
+Its streams send an event at once, and then a comment every SECONDS. One with the `Last-Event-ID` `flood` sends without
+a pause. ListEvents returns the number of open streams as its `next`.
 """
 
 from __future__ import annotations
