@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -130,6 +131,7 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         public_routes=list(_public_routes(protos, settings)),
         ordinary_times=ordinary(settings),
         margin=MARGIN,
+        tcp_user_timeout=socket.TCP_USER_TIMEOUT,
         media_dir=_media_dir(settings),
         admin_hosts=[f"127.0.0.1:{settings.envoy_admin_port}", f"localhost:{settings.envoy_admin_port}"],
         clusters=_clusters(settings),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
@@ -25,6 +27,9 @@ from tests.support.streams import Watcher
 WATCH = "/api/watch"
 # The error code of HTTP/2.
 CANCEL = 8
+# Of Linux: a program for a socket's packets, and its instruction that returns how many bytes of one are kept.
+SO_ATTACH_FILTER = 26
+BPF_RETURN = 0x06
 MIB = 1024 * 1024
 # What Envoy's buffers and windows on the way of one stream may hold.
 UNREAD_MIB = 1
@@ -139,6 +144,30 @@ def test_a_client_that_does_not_read_costs_little_and_is_ended(worker: Streaming
         eventually(lambda: worker.open_streams() == 0, 10)
         for connection in flooded:
             connection.close()
+
+
+def vanish(connection: socket.socket) -> None:
+    """Have the kernel drop all that comes for a connection, as if the machine were gone: no acknowledgement, no end."""
+    drop_all = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RETURN, 0, 0, 0))
+    program = struct.pack("HL", 1, ctypes.addressof(drop_all))
+    connection.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+def test_a_client_that_has_vanished_is_gone_though_the_service_goes_on_sending() -> None:
+    [port] = free_ports(1)
+    worker = StreamingWorker(port, pause=0.2)
+    try:
+        with an_edge_before(worker, edge_stream_seconds=2) as edge:
+            watchers = [Watcher(edge, WATCH) for _ in range(2)]
+            for each in watchers:
+                each.read_until(b"data: {}")
+
+            vanish(watchers[0].socket)
+
+            eventually(lambda: worker.open_streams() == 1, 20)
+            assert not watchers[1].is_closed()
+    finally:
+        worker.kill()
 
 
 def test_watches_do_not_hold_up_the_edges_end(worker: StreamingWorker) -> None:
