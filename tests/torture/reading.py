@@ -48,7 +48,7 @@ def differences(stack: Stack, traders: list[Trader], counts: Counts) -> Iterator
         yield from trader.differences
         yield from _orders(trader, counts)
         yield from _money(trader)
-        yield from _ratings(trader)
+        yield from trader.reviews.compare(trader.gigs)
     books = read_books(stack)
     counts.add("transactions in the ledger", books.transactions)
     yield from books.differences
@@ -108,11 +108,3 @@ def _money(trader: Trader) -> Iterator[str]:
     entries = trader.people["seller"].all("/api/balance/entries")
     if sum(Decimal(str(entry["amount"])) for entry in entries) != shown[1]:
         yield f"a seller's entries do not come to the {shown[1]} that are available"
-
-
-def _ratings(trader: Trader) -> Iterator[str]:
-    """Yield a difference unless each review counts once."""
-    counted = sum(trader.people["buyer"].get(f"/api/gigs/{gig}")["reviewCount"] for gig in trader.gigs)
-    written = sum(life.is_reviewed for life in trader.lives)
-    if counted != written:
-        yield f"{written} reviews were acknowledged, and {counted} are counted"

@@ -11,8 +11,9 @@ from uuid import uuid4
 
 from order_service.payments.sandbox import scenarios
 from tests.support.stack import Stack
-from tests.support.story import SEED_REVIEW, a_gig, a_name
+from tests.support.story import a_gig, a_name
 from tests.torture.retries import Counts, GivenUpError, RetryingClient
+from tests.torture.reviews import Reviews
 
 # Most cards work: a confirmation takes seconds of a trader's time. An order whose refund is refused for good waits for
 # people.
@@ -59,6 +60,7 @@ class Trader:
             name: RetryingClient(stack.client(a_name(name), name), counts) for name in ("buyer", "seller", "admin")
         }
         self._packages: list[tuple[str, Decimal]] = []
+        self.reviews = Reviews(seed, self.people, counts, self._make, self.differences)
 
     def open(self) -> None:
         """Create three gigs to trade with."""
@@ -71,10 +73,13 @@ class Trader:
             self._packages.append((package, Decimal(price)))
 
     def trade(self) -> None:
-        """Place one order and act on it, and sometimes request a payout, or let an admin act on the seller's money."""
+        """Place one order and act on it. Sometimes reply to a review, request a payout, or have an admin act."""
         life = self._place()
         if life is not None:
             self._live(life)
+        if self._random.random() < 0.4:
+            self.reviews.reply()
+        self.reviews.look(self.gigs)
         if self._random.random() < 0.4:
             self._pay_out()
         if self._random.random() < 0.2:
@@ -145,8 +150,8 @@ class Trader:
                 shown = person.get(path)
                 choices += [(who, action) for action in shown["actions"]]
                 status = shown["status"]
-            if status == "DELIVERED" and not life.is_reviewed and self._random.random() < 0.5:
-                self._review(life)
+            if status in ("DELIVERED", "COMPLETED") and not life.is_reviewed and self._random.random() < 0.5:
+                life.is_reviewed = self.reviews.submit(life.order)
             if not choices:
                 if status in ("COMPLETED", "CANCELLED"):
                     return
@@ -240,12 +245,6 @@ class Trader:
         """Return the actions of people in the order's history."""
         events = self.people["admin"].get(f"/api/orders/{life.order}/events")["events"]
         return [(event["by"], event["action"]) for event in events if event["by"] != "system"]
-
-    def _review(self, life: Life) -> None:
-        made = self._make("buyer", f"/api/orders/{life.order}/review", SEED_REVIEW, "ORDER_NOT_DELIVERED")
-        if made is not None:
-            life.is_reviewed = True
-            self._counts.add("reviews")
 
     def _pay_out(self) -> None:
         amount = Decimal(self._random.randrange(1, 30_000)) / 100

@@ -57,7 +57,7 @@ def _rating(pair: Pair) -> Message:
 
 def _review(pair: Pair) -> Message:
     return gig_pb2.ApplyReviewRequest(
-        review_id=pair.owner.review_id,
+        review_id=pair.owner.replied,
         gig_id=pair.owner.gig["id"],
         buyer_id=pair.viewer.id,
         rating=1,

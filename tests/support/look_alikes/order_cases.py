@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any
 
 from tests.support.look_alikes.pair import Pair, fields
-from tests.support.look_alikes.person import KEY, SECOND_KEY, STEPS
+from tests.support.look_alikes.person import KEY, SECOND_KEY, SEED_REPLY, STEPS
 from tests.support.story import SEED_REVIEW, ok
 
 Case = Callable[[Pair], None]
 
 REVIEW = {"id", "orderId", "buyer.id", "buyer.username", "rating", "comment", "createdAt"}
+REPLY = {"results[].reply.text", "results[].reply.at"}
 REVIEWS = {
     *(f"results[].{name}" for name in REVIEW),
     *("total", "averageRating", *(f"histogram.{stars}" for stars in range(1, 6))),
@@ -93,11 +94,11 @@ def submit_review(pair: Pair) -> None:
 
 
 def list_reviews(pair: Pair) -> None:
-    # As a seller: a review of the owner's gig, by another buyer. A review has its order's id.
+    # As a seller: reviews of the owner's gig, by another buyer. A review has its order's id.
     path = f"/api/gigs/{pair.owner.gig['id']}/reviews"
-    of_gig = ok(pair.ask("GET", path, shows=[pair.owner.sold["COMPLETED"]]))
-    assert fields(of_gig) == REVIEWS
-    assert [row["id"] for row in of_gig["results"]] == [pair.owner.review_id]
+    of_gig = ok(pair.ask("GET", path, shows=[pair.owner.sold["COMPLETED"], pair.owner.sold["DELIVERED"]]))
+    assert fields(of_gig) == REVIEWS | REPLY
+    assert [row["id"] for row in of_gig["results"]] == [pair.owner.unreplied, pair.owner.replied]
     assert of_gig == ok(pair.market.anyone.get(path))
     # As a buyer: both have reviewed the same seller's gig.
     path = f"/api/gigs/{pair.gig['id']}/reviews"
@@ -108,6 +109,15 @@ def list_reviews(pair: Pair) -> None:
     }
     for gig in pair.owner.paused:
         pair.hidden("GET", "/api/gigs/{}/reviews", gig["id"])
+
+
+def reply_to_review(pair: Pair) -> None:
+    for review in (pair.owner.unreplied, pair.owner.replied):
+        for text in (SEED_REPLY["text"], "Not mine to say"):
+            pair.forbidden("POST", f"/api/reviews/{review}/reply", json={"text": text})
+    # The viewer's own is refused for what it is.
+    answer = pair.ask("POST", f"/api/reviews/{pair.viewer.replied}/reply", json=SEED_REPLY)
+    assert ok(answer, 409)["code"] == "ALREADY_REPLIED"
 
 
 CASES: dict[str, Case] = {
@@ -126,4 +136,5 @@ CASES: dict[str, Case] = {
     "OrderService.RefundOrder": refund_order,
     "ReviewService.SubmitReview": submit_review,
     "ReviewService.ListReviews": list_reviews,
+    "ReviewService.ReplyToReview": reply_to_review,
 }

@@ -20,6 +20,7 @@ ROLES = ("seller", "buyer")
 # Both use these idempotency keys, the first one on every path.
 KEY = {"idempotency-key": "the same"}
 SECOND_KEY = {"idempotency-key": "the same, again"}
+SEED_REPLY = {"text": "Thank you!"}
 PRICE = 500
 # The actions that bring an order from PENDING to a status.
 ACCEPTED = (("seller", "accept"),)
@@ -65,8 +66,10 @@ class Person:
     payouts: list[str] = field(default_factory=list)
     reviewed: str = ""
     """The order that this person has reviewed."""
-    review_id: str = ""
-    """The review of the gig, by a buyer."""
+    replied: str = ""
+    """A review of the gig, by a buyer, to which this person has replied."""
+    unreplied: str = ""
+    """One to which they have not."""
     keyed: dict[str, Keyed] = field(default_factory=dict)
     endpoint: str = ""
     secret: str = ""
@@ -135,8 +138,11 @@ def furnish(person: Person, market: Market, gig: dict[str, Any], adjustment: flo
     person.owns(waiting["confirmation"]["clientSecret"], "a client secret")
     person.reviewed = person.bought["COMPLETED"]
     person.ask_once("SubmitReview", f"/api/orders/{person.reviewed}/review", SEED_REVIEW)
-    review = market.buyer.post(f"/api/orders/{person.sold['COMPLETED']}/review", json=SEED_REVIEW)
-    person.review_id = ok(review, 201)["reviewId"]
+    person.replied, person.unreplied = (
+        ok(market.buyer.post(f"/api/orders/{person.sold[status]}/review", json=SEED_REVIEW), 201)["reviewId"]
+        for status in ("COMPLETED", "DELIVERED")
+    )
+    ok(person.client.post(f"/api/reviews/{person.replied}/reply", json=SEED_REPLY))
     _money(person, market, adjustment)
 
 
@@ -184,7 +190,7 @@ def settle(person: Person) -> None:
             all(payout["status"] != "PENDING" for payout in payouts)
             and sum(payment["refunded"] for payment in payments) == 1
             and sum(payment["status"] == "VOIDED" for payment in payments) == 2
-            and (page["reviewCount"], page["seller"]["badges"]) == (1, [])
+            and (page["reviewCount"], page["seller"]["badges"]) == (2, [])
         )
 
     eventually(is_settled)
