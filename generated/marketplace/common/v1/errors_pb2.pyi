@@ -60,7 +60,7 @@ class Error(_message.Message):
         CONFLICT: Error._Code.ValueType  # 8
         """The request conflicts with the stored state, and no more exact code fits."""
         LIMIT_REACHED: Error._Code.ValueType  # 9
-        """The number of packages or images of a gig is at its limit."""
+        """The number of packages or images of a gig, or of webhook endpoints of a user, is at its limit."""
         INVALID_TRANSITION: Error._Code.ValueType  # 10
         """The action is not open in the order's current status, or not to the caller at this time."""
         INSUFFICIENT_BALANCE: Error._Code.ValueType  # 11
@@ -132,7 +132,7 @@ class Error(_message.Message):
     CONFLICT: Error.Code.ValueType  # 8
     """The request conflicts with the stored state, and no more exact code fits."""
     LIMIT_REACHED: Error.Code.ValueType  # 9
-    """The number of packages or images of a gig is at its limit."""
+    """The number of packages or images of a gig, or of webhook endpoints of a user, is at its limit."""
     INVALID_TRANSITION: Error.Code.ValueType  # 10
     """The action is not open in the order's current status, or not to the caller at this time."""
     INSUFFICIENT_BALANCE: Error.Code.ValueType  # 11

@@ -28,7 +28,7 @@ if _version_not_supported:
 class WebhookServiceStub:
     """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own orders
     and payouts, those of an admin all events. Deliveries follow the Standard Webhooks specification: see
-    `docs/events.md`.
+    `docs/webhooks.md`.
 
     An endpoint is NOT_FOUND to everyone but its owner and admins.
     """
@@ -74,7 +74,7 @@ class WebhookServiceStub:
 class WebhookServiceServicer:
     """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own orders
     and payouts, those of an admin all events. Deliveries follow the Standard Webhooks specification: see
-    `docs/events.md`.
+    `docs/webhooks.md`.
 
     An endpoint is NOT_FOUND to everyone but its owner and admins.
     """
@@ -166,7 +166,7 @@ def add_WebhookServiceServicer_to_server(servicer, server):
 class WebhookService:
     """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own orders
     and payouts, those of an admin all events. Deliveries follow the Standard Webhooks specification: see
-    `docs/events.md`.
+    `docs/webhooks.md`.
 
     An endpoint is NOT_FOUND to everyone but its owner and admins.
     """

@@ -29,7 +29,7 @@ GRPC_VERSION: str
 class WebhookServiceStub:
     """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own orders
     and payouts, those of an admin all events. Deliveries follow the Standard Webhooks specification: see
-    `docs/events.md`.
+    `docs/webhooks.md`.
 
     An endpoint is NOT_FOUND to everyone but its owner and admins.
     """
@@ -57,7 +57,7 @@ class WebhookServiceStub:
 class WebhookServiceAsyncStub(WebhookServiceStub):
     """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own orders
     and payouts, those of an admin all events. Deliveries follow the Standard Webhooks specification: see
-    `docs/events.md`.
+    `docs/webhooks.md`.
 
     An endpoint is NOT_FOUND to everyone but its owner and admins.
     """
@@ -81,7 +81,7 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
 class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own orders
     and payouts, those of an admin all events. Deliveries follow the Standard Webhooks specification: see
-    `docs/events.md`.
+    `docs/webhooks.md`.
 
     An endpoint is NOT_FOUND to everyone but its owner and admins.
     """
