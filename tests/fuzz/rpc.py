@@ -11,6 +11,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from random import Random
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from edge import contract, signing_keys
+from marketplace.event.v1 import event_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
@@ -39,14 +41,14 @@ SENDERS = 4
 # The statuses INTERNAL and UNKNOWN; and those that a busy machine causes: DEADLINE_EXCEEDED, UNAVAILABLE and HTTP's.
 BAD_STATUSES = ("13", "2")
 BUSY = ("4", "14", 503, 504)
-FILES = (gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
+FILES = (event_pb2, gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
 METHODS: dict[str, MethodDescriptor] = {
     method.full_name: method
     for file in FILES
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
-UNARY = sorted(name for name, method in METHODS.items() if not method.client_streaming)
+UNARY = sorted(name for name, method in METHODS.items() if not (method.client_streaming or method.server_streaming))
 # The RPCs with page tokens, and the place of the access token in Sample.access that reads the sample's rows.
 LISTS = {
     "SearchGigs": 0,
@@ -58,7 +60,14 @@ LISTS = {
     "ListSellerPayouts": 2,
     "ListWebhookDeliveries": 1,
 }
-SERVICES = {"GigService": "gig", "OrderService": "order", "ReviewService": "review", "WebhookService": "order"}
+# The processes that serve them: a service's first worker, or its process for slow clients.
+SERVICES = {
+    "EventService": "order-events",
+    "GigService": "gig",
+    "OrderService": "order",
+    "ReviewService": "review",
+    "WebhookService": "order",
+}
 
 
 @dataclass
@@ -81,7 +90,8 @@ def fuzz(stack: Stack, options: Options) -> Result:
     sent = iter(range(options.inputs))
 
     def send() -> None:
-        workers = {name: RawGrpc(stack.ports.rpc(name, 0)) for name in SERVICES.values()}
+        workers = {name: RawGrpc(stack.ports.rpc(name, 0)) for name in ("gig", "order", "review")}
+        workers["order-events"] = RawGrpc(stack.ports.streaming("order"))
         with httpx.Client(base_url=stack.url, timeout=20) as api:
             while True:
                 with lock:
@@ -173,7 +183,8 @@ def over_http(
     token = page_token(random, route.rpc, request, sample)
     if token is not None:
         query.append(("pageToken", token))
-    others = [parameter.name for parameter in route.query if parameter.name != "pageToken"]
+    # Not `wait`: it only makes a call long.
+    others = [parameter.name for parameter in route.query if parameter.name not in ("pageToken", "wait")]
     chosen = random.sample(others, k=min(len(others), random.choice((0, 0, 1, 2))))
     query += [(name, random.choice([*VALUES, *sample.ids["gig_id"]])) for name in chosen]
     text = "&".join(f"{name}={quote(value.encode('utf-8', 'surrogatepass'), safe='')}" for name, value in query)
@@ -190,7 +201,12 @@ def over_http(
 
     def send() -> httpx.Response:
         target = f"{path}?{text}" if text else path
-        return api.send(api.build_request(route.method, target, headers=headers, content=content))
+        request = api.build_request(route.method, target, headers=headers, content=content)
+        if not route.stream:
+            return api.send(request)
+        # A watch has no end.
+        with closing(api.send(request, stream=True)) as watch:
+            return httpx.Response(watch.status_code, content=next(watch.iter_bytes(), b""), request=request)
 
     try:
         answer = send()
