@@ -22,3 +22,4 @@ def test_nothing_acknowledged_is_lost_or_stands_twice_whatever_is_killed() -> No
     assert differences == []
     assert counts.numbers["orders placed"] > 10
     assert counts.numbers["actions acknowledged"] > 30
+    assert counts.numbers["reviews"] > 0

@@ -11,9 +11,9 @@ from uuid import uuid4
 
 from order_service.payments.sandbox import scenarios
 from tests.support.stack import Stack
-from tests.support.story import SEED_REVIEW, a_gig, a_name
+from tests.support.story import a_gig, a_name
 from tests.torture.retries import Counts, GivenUpError, RetryingClient
-from tests.torture.reviewing import Written
+from tests.torture.reviewing import Written, mean
 
 # Most cards work: a confirmation takes seconds of a trader's time. An order whose refund is refused for good waits for
 # people.
@@ -146,7 +146,7 @@ class Trader:
                 shown = person.get(path)
                 choices += [(who, action) for action in shown["actions"]]
                 status = shown["status"]
-            if status == "DELIVERED" and life.review is None and self._random.random() < 0.5:
+            if status in ("DELIVERED", "COMPLETED") and life.review is None and self._random.random() < 0.5:
                 self._review(life)
             if not choices:
                 if status in ("COMPLETED", "CANCELLED"):
@@ -243,15 +243,22 @@ class Trader:
         return [(event["by"], event["action"]) for event in events if event["by"] != "system"]
 
     def _review(self, life: Life) -> None:
-        stars = self._random.randint(1, 5)
-        body = {**SEED_REVIEW, "rating": stars}
-        made = self._make("buyer", f"/api/orders/{life.order}/review", body, "ORDER_NOT_DELIVERED")
+        path = f"/api/orders/{life.order}/review"
+        stars, comment = self._random.randint(1, 5), f"Well, {uuid4().hex}"
+        body = {"rating": stars, "comment": comment}
+        made = self._make("buyer", path, body, "ORDER_NOT_DELIVERED")
         if made is None:
             return
-        life.review = Written(made["reviewId"], made["gigId"], stars)
+        life.review = Written(made["reviewId"], made["gigId"], life.order, stars, comment)
         self._counts.add("reviews")
+        # Nobody else reviews this trader's gigs, and it submits one review after the other.
+        average = mean([each.review for each in self.lives if each.review and each.review.gig == made["gigId"]])
+        if made["newAverageRating"] != average:
+            self.differences.append(f"{path}: the average is {made['newAverageRating']}, and should be {average}")
+        if self._random.random() < 0.1 and self._make("buyer", path, body, "ALREADY_REVIEWED"):
+            self.differences.append(f"{path}: there are two reviews")
         if self._random.random() < 0.5:
-            if difference := life.review.answer(self.people["seller"], f"Thank you for {stars} stars!"):
+            if difference := life.review.answer(self.people["seller"], f"Thank you, {uuid4().hex}"):
                 self.differences.append(difference)
             self._counts.add("replies")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from uuid import UUID
 
 import grpc
 from google.protobuf.message import Message
@@ -55,7 +56,7 @@ def _rating(pair: Pair) -> Message:
     return gig_pb2.ApplyRatingRequest(gig_id=pair.owner.gig["id"], version=1000, review_count=1000, rating_sum=1000)
 
 
-def _review(pair: Pair) -> Message:
+def _review(pair: Pair) -> gig_pb2.ApplyReviewRequest:
     return gig_pb2.ApplyReviewRequest(
         review_id=pair.owner.replied,
         gig_id=pair.owner.gig["id"],
@@ -63,6 +64,14 @@ def _review(pair: Pair) -> Message:
         rating=1,
         created_at=Timestamp(seconds=1),
     )
+
+
+def _ratings(pair: Pair) -> Message:
+    return gig_pb2.ListRatingsRequest(after_gig_id=str(UUID(int=0)), until_gig_id=pair.owner.gig["id"])
+
+
+def _reviews(pair: Pair) -> Message:
+    return gig_pb2.FindMissingReviewsRequest(reviews=[_review(pair)])
 
 
 def _order(pair: Pair) -> Message:
@@ -74,5 +83,7 @@ CASES: dict[str, Case] = {
     "GigService.DescribeGig": refuses_both("marketplace.gig.v1.GigService", "DescribeGig", _gig),
     "GigService.ApplyRating": refuses_both("marketplace.gig.v1.GigService", "ApplyRating", _rating),
     "GigService.ApplyReview": refuses_both("marketplace.gig.v1.GigService", "ApplyReview", _review),
+    "GigService.ListRatings": refuses_both("marketplace.gig.v1.GigService", "ListRatings", _ratings),
+    "GigService.FindMissingReviews": refuses_both("marketplace.gig.v1.GigService", "FindMissingReviews", _reviews),
     "OrderService.DescribeOrder": refuses_both("marketplace.order.v1.OrderService", "DescribeOrder", _order),
 }
