@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.stack import Stack
-from tests.torture.__main__ import PAYMENT_CALLS, torture
+from tests.torture.__main__ import a_stack, torture
 from tests.torture.retries import Counts
 
 
@@ -13,7 +12,7 @@ from tests.torture.retries import Counts
 @pytest.mark.timeout(400)
 def test_nothing_acknowledged_is_lost_or_stands_twice_whatever_is_killed() -> None:
     counts = Counts()
-    stack = Stack(PAYMENT_CALLS=PAYMENT_CALLS)
+    stack = a_stack()
     try:
         differences = torture(stack.start(), seconds=20, clients=6, seed=7, counts=counts, kills=15)
     finally:
@@ -22,4 +21,6 @@ def test_nothing_acknowledged_is_lost_or_stands_twice_whatever_is_killed() -> No
     assert differences == []
     assert counts.numbers["orders placed"] > 10
     assert counts.numbers["actions acknowledged"] > 30
+    assert counts.numbers["events watched"] > 40
+    assert counts.numbers["events read from the feed"] > 40
     assert counts.numbers["reviews"] > 0

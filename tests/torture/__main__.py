@@ -13,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.support.stack import Stack
+from tests.support.webhook_receiver import webhook_receiver
 from tests.torture.bank import Bank
+from tests.torture.followers import Followers
 from tests.torture.killer import Killer
 from tests.torture.provider import TroubledProvider
 from tests.torture.reading import differences
@@ -25,6 +27,11 @@ PROGRESS_SECONDS = 10.0
 PAYMENT_CALLS = "2"
 
 
+def a_stack(data_dir: Path | None = None) -> Stack:
+    """Return a stack to torture. The receiver of webhooks is on this machine."""
+    return Stack(data_dir, PAYMENT_CALLS=PAYMENT_CALLS, WEBHOOK_ALLOW_PRIVATE="true")
+
+
 def say(text: str) -> None:
     print(text, flush=True)
 
@@ -34,7 +41,20 @@ def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Co
 
     Return a sentence for each difference. The stack still runs afterwards.
     """
-    traders = [Trader(stack, seed * 1000 + number, counts) for number in range(clients)]
+    with webhook_receiver() as receiver:
+        traders = [Trader(stack, seed * 1000 + number, counts) for number in range(clients)]
+        followers = Followers(stack, [trader.names["seller"] for trader in traders], receiver, seed, counts)
+        followers.start()
+        broken = _trade(stack, traders, seconds=seconds, seed=seed, counts=counts, kills=kills)
+        say("Everybody has finished; waiting until nothing is under way, then reading …")
+        unexpected = broken + list(differences(stack, traders, followers, counts))
+    for trader in traders:
+        trader.close()
+    return unexpected
+
+
+def _trade(stack: Stack, traders: list[Trader], *, seconds: float, seed: int, counts: Counts, kills: int) -> list[str]:
+    """Let the traders trade while parts are killed. Return a sentence for each one that gave up."""
     end = time.monotonic() + seconds
 
     killer = Killer(stack, seed, counts)
@@ -54,7 +74,7 @@ def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Co
     over = threading.Event()
     progress = threading.Thread(target=_print_progress, args=(counts, over), daemon=True)
     progress.start()
-    with ThreadPoolExecutor(clients) as pool:
+    with ThreadPoolExecutor(len(traders)) as pool:
         running = [pool.submit(run, trader) for trader in traders]
         while not is_over():
             time.sleep(0.1)
@@ -63,11 +83,7 @@ def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Co
         broken = [f"a client gave up: {error!r}" for each in running if (error := each.exception())]
     over.set()
     progress.join()
-    say("Everybody has finished; waiting until nothing is under way, then reading …")
-    unexpected = broken + list(differences(stack, traders, counts))
-    for trader in traders:
-        trader.close()
-    return unexpected
+    return broken
 
 
 def _print_progress(counts: Counts, over: threading.Event) -> None:
@@ -94,7 +110,7 @@ def main() -> int:
     folder.chmod(0o711)
     counts = Counts()
     say(f"Starting a marketplace in {folder}; {arguments.clients} clients, a kill a second, seed {seed}")
-    stack = Stack(folder / "data", PAYMENT_CALLS=PAYMENT_CALLS).start()
+    stack = a_stack(folder / "data").start()
     try:
         unexpected = torture(stack, seconds=arguments.seconds, clients=arguments.clients, seed=seed, counts=counts)
     finally:

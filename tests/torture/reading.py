@@ -13,6 +13,7 @@ from order_service.reconciliation import Findings, Window, reconcile
 from servicekit.database import Database, Statement
 from servicekit.errors import MarketplaceError
 from tests.support.stack import Stack
+from tests.torture.followers import Followers, Step, to_step
 from tests.torture.retries import Counts
 from tests.torture.reviewing import wrong_ratings, wrong_reviews
 from tests.torture.trader import Trader, commission
@@ -41,7 +42,7 @@ def wait_until_quiet(stack: Stack) -> bool:
     return False
 
 
-def differences(stack: Stack, traders: list[Trader], counts: Counts) -> Iterator[str]:
+def differences(stack: Stack, traders: list[Trader], followers: Followers, counts: Counts) -> Iterator[str]:
     """Yield every difference."""
     if not wait_until_quiet(stack):
         yield f"something is still under way after {QUIET_SECONDS:.0f} s"
@@ -51,6 +52,10 @@ def differences(stack: Stack, traders: list[Trader], counts: Counts) -> Iterator
         yield from _money(trader)
         written = [life.review for life in trader.lives if life.review is not None]
         yield from wrong_reviews(trader.people["buyer"], trader.gigs, written)
+    yield from followers.differences(
+        {trader.names["seller"]: _histories(trader) for trader in traders},
+        {trader.names["seller"]: trader.seller_id for trader in traders},
+    )
     yield from wrong_ratings(stack)
     books = read_books(stack)
     counts.add("transactions in the ledger", books.transactions)
@@ -82,6 +87,13 @@ def _orders(trader: Trader, counts: Counts) -> Iterator[str]:
             yield f"order {life.order}: acknowledged were {life.done}, its history has {done}"
         status = trader.people["buyer"].get(f"/api/orders/{life.order}")["status"]
         counts.add(f"orders {status}")
+
+
+def _histories(trader: Trader) -> dict[str, list[Step]]:
+    """Return the steps of each order's history."""
+    admin = trader.people["admin"]
+    orders = [life.order for life in trader.lives]
+    return {order: list(map(to_step, admin.get(f"/api/orders/{order}/events")["events"])) for order in orders}
 
 
 def _money(trader: Trader) -> Iterator[str]:

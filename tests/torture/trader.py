@@ -53,12 +53,11 @@ class Trader:
         self.lives: list[Life] = []
         self.payouts: dict[str, Decimal] = {}
         self.adjusted = Decimal(0)
-        self._seller_id = ""
+        self.seller_id = ""
         self._is_held = False
         self.gigs: list[str] = []
-        self.people = {
-            name: RetryingClient(stack.client(a_name(name), name), counts) for name in ("buyer", "seller", "admin")
-        }
+        self.names = {role: a_name(role) for role in ("buyer", "seller", "admin")}
+        self.people = {role: RetryingClient(stack.client(name, role), counts) for role, name in self.names.items()}
         self._packages: list[tuple[str, Decimal]] = []
 
     def open(self) -> None:
@@ -67,7 +66,7 @@ class Trader:
             made = self._make("seller", "/api/gigs", a_gig(price=float(price), revisions=2))
             assert made is not None
             self.gigs.append(made["id"])
-            self._seller_id = made["sellerId"]
+            self.seller_id = made["sellerId"]
             package = self.people["seller"].get(f"/api/gigs/{made['id']}")["packages"][0]["id"]
             self._packages.append((package, Decimal(price)))
 
@@ -182,7 +181,7 @@ class Trader:
     def _adjust(self) -> None:
         amount = Decimal(self._random.randrange(-500, 501)) / 100
         if amount:
-            path = f"/api/sellers/{self._seller_id}/adjustments"
+            path = f"/api/sellers/{self.seller_id}/adjustments"
             body = {"amount": float(amount), "message": "A correction"}
             if self._make("admin", path, body, "INSUFFICIENT_BALANCE", "NOT_FOUND") is not None:
                 self._counts.add("adjustments")
@@ -190,7 +189,7 @@ class Trader:
 
     def _hold(self, is_held: bool) -> None:
         """Hold or release the seller's payouts."""
-        path = f"/api/sellers/{self._seller_id}/payout-hold"
+        path = f"/api/sellers/{self.seller_id}/payout-hold"
         answer = self.people["admin"].until_definite(
             "PUT" if is_held else "DELETE", path, json={"reason": "Under review"} if is_held else None
         )
