@@ -152,7 +152,7 @@ def _patterns(program: str, settings: StackSettings) -> tuple[str, ...]:
     return (
         *SERVICE,
         *(HTTP if uses_s3 or uses_stripe or asks_an_issuer else ()),
-        *(CERTIFICATES if service == "order" else ()),
+        *(CERTIFICATES if program == "order" else ()),
         *(S3 if uses_s3 else ()),
         *(LIBPQ if databases & set(settings.database_urls) else ()),
     )

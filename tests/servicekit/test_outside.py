@@ -39,6 +39,9 @@ class Handlers:
     def ListReviews(self, request: review_pb2.ListReviewsRequest, call: Call) -> review_pb2.ListReviewsResponse:
         return review_pb2.ListReviewsResponse(total=7)
 
+    def ReplyToReview(self, request: review_pb2.ReplyToReviewRequest, call: Call) -> review_pb2.ReplyToReviewResponse:
+        return review_pb2.ReplyToReviewResponse()
+
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name) if name.startswith("_") else AssertionError(name)
 

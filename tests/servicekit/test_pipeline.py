@@ -55,6 +55,10 @@ class Handlers:
         self.seen = call
         return review_pb2.ListReviewsResponse()
 
+    def ReplyToReview(self, request: review_pb2.ReplyToReviewRequest, call: Call) -> Any:
+        self.seen = call
+        return review_pb2.ReplyToReviewResponse()
+
 
 def raising(error: Exception) -> Callable[[Any, Call], Any]:
     def submit(request: Any, call: Call) -> Any:

@@ -28,6 +28,7 @@ EVENT_IDS = Statement("SELECT id FROM events")
 # Transactions that commit nothing, whose name is the caller's, or that OrderService's topics do not make.
 UNNAMED = {
     ("audit.py", "snapshot"),
+    ("feed_reader.py", "number"),
     ("orders.py", "place"),
     ("rows.py", "_coalesce"),
     ("rows.py", "_put_behind"),

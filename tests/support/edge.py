@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from deploy.local.envoy_admin import healthy_upstreams
 from edge import signing_keys, tokens
 from edge.bootstrap import render
 from edge.settings import EdgeSettings
@@ -164,9 +165,11 @@ class Edge:
 
     def _is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.admin}/ready", timeout=1).status_code == 200
+            is_live = httpx.get(f"{self.admin}/ready", timeout=1).status_code == 200
         except httpx.HTTPError:
             return False
+        ports = {upstream.port for upstream in self.all_upstreams()}
+        return is_live and ports <= (healthy_upstreams(self.settings.envoy_admin_port) or set())
 
 
 @contextmanager
