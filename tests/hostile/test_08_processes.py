@@ -112,7 +112,11 @@ def test_no_process_has_a_secret_of_the_users_shell_or_of_another_service(own: S
         assert "secret" not in text.replace(str(own.data_dir), ""), name
         databases = {variable for variable in environment if variable.endswith("_DATABASE_URL")}
         program = program_of(name.rpartition(" ")[0])
-        expected = {"order": {"ORDER_DATABASE_URL", "SANDBOX_DATABASE_URL"}, "review": {"REVIEW_DATABASE_URL"}}
+        expected = {
+            "order": {"ORDER_DATABASE_URL", "SANDBOX_DATABASE_URL"},
+            EVENTS: {"ORDER_DATABASE_URL"},
+            "review": {"REVIEW_DATABASE_URL"},
+        }
         assert databases <= expected.get(program, {"GIG_DATABASE_URL"}), name
         assert ("SERVICE_SIGNING_KEY" in environment) <= (program in ("order", "review")), name
 
