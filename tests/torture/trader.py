@@ -254,7 +254,7 @@ class Trader:
         average = mean([each.review for each in self.lives if each.review and each.review.gig == made["gigId"]])
         if made["newAverageRating"] != average:
             self.differences.append(f"{path}: the average is {made['newAverageRating']}, and should be {average}")
-        if self._random.random() < 0.1 and self._make("buyer", path, body, "ALREADY_REVIEWED"):
+        if self._random.random() < 0.1 and self._make("buyer", path, body, "ALREADY_REVIEWED", "ORDER_NOT_DELIVERED"):
             self.differences.append(f"{path}: there are two reviews")
         if self._random.random() < 0.5:
             if difference := life.review.answer(self.people["seller"], f"Thank you, {uuid4().hex}"):
