@@ -90,6 +90,21 @@ class Raw:
                 self.flush()
         return found
 
+    def is_ended(self) -> bool:
+        """Return whether the server ends the connection soon; its last words may be lost with it.
+
+        Before it would for another reason: settings that the client has not acknowledged.
+        """
+        self.socket.settimeout(2)
+        try:
+            while self.socket.recv(65536):
+                pass
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+        return True
+
 
 def trailers(events: list[h2.events.Event]) -> dict[str, str]:
     """Return the headers and trailers of all responses."""
@@ -105,7 +120,7 @@ def test_a_flood_of_pings_ends_its_connection(attacked: str) -> None:
             connection.http2.ping(b"12345678")
             connection.flush()
 
-    assert any(isinstance(event, h2.events.ConnectionTerminated) for event in connection.events())
+    assert connection.is_ended()
 
 
 def test_a_connection_that_does_not_acknowledge_the_limits_is_closed(attacked: str) -> None:
