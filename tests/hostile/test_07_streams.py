@@ -29,6 +29,7 @@ from tests.support.rpc_floods import (
     held_open,
     reflect,
     reflection_stream,
+    refused,
     slow_readers,
     watch,
     without_request,
@@ -51,10 +52,13 @@ def quiet() -> Iterator[Stack]:
         running.stop()
 
 
-def hold(stack: Stack, open_one: Open, count: int, processes: list[str] | None = None) -> dict[str, Counter[str]]:
+def hold(
+    stack: Stack, open_one: Open, count: int, processes: list[str] | None = None, at_most: int | None = None
+) -> dict[str, Counter[str]]:
     """Hold so many calls of each process open for a while. Returns their states by process.
 
-    Fails when a process says meanwhile that it is unhealthy, or says nothing.
+    Fails when a process says meanwhile that it is unhealthy, or says nothing. With `at_most`, each process is left some
+    time to refuse all calls but so many.
     """
     targets = {name: address for name, address in addresses(stack).items() if name in (processes or addresses(stack))}
 
@@ -67,6 +71,8 @@ def hold(stack: Stack, open_one: Open, count: int, processes: list[str] | None =
             await asyncio.sleep(SECONDS)
             for address in targets.values():
                 assert await asyncio.to_thread(check_health, address) == SERVING
+            for opened in calls.values():
+                await refused(opened, 0 if at_most is None else len(opened) - at_most)
             return {name: await codes(calls[name]) for name in targets}
 
     return asyncio.run(run())
@@ -82,7 +88,7 @@ def test_streams_of_reflection_hold_up_nobody(stack: Stack, count: int) -> None:
     before = peak_mib(stack)
 
     with bystanders(stack) as others:
-        states = hold(stack, reflection_stream, count)
+        states = hold(stack, reflection_stream, count, at_most=4)
 
     others.require_served()
     assert all(found == Counter({"open": 4, "RESOURCE_EXHAUSTED": count - 4}) for found in states.values()), states
@@ -108,13 +114,13 @@ def test_watchers_of_health_hold_up_nobody(stack: Stack) -> None:
     before = peak_mib(stack)
 
     with bystanders(stack) as others:
-        states = hold(stack, watch, 200)
+        states = hold(stack, watch, 200, at_most=128)
 
     others.require_served()
     # The services watch each other as well. One watcher too many is told that there is no such RPC.
     assert all(
         100 < found["open"] <= 128 and found["UNIMPLEMENTED"] == 200 - found["open"] for found in states.values()
-    )
+    ), states
     after = peak_mib(stack)
     assert all(after[name] - before[name] < MORE_MIB for name in addresses(stack)), (before, after)
 
@@ -130,7 +136,7 @@ def test_calls_of_channelz_hold_up_nobody(stack: Stack) -> None:
 @pytest.mark.parametrize("count", [4, 300])
 def test_calls_that_never_send_their_request_hold_up_nobody(stack: Stack, service: str, count: int) -> None:
     with bystanders(stack) as others:
-        states = hold(stack, without_request(FIRST[service]), count, workers(stack, service))
+        states = hold(stack, without_request(FIRST[service]), count, workers(stack, service), at_most=128)
 
     others.require_served()
     assert all(found["open"] <= 128 for found in states.values()), states

@@ -99,6 +99,14 @@ async def codes(calls: list[Any]) -> Counter[str]:
     return found
 
 
+async def refused(calls: list[Any], count: int, seconds: float = 20) -> None:
+    """Wait until so many of the calls have ended, at most some seconds."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while sum(call.done() for call in calls) < count:
+                await asyncio.sleep(0.1)
+
+
 def check_health(address: str, seconds: float = 2) -> int:
     """Return the status of a health check like Envoy's. Raises grpc.RpcError."""
     with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
