@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,6 +36,8 @@ settings.register_profile("tests", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("tests")
 
 _servers: list[PostgresServer] = []
+# One for all tests: reading the authorities' certificates takes longer than many a test.
+_ssl_context = ssl.create_default_context()
 
 
 class _GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
@@ -125,7 +128,7 @@ def sandbox_database(postgres: PostgresServer) -> Iterator[Database]:
 @pytest.fixture
 def world(order_database: Database, sandbox_database: Database) -> Iterator[OrderBackend]:
     """Yield an OrderService worker on the sandbox. Its webhooks may go to receivers on this machine."""
-    gigs, sender = GigStandIn(), Sender(Resolver(), allow_private=True)
+    gigs, sender = GigStandIn(), Sender(Resolver(), allow_private=True, ssl_context=_ssl_context)
     with serving(gigs) as address:
         yield OrderBackend(order_database, sandbox_database, gigs, address, sender=sender)
 
