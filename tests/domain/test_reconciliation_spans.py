@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,7 +20,7 @@ def test_slices_meet_and_cover_the_whole_time(since: datetime | None, first: dat
 
     assert found[0].since == (since or BEGINNING)
     assert found[-1].until == NOW
-    assert all(before.until == after.since for before, after in zip(found, found[1:], strict=False))
+    assert all(before.until == after.since for before, after in itertools.pairwise(found))
     assert len(found) <= MOST_SLICES + 1
 
 
