@@ -43,7 +43,7 @@ class _GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
         folder = "/".join(file.split("/")[:2])
-        shares = folder in ("tests/e2e", "tests/hostile", "tests/edge") and not _ON_THEIR_OWN.match(file)
+        shares = folder in ("tests/browser", "tests/e2e", "tests/hostile", "tests/edge") and not _ON_THEIR_OWN.match(file)
         if file in _SPLIT:
             return nodeid
         return folder if shares else file
