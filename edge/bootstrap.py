@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from edge import contract, name_patterns
+from edge import browsers, contract, name_patterns
 from edge.generate import DESCRIPTOR_SET
 from edge.route_times import MARGIN, RouteTimes, ordinary, times_of
 from edge.settings import EdgeSettings
@@ -139,6 +139,7 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         errors={error.name: error for error in protos.errors},
         replies=_local_replies(protos),
         address_groups=ADDRESS_GROUPS,
+        browser_headers=browsers.response_headers(browsers.origins(settings.cors_origins)),
         jwks=jwks,
         jwks_socket=f"@marketplace-jwks-{secrets.token_hex(16)}",
         clock_skew_seconds=CLOCK_SKEW_SECONDS,

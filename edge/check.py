@@ -46,6 +46,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "pictures in S3": {"media_storage": "s3", "media_dir": None},
     "JWKS by https": {"user_jwks": "https://login.example/.well-known/jwks.json?x=%20y"},
     "JWKS by http": {"user_jwks": "http://login.example:8081/jwks"},
+    "origins": {"cors_origins": "https://shop.example, http://localhost:3000,http://[::1]:3000"},
     "odd characters": {"user_jwt_issuer": 'https://"login".example/\\ä', "user_jwt_audience": "{{ 1 }} # x: 'y'"},
 }
 

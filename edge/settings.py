@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from edge import browsers
 from servicekit.settings import Addresses
 
 
@@ -75,6 +76,10 @@ class EdgeSettings(BaseSettings):
         "",
         description="The proxies whose X-Forwarded-For is believed: addresses and networks (CIDR), comma separated.",
     )
+    cors_origins: str = Field(
+        "",
+        description="The origins whose pages may read responses in a browser, comma separated; empty: any origin.",
+    )
     edge_max_connections: int = Field(10_000, ge=1, description="Connections of clients at once; more are refused.")
     edge_max_heap_mib: int = Field(
         2048, ge=128, description="MiB of memory that Envoy may use; close to it requests are refused with 503."
@@ -85,6 +90,12 @@ class EdgeSettings(BaseSettings):
     def _are_networks(cls, listed: str) -> str:
         for each in listed.split(",") if listed else []:
             ipaddress.ip_network(each.strip())
+        return listed
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, listed: str) -> str:
+        browsers.origins(listed)
         return listed
 
     def trusted_networks(self) -> list[IPv4Network | IPv6Network]:

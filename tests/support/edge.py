@@ -219,6 +219,8 @@ def assert_refused(response: httpx.Response, status: int, code: str) -> dict[str
     for inside in ("grpc", "envoy", "upstream", "TYPE_", "marketplace.", "lua"):
         assert inside not in response.text
     assert_nothing_of_the_inside(response)
+    assert_readable_by_pages(response)
+    assert_safe_in_browsers(response)
     assert ("retry-after" in response.headers) == (status in (429, 503))
     assert response.headers.get("www-authenticate") == ("Bearer" if status == 401 else None)
     assert "etag" not in response.headers
@@ -231,6 +233,27 @@ def assert_nothing_of_the_inside(response: httpx.Response) -> None:
     assert response.headers["server"] == "marketplace"
     for name in response.headers:
         assert not name.startswith(("grpc-", "x-envoy", "x-edge", "x-error", "via")), name
+
+
+def assert_readable_by_pages(response: httpx.Response, origin: str = "*") -> None:
+    """Check that a page of an origin may read a response and the headers that the API promises (CORS)."""
+    assert response.headers.get_list("access-control-allow-origin") == [origin]
+    assert "access-control-allow-credentials" not in response.headers
+    exposed = response.headers["access-control-expose-headers"].lower().split(", ")
+    assert {"location", "etag", "retry-after", "x-request-id"} <= set(exposed)
+    assert ("origin" in response.headers.get("vary", "").lower()) == (origin != "*")
+
+
+def assert_safe_in_browsers(response: httpx.Response) -> None:
+    """Check the security headers of a response that is no page."""
+    for name, value in {
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+        "referrer-policy": "no-referrer",
+        "cross-origin-resource-policy": "cross-origin",
+        "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    }.items():
+        assert response.headers.get_list(name) == [value]
 
 
 def details_of(response: httpx.Response) -> dict[str, str]:
