@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from edge import browsers, contract, name_patterns
+from edge import browsers, contract, name_patterns, tls
 from edge.generate import DESCRIPTOR_SET
 from edge.route_times import MARGIN, RouteTimes, ordinary, times_of
 from edge.settings import EdgeSettings
@@ -139,7 +139,11 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         errors={error.name: error for error in protos.errors},
         replies=_local_replies(protos),
         address_groups=ADDRESS_GROUPS,
-        browser_headers=browsers.response_headers(browsers.origins(settings.cors_origins)),
+        browser_headers=browsers.response_headers(
+            browsers.origins(settings.cors_origins), has_tls=bool(settings.tls_certificate)
+        ),
+        tls_secret=_tls_secret(settings, files),
+        tls_secret_name=tls.SECRET_NAME,
         jwks=jwks,
         jwks_socket=f"@marketplace-jwks-{secrets.token_hex(16)}",
         clock_skew_seconds=CLOCK_SKEW_SECONDS,
@@ -149,8 +153,27 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
     )
 
 
+def _tls_secret(settings: EdgeSettings, files: Path | None) -> str:
+    """Return the path of Envoy's file with certificate and key; empty without TLS."""
+    if not settings.tls_certificate:
+        return ""
+    if files is None:
+        raise BootstrapError("TLS_CERTIFICATE: Envoy reads a copy; name a folder for it with --files")
+    return str(files / tls.SECRET_FILE)
+
+
 def copy_files(settings: EdgeSettings, target: Path) -> None:
-    """Copy the files that Envoy reads into a folder, readable for everyone. Raises BootstrapError and OSError."""
+    """Copy the files that Envoy reads into a folder. Raises BootstrapError and OSError.
+
+    They are readable for everyone but the one with the private key, which is readable for its owner alone.
+    """
+    (target / tls.SECRET_FILE).unlink(missing_ok=True)
+    if settings.tls_certificate:
+        try:
+            secret = tls.secret_of(Path(settings.tls_certificate), Path(settings.tls_private_key))
+        except tls.TlsError as error:
+            raise BootstrapError(str(error)) from error
+        tls.write_secret(target / tls.SECRET_FILE, secret)
     sources = {path.name: path for folder in (TEMPLATES, GENERATED / "envoy") for path in folder.glob("*.lua")}
     sources[DESCRIPTOR_SET] = GENERATED / "envoy" / DESCRIPTOR_SET
     if ca_file := jwks_source(settings.user_jwks).ca_file:

@@ -53,9 +53,10 @@ def origins(listed: str) -> list[str]:
     return found
 
 
-def response_headers(allowed: list[str]) -> list[ResponseHeader]:
+def response_headers(allowed: list[str], *, has_tls: bool) -> list[ResponseHeader]:
     """Return the headers that the edge adds to every response, for the origins that may read it: none means any."""
-    return [*_cors(allowed), *_security()]
+    hsts = ResponseHeader("strict-transport-security", f"max-age={HSTS_SECONDS}")
+    return [*_cors(allowed), *_security(), *([hsts] if has_tls else [])]
 
 
 def _cors(allowed: list[str]) -> list[ResponseHeader]:

@@ -17,7 +17,7 @@ import httpx
 
 from deploy.local.envoy_admin import healthy_upstreams
 from edge import signing_keys, tokens
-from edge.bootstrap import render
+from edge.bootstrap import copy_files, render
 from edge.settings import EdgeSettings
 from tests.support.ports import free_ports as free_ports
 from tests.support.upstream import Upstream
@@ -70,7 +70,7 @@ class Edge:
         for upstream in self.all_upstreams():
             upstream.start()
         config = self.folder / "envoy.yaml"
-        config.write_text(render(self.settings))
+        config.write_text(render(self.settings, self._copies()))
         command = [str(ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", "2", "--log-level", "warn"]
         command += ["--drain-strategy", "immediate", "--file-flush-interval-msec", "200"]
         with self.log.open("wb") as log:
@@ -162,6 +162,15 @@ class Edge:
             if found or time.monotonic() > deadline:
                 return found
             time.sleep(0.1)
+
+    def _copies(self) -> Path | None:
+        """Return a folder with copies of the files that Envoy reads, where it needs one: for a certificate."""
+        if not self.settings.tls_certificate:
+            return None
+        folder = self.folder / "files"
+        folder.mkdir(exist_ok=True)
+        copy_files(self.settings, folder)
+        return folder
 
     def _is_ready(self) -> bool:
         try:
