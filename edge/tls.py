@@ -73,7 +73,9 @@ def _check(certificate: Path, chain: bytes, private_key: Path, key: bytes) -> No
         raise TlsError(f"TLS_PRIVATE_KEY: {private_key} has no private key in PEM") from error
     is_rsa = isinstance(private, rsa.RSAPrivateKey) and private.key_size >= MIN_RSA_BITS
     if not is_rsa and not (isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name in CURVES):
-        raise TlsError(f"TLS_PRIVATE_KEY: {private_key} is neither RSA of {MIN_RSA_BITS} bits nor of P-256, P-384, P-521")
+        raise TlsError(
+            f"TLS_PRIVATE_KEY: {private_key} is neither RSA of {MIN_RSA_BITS} bits nor of P-256, P-384, P-521"
+        )
     if private.public_key() != first:
         raise TlsError(f"TLS_PRIVATE_KEY: {private_key} is not the key of the first certificate in {certificate}")
 

@@ -5,7 +5,6 @@ process reads both files and gives Envoy a file of its own.
 """
 
 import os
-import time
 from pathlib import Path
 
 from deploy.local.layout import Layout
@@ -13,8 +12,6 @@ from deploy.local.output import say
 from deploy.local.settings import StackSettings
 from deploy.local.users import edge_identity
 from edge import tls
-
-_SECONDS = 5.0
 
 
 def check(settings: StackSettings) -> str:
@@ -26,14 +23,13 @@ def check(settings: StackSettings) -> str:
 
 
 class CertificateRenewal:
-    """Replaces Envoy's copy when the certificate has changed. `look` is called often, and looks every few seconds."""
+    """Replaces Envoy's copy when the certificate has changed."""
 
     def __init__(self, settings: StackSettings, layout: Layout) -> None:
         self._files = (settings.tls_certificate, settings.tls_private_key)
         self._target = layout.edge_files / tls.SECRET_FILE
         self._identity = edge_identity(settings.port)
         self._seen = self._stamps()
-        self._next_look = time.monotonic() + _SECONDS
 
     def give_to_envoy(self) -> None:
         """Let Envoy's user read the copy that the renderer has made."""
@@ -43,9 +39,8 @@ class CertificateRenewal:
     def look(self) -> None:
         """Replace the copy when a file has changed; say so, and why not when the new files cannot be used."""
         certificate, private_key = self._files
-        if certificate is None or private_key is None or time.monotonic() < self._next_look:
+        if certificate is None or private_key is None:
             return
-        self._next_look = time.monotonic() + _SECONDS
         stamps = self._stamps()
         if stamps == self._seen:
             return

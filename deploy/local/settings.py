@@ -93,8 +93,8 @@ class StackSettings(BaseSettings):
     )
     tls_certificate: Path | None = Field(
         default=None,
-        description="File (PEM) of the edge's certificate, with its chain: then the edge speaks TLS. Read again when it "
-        "changes ([docs/security.md](docs/security.md#tls)).",
+        description="File (PEM) of the edge's certificate, with its chain: then the edge speaks TLS. Read again when "
+        "it changes ([docs/security.md](docs/security.md#tls)).",
     )
     tls_private_key: Path | None = Field(
         default=None, description="File (PEM, without a password) of the certificate's key."

@@ -92,7 +92,9 @@ def test_a_preflight_needs_no_token_and_names_what_the_path_takes(api: httpx.Cli
     assert response.headers["access-control-allow-methods"] == response.headers["allow"]
     allowed = response.headers["access-control-allow-headers"].lower().split(", ")
     assert {"authorization", "content-type", "idempotency-key", "if-match", "if-none-match"} <= set(allowed)
-    assert {"last-event-id", "x-request-id", "traceparent", "x-grpc-web", "x-user-agent", "grpc-timeout"} <= set(allowed)
+    assert {"last-event-id", "x-request-id", "traceparent", "x-grpc-web", "x-user-agent", "grpc-timeout"} <= set(
+        allowed
+    )
     assert int(response.headers["access-control-max-age"]) > 600
 
 

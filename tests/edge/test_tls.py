@@ -133,7 +133,9 @@ def test_a_renewed_certificate_is_taken_without_a_restart(
 PEM = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
 
 
-def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, password: bytes = b"") -> bytes:
+def pem(
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, password: bytes = b""
+) -> bytes:
     """Return a private key in PEM."""
     protection = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
     return key.private_bytes(*PEM, protection)

@@ -52,6 +52,13 @@ def certificate_files(folder: Path, name: str = "127.0.0.1") -> tuple[Path, Path
     return certificate, private_key, ssl.create_default_context(cadata=pem.decode())
 
 
+def certificate_file(file: Path, name: str = "127.0.0.1") -> Path:
+    """Write a new certificate and its key into one file that only its owner may read."""
+    file.touch(0o600)
+    file.write_bytes(b"".join(certificate_and_key(name)))
+    return file
+
+
 def server_and_client(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Return the context of a server with a certificate for this host name, and one that trusts it and nothing else."""
     pem, private = certificate_and_key(name)
