@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from edge import browsers, contract, name_patterns, tls
+from edge import browsers, contract, grpc_web, name_patterns, tls
 from edge.generate import DESCRIPTOR_SET
 from edge.route_times import MARGIN, RouteTimes, ordinary, times_of
 from edge.settings import EdgeSettings
@@ -119,13 +119,21 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,  # of an included part
         autoescape=False,  # noqa: S701  # YAML, not HTML; every value goes through `tojson`
     )
     environment.tests["ip_address"] = _is_ip_address
     return environment.get_template("envoy.yaml.j2").render(
         settings=settings,
         services=protos.services(),
-        routes=[each for route in sorted(protos.routes, key=_literal_first) for each in _api_routes(route, settings)],
+        routes=[
+            *(each for route in sorted(protos.routes, key=_literal_first) for each in _api_routes(route, settings)),
+            *(each for route in grpc_web.routes(protos) for each in _grpc_web_routes(route, settings)),
+        ],
+        grpc_web_groups=grpc_web.groups(protos, settings),
+        grpc_web_types=grpc_web.CONTENT_TYPES,
+        grpc_web_prefix=grpc_web.PATH_PREFIX,
+        grpc_web_allow=grpc_web.ALLOW,
         paths=[(path, ", ".join(protos.paths()[path])) for path in sorted(protos.paths(), key=_template_order)],
         paths_by_allow=_paths_by_allow(protos),
         public_routes=list(_public_routes(protos, settings)),
@@ -197,6 +205,7 @@ class ApiRoute:
     times: RouteTimes
     with_key: bool = False
     """Whether the route matches only requests with an idempotency key."""
+    grpc_web: bool = False
 
 
 def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRoute]:
@@ -229,6 +238,19 @@ def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRo
         name = f"{route.name} with an idempotency key"
         yield ApiRoute(name, route.method, route, response, body, times, with_key=True)
     yield ApiRoute(route.name, route.method, route, response, body, times)
+
+
+def _grpc_web_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRoute]:
+    """Yield the routes of the listener `api` for an RPC of gRPC-Web, the more exact one first."""
+    times = times_of(route, settings)
+    name = f"gRPC-Web {route.path}"
+    response = {"status": route.status, "grpc_web": True, "is_read": route.method == "GET"}
+    response["milliseconds"] = int(times.response * 1000)
+    if route.takes_key:
+        yield ApiRoute(
+            f"{name} with an idempotency key", "POST", route, response, {"grpc_web": True}, times, True, grpc_web=True
+        )
+    yield ApiRoute(name, "POST", route, response, {"grpc_web": True}, times, grpc_web=True)
 
 
 @dataclass(frozen=True)

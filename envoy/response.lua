@@ -2,7 +2,7 @@
 --
 -- The route's filter context: `status` (HTTP status of a success; absent where Envoy answers itself), `is_read` (the
 -- route is a GET or HEAD), `is_head`, `unwrap` (name of the one field that is the body), `stream` (a response with a
--- message is a stream of server-sent events).
+-- message is a stream of server-sent events), `grpc_web` (a success, and a service's error, is gRPC-Web already).
 
 local encoding = require("encoding")
 local error_response = require("error_response")
@@ -183,8 +183,19 @@ local function convert_success(handle)
   if field then unwrap(handle, field) end
 end
 
+-- Returns whether a response is a service's own of gRPC-Web. A status without details comes from grpcio itself.
+local function is_grpc_web(headers)
+  if not (headers:get("content-type") or ""):find("^application/grpc%-web") then return false end
+  local status = headers:get("grpc-status")
+  return not status or status == "0" or headers:get("grpc-status-details-bin") ~= nil
+end
+
 local function convert(handle)
   local headers = handle:headers()
+  if handle:filterContext():get("grpc_web") then
+    if is_grpc_web(headers) then return headers:replace("cache-control", "no-store") end
+    return convert_error(handle, headers)
+  end
   if handle:filterContext():get("stream") then
     if has_begun(headers) then return begin_stream(headers) end
     headers = copy_end_of_stream(handle)
