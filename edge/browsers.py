@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-# What browsers send in `Origin`, but for `null`: scheme and host in lower case, and a port that is not the scheme's own.
+# What browsers send in `Origin`, but for `null`: scheme and host in lower case, and a port unless it is the scheme's.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:]+\])(?::[1-9][0-9]{0,4})?")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 

@@ -115,7 +115,7 @@ class Stack:
                 raise StackError(f"gave up after {_START_SECONDS:.0f} s, waiting for {reported}. {self._logs('envoy')}")
 
     def watch(self) -> None:
-        """Report processes that ended and were restarted, and renew the certificate, until a stop. Raises StackError."""
+        """Report restarts of processes, and renew the certificate, until a stop is requested. Raises StackError."""
         while not self._stop.wait(0.5):
             self._check_processes(ready=True)
             self._certificate.look()
