@@ -99,7 +99,7 @@ def test_no_other_rpc_can_be_reached(edge: Edge, api: httpx.Client, path: str) -
     "kind",
     ["application/grpc", "application/grpc+proto", "application/grpc-web+json", "application/grpc-webx", "text/plain"],
 )
-def test_a_public_rpc_takes_gRPC_web_alone(edge: Edge, either: httpx.Client, kind: str) -> None:
+def test_a_public_rpc_takes_grpc_web_alone(edge: Edge, either: httpx.Client, kind: str) -> None:
     response = either.post(SEARCH, content=frame(REQUEST), headers={"content-type": kind, "te": "trailers"})
 
     assert_refused(response, 404, "NOT_FOUND")
@@ -228,13 +228,13 @@ def a_message(size: int) -> gig_pb2.SearchGigsRequest:
 
 @pytest.mark.parametrize("text", [False, True], ids=["binary", "text"])
 @pytest.mark.parametrize("in_chunks", [False, True], ids=["with-length", "chunked"])
-def test_a_message_has_a_mib_at_most(edge: Edge, either: httpx.Client, text: bool, in_chunks: bool) -> None:
+def test_a_message_has_a_mib_at_most(edge: Edge, api: httpx.Client, text: bool, in_chunks: bool) -> None:
     for size in (MIB, MIB + 1, 5 * MIB):
         message = a_message(size)
         assert message.ByteSize() == size
         body = base64.b64encode(frame(message)) if text else frame(message)
         content = iter([body]) if in_chunks else body
-        answer = read(either.post(SEARCH, content=content, headers={"content-type": TEXT if text else BINARY}))
+        answer = read(api.post(SEARCH, content=content, headers={"content-type": TEXT if text else BINARY}))
         if size == MIB:
             assert answer.status == 0
         else:

@@ -49,7 +49,7 @@ class Answer:
         assert self.details.details[0].Unpack(info)
         assert info.domain == "marketplace"
         assert (self.details.code, self.details.message) == (self.status, self.message)
-        return info.reason
+        return str(info.reason)
 
 
 def frame(message: Message | bytes) -> bytes:
