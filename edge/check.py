@@ -17,7 +17,7 @@ from typing import Any
 from lupa.luajit21 import LuaRuntime  # type: ignore[import-untyped]
 
 from edge import signing_keys
-from edge.bootstrap import GENERATED, TEMPLATES, render
+from edge.bootstrap import GENERATED, TEMPLATES, copy_files, render
 from edge.settings import EdgeSettings
 
 ENVOY = Path(sys.executable).parent / "envoy"
@@ -46,6 +46,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "pictures in S3": {"media_storage": "s3", "media_dir": None},
     "JWKS by https": {"user_jwks": "https://login.example/.well-known/jwks.json?x=%20y"},
     "JWKS by http": {"user_jwks": "http://login.example:8081/jwks"},
+    "origins": {"cors_origins": "https://shop.example, http://localhost:3000,http://[::1]:3000"},
     "odd characters": {"user_jwt_issuer": 'https://"login".example/\\ä', "user_jwt_audience": "{{ 1 }} # x: 'y'"},
 }
 
@@ -136,7 +137,12 @@ def bootstrap_errors(folder: Path, **changes: Any) -> Iterator[str]:
         **{f"{service}_service_addresses": "127.0.0.1:1" for service in SERVICES},
     }
     config = folder / "envoy.yaml"
-    config.write_text(render(EdgeSettings(**{**values, **changes})))
+    settings = EdgeSettings(**{**values, **changes})
+    files = folder / "files" if settings.tls_certificate else None
+    if files:
+        files.mkdir()
+        copy_files(settings, files)
+    config.write_text(render(settings, files))
     command = [str(ENVOY), "--mode", "validate", "--disable-hot-restart", "-c", str(config)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:

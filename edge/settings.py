@@ -7,9 +7,10 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from edge import browsers
 from servicekit.settings import Addresses
 
 
@@ -75,6 +76,14 @@ class EdgeSettings(BaseSettings):
         "",
         description="The proxies whose X-Forwarded-For is believed: addresses and networks (CIDR), comma separated.",
     )
+    cors_origins: str = Field(
+        "",
+        description="The origins whose pages may read responses in a browser, comma separated; empty: any origin.",
+    )
+    tls_certificate: str = Field(
+        "", description="The file (PEM) of the edge's certificate, with its chain: then the edge speaks TLS."
+    )
+    tls_private_key: str = Field("", description="The file (PEM, without a password) of the certificate's key.")
     edge_max_connections: int = Field(10_000, ge=1, description="Connections of clients at once; more are refused.")
     edge_max_heap_mib: int = Field(
         2048, ge=128, description="MiB of memory that Envoy may use; close to it requests are refused with 503."
@@ -86,6 +95,18 @@ class EdgeSettings(BaseSettings):
         for each in listed.split(",") if listed else []:
             ipaddress.ip_network(each.strip())
         return listed
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, listed: str) -> str:
+        browsers.origins(listed)
+        return listed
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> EdgeSettings:
+        if bool(self.tls_certificate) != bool(self.tls_private_key):
+            raise ValueError("TLS_CERTIFICATE and TLS_PRIVATE_KEY go together: set both or none")
+        return self
 
     def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
         """Return the networks of TRUSTED_PROXIES."""

@@ -3,7 +3,8 @@
 --
 -- The route's filter context: `body` (message name of a JSON body), `raw` (the body goes to the service byte by byte),
 -- `max_file_bytes` (the body is an upload), `query` (parameters by name), `call_milliseconds` (the time for a response,
--- where no body is taken), `stream` (the response is a stream of server-sent events; no body is taken).
+-- where no body is taken), `stream` (the response is a stream of server-sent events; no body is taken), `grpc_web` (the
+-- body is a message of gRPC-Web, which grpc_web.lua checks once it is decoded).
 
 local error_response = require("error_response")
 local json_types = require("json_types")
@@ -103,8 +104,17 @@ local function check_request_without_body(handle, headers, context)
   for piece in handle:bodyChunks() do piece:setBytes("") end
 end
 
+-- Refuses a message of gRPC-Web that is too large by its headers; in its text form, base64, it is a third longer.
+local function check_grpc_web(handle, headers)
+  for _, name in ipairs({ "x-edge-body", "content-encoding" }) do headers:remove(name) end
+  local is_text = headers:get("content-type"):find("-text", 1, true)
+  local most = is_text and MAX_BODY_BYTES / 3 * 4 or MAX_BODY_BYTES
+  if (content_length(headers) or 0) > most + 16 then return error_response.send(handle, "PAYLOAD_TOO_LARGE") end
+end
+
 local function check_body(handle)
   local headers, context = handle:headers(), handle:filterContext()
+  if context:get("grpc_web") then return check_grpc_web(handle, headers) end
   if context:get("call_milliseconds") or context:get("stream") then return check_request_without_body(handle, headers, context) end
   headers:remove("x-edge-body")
   if context:get("max_file_bytes") then return check_upload(handle, headers, context) end

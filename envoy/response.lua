@@ -2,7 +2,7 @@
 --
 -- The route's filter context: `status` (HTTP status of a success; absent where Envoy answers itself), `is_read` (the
 -- route is a GET or HEAD), `is_head`, `unwrap` (name of the one field that is the body), `stream` (a response with a
--- message is a stream of server-sent events).
+-- message is a stream of server-sent events), `grpc_web` (a success, and a service's error, is gRPC-Web already).
 
 local encoding = require("encoding")
 local error_response = require("error_response")
@@ -183,8 +183,24 @@ local function convert_success(handle)
   if field then unwrap(handle, field) end
 end
 
+-- Brings the response to a call of gRPC-Web into the form of the contract. A service's own response has it already; a
+-- status without details is not a service's own. Envoy answers in gRPC's form behind the filter that makes gRPC of
+-- gRPC-Web: then our JSON is in `grpc-message`.
+local function convert_grpc_web(handle, headers)
+  local status = headers:get("grpc-status")
+  local is_grpc = (headers:get("content-type") or ""):find("^application/grpc") ~= nil
+  if is_grpc and (not status or status == "0" or headers:get("grpc-status-details-bin")) then
+    return headers:replace("cache-control", "no-store")
+  end
+  local body = not headers:get("x-edge-connection-lost") and encoding.unescape(headers:get("grpc-message") or "")
+  local code = body and body:match('^{"error": ".*", "code": "([A-Z_]+)"}$')
+  if code then return replace_by_error(handle, errors.codes[code].status, body) end
+  convert_error(handle, headers)
+end
+
 local function convert(handle)
   local headers = handle:headers()
+  if handle:filterContext():get("grpc_web") then return convert_grpc_web(handle, headers) end
   if handle:filterContext():get("stream") then
     if has_begun(headers) then return begin_stream(headers) end
     headers = copy_end_of_stream(handle)

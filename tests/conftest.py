@@ -22,7 +22,9 @@ from tests.support.standins import GigStandIn, serving
 from tests.support.story import Market
 
 # The folders whose tests take longest come first, so that no process is left with a long file at the end.
-_FIRST = ("e2e", "hostile", "edge", "images", "stack", "payments", "servicer")
+_FIRST = ("e2e", "hostile", "edge", "images", "browser", "stack", "payments", "servicer")
+# Folders whose files share a stack or an edge.
+_SHARING = ("tests/browser", "tests/e2e", "tests/hostile", "tests/edge")
 # Files whose tests start what they need; the others of a folder share its stack or its edge.
 _ON_THEIR_OWN = re.compile(
     r"tests/e2e/test_(chaos|lifecycle|look_alikes|market_machine|stripe|torture|webhook_crashes)"
@@ -46,7 +48,7 @@ class _GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
         folder = "/".join(file.split("/")[:2])
-        shares = folder in ("tests/e2e", "tests/hostile", "tests/edge") and not _ON_THEIR_OWN.match(file)
+        shares = folder in _SHARING and not _ON_THEIR_OWN.match(file)
         if file in _SPLIT:
             return nodeid
         return folder if shares else file

@@ -59,19 +59,24 @@ def _warning(settings: StackSettings) -> str:
     return "everything runs on this one machine"
 
 
+def _options(settings: StackSettings) -> str:
+    """Return curl's options. The certificate is for the name that clients use, not for this address."""
+    return "-sk" if settings.scheme == "https" else "-s"
+
+
 def _first_command(settings: StackSettings, layout: Layout) -> list[str]:
     if settings.user_jwks is not None:
         return [
             f"  Read the categories (users' tokens come from {settings.user_jwt_issuer}):",
             "",
-            f"  curl -s {settings.edge_url}/api/categories",
+            f"  curl {_options(settings)} {settings.edge_url}/api/categories",
         ]
     folder = [] if layout.data_dir == ROOT / DEFAULT_DATA_DIR else [f"DATA_DIR={layout.data_dir}"]
     token = shlex.join(["make", "-s", "-C", str(ROOT), "token", "ROLE=seller", "NAME=webdev_pro", *folder])
     return [
         "  Create a gig, from another terminal:",
         "",
-        f'  curl -s {settings.edge_url}/api/gigs -H "Authorization: Bearer $({token})" \\',
+        f'  curl {_options(settings)} {settings.edge_url}/api/gigs -H "Authorization: Bearer $({token})" \\',
         "    -H 'Content-Type: application/json' \\",
         f"    -d '{_GIG}'",
     ]

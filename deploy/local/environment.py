@@ -180,6 +180,8 @@ def _of_settings(
 def _stack_values(settings: StackSettings) -> dict[str, str]:
     """Return the settings of the stack that are settings of processes as well, but for the secret ones."""
     given = ((name, getattr(settings, name)) for name in StackSettings.model_fields)
+    # A relative path is the user's, but each process has another current folder.
+    given = ((name, value.absolute() if isinstance(value, Path) else value) for name, value in given)
     return {name.upper(): str(value) for name, value in given if value is not None and not isinstance(value, SecretStr)}
 
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import psutil
 
-from deploy.local import postgres
+from deploy.local import certificate, postgres
 from deploy.local.layout import Layout
 from deploy.local.ports import Ports
 from deploy.local.reach import users
 from deploy.local.settings import StackSettings
 from deploy.local.supervise import envoy_program
+from edge.tls import TlsError
 
 _FREE_MIB = 512
 _STOPPING_SECONDS = 12
@@ -43,6 +44,7 @@ def checks(settings: StackSettings, layout: Layout) -> list[Check]:
         Check("disk", lambda: _disk(layout)),
         Check("PostgreSQL", lambda: _postgres(settings, layout)),
         Check("Envoy", _envoy),
+        Check("TLS", lambda: _tls(settings)),
         Check("users", lambda: _users(settings, layout)),
         Check("ports", lambda: _ports(settings)),
     ]
@@ -126,6 +128,13 @@ def _postgres(settings: StackSettings, layout: Layout) -> str:
 
 def _envoy() -> str:
     return _version([str(envoy_program()), "--version"], "Envoy").split("version:")[-1].strip()
+
+
+def _tls(settings: StackSettings) -> str:
+    try:
+        return certificate.check(settings)
+    except TlsError as error:
+        raise PreflightError(str(error)) from error
 
 
 def _users(settings: StackSettings, layout: Layout) -> str:

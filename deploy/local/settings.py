@@ -91,6 +91,14 @@ class StackSettings(BaseSettings):
         pattern=r"^https?://[^/?#]+(/[^?#]*)?$",
         description="URL of the edge for clients, used in the URLs of images. Default: the edge's own address.",
     )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="File (PEM) of the edge's certificate, with its chain: then the edge speaks TLS. Read again when "
+        "it changes ([docs/security.md](docs/security.md#tls)).",
+    )
+    tls_private_key: Path | None = Field(
+        default=None, description="File (PEM, without a password) of the certificate's key."
+    )
     media_storage: Literal["folder", "s3"] = Field(
         default="folder", description="Storage of images: a folder that the edge serves at /media, or S3."
     )
@@ -126,6 +134,12 @@ class StackSettings(BaseSettings):
         together = (self.user_jwks, self.user_jwt_issuer, self.user_jwt_audience)
         if any(together) and not all(together):
             raise ValueError("USER_JWKS, USER_JWT_ISSUER and USER_JWT_AUDIENCE go together: set all three or none")
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> "StackSettings":
+        if (self.tls_certificate is None) != (self.tls_private_key is None):
+            raise ValueError("TLS_CERTIFICATE and TLS_PRIVATE_KEY go together: set both or none")
         return self
 
     @model_validator(mode="after")
@@ -173,7 +187,13 @@ class StackSettings(BaseSettings):
         address = ipaddress.ip_address(self.edge_host)
         if address.is_unspecified:
             address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
-        return f"http://[{address}]:{self.port}" if address.version == 6 else f"http://{address}:{self.port}"
+        host = f"[{address}]" if address.version == 6 else str(address)
+        return f"{self.scheme}://{host}:{self.port}"
+
+    @property
+    def scheme(self) -> str:
+        """The scheme that the edge speaks."""
+        return "https" if self.tls_certificate else "http"
 
     @property
     def media_base(self) -> str:

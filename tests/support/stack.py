@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from functools import partial
@@ -31,18 +32,29 @@ _DIES_WITH_US = (sys.executable, "-I", "-S", str(ROOT / "deploy" / "local" / "la
 
 
 class Stack:
-    """One stack with so many workers of each service. `client` makes its clients, `token` its users."""
+    """One stack with so many workers of each service. `client` makes its clients, `token` its users.
+
+    With `certificate`, a file with certificate and key for 127.0.0.1, its edge speaks TLS.
+    """
 
     def __init__(
-        self, data_dir: Path | None = None, port: int | None = None, *, workers: int = 2, **environment: str
+        self,
+        data_dir: Path | None = None,
+        port: int | None = None,
+        *,
+        workers: int = 2,
+        certificate: Path | None = None,
+        **environment: str,
     ) -> None:
         self._folder = None if data_dir else temporary_folder()
         self.data_dir = data_dir or Path(str(self._folder and self._folder.name)) / "data"
         self.ports = Ports(port or stack_port())
-        self.url = f"http://127.0.0.1:{self.ports.edge}"
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.ports.edge}"
+        self._certificate = certificate
         self.layout = Layout.of(self.data_dir)
         self.workers = workers
-        self._environment = {f"{service.upper()}_WORKERS": str(workers) for service in SERVICES} | environment
+        tls = {"TLS_CERTIFICATE": str(certificate), "TLS_PRIVATE_KEY": str(certificate)} if certificate else {}
+        self._environment = {f"{service.upper()}_WORKERS": str(workers) for service in SERVICES} | tls | environment
         self._process: subprocess.Popen[bytes] | None = None
         self.output = self.data_dir.parent / "output.log"
 
@@ -144,6 +156,8 @@ class Stack:
     def client(self, name: str = "", *roles: str, **options: Any) -> httpx.Client:
         """Return an HTTP client of the edge, signed in where a name is given."""
         headers = {"authorization": f"Bearer {self.token(name, *roles)}"} if name else {}
+        if self._certificate:
+            options["verify"] = ssl.create_default_context(cafile=self._certificate)
         return httpx.Client(base_url=self.url, headers=headers, timeout=15, **options)
 
 
