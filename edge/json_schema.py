@@ -67,6 +67,18 @@ class Schemas:
         """
         return self._message(self._pool.FindMessageTypeByName(full_name), direction, without)
 
+    def reference(self, full_name: str, direction: Direction) -> Schema:
+        """Return a `$ref` to the schema of a message, which becomes a component; without a base the schema itself."""
+        return self._message_value(self._pool.FindMessageTypeByName(full_name), direction)
+
+    def fields(self, full_name: str) -> list[str]:
+        """Return the full names of the fields of a message."""
+        return [field.full_name for field in self._pool.FindMessageTypeByName(full_name).fields]
+
+    def json_name(self, full_name: str) -> str:
+        """Return the name of a field in JSON: `pageSize`."""
+        return self._pool.FindFieldByName(full_name).json_name
+
     def field(self, full_name: str, direction: Direction) -> Schema:
         """Return the schema of one field, `marketplace.gig.v1.SearchGigsRequest.page_size`, with its description."""
         return self._field(self._pool.FindFieldByName(full_name), direction)
