@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from edge import contract, name_patterns
+from edge.docs_page import docs_files
 from edge.generate import DESCRIPTOR_SET
 from edge.route_times import MARGIN, RouteTimes, ordinary, times_of
 from edge.settings import EdgeSettings
@@ -139,6 +140,8 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         errors={error.name: error for error in protos.errors},
         replies=_local_replies(protos),
         address_groups=ADDRESS_GROUPS,
+        docs_files=docs_files() if settings.edge_docs else [],
+        docs_folder=str(files) if files else "",
         jwks=jwks,
         jwks_socket=f"@marketplace-jwks-{secrets.token_hex(16)}",
         clock_skew_seconds=CLOCK_SKEW_SECONDS,
@@ -151,6 +154,7 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
 def copy_files(settings: EdgeSettings, target: Path) -> None:
     """Copy the files that Envoy reads into a folder, readable for everyone. Raises BootstrapError and OSError."""
     sources = {path.name: path for folder in (TEMPLATES, GENERATED / "envoy") for path in folder.glob("*.lua")}
+    sources |= {file.source.name: file.source for file in docs_files()}
     sources[DESCRIPTOR_SET] = GENERATED / "envoy" / DESCRIPTOR_SET
     if ca_file := jwks_source(settings.user_jwks).ca_file:
         sources[CA_COPY] = Path(ca_file)

@@ -42,7 +42,7 @@ class Errors:
         self._in_examples: set[str] = set()
 
     def codes_of(self, route: Route) -> list[ErrorCode]:
-        """Return the errors that a route can have, in the order of the catalogue.
+        """Return the errors that a route can have, by status, in the order of the catalogue.
 
         They follow from the form of the route, and from the codes that the comments of its RPC and its fields name.
         """
@@ -64,7 +64,8 @@ class Errors:
             codes |= {"IDEMPOTENCY_KEY_REUSED", "CONFLICT"}
         if route.method != "GET":
             codes.add("OUTCOME_UNKNOWN")
-        return sorted((self._known[code] for code in codes), key=lambda error: error.http)
+        in_order = [error for error in self._known.values() if error.name in codes]
+        return sorted(in_order, key=lambda error: error.http)
 
     def of_route(self, route: Route) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield status and response of each error that a route can have."""
