@@ -167,7 +167,7 @@ class Errors:
             description = "\n".join([f"{HTTPStatus(status).phrase}: one of", "", *lines])
         return {
             "description": description,
-            "headers": headers("X-Request-Id", *ERROR_HEADERS.get(status, ())),
+            **headers(*ERROR_HEADERS.get(status, ())),
             "content": {
                 "application/json": {
                     "schema": {"$ref": "#/components/schemas/Error"},
@@ -178,8 +178,8 @@ class Errors:
 
 
 def headers(*names: str) -> Mapping[str, Any]:
-    """Return references to the headers of a response."""
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    """Return the part of a response with its headers; nothing when there is none."""
+    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}} if names else {}
 
 
 def _title(code: str) -> str:

@@ -66,13 +66,13 @@ HEADERS: dict[str, Any] = {
         "schema": {"type": "integer", "minimum": 0},
     },
     "WWW-Authenticate": {"description": "`Bearer`.", "schema": {"type": "string"}},
-    "X-Request-Id": {
-        "description": "The id of the request: the client's own, when it is 1 to 64 letters, digits, `-` and `_`.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
-    },
 }
 
-_PICTURE = {"type": "string", "format": "binary", "description": "A JPEG, PNG, WebP or GIF."}
+_PICTURE = {
+    "type": "string",
+    "format": "binary",
+    "description": "A JPEG, PNG, WebP or GIF.",
+}
 
 
 class Operations:
@@ -159,25 +159,21 @@ class Operations:
         return body
 
     def _successes(self, route: Route, comment: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        names = ["X-Request-Id"]
+        names = []
         if ("`If-Match`" in comment and route.method != "DELETE") or "`If-None-Match`" in comment:
             names.append("ETag")
         if route.location:
             names.append("Location")
-        response: dict[str, Any] = {"description": HTTPStatus(route.status).phrase, "headers": headers(*names)}
+        response: dict[str, Any] = {"description": HTTPStatus(route.status).phrase, **headers(*names)}
         if route.stream:
             response["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
             if "204" in comment:
-                gone = {"description": "There is nothing more to come.", "headers": headers("X-Request-Id")}
-                yield "204", gone
+                yield "204", {"description": "There is nothing more to come."}
         elif route.status != HTTPStatus.NO_CONTENT:
             response["content"] = {"application/json": self._response_content(route)}
         yield str(route.status), response
         if "`If-None-Match`" in comment:
-            yield (
-                "304",
-                {"description": "What the client has is still right.", "headers": headers("X-Request-Id", "ETag")},
-            )
+            yield "304", {"description": "What the client has is still right.", **headers("ETag")}
 
     def _response_content(self, route: Route) -> dict[str, Any]:
         schema: Schema
@@ -211,8 +207,8 @@ def _headers(route: Route, comment: str) -> Iterator[dict[str, str]]:
 
 
 def _summary(comment: str) -> str:
-    """Return the first sentence of a comment, without its full stop."""
-    return re.split(r"(?<=[^.]\.)\s|;\s", comment, maxsplit=1)[0].rstrip(".;")
+    """Return the first sentence of a comment, without its full stop; readers show it as it is, so without backticks."""
+    return re.split(r"(?<=[^.]\.)\s|[;:]\s", comment, maxsplit=1)[0].rstrip(".").replace("`", "")
 
 
 def _who(route: Route) -> str:

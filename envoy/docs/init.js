@@ -6,7 +6,6 @@ window.ui = SwaggerUIBundle({
   displayRequestDuration: true,
   docExpansion: "list",
   defaultModelsExpandDepth: 0,
-  tagsSorter: "alpha",
   // No request to validator.swagger.io.
   validatorUrl: null,
 });
