@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from edge import browsers, contract, grpc_web, name_patterns, tls
+from edge.docs_page import docs_files
 from edge.generate import DESCRIPTOR_SET
 from edge.route_times import MARGIN, RouteTimes, ordinary, times_of
 from edge.settings import EdgeSettings
@@ -152,6 +153,8 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         ),
         tls_secret=_tls_secret(settings, files),
         tls_secret_name=tls.SECRET_NAME,
+        docs_files=docs_files() if settings.edge_docs else [],
+        docs_folder=str(files) if files else "",
         jwks=jwks,
         jwks_socket=f"@marketplace-jwks-{secrets.token_hex(16)}",
         clock_skew_seconds=CLOCK_SKEW_SECONDS,
@@ -183,6 +186,7 @@ def copy_files(settings: EdgeSettings, target: Path) -> None:
             raise BootstrapError(str(error)) from error
         tls.write_secret(target / tls.SECRET_FILE, secret)
     sources = {path.name: path for folder in (TEMPLATES, GENERATED / "envoy") for path in folder.glob("*.lua")}
+    sources |= {file.source.name: file.source for file in docs_files()}
     sources[DESCRIPTOR_SET] = GENERATED / "envoy" / DESCRIPTOR_SET
     if ca_file := jwks_source(settings.user_jwks).ca_file:
         sources[CA_COPY] = Path(ca_file)

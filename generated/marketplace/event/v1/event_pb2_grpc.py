@@ -82,9 +82,9 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchOrderSse(self, request, context):
-        """The same as WatchOrder, as server-sent events: `event: order` with a row of the history in JSON, or
-        `event: reminder`. The id to begin after is the header `Last-Event-ID`. A client that comes back after the last
-        possible change gets 204. A comment is sent every 15 seconds at least.
+        """Watch an order, as server-sent events: `event: order` with a row of the history in JSON, or `event: reminder`.
+        Otherwise the same as WatchOrder. The id to begin after is the header `Last-Event-ID`. A client that comes back
+        after the last possible change gets 204. A comment is sent every 15 seconds at least.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,7 +100,8 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchSse(self, request, context):
-        """The same as Watch, as server-sent events like those of WatchOrderSse, whose `data` also has `orderId`.
+        """Watch all that is new for the caller, as server-sent events like those of WatchOrderSse, whose `data` also has
+        `orderId`. Otherwise the same as Watch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,9 +43,9 @@ class EventServiceStub:
     last possible change. Access is the same as for GetOrder. INVALID_ARGUMENT for an id that the order has not had.
     """
     WatchOrderSse: _grpc.UnaryStreamMultiCallable[_event_pb2.WatchOrderSseRequest, _httpbody_pb2.HttpBody]
-    """The same as WatchOrder, as server-sent events: `event: order` with a row of the history in JSON, or
-    `event: reminder`. The id to begin after is the header `Last-Event-ID`. A client that comes back after the last
-    possible change gets 204. A comment is sent every 15 seconds at least.
+    """Watch an order, as server-sent events: `event: order` with a row of the history in JSON, or `event: reminder`.
+    Otherwise the same as WatchOrder. The id to begin after is the header `Last-Event-ID`. A client that comes back
+    after the last possible change gets 204. A comment is sent every 15 seconds at least.
     """
     Watch: _grpc.UnaryStreamMultiCallable[_event_pb2.WatchRequest, _event_pb2.WatchResponse]
     """Watch all that is new for the caller: each change and reminder of an order of theirs. The first response has only
@@ -53,7 +53,9 @@ class EventServiceStub:
     next event is older than 30 days. A response with only an id also comes after that, and before the watch ends.
     """
     WatchSse: _grpc.UnaryStreamMultiCallable[_event_pb2.WatchSseRequest, _httpbody_pb2.HttpBody]
-    """The same as Watch, as server-sent events like those of WatchOrderSse, whose `data` also has `orderId`."""
+    """Watch all that is new for the caller, as server-sent events like those of WatchOrderSse, whose `data` also has
+    `orderId`. Otherwise the same as Watch.
+    """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_event_pb2.ListEventsRequest, _event_pb2.ListEventsResponse]
     """Return events of all orders and payouts in a fixed order: whoever passes `next` as `after` misses none and gets none
     twice. INVALID_ARGUMENT for an `after` that was never a `next`.
@@ -73,9 +75,9 @@ class EventServiceAsyncStub(EventServiceStub):
     last possible change. Access is the same as for GetOrder. INVALID_ARGUMENT for an id that the order has not had.
     """
     WatchOrderSse: _aio.UnaryStreamMultiCallable[_event_pb2.WatchOrderSseRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
-    """The same as WatchOrder, as server-sent events: `event: order` with a row of the history in JSON, or
-    `event: reminder`. The id to begin after is the header `Last-Event-ID`. A client that comes back after the last
-    possible change gets 204. A comment is sent every 15 seconds at least.
+    """Watch an order, as server-sent events: `event: order` with a row of the history in JSON, or `event: reminder`.
+    Otherwise the same as WatchOrder. The id to begin after is the header `Last-Event-ID`. A client that comes back
+    after the last possible change gets 204. A comment is sent every 15 seconds at least.
     """
     Watch: _aio.UnaryStreamMultiCallable[_event_pb2.WatchRequest, _event_pb2.WatchResponse]  # type: ignore[assignment]
     """Watch all that is new for the caller: each change and reminder of an order of theirs. The first response has only
@@ -83,7 +85,9 @@ class EventServiceAsyncStub(EventServiceStub):
     next event is older than 30 days. A response with only an id also comes after that, and before the watch ends.
     """
     WatchSse: _aio.UnaryStreamMultiCallable[_event_pb2.WatchSseRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
-    """The same as Watch, as server-sent events like those of WatchOrderSse, whose `data` also has `orderId`."""
+    """Watch all that is new for the caller, as server-sent events like those of WatchOrderSse, whose `data` also has
+    `orderId`. Otherwise the same as Watch.
+    """
     ListEvents: _aio.UnaryUnaryMultiCallable[_event_pb2.ListEventsRequest, _event_pb2.ListEventsResponse]  # type: ignore[assignment]
     """Return events of all orders and payouts in a fixed order: whoever passes `next` as `after` misses none and gets none
     twice. INVALID_ARGUMENT for an `after` that was never a `next`.
@@ -112,9 +116,9 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.WatchOrderSseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
-        """The same as WatchOrder, as server-sent events: `event: order` with a row of the history in JSON, or
-        `event: reminder`. The id to begin after is the header `Last-Event-ID`. A client that comes back after the last
-        possible change gets 204. A comment is sent every 15 seconds at least.
+        """Watch an order, as server-sent events: `event: order` with a row of the history in JSON, or `event: reminder`.
+        Otherwise the same as WatchOrder. The id to begin after is the header `Last-Event-ID`. A client that comes back
+        after the last possible change gets 204. A comment is sent every 15 seconds at least.
         """
 
     @_abc_1.abstractmethod
@@ -134,7 +138,9 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.WatchSseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
-        """The same as Watch, as server-sent events like those of WatchOrderSse, whose `data` also has `orderId`."""
+        """Watch all that is new for the caller, as server-sent events like those of WatchOrderSse, whose `data` also has
+        `orderId`. Otherwise the same as Watch.
+        """
 
     @_abc_1.abstractmethod
     def ListEvents(

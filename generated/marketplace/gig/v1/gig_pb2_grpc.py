@@ -153,7 +153,7 @@ class GigServiceServicer:
 
     def GetGig(self, request, context):
         """Return a gig with its seller, packages and images. A gig that is not ACTIVE is NOT_FOUND to everyone but its owner
-        and admins.
+        and admins. Takes `If-None-Match`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -191,7 +191,7 @@ class GigServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPackages(self, request, context):
-        """Return the packages of a gig, oldest first. Access is the same as for GetGig.
+        """Return the packages of a gig, oldest first. Access is the same as for GetGig. Takes `If-None-Match`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

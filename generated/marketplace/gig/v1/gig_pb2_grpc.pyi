@@ -42,7 +42,7 @@ class GigServiceStub:
     """Create a gig with its packages. It is ACTIVE at once. INVALID_ARGUMENT for an unknown category."""
     GetGig: _grpc.UnaryUnaryMultiCallable[_gig_pb2.GetGigRequest, _gig_pb2.GetGigResponse]
     """Return a gig with its seller, packages and images. A gig that is not ACTIVE is NOT_FOUND to everyone but its owner
-    and admins.
+    and admins. Takes `If-None-Match`.
     """
     UpdateGig: _grpc.UnaryUnaryMultiCallable[_gig_pb2.UpdateGigRequest, _gig_pb2.UpdateGigResponse]
     """Replace a gig's title, description, category and tags. INVALID_ARGUMENT for an unknown category. Takes `If-Match`."""
@@ -59,7 +59,7 @@ class GigServiceStub:
     suspension; for a seller that is FORBIDDEN. Takes `If-Match`.
     """
     ListPackages: _grpc.UnaryUnaryMultiCallable[_gig_pb2.ListPackagesRequest, _gig_pb2.ListPackagesResponse]
-    """Return the packages of a gig, oldest first. Access is the same as for GetGig."""
+    """Return the packages of a gig, oldest first. Access is the same as for GetGig. Takes `If-None-Match`."""
     AddPackage: _grpc.UnaryUnaryMultiCallable[_gig_pb2.AddPackageRequest, _gig_pb2.AddPackageResponse]
     """Add a package to a gig. LIMIT_REACHED for an eleventh package. Takes `If-Match`."""
     UpdatePackage: _grpc.UnaryUnaryMultiCallable[_gig_pb2.UpdatePackageRequest, _gig_pb2.UpdatePackageResponse]
@@ -110,7 +110,7 @@ class GigServiceAsyncStub(GigServiceStub):
     """Create a gig with its packages. It is ACTIVE at once. INVALID_ARGUMENT for an unknown category."""
     GetGig: _aio.UnaryUnaryMultiCallable[_gig_pb2.GetGigRequest, _gig_pb2.GetGigResponse]  # type: ignore[assignment]
     """Return a gig with its seller, packages and images. A gig that is not ACTIVE is NOT_FOUND to everyone but its owner
-    and admins.
+    and admins. Takes `If-None-Match`.
     """
     UpdateGig: _aio.UnaryUnaryMultiCallable[_gig_pb2.UpdateGigRequest, _gig_pb2.UpdateGigResponse]  # type: ignore[assignment]
     """Replace a gig's title, description, category and tags. INVALID_ARGUMENT for an unknown category. Takes `If-Match`."""
@@ -127,7 +127,7 @@ class GigServiceAsyncStub(GigServiceStub):
     suspension; for a seller that is FORBIDDEN. Takes `If-Match`.
     """
     ListPackages: _aio.UnaryUnaryMultiCallable[_gig_pb2.ListPackagesRequest, _gig_pb2.ListPackagesResponse]  # type: ignore[assignment]
-    """Return the packages of a gig, oldest first. Access is the same as for GetGig."""
+    """Return the packages of a gig, oldest first. Access is the same as for GetGig. Takes `If-None-Match`."""
     AddPackage: _aio.UnaryUnaryMultiCallable[_gig_pb2.AddPackageRequest, _gig_pb2.AddPackageResponse]  # type: ignore[assignment]
     """Add a package to a gig. LIMIT_REACHED for an eleventh package. Takes `If-Match`."""
     UpdatePackage: _aio.UnaryUnaryMultiCallable[_gig_pb2.UpdatePackageRequest, _gig_pb2.UpdatePackageResponse]  # type: ignore[assignment]
@@ -187,7 +187,7 @@ class GigServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gig_pb2.GetGigResponse, _abc.Awaitable[_gig_pb2.GetGigResponse]]:
         """Return a gig with its seller, packages and images. A gig that is not ACTIVE is NOT_FOUND to everyone but its owner
-        and admins.
+        and admins. Takes `If-None-Match`.
         """
 
     @_abc_1.abstractmethod
@@ -234,7 +234,7 @@ class GigServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gig_pb2.ListPackagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gig_pb2.ListPackagesResponse, _abc.Awaitable[_gig_pb2.ListPackagesResponse]]:
-        """Return the packages of a gig, oldest first. Access is the same as for GetGig."""
+        """Return the packages of a gig, oldest first. Access is the same as for GetGig. Takes `If-None-Match`."""
 
     @_abc_1.abstractmethod
     def AddPackage(

@@ -244,7 +244,8 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeclineOrder(self, request, context):
-        """Decline a PENDING order, as its seller. The order is CANCELLED, and its authorization is voided.
+        """Decline a PENDING order, as its seller; INVALID_TRANSITION in any other status. The order is CANCELLED, and its
+        authorization is voided.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -253,38 +254,41 @@ class OrderServiceServicer:
     def CancelOrder(self, request, context):
         """Cancel an order. Its buyer can while it is PENDING, or IN_PROGRESS, overdue and never delivered; its seller can
         while it is IN_PROGRESS. The order is CANCELLED: a PENDING order's authorization is voided, and the payment of an
-        order IN_PROGRESS is refunded in full. The system does the same `ORDER_ABANDON_DAYS` (30) after the due date.
+        order IN_PROGRESS is refunded in full. INVALID_TRANSITION at any other time. The system does the same
+        `ORDER_ABANDON_DAYS` (30) after the due date.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeliverOrder(self, request, context):
-        """Deliver the work of an order IN_PROGRESS, as its seller. The order is DELIVERED.
+        """Deliver the work of an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status. The order is
+        DELIVERED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReviseOrder(self, request, context):
-        """Ask for a revision of a DELIVERED order, as its buyer, while revisions are left. The order is IN_PROGRESS, and due
-        again after the package's delivery days.
+        """Ask for a revision of a DELIVERED order, as its buyer, while revisions are left; INVALID_TRANSITION at any other
+        time. The order is IN_PROGRESS, and due again after the package's delivery days.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CompleteOrder(self, request, context):
-        """Approve the work of a DELIVERED order, as its buyer. The order is COMPLETED, and the seller gets the price less
-        commission. An order is completed by the system `ORDER_AUTO_COMPLETE_HOURS` (72) after its last delivery.
+        """Approve the work of a DELIVERED order, as its buyer; INVALID_TRANSITION in any other status. The order is COMPLETED,
+        and the seller gets the price less commission. An order is completed by the system `ORDER_AUTO_COMPLETE_HOURS` (72)
+        after its last delivery.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DisputeOrder(self, request, context):
-        """Dispute an order, as its buyer, when it is DELIVERED, or IN_PROGRESS and overdue after a revision. The order is
-        DISPUTED, and its money stays in escrow.
+        """Dispute an order, as its buyer, when it is DELIVERED, or IN_PROGRESS and overdue after a revision; INVALID_TRANSITION
+        at any other time. The order is DISPUTED, and its money stays in escrow.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -294,7 +298,8 @@ class OrderServiceServicer:
         """Decide an order, as an admin who is no side of it: in a dispute, or while it is PENDING, IN_PROGRESS or DELIVERED.
         CANCELLED voids the authorization of a PENDING order and refunds the buyer of any other in full. COMPLETED refunds
         `refund_amount` to the buyer; the seller gets the rest, less commission. INVALID_ARGUMENT for an outcome or a refund
-        that does not fit the status: a PENDING order can only be CANCELLED, without `refund_amount`.
+        that does not fit the status: a PENDING order can only be CANCELLED, without `refund_amount`. INVALID_TRANSITION
+        when the order is over, CONFLICT while its payment is being captured.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

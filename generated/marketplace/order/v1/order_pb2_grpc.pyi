@@ -70,31 +70,38 @@ class OrderServiceStub:
     `ORDER_EXPIRE_HOURS` (48), after which it is CANCELLED.
     """
     DeclineOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.DeclineOrderRequest, _order_pb2.DeclineOrderResponse]
-    """Decline a PENDING order, as its seller. The order is CANCELLED, and its authorization is voided."""
+    """Decline a PENDING order, as its seller; INVALID_TRANSITION in any other status. The order is CANCELLED, and its
+    authorization is voided.
+    """
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.CancelOrderResponse]
     """Cancel an order. Its buyer can while it is PENDING, or IN_PROGRESS, overdue and never delivered; its seller can
     while it is IN_PROGRESS. The order is CANCELLED: a PENDING order's authorization is voided, and the payment of an
-    order IN_PROGRESS is refunded in full. The system does the same `ORDER_ABANDON_DAYS` (30) after the due date.
+    order IN_PROGRESS is refunded in full. INVALID_TRANSITION at any other time. The system does the same
+    `ORDER_ABANDON_DAYS` (30) after the due date.
     """
     DeliverOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.DeliverOrderRequest, _order_pb2.DeliverOrderResponse]
-    """Deliver the work of an order IN_PROGRESS, as its seller. The order is DELIVERED."""
+    """Deliver the work of an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status. The order is
+    DELIVERED.
+    """
     ReviseOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.ReviseOrderRequest, _order_pb2.ReviseOrderResponse]
-    """Ask for a revision of a DELIVERED order, as its buyer, while revisions are left. The order is IN_PROGRESS, and due
-    again after the package's delivery days.
+    """Ask for a revision of a DELIVERED order, as its buyer, while revisions are left; INVALID_TRANSITION at any other
+    time. The order is IN_PROGRESS, and due again after the package's delivery days.
     """
     CompleteOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.CompleteOrderRequest, _order_pb2.CompleteOrderResponse]
-    """Approve the work of a DELIVERED order, as its buyer. The order is COMPLETED, and the seller gets the price less
-    commission. An order is completed by the system `ORDER_AUTO_COMPLETE_HOURS` (72) after its last delivery.
+    """Approve the work of a DELIVERED order, as its buyer; INVALID_TRANSITION in any other status. The order is COMPLETED,
+    and the seller gets the price less commission. An order is completed by the system `ORDER_AUTO_COMPLETE_HOURS` (72)
+    after its last delivery.
     """
     DisputeOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.DisputeOrderRequest, _order_pb2.DisputeOrderResponse]
-    """Dispute an order, as its buyer, when it is DELIVERED, or IN_PROGRESS and overdue after a revision. The order is
-    DISPUTED, and its money stays in escrow.
+    """Dispute an order, as its buyer, when it is DELIVERED, or IN_PROGRESS and overdue after a revision; INVALID_TRANSITION
+    at any other time. The order is DISPUTED, and its money stays in escrow.
     """
     ResolveOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.ResolveOrderRequest, _order_pb2.ResolveOrderResponse]
     """Decide an order, as an admin who is no side of it: in a dispute, or while it is PENDING, IN_PROGRESS or DELIVERED.
     CANCELLED voids the authorization of a PENDING order and refunds the buyer of any other in full. COMPLETED refunds
     `refund_amount` to the buyer; the seller gets the rest, less commission. INVALID_ARGUMENT for an outcome or a refund
-    that does not fit the status: a PENDING order can only be CANCELLED, without `refund_amount`.
+    that does not fit the status: a PENDING order can only be CANCELLED, without `refund_amount`. INVALID_TRANSITION
+    when the order is over, CONFLICT while its payment is being captured.
     """
     RefundOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.RefundOrderRequest, _order_pb2.RefundOrderResponse]
     """Refund a COMPLETED order, as an admin who is no side of it. The amount goes back to the buyer; all refunds of an
@@ -194,31 +201,38 @@ class OrderServiceAsyncStub(OrderServiceStub):
     `ORDER_EXPIRE_HOURS` (48), after which it is CANCELLED.
     """
     DeclineOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.DeclineOrderRequest, _order_pb2.DeclineOrderResponse]  # type: ignore[assignment]
-    """Decline a PENDING order, as its seller. The order is CANCELLED, and its authorization is voided."""
+    """Decline a PENDING order, as its seller; INVALID_TRANSITION in any other status. The order is CANCELLED, and its
+    authorization is voided.
+    """
     CancelOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.CancelOrderResponse]  # type: ignore[assignment]
     """Cancel an order. Its buyer can while it is PENDING, or IN_PROGRESS, overdue and never delivered; its seller can
     while it is IN_PROGRESS. The order is CANCELLED: a PENDING order's authorization is voided, and the payment of an
-    order IN_PROGRESS is refunded in full. The system does the same `ORDER_ABANDON_DAYS` (30) after the due date.
+    order IN_PROGRESS is refunded in full. INVALID_TRANSITION at any other time. The system does the same
+    `ORDER_ABANDON_DAYS` (30) after the due date.
     """
     DeliverOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.DeliverOrderRequest, _order_pb2.DeliverOrderResponse]  # type: ignore[assignment]
-    """Deliver the work of an order IN_PROGRESS, as its seller. The order is DELIVERED."""
+    """Deliver the work of an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status. The order is
+    DELIVERED.
+    """
     ReviseOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.ReviseOrderRequest, _order_pb2.ReviseOrderResponse]  # type: ignore[assignment]
-    """Ask for a revision of a DELIVERED order, as its buyer, while revisions are left. The order is IN_PROGRESS, and due
-    again after the package's delivery days.
+    """Ask for a revision of a DELIVERED order, as its buyer, while revisions are left; INVALID_TRANSITION at any other
+    time. The order is IN_PROGRESS, and due again after the package's delivery days.
     """
     CompleteOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.CompleteOrderRequest, _order_pb2.CompleteOrderResponse]  # type: ignore[assignment]
-    """Approve the work of a DELIVERED order, as its buyer. The order is COMPLETED, and the seller gets the price less
-    commission. An order is completed by the system `ORDER_AUTO_COMPLETE_HOURS` (72) after its last delivery.
+    """Approve the work of a DELIVERED order, as its buyer; INVALID_TRANSITION in any other status. The order is COMPLETED,
+    and the seller gets the price less commission. An order is completed by the system `ORDER_AUTO_COMPLETE_HOURS` (72)
+    after its last delivery.
     """
     DisputeOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.DisputeOrderRequest, _order_pb2.DisputeOrderResponse]  # type: ignore[assignment]
-    """Dispute an order, as its buyer, when it is DELIVERED, or IN_PROGRESS and overdue after a revision. The order is
-    DISPUTED, and its money stays in escrow.
+    """Dispute an order, as its buyer, when it is DELIVERED, or IN_PROGRESS and overdue after a revision; INVALID_TRANSITION
+    at any other time. The order is DISPUTED, and its money stays in escrow.
     """
     ResolveOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.ResolveOrderRequest, _order_pb2.ResolveOrderResponse]  # type: ignore[assignment]
     """Decide an order, as an admin who is no side of it: in a dispute, or while it is PENDING, IN_PROGRESS or DELIVERED.
     CANCELLED voids the authorization of a PENDING order and refunds the buyer of any other in full. COMPLETED refunds
     `refund_amount` to the buyer; the seller gets the rest, less commission. INVALID_ARGUMENT for an outcome or a refund
-    that does not fit the status: a PENDING order can only be CANCELLED, without `refund_amount`.
+    that does not fit the status: a PENDING order can only be CANCELLED, without `refund_amount`. INVALID_TRANSITION
+    when the order is over, CONFLICT while its payment is being captured.
     """
     RefundOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.RefundOrderRequest, _order_pb2.RefundOrderResponse]  # type: ignore[assignment]
     """Refund a COMPLETED order, as an admin who is no side of it. The amount goes back to the buyer; all refunds of an
@@ -351,7 +365,9 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.DeclineOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.DeclineOrderResponse, _abc.Awaitable[_order_pb2.DeclineOrderResponse]]:
-        """Decline a PENDING order, as its seller. The order is CANCELLED, and its authorization is voided."""
+        """Decline a PENDING order, as its seller; INVALID_TRANSITION in any other status. The order is CANCELLED, and its
+        authorization is voided.
+        """
 
     @_abc_1.abstractmethod
     def CancelOrder(
@@ -361,7 +377,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_order_pb2.CancelOrderResponse, _abc.Awaitable[_order_pb2.CancelOrderResponse]]:
         """Cancel an order. Its buyer can while it is PENDING, or IN_PROGRESS, overdue and never delivered; its seller can
         while it is IN_PROGRESS. The order is CANCELLED: a PENDING order's authorization is voided, and the payment of an
-        order IN_PROGRESS is refunded in full. The system does the same `ORDER_ABANDON_DAYS` (30) after the due date.
+        order IN_PROGRESS is refunded in full. INVALID_TRANSITION at any other time. The system does the same
+        `ORDER_ABANDON_DAYS` (30) after the due date.
         """
 
     @_abc_1.abstractmethod
@@ -370,7 +387,9 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.DeliverOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.DeliverOrderResponse, _abc.Awaitable[_order_pb2.DeliverOrderResponse]]:
-        """Deliver the work of an order IN_PROGRESS, as its seller. The order is DELIVERED."""
+        """Deliver the work of an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status. The order is
+        DELIVERED.
+        """
 
     @_abc_1.abstractmethod
     def ReviseOrder(
@@ -378,8 +397,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.ReviseOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.ReviseOrderResponse, _abc.Awaitable[_order_pb2.ReviseOrderResponse]]:
-        """Ask for a revision of a DELIVERED order, as its buyer, while revisions are left. The order is IN_PROGRESS, and due
-        again after the package's delivery days.
+        """Ask for a revision of a DELIVERED order, as its buyer, while revisions are left; INVALID_TRANSITION at any other
+        time. The order is IN_PROGRESS, and due again after the package's delivery days.
         """
 
     @_abc_1.abstractmethod
@@ -388,8 +407,9 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.CompleteOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.CompleteOrderResponse, _abc.Awaitable[_order_pb2.CompleteOrderResponse]]:
-        """Approve the work of a DELIVERED order, as its buyer. The order is COMPLETED, and the seller gets the price less
-        commission. An order is completed by the system `ORDER_AUTO_COMPLETE_HOURS` (72) after its last delivery.
+        """Approve the work of a DELIVERED order, as its buyer; INVALID_TRANSITION in any other status. The order is COMPLETED,
+        and the seller gets the price less commission. An order is completed by the system `ORDER_AUTO_COMPLETE_HOURS` (72)
+        after its last delivery.
         """
 
     @_abc_1.abstractmethod
@@ -398,8 +418,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.DisputeOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.DisputeOrderResponse, _abc.Awaitable[_order_pb2.DisputeOrderResponse]]:
-        """Dispute an order, as its buyer, when it is DELIVERED, or IN_PROGRESS and overdue after a revision. The order is
-        DISPUTED, and its money stays in escrow.
+        """Dispute an order, as its buyer, when it is DELIVERED, or IN_PROGRESS and overdue after a revision; INVALID_TRANSITION
+        at any other time. The order is DISPUTED, and its money stays in escrow.
         """
 
     @_abc_1.abstractmethod
@@ -411,7 +431,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Decide an order, as an admin who is no side of it: in a dispute, or while it is PENDING, IN_PROGRESS or DELIVERED.
         CANCELLED voids the authorization of a PENDING order and refunds the buyer of any other in full. COMPLETED refunds
         `refund_amount` to the buyer; the seller gets the rest, less commission. INVALID_ARGUMENT for an outcome or a refund
-        that does not fit the status: a PENDING order can only be CANCELLED, without `refund_amount`.
+        that does not fit the status: a PENDING order can only be CANCELLED, without `refund_amount`. INVALID_TRANSITION
+        when the order is over, CONFLICT while its payment is being captured.
         """
 
     @_abc_1.abstractmethod
