@@ -188,11 +188,13 @@ class Order(_message.Message):
             state: Global___Order.Chargeback.State.ValueType = ...,
             evidence_due_by: _timestamp_pb2.Timestamp | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["evidence_due_by", b"evidence_due_by"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_evidence_due_by", b"_evidence_due_by", "evidence_due_by", b"evidence_due_by"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "evidence_due_by", b"evidence_due_by", "state", b"state"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_evidence_due_by", b"_evidence_due_by", "amount", b"amount", "evidence_due_by", b"evidence_due_by", "state", b"state"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
+        _WhichOneofReturnType__evidence_due_by: _TypeAlias = _typing.Literal["evidence_due_by"]  # noqa: Y015
+        _WhichOneofArgType__evidence_due_by: _TypeAlias = _typing.Literal["_evidence_due_by", b"_evidence_due_by"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__evidence_due_by) -> _WhichOneofReturnType__evidence_due_by | None: ...
 
     ORDER_ID_FIELD_NUMBER: _builtins.int
     GIG_ID_FIELD_NUMBER: _builtins.int
@@ -286,11 +288,18 @@ class Order(_message.Message):
         payment: Global___Order.Payment | None = ...,
         chargeback: Global___Order.Chargeback | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chargeback", b"chargeback", "created_at", b"created_at", "due_date", b"due_date", "payment", b"payment", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_chargeback", b"_chargeback", "_payment", b"_payment", "chargeback", b"chargeback", "created_at", b"created_at", "due_date", b"due_date", "payment", b"payment", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "buyer_id", b"buyer_id", "chargeback", b"chargeback", "created_at", b"created_at", "currency", b"currency", "due_date", b"due_date", "gig_id", b"gig_id", "gig_title", b"gig_title", "order_id", b"order_id", "package", b"package", "package_id", b"package_id", "payment", b"payment", "price", b"price", "requirements", b"requirements", "revisions_left", b"revisions_left", "seller_id", b"seller_id", "status", b"status", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_chargeback", b"_chargeback", "_payment", b"_payment", "actions", b"actions", "buyer_id", b"buyer_id", "chargeback", b"chargeback", "created_at", b"created_at", "currency", b"currency", "due_date", b"due_date", "gig_id", b"gig_id", "gig_title", b"gig_title", "order_id", b"order_id", "package", b"package", "package_id", b"package_id", "payment", b"payment", "price", b"price", "requirements", b"requirements", "revisions_left", b"revisions_left", "seller_id", b"seller_id", "status", b"status", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__chargeback: _TypeAlias = _typing.Literal["chargeback"]  # noqa: Y015
+    _WhichOneofArgType__chargeback: _TypeAlias = _typing.Literal["_chargeback", b"_chargeback"]  # noqa: Y015
+    _WhichOneofReturnType__payment: _TypeAlias = _typing.Literal["payment"]  # noqa: Y015
+    _WhichOneofArgType__payment: _TypeAlias = _typing.Literal["_payment", b"_payment"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__chargeback) -> _WhichOneofReturnType__chargeback | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__payment) -> _WhichOneofReturnType__payment | None: ...
 
 Global___Order: _TypeAlias = Order  # noqa: Y015
 

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from marketplace.common.v1 import options_pb2 as marketplace_dot_common_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"marketplace/review/v1/review.proto\x12\x15marketplace.review.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#marketplace/common/v1/options.proto\"\xc5\x02\n\x06Review\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x32\n\x05\x62uyer\x18\x03 \x01(\x0b\x32#.marketplace.review.v1.Review.Buyer\x12\x0e\n\x06rating\x18\x04 \x01(\x05\x12\x0f\n\x07\x63omment\x18\x05 \x01(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x05reply\x18\x07 \x01(\x0b\x32#.marketplace.review.v1.Review.Reply\x1a%\n\x05\x42uyer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x1a=\n\x05Reply\x12\x0c\n\x04text\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"g\n\x13SubmitReviewRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x06rating\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x05(\x01\x12\x19\n\x07\x63omment\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\"U\n\x14SubmitReviewResponse\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x0e\n\x06gig_id\x18\x02 \x01(\t\x12\x1a\n\x12new_average_rating\x18\x03 \x01(\x01\"\xc6\x01\n\x12ListReviewsRequest\x12\x18\n\x06gig_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12\x1e\n\x06rating\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x05(\x01H\x00\x88\x01\x01\x12/\n\x04sort\x18\x05 \x01(\tB!\xbaH\x1er\x19R\x06newestR\x06ratingR\x07-rating\xd8\x01\x01\x42\t\n\x07_rating\"\x9e\x02\n\x13ListReviewsResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.marketplace.review.v1.Review\x12\r\n\x05total\x18\x02 \x01(\x05\x12\x16\n\x0e\x61verage_rating\x18\x03 \x01(\x01\x12L\n\thistogram\x18\x04 \x03(\x0b\x32\x39.marketplace.review.v1.ListReviewsResponse.HistogramEntry\x12\x1c\n\x0fnext_page_token\x18\x05 \x01(\tH\x00\x88\x01\x01\x1a\x30\n\x0eHistogramEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x42\x12\n\x10_next_page_token\"M\n\x14ReplyToReviewRequest\x12\x1b\n\treview_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x04text\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xd0\x0f\"F\n\x15ReplyToReviewResponse\x12-\n\x06review\x18\x01 \x01(\x0b\x32\x1d.marketplace.review.v1.Review2\xec\x03\n\rReviewService\x12\xa3\x01\n\x0cSubmitReview\x12*.marketplace.review.v1.SubmitReviewRequest\x1a+.marketplace.review.v1.SubmitReviewResponse\":\x8a\xb5\x18\x03\x1a\x01\x02\x92\xb5\x18\x03\x08\xc9\x01\x98\xb5\x18\x01\x82\xd3\xe4\x93\x02\"\"\x1d/api/orders/{order_id}/review:\x01*\x12\x8e\x01\n\x0bListReviews\x12).marketplace.review.v1.ListReviewsRequest\x1a*.marketplace.review.v1.ListReviewsResponse\"(\x8a\xb5\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/gigs/{gig_id}/reviews\x12\xa3\x01\n\rReplyToReview\x12+.marketplace.review.v1.ReplyToReviewRequest\x1a,.marketplace.review.v1.ReplyToReviewResponse\"7\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02+\"\x1e/api/reviews/{review_id}/reply:\x01*b\x06reviewb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"marketplace/review/v1/review.proto\x12\x15marketplace.review.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#marketplace/common/v1/options.proto\"\xd4\x02\n\x06Review\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x32\n\x05\x62uyer\x18\x03 \x01(\x0b\x32#.marketplace.review.v1.Review.Buyer\x12\x0e\n\x06rating\x18\x04 \x01(\x05\x12\x0f\n\x07\x63omment\x18\x05 \x01(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x05reply\x18\x07 \x01(\x0b\x32#.marketplace.review.v1.Review.ReplyH\x00\x88\x01\x01\x1a%\n\x05\x42uyer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x1a=\n\x05Reply\x12\x0c\n\x04text\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06_reply\"g\n\x13SubmitReviewRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x06rating\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x05(\x01\x12\x19\n\x07\x63omment\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\"U\n\x14SubmitReviewResponse\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x0e\n\x06gig_id\x18\x02 \x01(\t\x12\x1a\n\x12new_average_rating\x18\x03 \x01(\x01\"\xc6\x01\n\x12ListReviewsRequest\x12\x18\n\x06gig_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12\x1e\n\x06rating\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x05(\x01H\x00\x88\x01\x01\x12/\n\x04sort\x18\x05 \x01(\tB!\xbaH\x1er\x19R\x06newestR\x06ratingR\x07-rating\xd8\x01\x01\x42\t\n\x07_rating\"\x9e\x02\n\x13ListReviewsResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.marketplace.review.v1.Review\x12\r\n\x05total\x18\x02 \x01(\x05\x12\x16\n\x0e\x61verage_rating\x18\x03 \x01(\x01\x12L\n\thistogram\x18\x04 \x03(\x0b\x32\x39.marketplace.review.v1.ListReviewsResponse.HistogramEntry\x12\x1c\n\x0fnext_page_token\x18\x05 \x01(\tH\x00\x88\x01\x01\x1a\x30\n\x0eHistogramEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x42\x12\n\x10_next_page_token\"M\n\x14ReplyToReviewRequest\x12\x1b\n\treview_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x04text\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xd0\x0f\"F\n\x15ReplyToReviewResponse\x12-\n\x06review\x18\x01 \x01(\x0b\x32\x1d.marketplace.review.v1.Review2\xec\x03\n\rReviewService\x12\xa3\x01\n\x0cSubmitReview\x12*.marketplace.review.v1.SubmitReviewRequest\x1a+.marketplace.review.v1.SubmitReviewResponse\":\x8a\xb5\x18\x03\x1a\x01\x02\x92\xb5\x18\x03\x08\xc9\x01\x98\xb5\x18\x01\x82\xd3\xe4\x93\x02\"\"\x1d/api/orders/{order_id}/review:\x01*\x12\x8e\x01\n\x0bListReviews\x12).marketplace.review.v1.ListReviewsRequest\x1a*.marketplace.review.v1.ListReviewsResponse\"(\x8a\xb5\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/gigs/{gig_id}/reviews\x12\xa3\x01\n\rReplyToReview\x12+.marketplace.review.v1.ReplyToReviewRequest\x1a,.marketplace.review.v1.ReplyToReviewResponse\"7\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02+\"\x1e/api/reviews/{review_id}/reply:\x01*b\x06reviewb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,25 +64,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVIEWSERVICE'].methods_by_name['ReplyToReview']._loaded_options = None
   _globals['_REVIEWSERVICE'].methods_by_name['ReplyToReview']._serialized_options = b'\212\265\030\002\020\001\202\323\344\223\002+\"\036/api/reviews/{review_id}/reply:\001*b\006review'
   _globals['_REVIEW']._serialized_start=191
-  _globals['_REVIEW']._serialized_end=516
-  _globals['_REVIEW_BUYER']._serialized_start=416
-  _globals['_REVIEW_BUYER']._serialized_end=453
-  _globals['_REVIEW_REPLY']._serialized_start=455
-  _globals['_REVIEW_REPLY']._serialized_end=516
-  _globals['_SUBMITREVIEWREQUEST']._serialized_start=518
-  _globals['_SUBMITREVIEWREQUEST']._serialized_end=621
-  _globals['_SUBMITREVIEWRESPONSE']._serialized_start=623
-  _globals['_SUBMITREVIEWRESPONSE']._serialized_end=708
-  _globals['_LISTREVIEWSREQUEST']._serialized_start=711
-  _globals['_LISTREVIEWSREQUEST']._serialized_end=909
-  _globals['_LISTREVIEWSRESPONSE']._serialized_start=912
-  _globals['_LISTREVIEWSRESPONSE']._serialized_end=1198
-  _globals['_LISTREVIEWSRESPONSE_HISTOGRAMENTRY']._serialized_start=1130
-  _globals['_LISTREVIEWSRESPONSE_HISTOGRAMENTRY']._serialized_end=1178
-  _globals['_REPLYTOREVIEWREQUEST']._serialized_start=1200
-  _globals['_REPLYTOREVIEWREQUEST']._serialized_end=1277
-  _globals['_REPLYTOREVIEWRESPONSE']._serialized_start=1279
-  _globals['_REPLYTOREVIEWRESPONSE']._serialized_end=1349
-  _globals['_REVIEWSERVICE']._serialized_start=1352
-  _globals['_REVIEWSERVICE']._serialized_end=1844
+  _globals['_REVIEW']._serialized_end=531
+  _globals['_REVIEW_BUYER']._serialized_start=421
+  _globals['_REVIEW_BUYER']._serialized_end=458
+  _globals['_REVIEW_REPLY']._serialized_start=460
+  _globals['_REVIEW_REPLY']._serialized_end=521
+  _globals['_SUBMITREVIEWREQUEST']._serialized_start=533
+  _globals['_SUBMITREVIEWREQUEST']._serialized_end=636
+  _globals['_SUBMITREVIEWRESPONSE']._serialized_start=638
+  _globals['_SUBMITREVIEWRESPONSE']._serialized_end=723
+  _globals['_LISTREVIEWSREQUEST']._serialized_start=726
+  _globals['_LISTREVIEWSREQUEST']._serialized_end=924
+  _globals['_LISTREVIEWSRESPONSE']._serialized_start=927
+  _globals['_LISTREVIEWSRESPONSE']._serialized_end=1213
+  _globals['_LISTREVIEWSRESPONSE_HISTOGRAMENTRY']._serialized_start=1145
+  _globals['_LISTREVIEWSRESPONSE_HISTOGRAMENTRY']._serialized_end=1193
+  _globals['_REPLYTOREVIEWREQUEST']._serialized_start=1215
+  _globals['_REPLYTOREVIEWREQUEST']._serialized_end=1292
+  _globals['_REPLYTOREVIEWRESPONSE']._serialized_start=1294
+  _globals['_REPLYTOREVIEWRESPONSE']._serialized_end=1364
+  _globals['_REVIEWSERVICE']._serialized_start=1367
+  _globals['_REVIEWSERVICE']._serialized_end=1859
 # @@protoc_insertion_point(module_scope)

@@ -113,11 +113,13 @@ class Review(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         reply: Global___Review.Reply | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["buyer", b"buyer", "created_at", b"created_at", "reply", b"reply"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reply", b"_reply", "buyer", b"buyer", "created_at", b"created_at", "reply", b"reply"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer", b"buyer", "comment", b"comment", "created_at", b"created_at", "id", b"id", "order_id", b"order_id", "rating", b"rating", "reply", b"reply"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reply", b"_reply", "buyer", b"buyer", "comment", b"comment", "created_at", b"created_at", "id", b"id", "order_id", b"order_id", "rating", b"rating", "reply", b"reply"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__reply: _TypeAlias = _typing.Literal["reply"]  # noqa: Y015
+    _WhichOneofArgType__reply: _TypeAlias = _typing.Literal["_reply", b"_reply"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reply) -> _WhichOneofReturnType__reply | None: ...
 
 Global___Review: _TypeAlias = Review  # noqa: Y015
 

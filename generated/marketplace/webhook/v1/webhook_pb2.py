@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from marketplace.common.v1 import options_pb2 as marketplace_dot_common_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$marketplace/webhook/v1/webhook.proto\x12\x16marketplace.webhook.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#marketplace/common/v1/options.proto\"\xe6\x01\n\x0fWebhookEndpoint\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\r\n\x05types\x18\x03 \x03(\t\x12>\n\x06status\x18\x04 \x01(\x0e\x32..marketplace.webhook.v1.WebhookEndpoint.Status\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\";\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x45NABLED\x10\x01\x12\x0c\n\x08\x44ISABLED\x10\x02\"\xa2\x02\n\x0fWebhookDelivery\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12>\n\x06status\x18\x03 \x01(\x0e\x32..marketplace.webhook.v1.WebhookDelivery.Status\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\x05\x12\x18\n\x0blast_status\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12+\n\x07next_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"H\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\r\n\tDELIVERED\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\x42\x0e\n\x0c_last_status\"V\n\x1c\x43reateWebhookEndpointRequest\x12\x17\n\x03url\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xd0\x0f\x12\x1d\n\x05types\x18\x02 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10\x32\"\x04r\x02\x18\x64\"\xc7\x01\n\x1d\x43reateWebhookEndpointResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\r\n\x05types\x18\x03 \x03(\t\x12>\n\x06status\x18\x04 \x01(\x0e\x32..marketplace.webhook.v1.WebhookEndpoint.Status\x12\x0e\n\x06secret\x18\x05 \x01(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1d\n\x1bListWebhookEndpointsRequest\"X\n\x1cListWebhookEndpointsResponse\x12\x38\n\x07results\x18\x01 \x03(\x0b\x32\'.marketplace.webhook.v1.WebhookEndpoint\":\n\x19GetWebhookEndpointRequest\x12\x1d\n\x0b\x65ndpoint_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"W\n\x1aGetWebhookEndpointResponse\x12\x39\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\'.marketplace.webhook.v1.WebhookEndpoint\"=\n\x1c\x44\x65leteWebhookEndpointRequest\x12\x1d\n\x0b\x65ndpoint_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x1f\n\x1d\x44\x65leteWebhookEndpointResponse\"y\n\x1cListWebhookDeliveriesRequest\x12\x1d\n\x0b\x65ndpoint_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"\x8b\x01\n\x1dListWebhookDeliveriesResponse\x12\x38\n\x07results\x18\x01 \x03(\x0b\x32\'.marketplace.webhook.v1.WebhookDelivery\x12\x1c\n\x0fnext_page_token\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x12\n\x10_next_page_token\"[\n\x1bRetryWebhookDeliveryRequest\x12\x1d\n\x0b\x65ndpoint_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x0b\x64\x65livery_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"Y\n\x1cRetryWebhookDeliveryResponse\x12\x39\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\'.marketplace.webhook.v1.WebhookDelivery2\xb3\t\n\x0eWebhookService\x12\xd1\x01\n\x15\x43reateWebhookEndpoint\x12\x34.marketplace.webhook.v1.CreateWebhookEndpointRequest\x1a\x35.marketplace.webhook.v1.CreateWebhookEndpointResponse\"K\x8a\xb5\x18\x02\x10\x01\x92\xb5\x18 \x08\xc9\x01\x12\x1b/api/webhook-endpoints/{id}\x82\xd3\xe4\x93\x02\x1b\"\x16/api/webhook-endpoints:\x01*\x12\xa7\x01\n\x14ListWebhookEndpoints\x12\x33.marketplace.webhook.v1.ListWebhookEndpointsRequest\x1a\x34.marketplace.webhook.v1.ListWebhookEndpointsResponse\"$\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/api/webhook-endpoints\x12\xb9\x01\n\x12GetWebhookEndpoint\x12\x31.marketplace.webhook.v1.GetWebhookEndpointRequest\x1a\x32.marketplace.webhook.v1.GetWebhookEndpointResponse\"<\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x30\x12$/api/webhook-endpoints/{endpoint_id}b\x08\x65ndpoint\x12\xbf\x01\n\x15\x44\x65leteWebhookEndpoint\x12\x34.marketplace.webhook.v1.DeleteWebhookEndpointRequest\x1a\x35.marketplace.webhook.v1.DeleteWebhookEndpointResponse\"9\x8a\xb5\x18\x02\x10\x01\x92\xb5\x18\x03\x08\xcc\x01\x82\xd3\xe4\x93\x02&*$/api/webhook-endpoints/{endpoint_id}\x12\xc3\x01\n\x15ListWebhookDeliveries\x12\x34.marketplace.webhook.v1.ListWebhookDeliveriesRequest\x1a\x35.marketplace.webhook.v1.ListWebhookDeliveriesResponse\"=\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x31\x12//api/webhook-endpoints/{endpoint_id}/deliveries\x12\xde\x01\n\x14RetryWebhookDelivery\x12\x33.marketplace.webhook.v1.RetryWebhookDeliveryRequest\x1a\x34.marketplace.webhook.v1.RetryWebhookDeliveryResponse\"[\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02O\"C/api/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}/retryb\x08\x64\x65liveryb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$marketplace/webhook/v1/webhook.proto\x12\x16marketplace.webhook.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#marketplace/common/v1/options.proto\"\xe6\x01\n\x0fWebhookEndpoint\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\r\n\x05types\x18\x03 \x03(\t\x12>\n\x06status\x18\x04 \x01(\x0e\x32..marketplace.webhook.v1.WebhookEndpoint.Status\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\";\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x45NABLED\x10\x01\x12\x0c\n\x08\x44ISABLED\x10\x02\"\xb3\x02\n\x0fWebhookDelivery\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12>\n\x06status\x18\x03 \x01(\x0e\x32..marketplace.webhook.v1.WebhookDelivery.Status\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\x05\x12\x18\n\x0blast_status\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x30\n\x07next_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x01\x88\x01\x01\"H\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\r\n\tDELIVERED\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\x42\x0e\n\x0c_last_statusB\n\n\x08_next_at\"V\n\x1c\x43reateWebhookEndpointRequest\x12\x17\n\x03url\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xd0\x0f\x12\x1d\n\x05types\x18\x02 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10\x32\"\x04r\x02\x18\x64\"\xc7\x01\n\x1d\x43reateWebhookEndpointResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\r\n\x05types\x18\x03 \x03(\t\x12>\n\x06status\x18\x04 \x01(\x0e\x32..marketplace.webhook.v1.WebhookEndpoint.Status\x12\x0e\n\x06secret\x18\x05 \x01(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1d\n\x1bListWebhookEndpointsRequest\"X\n\x1cListWebhookEndpointsResponse\x12\x38\n\x07results\x18\x01 \x03(\x0b\x32\'.marketplace.webhook.v1.WebhookEndpoint\":\n\x19GetWebhookEndpointRequest\x12\x1d\n\x0b\x65ndpoint_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"W\n\x1aGetWebhookEndpointResponse\x12\x39\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\'.marketplace.webhook.v1.WebhookEndpoint\"=\n\x1c\x44\x65leteWebhookEndpointRequest\x12\x1d\n\x0b\x65ndpoint_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x1f\n\x1d\x44\x65leteWebhookEndpointResponse\"y\n\x1cListWebhookDeliveriesRequest\x12\x1d\n\x0b\x65ndpoint_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"\x8b\x01\n\x1dListWebhookDeliveriesResponse\x12\x38\n\x07results\x18\x01 \x03(\x0b\x32\'.marketplace.webhook.v1.WebhookDelivery\x12\x1c\n\x0fnext_page_token\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x12\n\x10_next_page_token\"[\n\x1bRetryWebhookDeliveryRequest\x12\x1d\n\x0b\x65ndpoint_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x0b\x64\x65livery_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"Y\n\x1cRetryWebhookDeliveryResponse\x12\x39\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\'.marketplace.webhook.v1.WebhookDelivery2\xb3\t\n\x0eWebhookService\x12\xd1\x01\n\x15\x43reateWebhookEndpoint\x12\x34.marketplace.webhook.v1.CreateWebhookEndpointRequest\x1a\x35.marketplace.webhook.v1.CreateWebhookEndpointResponse\"K\x8a\xb5\x18\x02\x10\x01\x92\xb5\x18 \x08\xc9\x01\x12\x1b/api/webhook-endpoints/{id}\x82\xd3\xe4\x93\x02\x1b\"\x16/api/webhook-endpoints:\x01*\x12\xa7\x01\n\x14ListWebhookEndpoints\x12\x33.marketplace.webhook.v1.ListWebhookEndpointsRequest\x1a\x34.marketplace.webhook.v1.ListWebhookEndpointsResponse\"$\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/api/webhook-endpoints\x12\xb9\x01\n\x12GetWebhookEndpoint\x12\x31.marketplace.webhook.v1.GetWebhookEndpointRequest\x1a\x32.marketplace.webhook.v1.GetWebhookEndpointResponse\"<\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x30\x12$/api/webhook-endpoints/{endpoint_id}b\x08\x65ndpoint\x12\xbf\x01\n\x15\x44\x65leteWebhookEndpoint\x12\x34.marketplace.webhook.v1.DeleteWebhookEndpointRequest\x1a\x35.marketplace.webhook.v1.DeleteWebhookEndpointResponse\"9\x8a\xb5\x18\x02\x10\x01\x92\xb5\x18\x03\x08\xcc\x01\x82\xd3\xe4\x93\x02&*$/api/webhook-endpoints/{endpoint_id}\x12\xc3\x01\n\x15ListWebhookDeliveries\x12\x34.marketplace.webhook.v1.ListWebhookDeliveriesRequest\x1a\x35.marketplace.webhook.v1.ListWebhookDeliveriesResponse\"=\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x31\x12//api/webhook-endpoints/{endpoint_id}/deliveries\x12\xde\x01\n\x14RetryWebhookDelivery\x12\x33.marketplace.webhook.v1.RetryWebhookDeliveryRequest\x1a\x34.marketplace.webhook.v1.RetryWebhookDeliveryResponse\"[\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02O\"C/api/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}/retryb\x08\x64\x65liveryb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -70,33 +70,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WEBHOOKENDPOINT_STATUS']._serialized_start=365
   _globals['_WEBHOOKENDPOINT_STATUS']._serialized_end=424
   _globals['_WEBHOOKDELIVERY']._serialized_start=427
-  _globals['_WEBHOOKDELIVERY']._serialized_end=717
-  _globals['_WEBHOOKDELIVERY_STATUS']._serialized_start=629
-  _globals['_WEBHOOKDELIVERY_STATUS']._serialized_end=701
-  _globals['_CREATEWEBHOOKENDPOINTREQUEST']._serialized_start=719
-  _globals['_CREATEWEBHOOKENDPOINTREQUEST']._serialized_end=805
-  _globals['_CREATEWEBHOOKENDPOINTRESPONSE']._serialized_start=808
-  _globals['_CREATEWEBHOOKENDPOINTRESPONSE']._serialized_end=1007
-  _globals['_LISTWEBHOOKENDPOINTSREQUEST']._serialized_start=1009
-  _globals['_LISTWEBHOOKENDPOINTSREQUEST']._serialized_end=1038
-  _globals['_LISTWEBHOOKENDPOINTSRESPONSE']._serialized_start=1040
-  _globals['_LISTWEBHOOKENDPOINTSRESPONSE']._serialized_end=1128
-  _globals['_GETWEBHOOKENDPOINTREQUEST']._serialized_start=1130
-  _globals['_GETWEBHOOKENDPOINTREQUEST']._serialized_end=1188
-  _globals['_GETWEBHOOKENDPOINTRESPONSE']._serialized_start=1190
-  _globals['_GETWEBHOOKENDPOINTRESPONSE']._serialized_end=1277
-  _globals['_DELETEWEBHOOKENDPOINTREQUEST']._serialized_start=1279
-  _globals['_DELETEWEBHOOKENDPOINTREQUEST']._serialized_end=1340
-  _globals['_DELETEWEBHOOKENDPOINTRESPONSE']._serialized_start=1342
-  _globals['_DELETEWEBHOOKENDPOINTRESPONSE']._serialized_end=1373
-  _globals['_LISTWEBHOOKDELIVERIESREQUEST']._serialized_start=1375
-  _globals['_LISTWEBHOOKDELIVERIESREQUEST']._serialized_end=1496
-  _globals['_LISTWEBHOOKDELIVERIESRESPONSE']._serialized_start=1499
-  _globals['_LISTWEBHOOKDELIVERIESRESPONSE']._serialized_end=1638
-  _globals['_RETRYWEBHOOKDELIVERYREQUEST']._serialized_start=1640
-  _globals['_RETRYWEBHOOKDELIVERYREQUEST']._serialized_end=1731
-  _globals['_RETRYWEBHOOKDELIVERYRESPONSE']._serialized_start=1733
-  _globals['_RETRYWEBHOOKDELIVERYRESPONSE']._serialized_end=1822
-  _globals['_WEBHOOKSERVICE']._serialized_start=1825
-  _globals['_WEBHOOKSERVICE']._serialized_end=3028
+  _globals['_WEBHOOKDELIVERY']._serialized_end=734
+  _globals['_WEBHOOKDELIVERY_STATUS']._serialized_start=634
+  _globals['_WEBHOOKDELIVERY_STATUS']._serialized_end=706
+  _globals['_CREATEWEBHOOKENDPOINTREQUEST']._serialized_start=736
+  _globals['_CREATEWEBHOOKENDPOINTREQUEST']._serialized_end=822
+  _globals['_CREATEWEBHOOKENDPOINTRESPONSE']._serialized_start=825
+  _globals['_CREATEWEBHOOKENDPOINTRESPONSE']._serialized_end=1024
+  _globals['_LISTWEBHOOKENDPOINTSREQUEST']._serialized_start=1026
+  _globals['_LISTWEBHOOKENDPOINTSREQUEST']._serialized_end=1055
+  _globals['_LISTWEBHOOKENDPOINTSRESPONSE']._serialized_start=1057
+  _globals['_LISTWEBHOOKENDPOINTSRESPONSE']._serialized_end=1145
+  _globals['_GETWEBHOOKENDPOINTREQUEST']._serialized_start=1147
+  _globals['_GETWEBHOOKENDPOINTREQUEST']._serialized_end=1205
+  _globals['_GETWEBHOOKENDPOINTRESPONSE']._serialized_start=1207
+  _globals['_GETWEBHOOKENDPOINTRESPONSE']._serialized_end=1294
+  _globals['_DELETEWEBHOOKENDPOINTREQUEST']._serialized_start=1296
+  _globals['_DELETEWEBHOOKENDPOINTREQUEST']._serialized_end=1357
+  _globals['_DELETEWEBHOOKENDPOINTRESPONSE']._serialized_start=1359
+  _globals['_DELETEWEBHOOKENDPOINTRESPONSE']._serialized_end=1390
+  _globals['_LISTWEBHOOKDELIVERIESREQUEST']._serialized_start=1392
+  _globals['_LISTWEBHOOKDELIVERIESREQUEST']._serialized_end=1513
+  _globals['_LISTWEBHOOKDELIVERIESRESPONSE']._serialized_start=1516
+  _globals['_LISTWEBHOOKDELIVERIESRESPONSE']._serialized_end=1655
+  _globals['_RETRYWEBHOOKDELIVERYREQUEST']._serialized_start=1657
+  _globals['_RETRYWEBHOOKDELIVERYREQUEST']._serialized_end=1748
+  _globals['_RETRYWEBHOOKDELIVERYRESPONSE']._serialized_start=1750
+  _globals['_RETRYWEBHOOKDELIVERYRESPONSE']._serialized_end=1839
+  _globals['_WEBHOOKSERVICE']._serialized_start=1842
+  _globals['_WEBHOOKSERVICE']._serialized_end=3045
 # @@protoc_insertion_point(module_scope)

@@ -148,13 +148,18 @@ class WebhookDelivery(_message.Message):
         last_status: _builtins.int | None = ...,
         next_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_last_status", b"_last_status", "last_status", b"last_status", "next_at", b"next_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_last_status", b"_last_status", "_next_at", b"_next_at", "last_status", b"last_status", "next_at", b"next_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_status", b"_last_status", "attempts", b"attempts", "event_id", b"event_id", "id", b"id", "last_status", b"last_status", "next_at", b"next_at", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_status", b"_last_status", "_next_at", b"_next_at", "attempts", b"attempts", "event_id", b"event_id", "id", b"id", "last_status", b"last_status", "next_at", b"next_at", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__last_status: _TypeAlias = _typing.Literal["last_status"]  # noqa: Y015
     _WhichOneofArgType__last_status: _TypeAlias = _typing.Literal["_last_status", b"_last_status"]  # noqa: Y015
+    _WhichOneofReturnType__next_at: _TypeAlias = _typing.Literal["next_at"]  # noqa: Y015
+    _WhichOneofArgType__next_at: _TypeAlias = _typing.Literal["_next_at", b"_next_at"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__last_status) -> _WhichOneofReturnType__last_status | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_at) -> _WhichOneofReturnType__next_at | None: ...
 
 Global___WebhookDelivery: _TypeAlias = WebhookDelivery  # noqa: Y015
 
