@@ -83,7 +83,7 @@ local function body_of(handle)
   if text:find("^[ \t\r\n]*%[") then
     refuse(handle, INVALID_REQUEST, "A batch is not supported: send one message a request")
   end
-  refuse(handle, PARSE_ERROR, violation.text)
+  refuse(handle, violation == json_types.NOT_AN_OBJECT and INVALID_REQUEST or PARSE_ERROR, violation.text)
 end
 
 -- Answers what the bridge does not know. The script goes on when there is no such answer.

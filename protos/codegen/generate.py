@@ -5,6 +5,7 @@ It writes into a folder:
 - `marketplace/**/*_pb2.py`, `*_pb2_grpc.py` and their `.pyi` types, and `buf/validate/validate_pb2.py` beside them
 - `descriptors.binpb`: all files with their imports and comments, for Envoy's transcoder, reflection and buf
 - `envoy/`: routes and tables for Envoy (see `edge/generate.py`)
+- `mcp/`: the tools of the Model Context Protocol (see `edge/mcp_tools.py`)
 - `api.md`: the API reference (see `reference.py`)
 """
 
@@ -66,7 +67,7 @@ def generate(target: Path) -> None:
             stub.with_suffix(".pyi").unlink(missing_ok=True)
     # Each in a new process, which imports the modules that have just been written.
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{target.resolve()}"}
-    for module in ("edge.generate", "protos.codegen.reference"):
+    for module in ("edge.generate", "edge.mcp_tools", "protos.codegen.reference"):
         subprocess.run([sys.executable, "-m", module, str(target.resolve())], env=environment, check=True)
 
 
