@@ -1,7 +1,10 @@
-"""The tools of the Model Context Protocol (MCP), from the protos: `generated/mcp/tools.json`.
+"""The tools of the Model Context Protocol (MCP), from the protos.
 
 Each RPC with a route is a tool, but for streams, uploads and the payment provider's webhook. Envoy's bridge calls the
-route; docs/mcp.md describes it. The file has the list of tools as clients get it, and the bridge's rule of each tool.
+route; docs/mcp.md describes it. `make generate` writes
+
+- `generated/mcp/tools.json`: the list of tools as clients get it, and the bridge's rule of each tool
+- `generated/envoy/mcp_tools.lua`: the arguments in each tool's path, for `envoy/mcp.lua`
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Any
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from edge.contract import DESCRIPTOR_SET, Contract, Route, load
+from edge.generate import HEADER
 from edge.json_schema import Schema, Schemas
 from edge.route_times import RouteTimes, times_of
 from edge.settings import EdgeSettings
@@ -134,12 +138,16 @@ def tool_list(found: list[Tool]) -> dict[str, Any]:
 
 
 def generate(target: Path) -> None:
-    """Write `target/mcp/tools.json` from `target/descriptors.binpb`; the same input gives the same bytes."""
+    """Write the files below `target` from `target/descriptors.binpb`; the same input gives the same bytes."""
     found = list(tools(target / "descriptors.binpb"))
     content = {"list": tool_list(found), "rules": {tool.name: tool.rule for tool in found}}
-    file = target / FILE
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    (target / FILE).parent.mkdir(exist_ok=True)
+    (target / FILE).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    lines = [HEADER, "-- The tools of the Model Context Protocol, each with the arguments in its path.\nreturn {\n"]
+    for tool in found:
+        names = ", ".join(f'"{_camel_case(name)}"' for name in _path_fields(tool.route))
+        lines.append(f'  ["{tool.name}"] = {{ {names} }},\n' if names else f'  ["{tool.name}"] = {{}},\n')
+    (target / "envoy" / "mcp_tools.lua").write_text("".join([*lines, "}\n"]))
 
 
 def for_envoy(generated: Path, protos: Contract, settings: EdgeSettings) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ local error_response = require("error_response")
 local json_members = require("json_members")
 local json_types = require("json_types")
 local media_type = require("media_type")
+local tools = require("mcp_tools")
 
 local mcp = {}
 
@@ -56,19 +57,29 @@ local function without_nulls(text)
   return #kept < #members and "{" .. table.concat(kept, ",") .. "}" or text
 end
 
+-- Returns the text of the first error in the arguments of a tool, or nil. `path` are the arguments that it must have.
+local function argument_error(arguments, path)
+  for _, name in ipairs(path) do
+    local argument = arguments[name]
+    if not argument or argument.value == "null" then return name .. ": is required" end
+  end
+  local key = arguments.idempotencyKey
+  if key and key.value ~= "null" and key.value:sub(1, 1) ~= '"' then return "idempotencyKey: must be a string" end
+end
+
 -- Returns a message that calls a tool with its arguments in the form that the bridge takes; or nil, and the text of an
--- error.
-local function with_plain_arguments(text, message)
-  local params = message.params
-  if not params then return text end
-  local values, fault = read_object(params.value, "params")
+-- error. The bridge would write the name of an unknown tool into the log.
+local function with_plain_arguments(text, params)
+  local values, fault = read_object(params and params.value or "", "params")
   if fault then return nil, fault end
-  local arguments = values.arguments
-  if not arguments then return text end
+  local name = values.name and values.name.value:match('^"(.*)"$')
+  local path = name and tools[name]
+  if not path then return nil, name and "Unknown tool" or "params.name: must be the name of a tool" end
+  local arguments = values.arguments or { value = "null" }
   local named, other_fault = read_object(arguments.value, "arguments")
-  if other_fault then return nil, other_fault end
-  local key = named.idempotencyKey and named.idempotencyKey.value
-  if key and key ~= "null" and key:sub(1, 1) ~= '"' then return nil, "idempotencyKey: must be a string" end
+  local wrong = other_fault or argument_error(named, path)
+  if wrong then return nil, wrong end
+  if not values.arguments then return text end
   local plain = arguments.value == "null" and "{}" or without_nulls(arguments.value)
   if plain == arguments.value then return text end
   return replace_member(text, params, replace_member(params.value, arguments, plain))
@@ -119,11 +130,11 @@ local function check_message(handle)
   if id and not id:find('^"') and not id:find("^-?%d+$") then
     return refuse(handle, INVALID_REQUEST, "id: must be a string or a whole number")
   end
-  local method = message.method and message.method.value:match('^"(.*)"$')
+  local method = message.method and encoding.unescape_json(message.method.value):match('^"(.*)"$')
   answer_without_bridge(handle, message, method, id)
 
   if method ~= "tools/call" then return end
-  local plain, wrong = with_plain_arguments(text, message)
+  local plain, wrong = with_plain_arguments(text, message.params)
   if wrong then return refuse(handle, INVALID_PARAMS, wrong, id) end
   if plain ~= text then handle:body():setBytes(plain) end
 end
