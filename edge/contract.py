@@ -94,6 +94,13 @@ class Route:
     unwrap: str = ""
     """The one field of the response, in camelCase, that is the body; empty: the whole response is."""
     query: tuple[Field, ...] = ()
+    request: str = ""
+    response: str = ""
+    """The full names of the RPC's messages."""
+    roles: tuple[str, ...] = ()
+    """The roles of which a caller needs one, in lower case; empty: any caller, or any with a token."""
+    location: str = ""
+    """The path of the created resource, with fields of the response in braces; empty: no `Location`."""
 
     @property
     def name(self) -> str:
@@ -136,6 +143,11 @@ class Contract:
             methods = paths.setdefault(route.path, [])
             methods += ["GET", "HEAD"] if route.method == "GET" else [route.method]
         return {path: [*methods, "OPTIONS"] for path, methods in paths.items()}
+
+
+def short_name(full_name: str) -> str:
+    """Return the last part of a full name: `GigService` for `marketplace.gig.v1.GigService`."""
+    return full_name.rpartition(".")[2]
 
 
 def load(descriptor_set: Path = DESCRIPTOR_SET) -> Contract:
@@ -207,7 +219,15 @@ class _Reader:
                     wait_seconds=self._wait_seconds(method),
                     unwrap=_unwrapped(method, binding.response_body),
                     query=() if binding.body == "*" else tuple(_query(method, path, binding.body)),
+                    request=method.input_type.full_name,
+                    response=method.output_type.full_name,
+                    roles=tuple(self._role(number) for number in access.roles),
+                    location=success.location if success is not None else "",
                 )
+
+    def _role(self, number: int) -> str:
+        name: str = self.pool.FindEnumTypeByName("marketplace.common.v1.Role").values_by_number[number].name
+        return name.lower()
 
     def _wait_seconds(self, method: MethodDescriptor) -> int:
         """Return the bound of the field `wait` of an RPC that waits; 0 for all others. Raises ContractError."""

@@ -17,8 +17,6 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
-
 from edge.contract import DESCRIPTOR_SET, Contract, Route, load
 from edge.generate import HEADER
 from edge.json_schema import Schema, Schemas
@@ -55,17 +53,15 @@ class Tool:
 def tools(descriptor_set: Path = DESCRIPTOR_SET) -> Iterator[Tool]:
     """Yield the tools in the order of the protos."""
     schemas = Schemas(descriptor_set, base="", patterns=False)
-    requests = dict(_requests(FileDescriptorSet.FromString(descriptor_set.read_bytes())))
     for route in load(descriptor_set).routes:
         if not _is_tool(route):
             continue
-        rpc = f"{route.service}.{route.rpc}"
         words = re.findall("[A-Z][a-z0-9]*", route.rpc)
         listed = {
             "name": "_".join(words).lower(),
             "title": " ".join(words).capitalize(),
-            "description": _description(schemas.comment(rpc), route),
-            "inputSchema": _input_schema(schemas.message(requests[rpc], "request"), route),
+            "description": _description(schemas.comment(f"{route.service}.{route.rpc}"), route),
+            "inputSchema": _input_schema(schemas.message(route.request, "request"), route),
             "annotations": _annotations(route),
         }
         yield Tool(route, listed, _rule(route))
@@ -76,16 +72,10 @@ def _is_tool(route: Route) -> bool:
     return not (route.stream or route.upload or route.raw)
 
 
-def _requests(files: FileDescriptorSet) -> Iterator[tuple[str, str]]:
-    """Yield the full name of each RPC with that of its request."""
-    for file in files.file:
-        for service in file.service:
-            for method in service.method:
-                yield f"{file.package}.{service.name}.{method.name}", method.input_type.removeprefix(".")
-
-
 def _description(comment: str, route: Route) -> str:
-    return f"{comment}\n\nNeeds {'an' if route.needs_token else 'no'} access token."
+    callers = "Needs an access token" if route.needs_token else "Needs no access token"
+    roles = f" with the role {' or '.join(route.roles)}" if route.roles else ""
+    return f"{comment}\n\n{callers}{roles}."
 
 
 def _input_schema(request: Schema, route: Route) -> Schema:

@@ -117,8 +117,6 @@ local function check_message(handle)
   for _, name in ipairs(NOT_PASSED) do headers:remove(name) end
   -- The bridge takes its own name from here.
   headers:replace(":authority", "marketplace")
-  -- For the route of the list of tools, which no client can ask for.
-  headers:replace("x-edge-mcp", "1")
 
   local text = body_of(handle)
   local message, fault = read_object(text, "The message")
@@ -143,7 +141,7 @@ function mcp.check_message(handle)
   error_response.run(handle, check_message)
 end
 
--- A path or header that is too long would break the connection that all clients share.
+-- The listener `api` could not even refuse a path of a mebibyte: it would end the connection.
 local function check_call(handle)
   local headers = handle:headers()
   local key = headers:get("idempotency-key") or ""

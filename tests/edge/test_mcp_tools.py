@@ -54,7 +54,8 @@ def test_a_tool_says_what_it_does(tool: Tool) -> None:
     assert listed["name"].replace("_", "") == tool.route.rpc.lower()
     assert listed["title"].replace(" ", "").lower() == tool.route.rpc.lower()
     assert len(listed["description"]) > 40
-    assert listed["description"].endswith(f"Needs {'an' if tool.route.needs_token else 'no'} access token.")
+    assert ("Needs no access token." in listed["description"]) != tool.route.needs_token
+    assert all(role in listed["description"].rpartition("\n")[2] for role in tool.route.roles)
     assert listed["annotations"]["readOnlyHint"] == (tool.route.method == "GET")
     assert listed["annotations"].get("idempotentHint", False) == (tool.route.method in ("PUT", "DELETE"))
 
