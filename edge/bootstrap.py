@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from edge import browsers, contract, grpc_web, name_patterns, tls
+from edge import browsers, contract, grpc_web, mcp_tools, name_patterns, tls
 from edge.docs_page import docs_files
 from edge.generate import DESCRIPTOR_SET
 from edge.route_times import MARGIN, RouteTimes, ordinary, times_of
@@ -159,6 +159,7 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         jwks_socket=f"@marketplace-jwks-{secrets.token_hex(16)}",
         clock_skew_seconds=CLOCK_SKEW_SECONDS,
         names=name_patterns,
+        mcp=mcp_tools.for_envoy(GENERATED, protos, settings),
         descriptor_set=str(scripts[-1] / DESCRIPTOR_SET),
         lua_path=";".join(f"{folder}/?.lua" for folder in scripts),
     )

@@ -23,8 +23,8 @@ from edge.settings import EdgeSettings
 ENVOY = Path(sys.executable).parent / "envoy"
 
 # Warnings that do not count. Envoy calls `allow_custom_methods` (an unknown method is a 405), the file server (for
-# pictures) and custom responses (for HEAD on a stream) work in progress. A JWKS cannot be fetched while a bootstrap is
-# validated.
+# pictures), custom responses (for HEAD on a stream) and the bridge for MCP work in progress. A JWKS cannot be fetched
+# while a bootstrap is validated.
 KNOWN_WARNINGS = (
     "allow_custom_methods",
     "Jwks async fetching",
@@ -32,6 +32,7 @@ KNOWN_WARNINGS = (
     "async_files.v3",
     "custom_response.v3",
     "local_response_policy.v3",
+    "mcp_json_rest_bridge.v3",
 )
 
 SERVICES = ("event", "gig", "image", "order", "review")
@@ -48,6 +49,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "JWKS by https": {"user_jwks": "https://login.example/.well-known/jwks.json?x=%20y"},
     "JWKS by http": {"user_jwks": "http://login.example:8081/jwks"},
     "origins": {"cors_origins": "https://shop.example, http://localhost:3000,http://[::1]:3000"},
+    "no MCP": {"edge_mcp": "off"},
     "odd characters": {"user_jwt_issuer": 'https://"login".example/\\ä', "user_jwt_audience": "{{ 1 }} # x: 'y'"},
 }
 

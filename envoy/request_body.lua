@@ -8,30 +8,13 @@
 
 local error_response = require("error_response")
 local json_types = require("json_types")
+local media_type = require("media_type")
 local query = require("query")
 
 local request_body = {}
 
 local MAX_BODY_BYTES = 1024 * 1024
 local MAX_EVENT_ID_BYTES = 100
-
--- The media type without its parameters, in lower case.
-local function media_type(headers)
-  return (headers:get("content-type") or ""):match("^[^;]*"):gsub("%s", ""):lower()
-end
-
-local function is_compressed(headers)
-  local coding = headers:get("content-encoding")
-  return coding ~= nil and coding:lower() ~= "identity"
-end
-
--- Returns whether a body, if there is one, is JSON by its headers. A body without a type counts as JSON.
-local function is_json(headers)
-  if is_compressed(headers) then return false end
-  if not headers:get("content-type") then return true end
-  local kind = media_type(headers)
-  return kind == "application/json" or kind:match("^application/[%w.-]+%+json$") ~= nil
-end
 
 local function content_length(headers)
   return tonumber(headers:get("content-length") or "")
@@ -50,12 +33,12 @@ end
 -- Checks an upload by its headers. The body passes in pieces and is not waited for; the service counts its bytes. A
 -- file may have any type of picture, or none: its bytes tell.
 local function check_upload(handle, headers, context)
-  local length, kind = content_length(headers), media_type(headers)
+  local length, kind = content_length(headers), media_type.of(headers)
   local is_file = kind == "" or kind == "application/octet-stream" or kind:match("^image/[%w.*+-]+$") ~= nil
   if is_file and length and length > context:get("max_file_bytes") then
     return error_response.send(handle, "PAYLOAD_TOO_LARGE")
   end
-  if is_compressed(headers) or not is_file and kind ~= "multipart/form-data" then
+  if media_type.is_compressed(headers) or not is_file and kind ~= "multipart/form-data" then
     return error_response.send(handle, "UNSUPPORTED_MEDIA_TYPE")
   end
   local violations = check_query(headers, context)
@@ -121,7 +104,7 @@ local function check_body(handle)
   local message, is_raw = context:get("body"), context:get("raw")
   local length = content_length(headers)
   if length and length > MAX_BODY_BYTES then return error_response.send(handle, "PAYLOAD_TOO_LARGE") end
-  local is_wrong_type = message and not is_json(headers)
+  local is_wrong_type = message and not media_type.is_json(headers)
   if is_wrong_type and length and length > 0 then return error_response.send(handle, "UNSUPPORTED_MEDIA_TYPE") end
   local violations = check_query(headers, context)
   headers:remove("content-encoding")

@@ -114,6 +114,8 @@ def _edge(settings: StackSettings, layout: Layout) -> Process:
     # Envoy's debug log has all headers of all requests, tokens included.
     level = "info" if settings.log_level == "DEBUG" else settings.log_level.lower()
     options = ["-c", str(config), "--disable-hot-restart", "--log-level", level]
+    # The bridge for MCP writes several errors for each bad message of a client. The access log has the reason.
+    options += ["--component-log-level", "filter:critical"]
     # Drain all clients with their next response, instead of one after the other over ten minutes.
     drain = ["--drain-strategy", "immediate", "--drain-time-s", "2"]
     identity = users.edge_identity(settings.port)
