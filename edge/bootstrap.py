@@ -18,7 +18,8 @@ from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from edge import contract, name_patterns
+from edge import compression, contract, name_patterns
+from edge.caching import cached_paths, max_age
 from edge.generate import DESCRIPTOR_SET
 from edge.route_times import MARGIN, RouteTimes, ordinary, times_of
 from edge.settings import EdgeSettings
@@ -133,9 +134,12 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         margin=MARGIN,
         tcp_user_timeout=socket.TCP_USER_TIMEOUT,
         media_dir=_media_dir(settings),
+        cached_paths=cached_paths(protos, settings),
         admin_hosts=[f"127.0.0.1:{settings.envoy_admin_port}", f"localhost:{settings.envoy_admin_port}"],
         clusters=_clusters(settings),
         cluster_of=cluster_of,
+        compressors=compression.COMPRESSORS,
+        compressed_types=compression.TYPES,
         errors={error.name: error for error in protos.errors},
         replies=_local_replies(protos),
         address_groups=ADDRESS_GROUPS,
@@ -198,6 +202,8 @@ def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRo
 
     if route.method == "GET":
         response["is_read"] = True
+        if seconds := max_age(route, settings):
+            response["max_age"] = seconds
         yield ApiRoute(route.name, "GET", route, response, body, times)
         yield ApiRoute(f"HEAD {route.path}", "HEAD", route, response | {"is_head": True}, body, times)
         return

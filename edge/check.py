@@ -23,7 +23,7 @@ from edge.settings import EdgeSettings
 ENVOY = Path(sys.executable).parent / "envoy"
 
 # Warnings that do not count. Envoy calls `allow_custom_methods` (an unknown method is a 405), the file server (for
-# pictures) and custom responses (for HEAD on a stream) work in progress. A JWKS cannot be fetched while a bootstrap is
+# pictures), custom responses (for HEAD on a stream) and the counters of a log (for the cache) work in progress. A JWKS cannot be fetched while a bootstrap is
 # validated.
 KNOWN_WARNINGS = (
     "allow_custom_methods",
@@ -32,6 +32,7 @@ KNOWN_WARNINGS = (
     "async_files.v3",
     "custom_response.v3",
     "local_response_policy.v3",
+    "access_loggers.stats.v3",
 )
 
 SERVICES = ("event", "gig", "image", "order", "review")
@@ -44,6 +45,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "trusted proxies": {"trusted_proxies": "10.0.0.0/8, 2001:db8::/32,192.0.2.1"},
     "workers by name": {"gig_service_addresses": "gigs.example:10000,10.0.0.1:10000"},
     "pictures in S3": {"media_storage": "s3", "media_dir": None},
+    "no cache": {"edge_cache": "off"},
+    "a cache of a minute": {"edge_cache_seconds": 60, "edge_cache_mib": 1},
     "JWKS by https": {"user_jwks": "https://login.example/.well-known/jwks.json?x=%20y"},
     "JWKS by http": {"user_jwks": "http://login.example:8081/jwks"},
     "odd characters": {"user_jwt_issuer": 'https://"login".example/\\ä', "user_jwt_audience": "{{ 1 }} # x: 'y'"},

@@ -42,7 +42,9 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.ports.edge}"
         self.layout = Layout.of(self.data_dir)
         self.workers = workers
-        self._environment = {f"{service.upper()}_WORKERS": str(workers) for service in SERVICES} | environment
+        # Tests write, and read at once without a token.
+        defaults = {"EDGE_CACHE": "off"} | {f"{service.upper()}_WORKERS": str(workers) for service in SERVICES}
+        self._environment = defaults | environment
         self._process: subprocess.Popen[bytes] | None = None
         self.output = self.data_dir.parent / "output.log"
 
