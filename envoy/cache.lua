@@ -38,6 +38,9 @@ local function key_of(headers)
 end
 
 local function store(key, answer, max_bytes)
+  local kept = young[key] or old[key]
+  -- An answer that took long may be older than one that was asked for later.
+  if kept and kept.asked_at > answer.asked_at then return end
   local size = #key + #answer.body + OVERHEAD_BYTES
   if young_bytes + size > max_bytes / 2 then
     old, young, young_bytes = young, {}, 0
@@ -48,13 +51,13 @@ local function store(key, answer, max_bytes)
   young_bytes = young_bytes + size
 end
 
--- Returns the kept answer, or nil when this request has to ask for a new one; and the result for log and counters.
-local function look_up(key, now, max_age)
+-- Returns the kept answer, or nil when the request has to ask for a new one; and the result for log and counters.
+local function look_up(key, now, max_age, can_refresh)
   local answer = young[key] or old[key]
   local age = answer and now - answer.asked_at
   -- A clock may have been set back.
   if not age or age < 0 or age >= max_age then return nil, "miss" end
-  if age < max_age * REFRESH_AFTER or now < answer.refresh_at then return answer, "hit" end
+  if not can_refresh or age < max_age * REFRESH_AFTER or now < answer.refresh_at then return answer, "hit" end
   answer.refresh_at = now + REFRESH_SECONDS
   return nil, "refresh"
 end
@@ -73,11 +76,13 @@ local function check_request(handle)
   local headers, now = handle:headers(), seconds_now(handle)
   local key = key_of(headers)
   if #key > MAX_KEY_BYTES then return end
-  local answer, result = look_up(key, now, handle:filterContext():get("max_age"))
+  -- What HEAD asks for cannot be kept.
+  local is_get = headers:get(":method") == "GET"
+  local answer, result = look_up(key, now, handle:filterContext():get("max_age"), is_get)
   local metadata = handle:streamInfo():dynamicMetadata()
   metadata:set("cache", "result", result)
   if answer then return answer, now end
-  if headers:get(":method") ~= "GET" then return end
+  if not is_get then return end
   metadata:set("cache", "key", key)
   metadata:set("cache", "asked_at", now)
 end
