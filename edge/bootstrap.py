@@ -18,7 +18,8 @@ from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from edge import browsers, contract, grpc_web, mcp_tools, name_patterns, tls
+from edge import browsers, compression, contract, grpc_web, mcp_tools, name_patterns, tls
+from edge.caching import cached_paths, max_age
 from edge.docs_page import docs_files
 from edge.generate import DESCRIPTOR_SET
 from edge.route_times import MARGIN, RouteTimes, ordinary, times_of
@@ -142,9 +143,12 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         margin=MARGIN,
         tcp_user_timeout=socket.TCP_USER_TIMEOUT,
         media_dir=_media_dir(settings),
+        cached_paths=cached_paths(protos, settings),
         admin_hosts=[f"127.0.0.1:{settings.envoy_admin_port}", f"localhost:{settings.envoy_admin_port}"],
         clusters=_clusters(settings),
         cluster_of=cluster_of,
+        compressors=compression.COMPRESSORS,
+        compressed_types=compression.TYPES,
         errors={error.name: error for error in protos.errors},
         replies=_local_replies(protos),
         address_groups=ADDRESS_GROUPS,
@@ -236,6 +240,8 @@ def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRo
 
     if route.method == "GET":
         response["is_read"] = True
+        if seconds := max_age(route, settings):
+            response["max_age"] = seconds
         yield ApiRoute(route.name, "GET", route, response, body, times)
         yield ApiRoute(f"HEAD {route.path}", "HEAD", route, response | {"is_head": True}, body, times)
         return

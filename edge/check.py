@@ -23,8 +23,8 @@ from edge.settings import EdgeSettings
 ENVOY = Path(sys.executable).parent / "envoy"
 
 # Warnings that do not count. Envoy calls `allow_custom_methods` (an unknown method is a 405), the file server (for
-# pictures), custom responses (for HEAD on a stream) and the bridge for MCP work in progress. A JWKS cannot be fetched
-# while a bootstrap is validated.
+# pictures), custom responses (for HEAD on a stream), the counters of a log (for the cache) and the bridge for MCP work
+# in progress. A JWKS cannot be fetched while a bootstrap is validated.
 KNOWN_WARNINGS = (
     "allow_custom_methods",
     "Jwks async fetching",
@@ -33,6 +33,7 @@ KNOWN_WARNINGS = (
     "custom_response.v3",
     "local_response_policy.v3",
     "mcp_json_rest_bridge.v3",
+    "access_loggers.stats.v3",
 )
 
 SERVICES = ("event", "gig", "image", "order", "review")
@@ -46,6 +47,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "workers by name": {"gig_service_addresses": "gigs.example:10000,10.0.0.1:10000"},
     "pictures in S3": {"media_storage": "s3", "media_dir": None},
     "without docs": {"edge_docs": False},
+    "no cache": {"edge_cache": "off"},
+    "a cache of a minute": {"edge_cache_seconds": 60, "edge_cache_mib": 1},
     "JWKS by https": {"user_jwks": "https://login.example/.well-known/jwks.json?x=%20y"},
     "JWKS by http": {"user_jwks": "http://login.example:8081/jwks"},
     "origins": {"cors_origins": "https://shop.example, http://localhost:3000,http://[::1]:3000"},

@@ -50,6 +50,15 @@ class EdgeSettings(BaseSettings):
     image_max_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Bytes that an uploaded file can have.")
     media_storage: Literal["folder", "s3"] = Field("folder", description="What keeps pictures: a folder, or S3.")
     media_dir: Path | None = Field(None, description="The folder of pictures; the edge serves it at /media.")
+    edge_cache: Literal["on", "off"] = Field(
+        "on", description="Whether the edge keeps answers to anonymous reads for a moment."
+    )
+    edge_cache_seconds: int = Field(
+        5, ge=1, le=60, description="How old an answer to an anonymous read may be; its Cache-Control says so."
+    )
+    edge_cache_mib: int = Field(
+        16, ge=1, le=256, description="MiB of answers that each thread of Envoy keeps, beside EDGE_MAX_HEAP_MIB."
+    )
     edge_idle_timeout_seconds: float = Field(
         300, gt=0, description="How long an idle connection of a client is kept, and the most a client may pause."
     )

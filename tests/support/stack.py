@@ -54,7 +54,9 @@ class Stack:
         self.layout = Layout.of(self.data_dir)
         self.workers = workers
         tls = {"TLS_CERTIFICATE": str(certificate), "TLS_PRIVATE_KEY": str(certificate)} if certificate else {}
-        self._environment = {f"{service.upper()}_WORKERS": str(workers) for service in SERVICES} | tls | environment
+        # Tests write, and read at once without a token.
+        defaults = {"EDGE_CACHE": "off"} | {f"{service.upper()}_WORKERS": str(workers) for service in SERVICES}
+        self._environment = defaults | tls | environment
         self._process: subprocess.Popen[bytes] | None = None
         self.output = self.data_dir.parent / "output.log"
 
