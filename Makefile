@@ -37,6 +37,10 @@ run: install ## Start the marketplace on this machine; Ctrl-C stops it. PORT=808
 doctor: install ## Check whether this machine can run the marketplace, and print a remedy for each problem.
 	@$(BIN)/python -m deploy.local doctor
 
+.PHONY: seed
+seed: install ## Fill the running marketplace with gigs, pictures, orders and reviews; a second run changes nothing.
+	@$(BIN)/python -m deploy.local.seed
+
 .PHONY: status
 status: install ## List the processes of the running stack.
 	@$(BIN)/python -m deploy.local status
