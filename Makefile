@@ -17,7 +17,7 @@ GIVEN := $(foreach text,$(TEXTS),$(if $(filter undefined,$(origin $(text))),,$(t
 $(foreach text,$(GIVEN),$(eval override $(text) := $$(value $(text))))
 export $(GIVEN)
 
-CODE := benchmarks deploy edge gig_service order_service review_service servicekit protos tests
+CODE := benchmarks deploy docs/examples edge gig_service order_service review_service servicekit protos tests
 PACKAGES := deploy edge gig_service order_service review_service servicekit protos
 
 # Tests that need neither the stack nor Envoy.
