@@ -17,7 +17,7 @@ GIVEN := $(foreach text,$(TEXTS),$(if $(filter undefined,$(origin $(text))),,$(t
 $(foreach text,$(GIVEN),$(eval override $(text) := $$(value $(text))))
 export $(GIVEN)
 
-CODE := benchmarks deploy edge gig_service order_service review_service servicekit protos tests
+CODE := benchmarks deploy docs/examples edge gig_service order_service review_service servicekit protos tests
 PACKAGES := deploy edge gig_service order_service review_service servicekit protos
 
 # Tests that need neither the stack nor Envoy.
@@ -36,6 +36,10 @@ run: install ## Start the marketplace on this machine; Ctrl-C stops it. PORT=808
 .PHONY: doctor
 doctor: install ## Check whether this machine can run the marketplace, and print a remedy for each problem.
 	@$(BIN)/python -m deploy.local doctor
+
+.PHONY: seed
+seed: install ## Fill the running marketplace with gigs, pictures, orders and reviews; a second run changes nothing.
+	@$(BIN)/python -m deploy.local.seed
 
 .PHONY: status
 status: install ## List the processes of the running stack.

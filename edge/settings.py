@@ -85,6 +85,18 @@ class EdgeSettings(BaseSettings):
     edge_connections_per_address: int = Field(
         1000, ge=1, description="Connections at once from one address of a client; further ones are closed."
     )
+    edge_writes_per_minute_per_address: int = Field(
+        6000,
+        ge=0,
+        le=1_000_000,
+        description="Writes a minute from one address of a client (IPv6: a network of 64 bits); then 429. 0: no limit.",
+    )
+    edge_writes_per_minute_per_user: int = Field(
+        6000,
+        ge=0,
+        le=1_000_000,
+        description="Writes a minute of one user, with all their tokens together; then 429. 0: no limit.",
+    )
     trusted_proxies: str = Field(
         "",
         description="The proxies whose X-Forwarded-For is believed: addresses and networks (CIDR), comma separated.",

@@ -56,6 +56,7 @@ local function answer_without_body(handle, headers, milliseconds)
   for name, value in pairs(headers) do
     if not NOT_PASSED[name] then request[name] = request[name] and request[name] .. "," .. value or value end
   end
+  request["x-edge-counted"] = "1"
   local response, body = handle:httpCall("api", request, nil, { timeout_ms = milliseconds, send_xff = false })
   for name in pairs(NOT_PASSED) do response[name] = nil end
   response["x-edge-complete"] = "1"
@@ -81,7 +82,7 @@ local function check_request_without_body(handle, headers, context)
   local wrong_id = context:get("stream") and check_last_event_id(headers)
   if wrong_id then violations[#violations + 1] = { field = "Last-Event-ID", message = wrong_id } end
   if #violations > 0 then return error_response.send(handle, "INVALID_ARGUMENT", nil, violations) end
-  for _, name in ipairs({ "x-edge-body", "content-encoding", "content-type" }) do headers:remove(name) end
+  for _, name in ipairs({ "x-edge-body", "x-edge-counted", "content-encoding", "content-type" }) do headers:remove(name) end
   if has_body and milliseconds then return answer_without_body(handle, headers, milliseconds) end
   headers:remove("content-length")
   for piece in handle:bodyChunks() do piece:setBytes("") end

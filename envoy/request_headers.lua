@@ -28,6 +28,8 @@ local KNOWN_HEADERS = {
   ["x-request-id"] = true,
   -- From the listener `public`, for request_body.lua.
   ["x-edge-body"] = true,
+  -- From request_body.lua, for the limit of writes.
+  ["x-edge-counted"] = true,
 }
 
 -- Removes every unknown header. Returns the size of all headers before that, in bytes.

@@ -14,6 +14,7 @@ from deploy.local.environment import database_urls, of_service
 from deploy.local.exposure import notes
 from deploy.local.layout import Layout
 from deploy.local.logs import show_logs
+from deploy.local.machine import machine_checks
 from deploy.local.output import say
 from deploy.local.ports import SERVICES
 from deploy.local.postgres import DATABASES
@@ -33,7 +34,7 @@ def doctor(settings: StackSettings) -> int:
     """Print the result of every check of the start; return 1 when one fails. A running stack fails its own checks."""
     layout = Layout.of(settings.data_dir)
     failed = False
-    for check in checks(settings, layout):
+    for check in (*checks(settings, layout), *machine_checks(settings, layout)):
         try:
             say(f"ok      {check.name:<12} {check.run()}")
         except PreflightError as problem:

@@ -106,6 +106,10 @@ class StackSettings(BaseSettings):
         default=None,
         description="First part of the URLs of images (http or https). Default: PUBLIC_URL + /media.",
     )
+    edge_docs: bool = Field(
+        default=True, description="Whether the edge serves /openapi.json and the page /docs: on or off."
+    )
+    edge_mcp: Literal["on", "off"] = Field(default="on", description="Whether agents find the API's tools at /mcp.")
     grpc_tools: Literal["on", "off"] = Field(
         default="on",
         description="gRPC reflection and channelz of the workers, for grpcurl and debugging. Outside `make run` off.",
