@@ -22,6 +22,7 @@ from edge import contract, name_patterns
 from edge.generate import DESCRIPTOR_SET
 from edge.route_times import MARGIN, RouteTimes, ordinary, times_of
 from edge.settings import EdgeSettings
+from edge.tracing import tracing_of
 from servicekit.settings import CLOCK_SKEW_SECONDS, load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -143,6 +144,7 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         jwks_socket=f"@marketplace-jwks-{secrets.token_hex(16)}",
         clock_skew_seconds=CLOCK_SKEW_SECONDS,
         names=name_patterns,
+        tracing=tracing_of(settings),
         descriptor_set=str(scripts[-1] / DESCRIPTOR_SET),
         lua_path=";".join(f"{folder}/?.lua" for folder in scripts),
     )

@@ -46,6 +46,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "pictures in S3": {"media_storage": "s3", "media_dir": None},
     "JWKS by https": {"user_jwks": "https://login.example/.well-known/jwks.json?x=%20y"},
     "JWKS by http": {"user_jwks": "http://login.example:8081/jwks"},
+    "traces": {"otel_exporter_otlp_endpoint": "http://127.0.0.1:4317", "otel_traces_sampler_arg": 0.25},
+    "traces by name": {"otel_exporter_otlp_endpoint": "http://collector.example"},
     "odd characters": {"user_jwt_issuer": 'https://"login".example/\\ä', "user_jwt_audience": "{{ 1 }} # x: 'y'"},
 }
 
