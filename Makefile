@@ -49,6 +49,10 @@ logs: install ## Follow the logs until Ctrl-C; print their newest lines when not
 trace: install ## Show the last requests as trees, of a stack with TRACES=on. ARGS='--last 5 --errors --slower-than 100ms'
 	@$(BIN)/python -m deploy.local trace $(ARGS)
 
+.PHONY: scrape-config
+scrape-config: install ## Print Prometheus's configuration for this stack, for the dashboard in deploy/grafana.
+	@$(BIN)/python -m deploy.local scrape-config
+
 .PHONY: psql
 psql: install ## Open psql on a service's database. SERVICE=order ARGS="-c 'SELECT 1'"
 	@$(BIN)/python -m deploy.local psql --service="$$SERVICE" -- $(ARGS)

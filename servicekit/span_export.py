@@ -15,7 +15,8 @@ import structlog
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Status
-from prometheus_client import Counter
+
+from servicekit.spans import DROPPED
 
 # Spans that wait to be sent; further ones are dropped. A span takes about 2 KiB.
 MAX_WAITING = 2048
@@ -39,8 +40,6 @@ KEPT_ATTRIBUTES = frozenset(
     )
 )
 STATEMENT = "db.statement"
-
-DROPPED = Counter("marketplace_spans_dropped_total", "Spans of this worker that nobody has taken")
 
 _EXECUTE = re.compile(r"EXECUTE (s_[0-9a-f]{20})")
 _PREPARE = re.compile(r"PREPARE s_[0-9a-f]{20} AS ")
@@ -129,7 +128,7 @@ class Outbound(SpanExporter):
             span.parent,
             span.resource,
             attributes,
-            [_without_message(event) for event in span.events],
+            [_without_message(event) for event in span.events if not _is_abort(event)],
             span.links,
             span.kind,
             status=Status(span.status.status_code),
@@ -137,6 +136,11 @@ class Outbound(SpanExporter):
             end_time=span.end_time,
             instrumentation_scope=span.instrumentation_scope,
         )
+
+
+def _is_abort(event: Event) -> bool:
+    """Return whether this is the exception by which grpcio ends a call with a status: it tells nothing more."""
+    return (event.attributes or {}).get("exception.type") == "Exception"
 
 
 def _without_message(event: Event) -> Event:

@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import grpc
+from prometheus_client import Counter
+
+DROPPED = Counter("marketplace_spans_dropped_total", "Spans of this worker that their receiver has not taken")
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -21,6 +21,7 @@ from deploy.local.preflight import PreflightError, checks, exclusive
 from deploy.local.psql import open_psql
 from deploy.local.restart import restart
 from deploy.local.run import run
+from deploy.local.scrape_config import scrape_config
 from deploy.local.settings import StackSettings, explain
 from deploy.local.trace import Query, milliseconds, trace, trace_id
 from servicekit.database import Database
@@ -59,6 +60,12 @@ def status(settings: StackSettings) -> int:
         return 1
     for process in states:
         say(f"{process.name:<12} {process.state:<10} {process.description}")
+    return 0
+
+
+def print_scrape_config(settings: StackSettings) -> int:
+    """Print Prometheus's configuration for a stack with these settings."""
+    say(scrape_config(settings))
     return 0
 
 
@@ -148,6 +155,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     traces.add_argument("--id", type=trace_id, help="the begin of a trace's id, or an X-Request-Id")
     traces.add_argument("--background", action="store_true", help="also deliveries and periodic tasks")
+
+    add(
+        "scrape-config",
+        "print Prometheus's configuration for this stack",
+        lambda settings, _: print_scrape_config(settings),
+    )
 
     psql = add(
         "psql", "open psql on a database", lambda settings, options: open_psql(settings, options.service, options.words)
