@@ -49,6 +49,14 @@ status: install ## List the processes of the running stack.
 logs: install ## Follow the logs until Ctrl-C; print their newest lines when not on a terminal. SERVICE=order
 	@$(BIN)/python -m deploy.local logs $${SERVICE:+--service="$$SERVICE"}
 
+.PHONY: trace
+trace: install ## Show the last requests as trees, of a stack with TRACES=on. ARGS='--last 5 --errors --slower-than 100ms'
+	@$(BIN)/python -m deploy.local trace $(ARGS)
+
+.PHONY: scrape-config
+scrape-config: install ## Print Prometheus's configuration for this stack, for the dashboard in deploy/grafana.
+	@$(BIN)/python -m deploy.local scrape-config
+
 .PHONY: psql
 psql: install ## Open psql on a service's database. SERVICE=order ARGS="-c 'SELECT 1'"
 	@$(BIN)/python -m deploy.local psql --service="$$SERVICE" -- $(ARGS)

@@ -24,6 +24,7 @@ from edge.docs_page import docs_files
 from edge.generate import DESCRIPTOR_SET
 from edge.route_times import MARGIN, RouteTimes, ordinary, times_of
 from edge.settings import EdgeSettings
+from edge.tracing import tracing_of
 from edge.write_limits import write_limits
 from servicekit.settings import CLOCK_SKEW_SECONDS, load
 
@@ -166,6 +167,7 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         names=name_patterns,
         mcp=mcp_tools.for_envoy(GENERATED, protos, settings),
         limits=write_limits(protos, settings),
+        tracing=tracing_of(settings),
         descriptor_set=str(scripts[-1] / DESCRIPTOR_SET),
         lua_path=";".join(f"{folder}/?.lua" for folder in scripts),
     )

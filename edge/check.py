@@ -54,6 +54,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "JWKS by http": {"user_jwks": "http://login.example:8081/jwks"},
     "origins": {"cors_origins": "https://shop.example, http://localhost:3000,http://[::1]:3000"},
     "no MCP": {"edge_mcp": "off"},
+    "traces": {"otel_exporter_otlp_endpoint": "http://127.0.0.1:4317", "otel_traces_sampler_arg": 0.25},
+    "traces by name": {"otel_exporter_otlp_endpoint": "http://collector.example"},
     "odd characters": {"user_jwt_issuer": 'https://"login".example/\\ä', "user_jwt_audience": "{{ 1 }} # x: 'y'"},
 }
 

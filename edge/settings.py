@@ -11,10 +11,11 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from edge import browsers
+from servicekit.otlp import TraceSettings
 from servicekit.settings import Addresses
 
 
-class EdgeSettings(BaseSettings):
+class EdgeSettings(TraceSettings, BaseSettings):
     """The settings that Envoy's bootstrap is rendered from. Times are seconds."""
 
     model_config = SettingsConfigDict(extra="ignore")

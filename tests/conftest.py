@@ -27,7 +27,7 @@ _FIRST = ("e2e", "hostile", "edge", "images", "browser", "stack", "payments", "s
 _SHARING = ("tests/browser", "tests/e2e", "tests/hostile", "tests/edge")
 # Files whose tests start what they need; the others of a folder share its stack or its edge.
 _ON_THEIR_OWN = re.compile(
-    r"tests/e2e/test_(chaos|lifecycle|look_alikes|market_machine|stripe|torture|webhook_crashes)"
+    r"tests/e2e/test_(chaos|lifecycle|look_alikes|market_machine|stripe|torture|traces|webhook_crashes)"
     r"|tests/edge/test_(bootstrap|faults|generate|uploads|upstreams)"
 )
 # Files whose tests each start processes of their own for seconds and share nothing.

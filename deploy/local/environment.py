@@ -206,6 +206,7 @@ def _own_values(settings: StackSettings, layout: Layout, base: Path) -> dict[str
         "IMAGE_SERVICE_ADDRESSES": f"127.0.0.1:{ports.streaming('gig')}",
         "EVENT_SERVICE_ADDRESSES": f"127.0.0.1:{ports.streaming('order')}",
         "ENVOY_ADMIN_PORT": str(ports.envoy_admin),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": settings.trace_endpoint,
         **{f"{name.upper()}_DATABASE_URL": url for name, url in urls.items()},
         **{f"{name.upper()}_SERVICE_ADDRESSES": ",".join(addresses(settings, name)) for name in settings.workers},
     }

@@ -156,7 +156,7 @@ def _version(command: list[str], name: str) -> str:
 
 
 def _ports(settings: StackSettings) -> str:
-    used = settings.ports.used(settings.workers)
+    used = settings.ports.used(settings.workers, traces=settings.traces == "on")
     for port, purpose in used.items():
         host = settings.edge_host if port == settings.port else "127.0.0.1"
         problem = _listen_problem(host, port)
@@ -197,7 +197,8 @@ def _free_edge_port(settings: StackSettings) -> int:
     for port in range(settings.port + 10, 65536, 10):
         ports = Ports(port)
         if not ports.collides_with_itself and all(
-            _listen_problem("127.0.0.1", each) is None for each in ports.used(settings.workers)
+            _listen_problem("127.0.0.1", each) is None
+            for each in ports.used(settings.workers, traces=settings.traces == "on")
         ):
             return port
     return settings.port

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deploy.local.ports import DEFAULT_EDGE_PORT, MAX_WORKERS, Ports
+from servicekit.otlp import checked_endpoint
 
 Workers = Annotated[int, Field(ge=1, le=MAX_WORKERS)]
 # May hold a password: never printed.
@@ -114,6 +115,16 @@ class StackSettings(BaseSettings):
         default="on",
         description="gRPC reflection and channelz of the workers, for grpcurl and debugging. Outside `make run` off.",
     )
+    traces: Literal["on", "off"] = Field(
+        default="off",
+        description="Keeps traces of the last requests in a process of the stack, for `make trace` "
+        "([docs/traces.md](docs/traces.md)).",
+    )
+    otel_exporter_otlp_endpoint: str = Field(
+        default="",
+        description="Where traces are sent by OTLP over gRPC: `http://host:port`. Without it there are no traces, but "
+        "for `make run TRACES=on`.",
+    )
     log_level: Annotated[str, AfterValidator(_known_level)] = Field(
         default="INFO",
         description="Least severe level that the services and Envoy log: DEBUG, INFO, WARNING or ERROR.",
@@ -157,6 +168,24 @@ class StackSettings(BaseSettings):
         if self.payments == "stripe" and not (self.stripe_api_key and self.stripe_webhook_secret):
             raise ValueError("PAYMENTS=stripe needs STRIPE_API_KEY and STRIPE_WEBHOOK_SECRET")
         return self
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _a_receiver(cls, endpoint: str) -> str:
+        return checked_endpoint(endpoint)
+
+    @model_validator(mode="after")
+    def _one_receiver_of_traces(self) -> "StackSettings":
+        if self.traces == "on" and self.otel_exporter_otlp_endpoint:
+            raise ValueError(
+                "TRACES=on keeps traces in the stack, OTEL_EXPORTER_OTLP_ENDPOINT sends them elsewhere: set one of them"
+            )
+        return self
+
+    @property
+    def trace_endpoint(self) -> str:
+        """The URL that the processes send traces to; empty when there are none."""
+        return f"http://127.0.0.1:{self.ports.traces}" if self.traces == "on" else self.otel_exporter_otlp_endpoint
 
     @property
     def ports(self) -> Ports:

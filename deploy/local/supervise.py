@@ -1,4 +1,6 @@
-"""The configuration of supervisord: PostgreSQL, the services' processes, Envoy; each with command and environment.
+"""The configuration of supervisord: each process with its command and environment.
+
+They are PostgreSQL, the receiver of traces, the services' processes and Envoy.
 
 All are started at once: a service starts without its database and becomes healthy when it has it.
 """
@@ -29,7 +31,8 @@ WATCHES_SECONDS = 2.0
 _EDGE_STOP_SECONDS = 1
 SERVICE_STOP_SECONDS = 5
 _DATABASE_STOP_SECONDS = 6
-_DATABASE_PRIORITY, _SERVICE_PRIORITY, _EDGE_PRIORITY = 10, 20, 30
+_TRACES_STOP_SECONDS = 1
+_DATABASE_PRIORITY, _TRACES_PRIORITY, _SERVICE_PRIORITY, _EDGE_PRIORITY = 10, 15, 20, 30
 
 # PostgreSQL connections of each worker: one for each of its threads, its background work and its deliveries of the
 # outbox. OrderService's have more threads, for calls to the payment provider, and as many connections to the sandbox's
@@ -62,8 +65,9 @@ def processes(settings: StackSettings, layout: Layout) -> list[Process]:
         for number in range(count)
     ]
     database = [_database(settings, layout)] if settings.embedded_postgres else []
+    traces = [_traces(settings)] if settings.traces == "on" else []
     streaming = [_streaming(settings, layout, service) for service in STREAMING]
-    return [*database, *workers, *streaming, _edge(settings, layout)]
+    return [*database, *traces, *workers, *streaming, _edge(settings, layout)]
 
 
 def _database(settings: StackSettings, layout: Layout) -> Process:
@@ -106,6 +110,19 @@ def _service(name: str, module: str, own: Mapping[str, str]) -> Process:
     # Under root it starts as root, reads its signing key, and then changes to its RUN_AS.
     command = _launched("SIGTERM", name, [sys.executable, "-m", module])
     return Process(name, command, _SERVICE_PRIORITY, SERVICE_STOP_SECONDS, environment=own)
+
+
+def _traces(settings: StackSettings) -> Process:
+    identity = users.traces_identity()
+    # Under root it starts as root, reads its code, and then changes to its own user.
+    words = [sys.executable, "-m", "deploy.local.trace_collector", str(settings.ports.traces)]
+    return Process(
+        "traces",
+        _launched("SIGTERM", "traces", [*words, *([str(identity)] if identity else [])]),
+        _TRACES_PRIORITY,
+        _TRACES_STOP_SECONDS,
+        environment=environment.of_python(os.environ),
+    )
 
 
 def _edge(settings: StackSettings, layout: Layout) -> Process:
