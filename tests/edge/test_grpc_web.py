@@ -30,7 +30,7 @@ REQUEST = gig_pb2.SearchGigsRequest(q="web")
 MIB = 1024 * 1024
 PUBLIC = {route.path: route for route in grpc_web.routes(contract.load())}
 HIDDEN = [
-    *(set(upstream.METHODS) - set(PUBLIC)),
+    *sorted(set(upstream.METHODS) - set(PUBLIC)),
     "/grpc.health.v1.Health/Check",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/marketplace.gig.v1.GigService/Nothing",
