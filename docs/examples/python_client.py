@@ -30,8 +30,8 @@ RETRIES = {
     "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
-# Calls that are sent again after UNAVAILABLE: reads, and writes that always have an idempotency key. Any other write may
-# have been done although its answer was lost.
+# Calls that are sent again after UNAVAILABLE: reads, and writes that always have an idempotency key. Any other write
+# may have been done although its answer was lost.
 REPEATED = [
     {"service": "marketplace.gig.v1.GigService", "method": "SearchGigs"},
     {"service": "marketplace.gig.v1.GigService", "method": "GetGig"},
@@ -57,7 +57,7 @@ class MarketplaceError(Exception):
     def of(cls, error: grpc.RpcError) -> MarketplaceError:
         """Return the error of a failed call, from `google.rpc.ErrorInfo` and `google.rpc.BadRequest`."""
         code, fields = error.code().name, {}
-        trailers: dict[str, Any] = {name: value for name, value in error.trailing_metadata() or ()}
+        trailers: dict[str, Any] = {each.key: each.value for each in error.trailing_metadata() or ()}
         status = status_pb2.Status.FromString(trailers.get("grpc-status-details-bin", b""))
         for detail in status.details:
             info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()

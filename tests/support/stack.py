@@ -28,7 +28,7 @@ from tests.support.ports import stack_port
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 # For a stack that gets more writes from one address than a client may send.
-UNLIMITED_WRITES = {"EDGE_WRITES_PER_MINUTE_PER_ADDRESS": "0", "EDGE_WRITES_PER_MINUTE_PER_USER": "0"}
+UNLIMITED_WRITES: dict[str, Any] = {"EDGE_WRITES_PER_MINUTE_PER_ADDRESS": "0", "EDGE_WRITES_PER_MINUTE_PER_USER": "0"}
 # A run of tests that is killed takes its stacks with it.
 _DIES_WITH_US = (sys.executable, "-I", "-S", str(ROOT / "deploy" / "local" / "launch.py"), "SIGTERM")
 
