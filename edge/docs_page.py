@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "envoy" / "docs"
 OPENAPI = ROOT / "generated" / "openapi.json"
 
-# The page runs its own scripts and talks to its own origin, nothing else. The style sheet has pictures in `data:`.
+# The page runs its own scripts alone, and talks to its own origin alone. Swagger UI's styles have pictures in `data:`.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -30,8 +30,9 @@ The public API of the gig marketplace: sellers offer gigs in packages, buyers or
 is needed. On a local stack `make token ROLE=seller,buyer` prints one.
 
 **JSON.** Names are camelCase, ids are UUIDs, times are RFC 3339 in UTC, amounts of money are numbers in the major unit
-with at most two decimals. Fields that are not known are ignored, `null` is as if the field were not there. A response
-may have more fields than are shown here. The second spelling of `/api/gigs` is `/gig`.
+with at most two decimals. Fields that are not known are ignored, but for one with an empty name, which is refused;
+`null` is as if the field were not there. A response may have more fields than are shown here. The second spelling of
+`/api/gigs` is `/gig`.
 
 **Texts.** Line ends become a newline, surrounding white space is removed, and the rest is put into Unicode's NFC; then
 lengths are checked, in code points. A text that shows nothing is empty.

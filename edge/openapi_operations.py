@@ -13,9 +13,7 @@ from edge.json_schema import Schema, Schemas
 from edge.openapi_errors import Errors, headers
 from edge.openapi_examples import BODIES, PARAMETER_VALUES, RESPONSES
 
-# Entity tags, as RFC 9110 has them.
-_TAG = r'(W/)?"[^"]*"'
-
+# What is no entity tag matches none, and is not refused.
 PARAMETERS: dict[str, Any] = {
     "IdempotencyKey": {
         "name": "Idempotency-Key",
@@ -32,13 +30,13 @@ PARAMETERS: dict[str, Any] = {
         "description": (
             "An `ETag` of the gig, a list of them, or `*`. PRECONDITION_FAILED when the gig has been edited since."
         ),
-        "schema": {"type": "string", "pattern": rf"^(\*|{_TAG}(, {_TAG})*)$"},
+        "schema": {"type": "string"},
     },
     "IfNoneMatch": {
         "name": "If-None-Match",
         "in": "header",
         "description": "An `ETag`, a list of them, or `*`. The response is 304 when one is still right.",
-        "schema": {"type": "string", "pattern": rf"^(\*|{_TAG}(, {_TAG})*)$"},
+        "schema": {"type": "string"},
     },
     "LastEventId": {
         "name": "Last-Event-ID",
@@ -79,6 +77,7 @@ class Operations:
     """The operations of all routes of a contract."""
 
     def __init__(self, protos: Contract, schemas: Schemas, errors: Errors) -> None:
+        self._routes = protos.routes
         self._schemas = schemas
         self._errors = errors
         self._seen: Counter[str] = Counter()
@@ -171,9 +170,21 @@ class Operations:
                 yield "204", {"description": "There is nothing more to come."}
         elif route.status != HTTPStatus.NO_CONTENT:
             response["content"] = {"application/json": self._response_content(route)}
+        if links := dict(self._links(route)):
+            response["links"] = links
         yield str(route.status), response
         if "`If-None-Match`" in comment:
             yield "304", {"description": "What the client has is still right.", **headers("ETag")}
+
+    def _links(self, route: Route) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield what can be done with what a route has created: the operations that take its id alone."""
+        created = re.sub(r"\{\w+\}", "{}", route.location)
+        for other in self._routes if created else ():
+            path = re.sub(r"\{\w+\}", "{}", other.path)
+            if (path == created or path.startswith(f"{created}/")) and path.count("{}") == 1:
+                [theirs], [ours] = path_fields(other), re.findall(r"\{(\w+)\}", route.location)
+                value = f"$response.body#/{self._schemas.json_name(f'{route.response}.{ours}')}"
+                yield other.rpc, {"operationId": other.rpc, "parameters": {self._json_name(other, theirs): value}}
 
     def _response_content(self, route: Route) -> dict[str, Any]:
         schema: Schema
