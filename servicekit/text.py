@@ -18,7 +18,7 @@ MAX_MARKS = 30
 # Invisible characters whose category is that of letters, marks or symbols.
 BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u2800\u3164\uffa0")
 INVISIBLE_CATEGORIES = frozenset(("Cf", "Zs", "Zl", "Zp", "Cc"))
-# There are no marks and no invisible characters elsewhere. It leaves out what would make each start of a process slower:
+# There are no marks and no invisible characters elsewhere. It leaves out what would make a start of a process slower:
 # Chinese, Korean, private use, Tangut, pictures.
 _BLOCKS = ((0, 0x3400), (0xA000, 0xAC00), (0xF900, 0x13500), (0x16000, 0x17000), (0x1BC00, 0x1F000), (0xE0000, 0xE0200))
 _CANDIDATES = tuple(chr(code) for first, end in _BLOCKS for code in range(first, end))
