@@ -1,4 +1,4 @@
-"""What the templates of Envoy's bootstrap need to know of traces: their receiver, and how many requests have one."""
+"""What the templates of Envoy's bootstrap need to know of traces: their receiver and the share that is sampled."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from servicekit.otlp import receiver
 
 @dataclass(frozen=True)
 class Tracing:
-    """The receiver of spans, and the share of requests that have them, in percent."""
+    """The receiver of spans, and how many of a million requests are sampled."""
 
     host: str
     port: int
-    percent: float
+    of_a_million: int
 
 
 def tracing_of(settings: EdgeSettings) -> Tracing | None:
@@ -22,4 +22,4 @@ def tracing_of(settings: EdgeSettings) -> Tracing | None:
     if not settings.otel_exporter_otlp_endpoint:
         return None
     host, port = receiver(settings.otel_exporter_otlp_endpoint)
-    return Tracing(host, port, round(settings.otel_traces_sampler_arg * 100, 2))
+    return Tracing(host, port, round(settings.otel_traces_sampler_arg * 1_000_000))

@@ -16,6 +16,8 @@ import psutil
 import pytest
 
 from deploy.local.control import process_states
+from deploy.local.settings import StackSettings
+from deploy.local.trace import Query, milliseconds, trace
 from deploy.local.trace_tree import Node
 from tests.support.eventually import eventually
 from tests.support.stack import ROOT, Stack
@@ -175,8 +177,8 @@ def test_no_span_has_a_token_or_a_text_of_a_client(traced: Stack, traces: Traces
 
     traces.of_request(f"last-{order}", "order-0")
 
-    for trace in traces.all():
-        for spans in trace:
+    for spans_of_trace in traces.all():
+        for spans in spans_of_trace:
             data = spans.SerializeToString()
             for secret in (mark, token, token.rpartition(".")[2]):
                 assert secret.encode() not in data, spans
@@ -200,22 +202,24 @@ def test_make_trace_shows_an_order_as_a_tree(traced: Stack, people: Market, trac
     assert re.fullmatch(r"   │     [├└]─ (PREPARE )?SELECT .*" + rest, lines[call + 2])
 
 
-def test_make_trace_finds_errors_slow_requests_and_says_so_when_there_are_none(traced: Stack, people: Market) -> None:
+def test_make_trace_finds_errors_and_says_so_when_no_trace_fits(
+    traced: Stack, people: Market, capsys: pytest.CaptureFixture[str]
+) -> None:
     missing = people.anyone.get("/api/gigs/01900000-0000-7000-8000-000000000000")
     assert missing.status_code == 404
     Traces(traced.ports.traces).of_request(missing.headers["x-request-id"], "gig-0")
 
-    errors = make_trace(traced, "--errors", "--last", "1")
-    slow = make_trace(traced, "--slower-than", "1000s")
-    wrong = make_trace(traced, "--slower-than", "soon")
+    settings = StackSettings(data_dir=traced.data_dir)
 
-    assert missing.headers["x-request-id"] in errors.stdout
-    assert re.search(r"GigService\.GetGig +gig-0 +NOT_FOUND ", errors.stdout)
-    assert (slow.returncode, slow.stdout) == (
-        1,
-        "no trace fits. The spans of a request arrive within a second or two of its end.\n",
-    )
-    assert wrong.returncode == 2
+    status = trace(settings, Query(last=1, errors=True))
+    errors = capsys.readouterr().out
+    slow = trace(settings, Query(slower_than=milliseconds("1000s")))
+
+    assert status == 0
+    assert missing.headers["x-request-id"] in errors
+    assert re.search(r"GigService\.GetGig +gig-0 +NOT_FOUND ", errors)
+    assert slow == 1
+    assert capsys.readouterr().out.startswith("no trace fits.")
 
 
 def test_requests_go_on_while_the_receiver_hangs_and_after_it_was_killed(
