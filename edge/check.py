@@ -18,6 +18,7 @@ from lupa.luajit21 import LuaRuntime  # type: ignore[import-untyped]
 
 from edge import signing_keys
 from edge.bootstrap import GENERATED, TEMPLATES, copy_files, render
+from edge.self_signed import certificate_and_key
 from edge.settings import EdgeSettings
 
 ENVOY = Path(sys.executable).parent / "envoy"
@@ -36,6 +37,9 @@ KNOWN_WARNINGS = (
 
 SERVICES = ("event", "gig", "image", "order", "review")
 
+# A file with a certificate and its key, made for the check.
+CERTIFICATE = "certificate.pem"
+
 # The settings of a bootstrap beside the required ones.
 VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {},
@@ -47,6 +51,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "JWKS by https": {"user_jwks": "https://login.example/.well-known/jwks.json?x=%20y"},
     "JWKS by http": {"user_jwks": "http://login.example:8081/jwks"},
     "origins": {"cors_origins": "https://shop.example, http://localhost:3000,http://[::1]:3000"},
+    "a certificate": {"tls_certificate": CERTIFICATE, "tls_private_key": CERTIFICATE},
     "odd characters": {"user_jwt_issuer": 'https://"login".example/\\ä', "user_jwt_audience": "{{ 1 }} # x: 'y'"},
 }
 
@@ -137,10 +142,14 @@ def bootstrap_errors(folder: Path, **changes: Any) -> Iterator[str]:
         **{f"{service}_service_addresses": "127.0.0.1:1" for service in SERVICES},
     }
     config = folder / "envoy.yaml"
-    settings = EdgeSettings(**{**values, **changes})
-    files = folder / "files" if settings.tls_certificate else None
-    if files:
+    settings, files = EdgeSettings(**{**values, **changes}), None
+    if settings.tls_certificate:
+        certificate, files = folder / CERTIFICATE, folder / "files"
+        certificate.write_bytes(b"".join(certificate_and_key("edge.example")))
         files.mkdir()
+        settings = settings.model_copy(
+            update={"tls_certificate": str(certificate), "tls_private_key": str(certificate)}
+        )
         copy_files(settings, files)
     config.write_text(render(settings, files))
     command = [str(ENVOY), "--mode", "validate", "--disable-hot-restart", "-c", str(config)]

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from edge import tls
-from tests.support.certificates import certificate_and_key, certificate_files
+from edge.self_signed import certificate_and_key
+from tests.support.certificates import certificate_files
 from tests.support.edge import Edge, assert_refused, get, read_response
 from tests.support.eventually import eventually
 
