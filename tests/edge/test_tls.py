@@ -90,7 +90,7 @@ def test_tls_is_spoken_from_1_2_on_and_http2_preferred(secure: Edge, version: ss
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 def test_older_tls_is_refused(secure: Edge) -> None:
-    with pytest.raises(OSError):
+    with pytest.raises(ssl.SSLError, match="alert protocol version"):
         handshake(secure, trusting_anyone(), ssl.TLSVersion.TLSv1_1)
 
 
