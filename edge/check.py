@@ -18,6 +18,7 @@ from lupa.luajit21 import LuaRuntime  # type: ignore[import-untyped]
 
 from edge import signing_keys
 from edge.bootstrap import GENERATED, TEMPLATES, copy_files, render
+from edge.self_signed import certificate_and_key
 from edge.settings import EdgeSettings
 
 ENVOY = Path(sys.executable).parent / "envoy"
@@ -38,6 +39,9 @@ KNOWN_WARNINGS = (
 
 SERVICES = ("event", "gig", "image", "order", "review")
 
+# A file with a certificate and its key, made for the check.
+CERTIFICATE = "certificate.pem"
+
 # The settings of a bootstrap beside the required ones.
 VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {},
@@ -56,6 +60,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no MCP": {"edge_mcp": "off"},
     "traces": {"otel_exporter_otlp_endpoint": "http://127.0.0.1:4317", "otel_traces_sampler_arg": 0.25},
     "traces by name": {"otel_exporter_otlp_endpoint": "http://collector.example"},
+    "a certificate": {"tls_certificate": CERTIFICATE, "tls_private_key": CERTIFICATE},
     "odd characters": {"user_jwt_issuer": 'https://"login".example/\\ä', "user_jwt_audience": "{{ 1 }} # x: 'y'"},
 }
 
@@ -146,10 +151,14 @@ def bootstrap_errors(folder: Path, **changes: Any) -> Iterator[str]:
         **{f"{service}_service_addresses": "127.0.0.1:1" for service in SERVICES},
     }
     config = folder / "envoy.yaml"
-    settings = EdgeSettings(**{**values, **changes})
-    files = folder / "files" if settings.tls_certificate else None
-    if files:
+    settings, files = EdgeSettings(**{**values, **changes}), None
+    if settings.tls_certificate:
+        certificate, files = folder / CERTIFICATE, folder / "files"
+        certificate.write_bytes(b"".join(certificate_and_key("edge.example")))
         files.mkdir()
+        settings = settings.model_copy(
+            update={"tls_certificate": str(certificate), "tls_private_key": str(certificate)}
+        )
         copy_files(settings, files)
     config.write_text(render(settings, files))
     command = [str(ENVOY), "--mode", "validate", "--disable-hot-restart", "-c", str(config)]

@@ -17,7 +17,6 @@ import pytest
 from edge import check, signing_keys, tokens
 from edge.bootstrap import BootstrapError, jwks_source
 from edge.settings import EdgeSettings
-from tests.support.certificates import certificate_files
 from tests.support.edge import ROOT, Edge, assert_refused, fetches, free_ports
 from tests.support.eventually import eventually
 
@@ -27,14 +26,6 @@ ADDRESSES = {f"{service}_service_addresses": "127.0.0.1:1,127.0.0.1:2" for servi
 @pytest.mark.parametrize("variant", check.VARIANTS)
 def test_envoy_takes_what_is_rendered(tmp_path: Path, variant: str) -> None:
     assert not list(check.bootstrap_errors(tmp_path, **check.VARIANTS[variant]))
-
-
-def test_envoy_takes_a_bootstrap_with_a_certificate(tmp_path: Path) -> None:
-    certificate, private_key, _ = certificate_files(tmp_path)
-
-    errors = check.bootstrap_errors(tmp_path, tls_certificate=str(certificate), tls_private_key=str(private_key))
-
-    assert not list(errors)
 
 
 def test_a_bootstrap_that_envoy_refuses_is_an_error(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_picture_that_is_not_there_can_be_told_from_one_that_may_not_be_read(a
 
 @pytest.mark.parametrize(
     ("path", "method"),
-    [("/api/gigs", "POST"), ("/gig/", "GET"), (GIG, "PATCH"), ("/api/orders", "GET"), (f"{GIG}/images", "POST")],
+    [("/api/gigs", "POST"), ("/gig/", "GET"), (GIG, "PUT"), ("/api/orders", "GET"), (f"{GIG}/images", "POST")],
 )
 def test_a_preflight_needs_no_token_and_names_what_the_path_takes(api: httpx.Client, path: str, method: str) -> None:
     response = api.options(path, headers=preflight(method, "authorization", "content-type"))

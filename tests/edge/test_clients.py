@@ -14,6 +14,7 @@ from hyperframe.frame import SettingsFrame
 from edge.settings import EdgeSettings
 from marketplace.gig.v1 import gig_pb2
 from tests.support.edge import Edge, an_edge, assert_refused, get, read_response
+from tests.support.grpc_web import Answer, call
 from tests.support.http2 import PREFACE, headers_frames, read_statuses
 from tests.support.upstream import returns, slow
 
@@ -246,6 +247,10 @@ def test_an_address_has_a_bound_of_requests_under_way() -> None:
         assert 8 <= len(answers) <= 10
         for refused in answers:
             assert_refused(refused, 429, "RATE_LIMITED")
+        # In at least one thread its calls of gRPC-Web are refused, in their form.
+        refused_calls = [each for each in grpc_web_calls(edge, "127.0.0.2", 20) if each.status]
+        assert refused_calls
+        assert {(each.code, each.response.headers["retry-after"]) for each in refused_calls} == {("RATE_LIMITED", "1")}
         assert edge.raw(get("/api/categories")).status_code == 200
         # A client that goes away has no requests under way.
         for each in waiting:
@@ -253,6 +258,13 @@ def test_an_address_has_a_bound_of_requests_under_way() -> None:
         edge.gig.responses.clear()
         with closing(connect(edge, "127.0.0.2")) as connection:
             assert_eventually_served(connection)
+
+
+def grpc_web_calls(edge: Edge, source: str, count: int) -> Iterator[Answer]:
+    """Call an RPC by gRPC-Web, each time over a new connection from an address of loopback."""
+    for _ in range(count):
+        with httpx.Client(base_url=edge.url, transport=httpx.HTTPTransport(local_address=source)) as page:
+            yield call(page, "/marketplace.gig.v1.GigService/ListCategories", gig_pb2.ListCategoriesRequest())
 
 
 def assert_eventually_served(connection: socket.socket) -> None:

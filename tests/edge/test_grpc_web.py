@@ -273,6 +273,24 @@ def test_messages_of_a_stream_arrive_as_they_come(edge: Edge) -> None:
     assert events.last().request == request
 
 
+def test_an_error_behind_a_message_comes_in_the_last_frame_without_what_is_for_the_edge(
+    edge: Edge, api: httpx.Client
+) -> None:
+    def broken(request: Any, context: grpc.ServicerContext) -> Iterator[event_pb2.WatchOrderResponse]:
+        yield event_pb2.WatchOrderResponse(id="first")
+        context.set_trailing_metadata((("x-error-status", "503"), ("x-error-body", "{}"), ("retry-after", "1")))
+        context.abort(grpc.StatusCode.UNAVAILABLE, "too slow")
+
+    edge.upstreams["event"][0].streams["WatchOrder"] = broken
+
+    answer = call(api, WATCH, event_pb2.WatchOrderRequest(), edge.bearer())
+
+    assert len(answer.messages) == 1
+    assert (answer.status, answer.message) == (14, "too slow")
+    assert answer.trailers["retry-after"] == "1"
+    assert "x-error" not in str(answer.trailers)
+
+
 def test_the_first_message_of_a_stream_does_not_wait_for_the_second(edge: Edge, api: httpx.Client) -> None:
     [events] = edge.upstreams["event"]
 

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from edge import tls
-from tests.support.certificates import certificate_and_key, certificate_files
+from edge.self_signed import certificate_and_key
+from tests.support.certificates import certificate_files
 from tests.support.edge import Edge, assert_refused, get, read_response
 from tests.support.eventually import eventually
 
@@ -89,7 +90,7 @@ def test_tls_is_spoken_from_1_2_on_and_http2_preferred(secure: Edge, version: ss
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 def test_older_tls_is_refused(secure: Edge) -> None:
-    with pytest.raises(OSError):
+    with pytest.raises(ssl.SSLError, match="alert protocol version"):
         handshake(secure, trusting_anyone(), ssl.TLSVersion.TLSv1_1)
 
 

@@ -17,6 +17,7 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from google.protobuf import empty_pb2
 
 from edge import signing_keys, tokens
 from edge.name_patterns import HIDDEN, SHAPE
@@ -25,12 +26,18 @@ from servicekit.identity import SERVICE_AUDIENCE, SERVICE_ISSUER
 from servicekit.text import is_invisible
 from tests.support.edge import Edge, an_edge, assert_refused, fetches, get, read_response
 from tests.support.eventually import eventually
+from tests.support.grpc_web import call
 
 # Characters of all kinds: hidden, blank, combining, of one to four bytes.
 INTERESTING = [*b" !Aaz~", 0xA0, 0xE9, 0x301, 0x416, 0x3000, 0x5C71, 0x1F600, *([0x61] * 30)]
 INTERESTING += [0, 9, 10, 31, 127, 0x85, 0xAD, 0x61C, 0x200B, 0x2028, 0x202E, 0x2066, 0xFEFF, 0xFB2C, 0x3164, 0xE0041]
 NEEDS = "/api/orders"
 ANYONE = "/api/categories"
+# The same RPCs by gRPC-Web.
+GRPC_WEB = {
+    NEEDS: "/marketplace.order.v1.OrderService/ListOrders",
+    ANYONE: "/marketplace.gig.v1.GigService/ListCategories",
+}
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -208,7 +215,11 @@ def of_the_services(edge: Edge) -> str:
     "forge", [unsigned, of_another_key, of_an_unknown_key, of_the_public_key_as_secret, changed, of_the_services]
 )
 def test_a_forged_token_is_refused(edge: Edge, api: httpx.Client, path: str, forge: Any) -> None:
-    assert_refused(ask(api, forge(edge), path), 401, "UNAUTHORIZED")
+    token = forge(edge)
+
+    assert_refused(ask(api, token, path), 401, "UNAUTHORIZED")
+    by_grpc_web = call(api, GRPC_WEB[path], empty_pb2.Empty(), {"Authorization": f"Bearer {token}"})
+    assert (by_grpc_web.status, by_grpc_web.code) == (16, "UNAUTHORIZED")
     assert edge.received() == 0
 
 

@@ -51,7 +51,7 @@ POSTGRES = ("PATH", "LC_*", "TZ", "PG*")
 @pytest.fixture(scope="module")
 def own() -> Iterator[Stack]:
     """Start a stack from a shell that has more than the stack needs."""
-    running = Stack(None, None, workers=1, **SHELL)
+    running = Stack(None, None, workers=1, certificate=None, **SHELL)
     try:
         yield running.start()
     finally:
