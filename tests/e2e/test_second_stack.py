@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.support.eventually import eventually
 from tests.support.ports import stack_port
 from tests.support.stack import Stack, processes_of
-from tests.support.story import Market
+from tests.support.story import Market, ok, whole_story
 
 
-def test_two_stacks_run_beside_each_other_and_know_nothing_of_each_other(stack: Stack, folder: Path) -> None:
-    other = Stack(folder, workers=1).start()
+@pytest.fixture(scope="module")
+def other(stack: Stack) -> Iterator[Stack]:
+    """Start a second stack. It keeps anonymous reads as long as `make run` does."""
+    running = Stack(workers=1, EDGE_CACHE="on")
     try:
-        gig = Market.of(other).gig()
-
-        assert httpx.get(f"{stack.url}/api/gigs/{gig['id']}").status_code == 404
-        foreign = {"authorization": f"Bearer {other.token('webdev_pro', 'seller')}"}
-        assert httpx.get(f"{stack.url}/api/orders", headers=foreign).status_code == 401
+        yield running.start()
     finally:
-        other.stop()
+        running.stop()
+
+
+def test_two_stacks_run_beside_each_other_and_know_nothing_of_each_other(stack: Stack, other: Stack) -> None:
+    gig = Market.of(other).gig()
+
+    assert httpx.get(f"{stack.url}/api/gigs/{gig['id']}").status_code == 404
+    foreign = {"authorization": f"Bearer {other.token('webdev_pro', 'seller')}"}
+    assert httpx.get(f"{stack.url}/api/orders", headers=foreign).status_code == 401
+
+
+def test_the_whole_story_passes_where_anonymous_reads_are_kept(other: Stack) -> None:
+    whole_story(other)
+
+
+def test_a_seller_sees_a_change_at_once_and_anyone_else_within_seconds(other: Stack) -> None:
+    market = Market.of(other)
+    gig = market.gig()
+    page = f"/gig/{gig['id']}"
+    old = [ok(market.anyone.get(page)) for _ in range(2)][-1]
+    assert old["title"] == gig["title"]
+
+    read = market.seller.get(page)
+    changed = {key: gig[key] for key in ("description", "categoryId", "tags")} | {"title": "Another title"}
+    ok(market.seller.put(page, json=changed, headers={"If-Match": read.headers["etag"]}))
+
+    assert ok(market.seller.get(page))["title"] == "Another title"
+    assert ok(market.anyone.get(page, headers={"Cache-Control": "no-cache"}))["title"] == "Another title"
+    eventually(lambda: ok(market.anyone.get(page))["title"] == "Another title")
+    assert market.anyone.get(page).headers["cache-control"] == "public, max-age=5"
 
 
 def test_a_taken_port_is_named_before_anything_starts(stack: Stack, folder: Path) -> None:
