@@ -6,8 +6,8 @@ from typing import Any
 
 _LIBRARIES = "type.googleapis.com/envoy.extensions.compression"
 
-# The content types that compression makes smaller. Pictures are compressed already; a stream of events would wait in the
-# compressor.
+# The content types that compression makes smaller. Pictures are compressed already, and a stream of events would wait
+# in the compressor.
 TYPES = (
     "application/json",
     "application/javascript",

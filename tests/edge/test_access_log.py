@@ -18,6 +18,13 @@ PICTURE = f"/media/ab/{'ab' * 16}.jpg"
 SECRET = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiI1In0.c2lnbmF0dXJlLTE_-3"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _quiet_log(running_edge: Edge) -> None:
+    """Wait until the lines of earlier tests are written: those of this file read all lines that come."""
+    running_edge.raw(get("/api/nothing", "X-Request-Id: before-all"))
+    assert running_edge.access_log("before-all")
+
+
 def lines_since(edge: Edge, size: int, count: int) -> list[dict[str, Any]]:
     """Return the lines after the first `size` characters, as soon as there are so many."""
     deadline = time.monotonic() + 5

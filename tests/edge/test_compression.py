@@ -120,7 +120,8 @@ def test_compression_makes_a_tag_weak_and_it_still_works(page: Edge, api: httpx.
 
 @pytest.mark.parametrize("encoding", ["gzip", "br"])
 @pytest.mark.parametrize(
-    ("method", "headers", "status"), [("HEAD", {}, 200), ("GET", {"If-None-Match": ETAG}, 304), ("HEAD", {"If-None-Match": ETAG}, 304)]
+    ("method", "headers", "status"),
+    [("HEAD", {}, 200), ("GET", {"If-None-Match": ETAG}, 304), ("HEAD", {"If-None-Match": ETAG}, 304)],
 )
 def test_a_response_without_a_body_has_none_compressed_either(
     page: Edge, method: str, headers: dict[str, str], status: int, encoding: str

@@ -49,17 +49,19 @@ def told(edge: Edge, *headers: tuple[str, str], padding: int = 0) -> None:
     def handler(make: Callable[[str], Message], asked: Callable[[Any], str]) -> Handler:
         return lambda request, context: make(text(asked(request), context))
 
+    def asked_for_gig(request: Any) -> str:
+        return str(request.gig_id)
+
+    def asked_for_search(request: Any) -> str:
+        return f"{request.q}/{request.page_size or 20}"
+
     gig, review = edge.gig.responses, edge.review.responses
-    gig["GetGig"] = handler(lambda text: gig_pb2.GetGigResponse(gig=gig_pb2.Gig(title=text)), lambda asked: asked.gig_id)
-    gig["SearchGigs"] = handler(
-        lambda text: gig_pb2.SearchGigsResponse(next_page_token=text), lambda asked: f"{asked.q}/{asked.page_size or 20}"
-    )
+    gig["GetGig"] = handler(lambda text: gig_pb2.GetGigResponse(gig=gig_pb2.Gig(title=text)), asked_for_gig)
+    gig["SearchGigs"] = handler(lambda text: gig_pb2.SearchGigsResponse(next_page_token=text), asked_for_search)
     gig["ListCategories"] = handler(
-        lambda text: gig_pb2.ListCategoriesResponse(categories=[gig_pb2.Category(name=text)]), lambda asked: "all"
+        lambda text: gig_pb2.ListCategoriesResponse(categories=[gig_pb2.Category(name=text)]), lambda request: "all"
     )
     gig["ListPackages"] = handler(
-        lambda text: gig_pb2.ListPackagesResponse(packages=[gig_pb2.Package(title=text)]), lambda asked: asked.gig_id
+        lambda text: gig_pb2.ListPackagesResponse(packages=[gig_pb2.Package(title=text)]), asked_for_gig
     )
-    review["ListReviews"] = handler(
-        lambda text: review_pb2.ListReviewsResponse(next_page_token=text), lambda asked: asked.gig_id
-    )
+    review["ListReviews"] = handler(lambda text: review_pb2.ListReviewsResponse(next_page_token=text), asked_for_gig)

@@ -52,7 +52,7 @@ class Stack:
         self.data_dir = data_dir or Path(str(self._folder and self._folder.name)) / "data"
         self.ports = Ports(port or stack_port())
         self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.ports.edge}"
-        self._certificate = certificate
+        self.certificate = certificate
         self.layout = Layout.of(self.data_dir)
         self.workers = workers
         tls = {"TLS_CERTIFICATE": str(certificate), "TLS_PRIVATE_KEY": str(certificate)} if certificate else {}
@@ -160,8 +160,8 @@ class Stack:
     def client(self, name: str = "", *roles: str, **options: Any) -> httpx.Client:
         """Return an HTTP client of the edge, signed in where a name is given."""
         headers = {"authorization": f"Bearer {self.token(name, *roles)}"} if name else {}
-        if self._certificate:
-            options["verify"] = ssl.create_default_context(cafile=self._certificate)
+        if self.certificate:
+            options["verify"] = ssl.create_default_context(cafile=self.certificate)
         return httpx.Client(base_url=self.url, headers=headers, timeout=15, **options)
 
 
