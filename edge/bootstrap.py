@@ -140,7 +140,7 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         errors={error.name: error for error in protos.errors},
         replies=_local_replies(protos),
         address_groups=ADDRESS_GROUPS,
-        docs_files=docs_files() if settings.edge_docs else [],
+        docs_files=docs_files() if settings.edge_docs == "on" else [],
         docs_folder=str(files) if files else "",
         jwks=jwks,
         jwks_socket=f"@marketplace-jwks-{secrets.token_hex(16)}",

@@ -120,6 +120,6 @@ def test_a_query_or_a_token_changes_nothing(api: httpx.Client, edge: Edge) -> No
 
 
 def test_without_docs_the_paths_are_unknown() -> None:
-    with an_edge(edge_docs=False) as edge, edge.client() as api:
+    with an_edge(edge_docs="off") as edge, edge.client() as api:
         for path in PATHS:
             assert_refused(api.get(path), 404, "NOT_FOUND")
