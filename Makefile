@@ -17,7 +17,7 @@ GIVEN := $(foreach text,$(TEXTS),$(if $(filter undefined,$(origin $(text))),,$(t
 $(foreach text,$(GIVEN),$(eval override $(text) := $$(value $(text))))
 export $(GIVEN)
 
-CODE := benchmarks deploy edge gig_service order_service review_service servicekit protos tests
+CODE := benchmarks deploy docs/examples edge gig_service order_service review_service servicekit protos tests
 PACKAGES := deploy edge gig_service order_service review_service servicekit protos
 
 # Tests that need neither the stack nor Envoy.
@@ -37,6 +37,10 @@ run: install ## Start the marketplace on this machine; Ctrl-C stops it. PORT=808
 doctor: install ## Check whether this machine can run the marketplace, and print a remedy for each problem.
 	@$(BIN)/python -m deploy.local doctor
 
+.PHONY: seed
+seed: install ## Fill the running marketplace with gigs, pictures, orders and reviews; a second run changes nothing.
+	@$(BIN)/python -m deploy.local.seed
+
 .PHONY: status
 status: install ## List the processes of the running stack.
 	@$(BIN)/python -m deploy.local status
@@ -44,6 +48,14 @@ status: install ## List the processes of the running stack.
 .PHONY: logs
 logs: install ## Follow the logs until Ctrl-C; print their newest lines when not on a terminal. SERVICE=order
 	@$(BIN)/python -m deploy.local logs $${SERVICE:+--service="$$SERVICE"}
+
+.PHONY: trace
+trace: install ## Show the last requests as trees, of a stack with TRACES=on. ARGS='--last 5 --errors --slower-than 100ms'
+	@$(BIN)/python -m deploy.local trace $(ARGS)
+
+.PHONY: scrape-config
+scrape-config: install ## Print Prometheus's configuration for this stack, for the dashboard in deploy/grafana.
+	@$(BIN)/python -m deploy.local scrape-config
 
 .PHONY: psql
 psql: install ## Open psql on a service's database. SERVICE=order ARGS="-c 'SELECT 1'"

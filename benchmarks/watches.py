@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from servicekit.ids import new_id
-from tests.support.stack import ROOT, Stack
+from tests.support.stack import ROOT, UNLIMITED_WRITES, Stack
 from tests.support.story import Market
 
 WATCHES_PER_USER = 20
@@ -94,7 +94,7 @@ def main() -> int:
     options.add_argument("--rounds", type=int, default=6)
     options.add_argument("--orders", type=int, default=40)
     given = options.parse_args()
-    stack = Stack()
+    stack = Stack(**UNLIMITED_WRITES)
     without: list[float] = []
     beside: list[float] = []
     sizes: list[float] = []

@@ -18,11 +18,14 @@ from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from edge import contract, name_patterns
+from edge import browsers, compression, contract, grpc_web, mcp_tools, name_patterns, tls
+from edge.caching import cached_paths, max_age
 from edge.docs_page import docs_files
 from edge.generate import DESCRIPTOR_SET
 from edge.route_times import MARGIN, RouteTimes, ordinary, times_of
 from edge.settings import EdgeSettings
+from edge.tracing import tracing_of
+from edge.write_limits import write_limits
 from servicekit.settings import CLOCK_SKEW_SECONDS, load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -120,13 +123,21 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,  # of an included part
         autoescape=False,  # noqa: S701  # YAML, not HTML; every value goes through `tojson`
     )
     environment.tests["ip_address"] = _is_ip_address
     return environment.get_template("envoy.yaml.j2").render(
         settings=settings,
         services=protos.services(),
-        routes=[each for route in sorted(protos.routes, key=_literal_first) for each in _api_routes(route, settings)],
+        routes=[
+            *(each for route in sorted(protos.routes, key=_literal_first) for each in _api_routes(route, settings)),
+            *(each for route in grpc_web.routes(protos) for each in _grpc_web_routes(route, settings)),
+        ],
+        grpc_web_groups=grpc_web.groups(protos, settings),
+        grpc_web_types=grpc_web.CONTENT_TYPES,
+        grpc_web_prefix=grpc_web.PATH_PREFIX,
+        grpc_web_allow=grpc_web.ALLOW,
         paths=[(path, ", ".join(protos.paths()[path])) for path in sorted(protos.paths(), key=_template_order)],
         paths_by_allow=_paths_by_allow(protos),
         public_routes=list(_public_routes(protos, settings)),
@@ -134,25 +145,55 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         margin=MARGIN,
         tcp_user_timeout=socket.TCP_USER_TIMEOUT,
         media_dir=_media_dir(settings),
+        cached_paths=cached_paths(protos, settings),
         admin_hosts=[f"127.0.0.1:{settings.envoy_admin_port}", f"localhost:{settings.envoy_admin_port}"],
         clusters=_clusters(settings),
         cluster_of=cluster_of,
+        compressors=compression.COMPRESSORS,
+        compressed_types=compression.TYPES,
         errors={error.name: error for error in protos.errors},
         replies=_local_replies(protos),
         address_groups=ADDRESS_GROUPS,
+        browser_headers=browsers.response_headers(
+            browsers.origins(settings.cors_origins), has_tls=bool(settings.tls_certificate)
+        ),
+        tls_secret=_tls_secret(settings, files),
+        tls_secret_name=tls.SECRET_NAME,
         docs_files=docs_files() if settings.edge_docs == "on" else [],
         docs_folder=str(files) if files else "",
         jwks=jwks,
         jwks_socket=f"@marketplace-jwks-{secrets.token_hex(16)}",
         clock_skew_seconds=CLOCK_SKEW_SECONDS,
         names=name_patterns,
+        mcp=mcp_tools.for_envoy(GENERATED, protos, settings),
+        limits=write_limits(protos, settings),
+        tracing=tracing_of(settings),
         descriptor_set=str(scripts[-1] / DESCRIPTOR_SET),
         lua_path=";".join(f"{folder}/?.lua" for folder in scripts),
     )
 
 
+def _tls_secret(settings: EdgeSettings, files: Path | None) -> str:
+    """Return the path of Envoy's file with certificate and key; empty without TLS."""
+    if not settings.tls_certificate:
+        return ""
+    if files is None:
+        raise BootstrapError("TLS_CERTIFICATE: Envoy reads a copy; name a folder for it with --files")
+    return str(files / tls.SECRET_FILE)
+
+
 def copy_files(settings: EdgeSettings, target: Path) -> None:
-    """Copy the files that Envoy reads into a folder, readable for everyone. Raises BootstrapError and OSError."""
+    """Copy the files that Envoy reads into a folder. Raises BootstrapError and OSError.
+
+    They are readable for everyone but the one with the private key, which is readable for its owner alone.
+    """
+    (target / tls.SECRET_FILE).unlink(missing_ok=True)
+    if settings.tls_certificate:
+        try:
+            secret = tls.secret_of(Path(settings.tls_certificate), Path(settings.tls_private_key))
+        except tls.TlsError as error:
+            raise BootstrapError(str(error)) from error
+        tls.write_secret(target / tls.SECRET_FILE, secret)
     sources = {path.name: path for folder in (TEMPLATES, GENERATED / "envoy") for path in folder.glob("*.lua")}
     sources |= {file.source.name: file.source for file in docs_files()}
     sources[DESCRIPTOR_SET] = GENERATED / "envoy" / DESCRIPTOR_SET
@@ -177,6 +218,7 @@ class ApiRoute:
     times: RouteTimes
     with_key: bool = False
     """Whether the route matches only requests with an idempotency key."""
+    grpc_web: bool = False
 
 
 def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRoute]:
@@ -202,6 +244,8 @@ def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRo
 
     if route.method == "GET":
         response["is_read"] = True
+        if seconds := max_age(route, settings):
+            response["max_age"] = seconds
         yield ApiRoute(route.name, "GET", route, response, body, times)
         yield ApiRoute(f"HEAD {route.path}", "HEAD", route, response | {"is_head": True}, body, times)
         return
@@ -209,6 +253,19 @@ def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRo
         name = f"{route.name} with an idempotency key"
         yield ApiRoute(name, route.method, route, response, body, times, with_key=True)
     yield ApiRoute(route.name, route.method, route, response, body, times)
+
+
+def _grpc_web_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRoute]:
+    """Yield the routes of the listener `api` for an RPC of gRPC-Web, the more exact one first."""
+    times = times_of(route, settings)
+    name = f"gRPC-Web {route.path}"
+    response = {"status": route.status, "grpc_web": True, "is_read": route.method == "GET"}
+    response["milliseconds"] = int(times.response * 1000)
+    if route.takes_key:
+        yield ApiRoute(
+            f"{name} with an idempotency key", "POST", route, response, {"grpc_web": True}, times, True, grpc_web=True
+        )
+    yield ApiRoute(name, "POST", route, response, {"grpc_web": True}, times, grpc_web=True)
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ from typing import Any
 from lupa.luajit21 import LuaRuntime  # type: ignore[import-untyped]
 
 from edge import signing_keys
-from edge.bootstrap import GENERATED, TEMPLATES, render
+from edge.bootstrap import GENERATED, TEMPLATES, copy_files, render
 from edge.settings import EdgeSettings
 
 ENVOY = Path(sys.executable).parent / "envoy"
 
 # Warnings that do not count. Envoy calls `allow_custom_methods` (an unknown method is a 405), the file server (for
-# pictures) and custom responses (for HEAD on a stream) work in progress. A JWKS cannot be fetched while a bootstrap is
-# validated.
+# pictures), custom responses (for HEAD on a stream), the counters of a log (for the cache) and the bridge for MCP work
+# in progress. A JWKS cannot be fetched while a bootstrap is validated.
 KNOWN_WARNINGS = (
     "allow_custom_methods",
     "Jwks async fetching",
@@ -32,6 +32,8 @@ KNOWN_WARNINGS = (
     "async_files.v3",
     "custom_response.v3",
     "local_response_policy.v3",
+    "mcp_json_rest_bridge.v3",
+    "access_loggers.stats.v3",
 )
 
 SERVICES = ("event", "gig", "image", "order", "review")
@@ -41,12 +43,19 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {},
     "several workers": {f"{service}_service_addresses": "127.0.0.1:1,127.0.0.1:2" for service in SERVICES},
     "all addresses": {"edge_host": "0.0.0.0"},  # noqa: S104  # only rendered
+    "no limits of writes": {"edge_writes_per_minute_per_address": 0, "edge_writes_per_minute_per_user": 0},
     "trusted proxies": {"trusted_proxies": "10.0.0.0/8, 2001:db8::/32,192.0.2.1"},
     "workers by name": {"gig_service_addresses": "gigs.example:10000,10.0.0.1:10000"},
     "pictures in S3": {"media_storage": "s3", "media_dir": None},
     "without docs": {"edge_docs": "off"},
+    "no cache": {"edge_cache": "off"},
+    "a cache of a minute": {"edge_cache_seconds": 60, "edge_cache_mib": 1},
     "JWKS by https": {"user_jwks": "https://login.example/.well-known/jwks.json?x=%20y"},
     "JWKS by http": {"user_jwks": "http://login.example:8081/jwks"},
+    "origins": {"cors_origins": "https://shop.example, http://localhost:3000,http://[::1]:3000"},
+    "no MCP": {"edge_mcp": "off"},
+    "traces": {"otel_exporter_otlp_endpoint": "http://127.0.0.1:4317", "otel_traces_sampler_arg": 0.25},
+    "traces by name": {"otel_exporter_otlp_endpoint": "http://collector.example"},
     "odd characters": {"user_jwt_issuer": 'https://"login".example/\\ä', "user_jwt_audience": "{{ 1 }} # x: 'y'"},
 }
 
@@ -137,7 +146,12 @@ def bootstrap_errors(folder: Path, **changes: Any) -> Iterator[str]:
         **{f"{service}_service_addresses": "127.0.0.1:1" for service in SERVICES},
     }
     config = folder / "envoy.yaml"
-    config.write_text(render(EdgeSettings(**{**values, **changes})))
+    settings = EdgeSettings(**{**values, **changes})
+    files = folder / "files" if settings.tls_certificate else None
+    if files:
+        files.mkdir()
+        copy_files(settings, files)
+    config.write_text(render(settings, files))
     command = [str(ENVOY), "--mode", "validate", "--disable-hot-restart", "-c", str(config)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:

@@ -98,7 +98,10 @@ def _errors(protos: contract.Contract) -> str:
         "-- The error catalogue, and the error for a gRPC status without a code of it.\nreturn {\n",
     ]
     lines.append("  codes = {\n")
-    lines += [f"    {each.name} = {{ status = {each.http}, text = {_text(each.text)} }},\n" for each in protos.errors]
+    lines += [
+        f"    {each.name} = {{ status = {each.http}, grpc = {each.grpc}, text = {_text(each.text)} }},\n"
+        for each in protos.errors
+    ]
     lines.append("  },\n  by_grpc_status = {\n")
     lines += [f"    [{_text(str(status))}] = {_text(name)},\n" for status, name in BARE_STATUSES.items()]
     return "".join([*lines, "  },\n}\n"])

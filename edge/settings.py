@@ -7,13 +7,15 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from edge import browsers
+from servicekit.otlp import TraceSettings
 from servicekit.settings import Addresses
 
 
-class EdgeSettings(BaseSettings):
+class EdgeSettings(TraceSettings, BaseSettings):
     """The settings that Envoy's bootstrap is rendered from. Times are seconds."""
 
     model_config = SettingsConfigDict(extra="ignore")
@@ -49,6 +51,15 @@ class EdgeSettings(BaseSettings):
     image_max_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Bytes that an uploaded file can have.")
     media_storage: Literal["folder", "s3"] = Field("folder", description="What keeps pictures: a folder, or S3.")
     media_dir: Path | None = Field(None, description="The folder of pictures; the edge serves it at /media.")
+    edge_cache: Literal["on", "off"] = Field(
+        "on", description="Whether the edge keeps answers to anonymous reads for a moment."
+    )
+    edge_cache_seconds: int = Field(
+        5, ge=1, le=60, description="How old an answer to an anonymous read may be; its Cache-Control says so."
+    )
+    edge_cache_mib: int = Field(
+        16, ge=1, le=256, description="MiB of answers that each thread of Envoy keeps, beside EDGE_MAX_HEAP_MIB."
+    )
     edge_idle_timeout_seconds: float = Field(
         300, gt=0, description="How long an idle connection of a client is kept, and the most a client may pause."
     )
@@ -68,13 +79,37 @@ class EdgeSettings(BaseSettings):
     edge_watches_per_address: int = Field(
         1000, ge=1, description="Watches at once from one address of a client, in each thread of Envoy; then 429."
     )
+    edge_mcp: Literal["on", "off"] = Field("on", description="Whether agents find the API's tools at /mcp.")
+    edge_messages_per_address: int = Field(
+        100, ge=1, description="Messages to /mcp under way from one address of a client, in each thread; then 429."
+    )
     edge_connections_per_address: int = Field(
         1000, ge=1, description="Connections at once from one address of a client; further ones are closed."
+    )
+    edge_writes_per_minute_per_address: int = Field(
+        6000,
+        ge=0,
+        le=1_000_000,
+        description="Writes a minute from one address of a client (IPv6: a network of 64 bits); then 429. 0: no limit.",
+    )
+    edge_writes_per_minute_per_user: int = Field(
+        6000,
+        ge=0,
+        le=1_000_000,
+        description="Writes a minute of one user, with all their tokens together; then 429. 0: no limit.",
     )
     trusted_proxies: str = Field(
         "",
         description="The proxies whose X-Forwarded-For is believed: addresses and networks (CIDR), comma separated.",
     )
+    cors_origins: str = Field(
+        "",
+        description="The origins whose pages may read responses in a browser, comma separated; empty: any origin.",
+    )
+    tls_certificate: str = Field(
+        "", description="The file (PEM) of the edge's certificate, with its chain: then the edge speaks TLS."
+    )
+    tls_private_key: str = Field("", description="The file (PEM, without a password) of the certificate's key.")
     edge_docs: Literal["on", "off"] = Field("on", description="Whether the edge has /openapi.json and the page /docs.")
     edge_max_connections: int = Field(10_000, ge=1, description="Connections of clients at once; more are refused.")
     edge_max_heap_mib: int = Field(
@@ -87,6 +122,18 @@ class EdgeSettings(BaseSettings):
         for each in listed.split(",") if listed else []:
             ipaddress.ip_network(each.strip())
         return listed
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, listed: str) -> str:
+        browsers.origins(listed)
+        return listed
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> EdgeSettings:
+        if bool(self.tls_certificate) != bool(self.tls_private_key):
+            raise ValueError("TLS_CERTIFICATE and TLS_PRIVATE_KEY go together: set both or none")
+        return self
 
     def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
         """Return the networks of TRUSTED_PROXIES."""

@@ -19,6 +19,7 @@ local MAX_INT = 2147483647
 local NOT_JSON = { text = "The request body is not valid JSON" }
 local TOO_DEEP = { text = "The request body is nested too deeply" }
 local NOT_AN_OBJECT = { text = "The request body must be a JSON object" }
+json_types.NOT_AN_OBJECT = NOT_AN_OBJECT
 
 -- The kind of value that begins with a byte. The words are true, false and null.
 local KINDS = { [34] = "string", [123] = "object", [91] = "list", [116] = "word", [102] = "word", [110] = "word" }
@@ -176,7 +177,7 @@ local function read_text(text, message)
 end
 
 -- Returns the violation of a body that is to be this message, or nil: { text } where the text as a whole is wrong, else
--- { field, message } of the first wrong value.
+-- { field, message } of the first wrong value. Without a message any object will do.
 function json_types.check(text, message)
   first_violation = nil
   local ok, fault = pcall(read_text, text, message)

@@ -3,34 +3,18 @@
 --
 -- The route's filter context: `body` (message name of a JSON body), `raw` (the body goes to the service byte by byte),
 -- `max_file_bytes` (the body is an upload), `query` (parameters by name), `call_milliseconds` (the time for a response,
--- where no body is taken), `stream` (the response is a stream of server-sent events; no body is taken).
+-- where no body is taken), `stream` (the response is a stream of server-sent events; no body is taken), `grpc_web` (the
+-- body is a message of gRPC-Web, which grpc_web.lua checks once it is decoded).
 
 local error_response = require("error_response")
 local json_types = require("json_types")
+local media_type = require("media_type")
 local query = require("query")
 
 local request_body = {}
 
 local MAX_BODY_BYTES = 1024 * 1024
 local MAX_EVENT_ID_BYTES = 100
-
--- The media type without its parameters, in lower case.
-local function media_type(headers)
-  return (headers:get("content-type") or ""):match("^[^;]*"):gsub("%s", ""):lower()
-end
-
-local function is_compressed(headers)
-  local coding = headers:get("content-encoding")
-  return coding ~= nil and coding:lower() ~= "identity"
-end
-
--- Returns whether a body, if there is one, is JSON by its headers. A body without a type counts as JSON.
-local function is_json(headers)
-  if is_compressed(headers) then return false end
-  if not headers:get("content-type") then return true end
-  local kind = media_type(headers)
-  return kind == "application/json" or kind:match("^application/[%w.-]+%+json$") ~= nil
-end
 
 local function content_length(headers)
   return tonumber(headers:get("content-length") or "")
@@ -49,12 +33,12 @@ end
 -- Checks an upload by its headers. The body passes in pieces and is not waited for; the service counts its bytes. A
 -- file may have any type of picture, or none: its bytes tell.
 local function check_upload(handle, headers, context)
-  local length, kind = content_length(headers), media_type(headers)
+  local length, kind = content_length(headers), media_type.of(headers)
   local is_file = kind == "" or kind == "application/octet-stream" or kind:match("^image/[%w.*+-]+$") ~= nil
   if is_file and length and length > context:get("max_file_bytes") then
     return error_response.send(handle, "PAYLOAD_TOO_LARGE")
   end
-  if is_compressed(headers) or not is_file and kind ~= "multipart/form-data" then
+  if media_type.is_compressed(headers) or not is_file and kind ~= "multipart/form-data" then
     return error_response.send(handle, "UNSUPPORTED_MEDIA_TYPE")
   end
   local violations = check_query(headers, context)
@@ -72,6 +56,7 @@ local function answer_without_body(handle, headers, milliseconds)
   for name, value in pairs(headers) do
     if not NOT_PASSED[name] then request[name] = request[name] and request[name] .. "," .. value or value end
   end
+  request["x-edge-counted"] = "1"
   local response, body = handle:httpCall("api", request, nil, { timeout_ms = milliseconds, send_xff = false })
   for name in pairs(NOT_PASSED) do response[name] = nil end
   response["x-edge-complete"] = "1"
@@ -97,21 +82,30 @@ local function check_request_without_body(handle, headers, context)
   local wrong_id = context:get("stream") and check_last_event_id(headers)
   if wrong_id then violations[#violations + 1] = { field = "Last-Event-ID", message = wrong_id } end
   if #violations > 0 then return error_response.send(handle, "INVALID_ARGUMENT", nil, violations) end
-  for _, name in ipairs({ "x-edge-body", "content-encoding", "content-type" }) do headers:remove(name) end
+  for _, name in ipairs({ "x-edge-body", "x-edge-counted", "content-encoding", "content-type" }) do headers:remove(name) end
   if has_body and milliseconds then return answer_without_body(handle, headers, milliseconds) end
   headers:remove("content-length")
   for piece in handle:bodyChunks() do piece:setBytes("") end
 end
 
+-- Refuses a message of gRPC-Web that is too large by its headers; in its text form, base64, it is a third longer.
+local function check_grpc_web(handle, headers)
+  for _, name in ipairs({ "x-edge-body", "content-encoding" }) do headers:remove(name) end
+  local is_text = headers:get("content-type"):find("-text", 1, true)
+  local most = is_text and MAX_BODY_BYTES / 3 * 4 or MAX_BODY_BYTES
+  if (content_length(headers) or 0) > most + 16 then return error_response.send(handle, "PAYLOAD_TOO_LARGE") end
+end
+
 local function check_body(handle)
   local headers, context = handle:headers(), handle:filterContext()
+  if context:get("grpc_web") then return check_grpc_web(handle, headers) end
   if context:get("call_milliseconds") or context:get("stream") then return check_request_without_body(handle, headers, context) end
   headers:remove("x-edge-body")
   if context:get("max_file_bytes") then return check_upload(handle, headers, context) end
   local message, is_raw = context:get("body"), context:get("raw")
   local length = content_length(headers)
   if length and length > MAX_BODY_BYTES then return error_response.send(handle, "PAYLOAD_TOO_LARGE") end
-  local is_wrong_type = message and not is_json(headers)
+  local is_wrong_type = message and not media_type.is_json(headers)
   if is_wrong_type and length and length > 0 then return error_response.send(handle, "UNSUPPORTED_MEDIA_TYPE") end
   local violations = check_query(headers, context)
   headers:remove("content-encoding")

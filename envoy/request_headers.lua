@@ -3,6 +3,7 @@
 --
 -- The route's filter context: `status` (HTTP status of a success) is set when a service answers. Envoy answers on all
 -- other routes itself (404, 405, OPTIONS), and then no token is checked. `stream`: the route is one of server-sent events.
+-- `grpc_web`: the route is an RPC of gRPC-Web; then `milliseconds` is the longest time for a response, 0 for a stream.
 
 local encoding = require("encoding")
 local error_response = require("error_response")
@@ -27,6 +28,8 @@ local KNOWN_HEADERS = {
   ["x-request-id"] = true,
   -- From the listener `public`, for request_body.lua.
   ["x-edge-body"] = true,
+  -- From request_body.lua, for the limit of writes.
+  ["x-edge-counted"] = true,
 }
 
 -- Removes every unknown header. Returns the size of all headers before that, in bytes.
@@ -40,6 +43,34 @@ local function remove_unknown_headers(headers, is_stream)
     end
   end
   for _, name in ipairs(unknown or {}) do headers:remove(name) end
+  return size
+end
+
+-- Milliseconds of each unit of `grpc-timeout`.
+local TIMEOUT_UNITS = { H = 3600000, M = 60000, S = 1000, m = 1, u = 0.001, n = 0.000001 }
+-- gRPC takes eight digits.
+local MAX_TIMEOUT = 99999999
+
+-- Returns the value of `grpc-timeout` for the worker: the client's, but at most `most` milliseconds, when that is not 0.
+-- A client's value that is none counts as none: one that gRPC cannot parse would spoil the worker's connection.
+local function bounded_timeout(headers, most)
+  local value = headers:getNumValues("grpc-timeout") == 1 and headers:get("grpc-timeout") or ""
+  local digits, unit = value:match("^(%d+)([HMSmun])$")
+  local wanted = digits and #digits <= 8 and math.max(1, math.ceil(digits * TIMEOUT_UNITS[unit])) or math.huge
+  local milliseconds = math.min(wanted, most > 0 and most or math.huge)
+  return milliseconds <= MAX_TIMEOUT and string.format("%dm", milliseconds) or nil
+end
+
+-- Brings a call of gRPC-Web into the form that the filters behind this one read. Removes all headers but the known ones.
+local function normalise_grpc_web(headers, most)
+  local timeout, kind = bounded_timeout(headers, most), headers:get("content-type")
+  local accept = headers:get("accept")
+  local size = remove_unknown_headers(headers, false)
+  if timeout then headers:replace("grpc-timeout", timeout) end
+  -- The response has the form that the client asks for, else that of the request.
+  local is_known = accept and accept:match("^application/grpc%-web[%a+-]*$")
+  headers:replace("accept", is_known and accept or kind)
+  headers:replace(":path", headers:get(":path"):match("^[^?]*"))
   return size
 end
 
@@ -78,13 +109,21 @@ end
 
 local function check_headers(handle)
   local headers = handle:headers()
-  handle:streamInfo():dynamicMetadata():set("edge", "path", loggable(headers:get(":path"):match("^[^?#]*")))
+  local context = handle:filterContext()
+  local is_grpc_web = context:get("grpc_web")
+  local plain_path = headers:get(":path"):match("^[^?#]*")
+  handle:streamInfo():dynamicMetadata():set("edge", "path", is_grpc_web and plain_path or loggable(plain_path))
   remove_broken_trace(headers)
-  local is_stream = handle:filterContext():get("stream")
-  if remove_unknown_headers(headers, is_stream) > MAX_HEADER_BYTES then return error_response.send(handle, "HEADERS_TOO_LARGE") end
+  local size
+  if is_grpc_web then
+    size = normalise_grpc_web(headers, context:get("milliseconds"))
+  else
+    size = remove_unknown_headers(headers, context:get("stream"))
+  end
+  if size > MAX_HEADER_BYTES then return error_response.send(handle, "HEADERS_TOO_LARGE") end
   local path = headers:get(":path"):match("^[^?]*")
   if not encoding.unescape(path) then return error_response.send(handle, "NOT_FOUND") end
-  if not handle:filterContext():get("status") then return end
+  if not context:get("status") then return end
   -- The services know GET only; response.lua removes the body of the response to HEAD.
   if headers:get(":method") == "HEAD" then headers:replace(":method", "GET") end
   if not normalise_token(headers) then return error_response.send(handle, "UNAUTHORIZED") end

@@ -2,7 +2,8 @@
 --
 -- The route's filter context: `status` (HTTP status of a success; absent where Envoy answers itself), `is_read` (the
 -- route is a GET or HEAD), `is_head`, `unwrap` (name of the one field that is the body), `stream` (a response with a
--- message is a stream of server-sent events).
+-- message is a stream of server-sent events), `grpc_web` (a success, and a service's error, is gRPC-Web already), `max_age`
+-- (seconds that an anonymous success may be kept).
 
 local encoding = require("encoding")
 local error_response = require("error_response")
@@ -166,11 +167,20 @@ local function copy_end_of_stream(handle)
   return headers
 end
 
+-- Says who may keep a success: anyone the answer to an anonymous request, for `max_age` seconds where the route has them.
+-- `public` compresses, so the answer depends on `Accept-Encoding`, too.
+local function set_cache_control(request, headers, max_age)
+  if request:get("authorization") then return headers:replace("cache-control", "private, no-store") end
+  if not max_age or headers:get("set-cookie") then return headers:replace("cache-control", "no-cache") end
+  headers:replace("cache-control", "public, max-age=" .. max_age)
+  headers:replace("vary", "Accept-Encoding, Authorization")
+end
+
 -- Gives a success the status, headers and body of its route.
 local function convert_success(handle)
   local headers = copy_from_trailers(handle)
   local request, context = handle:requestHeaders(), handle:filterContext()
-  headers:replace("cache-control", request:get("authorization") and "private, no-store" or "no-cache")
+  set_cache_control(request, headers, context:get("max_age"))
   local status = context:get("status")
   -- A stream that ends without a message has nothing to send any more: with a 204 an EventSource does not come back.
   if status == 204 or context:get("stream") then return answer_without_body(handle, headers, "204") end
@@ -183,8 +193,24 @@ local function convert_success(handle)
   if field then unwrap(handle, field) end
 end
 
+-- Brings the response to a call of gRPC-Web into the form of the contract. A service's own response has it already; a
+-- status without details is not a service's own. Envoy answers in gRPC's form behind the filter that makes gRPC of
+-- gRPC-Web: then our JSON is in `grpc-message`.
+local function convert_grpc_web(handle, headers)
+  local status = headers:get("grpc-status")
+  local is_grpc = (headers:get("content-type") or ""):find("^application/grpc") ~= nil
+  if is_grpc and (not status or status == "0" or headers:get("grpc-status-details-bin")) then
+    return headers:replace("cache-control", "no-store")
+  end
+  local body = not headers:get("x-edge-connection-lost") and encoding.unescape(headers:get("grpc-message") or "")
+  local code = body and body:match('^{"error": ".*", "code": "([A-Z_]+)"}$')
+  if code then return replace_by_error(handle, errors.codes[code].status, body) end
+  convert_error(handle, headers)
+end
+
 local function convert(handle)
   local headers = handle:headers()
+  if handle:filterContext():get("grpc_web") then return convert_grpc_web(handle, headers) end
   if handle:filterContext():get("stream") then
     if has_begun(headers) then return begin_stream(headers) end
     headers = copy_end_of_stream(handle)

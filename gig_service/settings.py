@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
@@ -41,11 +41,15 @@ class MediaSettings(BaseSettings):
 class Settings(MediaSettings, ServiceSettings):
     """The settings of a worker of GigService."""
 
+    program: ClassVar[str] = "gig"
+
     gig_database_url: str = Field(description="GigService's database: a libpq URL.")
 
 
 class ImageSettings(Settings):
     """The settings of the process that takes uploads."""
+
+    program: ClassVar[str] = "gig-images"
 
     max_concurrent_rpcs: int = Field(
         1000, ge=1, description="Calls that the process accepts at once, refused uploads included."

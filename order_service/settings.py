@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from cryptography.fernet import Fernet
 from pydantic import AfterValidator, Field, SecretStr, model_validator
@@ -94,6 +94,8 @@ class TimeoutSettings(BaseSettings):
 class Settings(PaymentSettings, TimeoutSettings, CallingSettings):
     """The settings of an OrderService worker."""
 
+    program: ClassVar[str] = "order"
+
     gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port,host:port.")
     commission_percent: Decimal = Field(
         Decimal(10),
@@ -172,6 +174,8 @@ class Settings(PaymentSettings, TimeoutSettings, CallingSettings):
 
 class EventSettings(TimeoutSettings, ServiceSettings):
     """The settings of the process of watches and the feed."""
+
+    program: ClassVar[str] = "order-events"
 
     order_database_url: str = Field(description="OrderService's database: a libpq URL.")
     max_concurrent_rpcs: int = Field(

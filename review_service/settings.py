@@ -1,5 +1,7 @@
 """Settings of a ReviewService process."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from servicekit.settings import Addresses, CallingSettings
@@ -7,6 +9,8 @@ from servicekit.settings import Addresses, CallingSettings
 
 class Settings(CallingSettings):
     """The settings of ReviewService, those of every service included."""
+
+    program: ClassVar[str] = "review"
 
     review_database_url: str = Field(description="ReviewService's database: a libpq URL.")
     gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port,host:port.")

@@ -47,6 +47,7 @@ from servicekit.server import (
     verifier_for,
 )
 from servicekit.settings import ServiceSettings
+from servicekit.spans import spans
 from servicekit.status import status_from_error
 
 # Of an RPC with one request: a coroutine function of the request and the call, or an async generator function of them
@@ -144,7 +145,7 @@ class AioPipeline:
                 context.set_trailing_metadata(success_trailers(method, observer.call, response))
             return response
 
-        return serve
+        return spans().around_async(f"{descriptor.containing_service.full_name}/{descriptor.name}", serve)
 
     async def _handle(
         self,
@@ -317,4 +318,5 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: thre
     await server.stop(settings.shutdown_grace_seconds)
     for task in spec.background:
         await asyncio.to_thread(task.stop)
+    await asyncio.to_thread(spans().stop)
     log.info("stopped")

@@ -12,6 +12,7 @@ from servicekit.call import current_call, remaining_seconds
 from servicekit.identity import ServiceTokens
 from servicekit.ids import new_id
 from servicekit.metadata import REQUEST_ID, forwarded
+from servicekit.spans import spans
 from servicekit.status import error_from_status
 
 R = TypeVar("R")
@@ -53,7 +54,7 @@ OPTIONS = [
 
 def channel(addresses: str) -> grpc.Channel:
     """Return a channel to all workers of a service, given as `host:port,host:port`."""
-    return grpc.insecure_channel("ipv4:" + addresses, options=OPTIONS)
+    return spans().on_channel(grpc.insecure_channel("ipv4:" + addresses, options=OPTIONS))
 
 
 class Client:

@@ -27,6 +27,7 @@ from servicekit.call import require_time
 from servicekit.crash import crash_point
 from servicekit.errors import DeadlineExceeded, MarketplaceError, Unavailable
 from servicekit.logs import describe
+from servicekit.spans import spans
 
 psycopg2.extras.register_uuid()
 
@@ -124,6 +125,14 @@ class _Connection(psycopg2.extensions.connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.prepared: set[str] = set()
+
+    @cached_property
+    def row_cursor(self) -> Any:
+        """The class of cursors whose rows are dictionaries; with spans when the connection's own cursors have them."""
+        # Any: a class, or None; its types say neither.
+        traced: Any = self.cursor_factory
+        bases = (traced, psycopg2.extras.RealDictCursor) if traced else (psycopg2.extras.RealDictCursor,)
+        return type("RowCursor", bases, {})
 
 
 class _Peewee(peewee.PostgresqlDatabase):
@@ -226,13 +235,15 @@ class Database:
 
     def _execute(self, statement: Statement, params: tuple[object, ...]) -> list[Row]:
         connection = self.peewee.connection()
-        with connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+        with connection.cursor(cursor_factory=connection.row_cursor) as cursor:
             if statement.name not in connection.prepared:
                 if len(connection.prepared) >= MAX_PREPARED:
                     cursor.execute("DEALLOCATE ALL")
                     connection.prepared.clear()
                 cursor.execute(f"PREPARE {statement.name} AS {statement.sql}")
                 connection.prepared.add(statement.name)
+                spans().prepared(statement.name, statement.sql)
             placeholders = ", ".join(["%s"] * len(params))
             cursor.execute(f"EXECUTE {statement.name}" + (f" ({placeholders})" if params else ""), params or None)
+            spans().changed(statement.sql, cursor.rowcount)
             return cursor.fetchall() if cursor.description else []

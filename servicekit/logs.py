@@ -18,6 +18,8 @@ import grpc
 import structlog
 from structlog.types import EventDict
 
+from servicekit.spans import spans
+
 # From a quotation mark, which is no apostrophe, to the last one of the line, or to its end.
 _QUOTED = re.compile(r"""(?<!\w)["'`](?:.*["'`](?!\w)|.*)""")
 _LONGEST_TEXT = 300
@@ -65,7 +67,8 @@ def configure(level: str, form: Literal["auto", "json", "console"], **fields: st
     is_console = form == "console" or (form == "auto" and sys.stdout.isatty())
 
     def add_fields(_: Any, __: str, event: EventDict) -> EventDict:
-        return {**event, **fields}
+        trace_id = spans().trace_id()
+        return {**event, **fields, "trace_id": trace_id} if trace_id else {**event, **fields}
 
     shared: list[structlog.types.Processor] = [
         add_fields,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from servicekit.database import Database, DatabaseAway
+from servicekit.spans import spans
 
 STOP_SECONDS = 1.0
 
@@ -43,7 +44,8 @@ class PeriodicTask:
         is_away = False
         while not self._stopping.is_set():
             try:
-                self._work()
+                with spans().work(self._name):
+                    self._work()
                 is_away = False
             except DatabaseAway as error:
                 if not is_away:

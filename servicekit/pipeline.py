@@ -24,6 +24,7 @@ from servicekit.identity import Verifier
 from servicekit.logs import describe
 from servicekit.methods import Method
 from servicekit.outside import OutsidePool, is_outside_handler, refuse_without_place
+from servicekit.spans import spans
 from servicekit.status import status_from_error
 
 Handler = Callable[[Any, Call], Message]
@@ -147,7 +148,7 @@ class Pipeline:
         if self._outside_pool is not None and is_outside_handler(handler):
             # An attribute that gRPC reads: it runs the method in this pool instead of the server's.
             serve.experimental_thread_pool = self._outside_pool  # type: ignore[attr-defined]
-        return serve
+        return spans().around(f"{log_fields['service']}/{method.name}", serve)
 
     def _handle(
         self, method: Method, handler: Handler, request: Message, call: Call

@@ -34,6 +34,7 @@ from servicekit.migrations import migrate_when_reachable
 from servicekit.outside import OutsidePool
 from servicekit.pipeline import Pipeline
 from servicekit.settings import CallingSettings, ServiceSettings
+from servicekit.spans import spans
 
 # The time after which clients have seen that a worker is unhealthy: Envoy's interval of health checks, and a bit.
 HEALTH_INTERVAL_SECONDS = 1.2
@@ -125,8 +126,22 @@ def prepare(settings: ServiceSettings, database_url: str, migrations: Path, stop
         signal.signal(number, lambda *_: stop.set())
     settings.read_files()
     privileges.drop(settings.run_as)
+    _start_traces(settings)
     database = Database(database_url)
     return database if migrate_when_reachable(database, migrations, stop) else None
+
+
+def _start_traces(settings: ServiceSettings) -> None:
+    if settings.otel_exporter_otlp_endpoint:
+        # Not at the top: a process without traces does without OpenTelemetry's memory.
+        from servicekit import tracing
+
+        tracing.start(
+            settings.otel_exporter_otlp_endpoint,
+            settings.otel_traces_sampler_arg,
+            settings.program,
+            settings.worker,
+        )
 
 
 def fail_to_listen(settings: ServiceSettings) -> NoReturn:
@@ -165,6 +180,7 @@ def run(
     server.drain()
     for task in background:
         task.stop()
+    spans().stop()
     log.info("stopped")
 
 

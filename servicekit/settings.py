@@ -6,12 +6,13 @@ import sys
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from servicekit import proxies
+from servicekit.otlp import TraceSettings
 
 # The clocks of an issuer of tokens and of this machine may differ by so much, at the edge and in the services alike.
 CLOCK_SKEW_SECONDS = 60
@@ -38,10 +39,13 @@ Addresses = Annotated[str, AfterValidator(_addresses)]
 Identity = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,9}:[1-9][0-9]{0,9}$")]
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(TraceSettings, BaseSettings):
     """The settings of every service."""
 
     model_config = SettingsConfigDict(extra="ignore")
+
+    # The name of the program in traces.
+    program: ClassVar[str] = "service"
 
     listen: Address = Field(description="Where this worker serves gRPC: host:port.")
     metrics_listen: Address = Field(description="Where this worker serves /metrics: host:port.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -35,7 +36,11 @@ def side_by_side(work: Callable[[T], object], items: Sequence[T], threads: int, 
         finally:
             database.close()
 
-    running = [threading.Thread(target=run, daemon=True) for _ in range(min(threads, len(items)))]
+    # Each thread has a copy of the caller's context, so that its spans belong to the caller's.
+    running = [
+        threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
+        for _ in range(min(threads, len(items)))
+    ]
     for thread in running:
         thread.start()
     for thread in running:

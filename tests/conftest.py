@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,10 +22,12 @@ from tests.support.standins import GigStandIn, serving
 from tests.support.story import Market
 
 # The folders whose tests take longest come first, so that no process is left with a long file at the end.
-_FIRST = ("e2e", "hostile", "edge", "images", "stack", "payments", "servicer")
+_FIRST = ("e2e", "hostile", "edge", "images", "browser", "stack", "payments", "servicer")
+# Folders whose files share a stack or an edge.
+_SHARING = ("tests/browser", "tests/e2e", "tests/hostile", "tests/edge")
 # Files whose tests start what they need; the others of a folder share its stack or its edge.
 _ON_THEIR_OWN = re.compile(
-    r"tests/e2e/test_(chaos|lifecycle|look_alikes|market_machine|stripe|torture|webhook_crashes)"
+    r"tests/e2e/test_(chaos|lifecycle|look_alikes|market_machine|stripe|torture|traces|webhook_crashes)"
     r"|tests/edge/test_(bootstrap|faults|generate|uploads|upstreams)"
 )
 # Files whose tests each start processes of their own for seconds and share nothing.
@@ -35,6 +38,8 @@ settings.register_profile("tests", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("tests")
 
 _servers: list[PostgresServer] = []
+# One for all tests: reading the authorities' certificates takes longer than many a test.
+_ssl_context = ssl.create_default_context()
 
 
 class _GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
@@ -43,7 +48,7 @@ class _GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
         folder = "/".join(file.split("/")[:2])
-        shares = folder in ("tests/e2e", "tests/hostile", "tests/edge") and not _ON_THEIR_OWN.match(file)
+        shares = folder in _SHARING and not _ON_THEIR_OWN.match(file)
         if file in _SPLIT:
             return nodeid
         return folder if shares else file
@@ -125,7 +130,7 @@ def sandbox_database(postgres: PostgresServer) -> Iterator[Database]:
 @pytest.fixture
 def world(order_database: Database, sandbox_database: Database) -> Iterator[OrderBackend]:
     """Yield an OrderService worker on the sandbox. Its webhooks may go to receivers on this machine."""
-    gigs, sender = GigStandIn(), Sender(Resolver(), allow_private=True)
+    gigs, sender = GigStandIn(), Sender(Resolver(), allow_private=True, ssl_context=_ssl_context)
     with serving(gigs) as address:
         yield OrderBackend(order_database, sandbox_database, gigs, address, sender=sender)
 

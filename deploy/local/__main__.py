@@ -14,6 +14,7 @@ from deploy.local.environment import database_urls, of_service
 from deploy.local.exposure import notes
 from deploy.local.layout import Layout
 from deploy.local.logs import show_logs
+from deploy.local.machine import machine_checks
 from deploy.local.output import say
 from deploy.local.ports import SERVICES
 from deploy.local.postgres import DATABASES
@@ -21,7 +22,9 @@ from deploy.local.preflight import PreflightError, checks, exclusive
 from deploy.local.psql import open_psql
 from deploy.local.restart import restart
 from deploy.local.run import run
+from deploy.local.scrape_config import scrape_config
 from deploy.local.settings import StackSettings, explain
+from deploy.local.trace import Query, milliseconds, trace, trace_id
 from servicekit.database import Database
 from servicekit.outbox.console import RETRY_HELP, Retry, administer
 
@@ -33,7 +36,7 @@ def doctor(settings: StackSettings) -> int:
     """Print the result of every check of the start; return 1 when one fails. A running stack fails its own checks."""
     layout = Layout.of(settings.data_dir)
     failed = False
-    for check in checks(settings, layout):
+    for check in (*checks(settings, layout), *machine_checks(settings, layout)):
         try:
             say(f"ok      {check.name:<12} {check.run()}")
         except PreflightError as problem:
@@ -58,6 +61,12 @@ def status(settings: StackSettings) -> int:
         return 1
     for process in states:
         say(f"{process.name:<12} {process.state:<10} {process.description}")
+    return 0
+
+
+def print_scrape_config(settings: StackSettings) -> int:
+    """Print Prometheus's configuration for a stack with these settings."""
+    say(scrape_config(settings))
     return 0
 
 
@@ -127,6 +136,32 @@ def _parser() -> argparse.ArgumentParser:
 
     logs = add("logs", "follow the logs", lambda settings, options: show_logs(settings, options.service))
     logs.add_argument("--service", help="a service or a process instead of all: order, gig-0, envoy, postgres")
+
+    traces = add(
+        "trace",
+        "show the last requests of a stack with TRACES=on as trees",
+        lambda settings, options: trace(
+            settings,
+            Query(options.last, options.errors, options.slower_than, options.id or "", options.background),
+        ),
+    )
+    traces.add_argument("--last", metavar="N", type=int, default=Query.last, help="how many, by default 5")
+    traces.add_argument("--errors", action="store_true", help="only those with an error: a status from 400 on, a fault")
+    traces.add_argument(
+        "--slower-than",
+        type=milliseconds,
+        default="0ms",
+        metavar="TIME",
+        help="only those that took longer: 100ms, 1.5s",
+    )
+    traces.add_argument("--id", type=trace_id, help="the begin of a trace's id, or an X-Request-Id")
+    traces.add_argument("--background", action="store_true", help="also deliveries and periodic tasks")
+
+    add(
+        "scrape-config",
+        "print Prometheus's configuration for this stack",
+        lambda settings, _: print_scrape_config(settings),
+    )
 
     psql = add(
         "psql", "open psql on a database", lambda settings, options: open_psql(settings, options.service, options.words)

@@ -6,6 +6,7 @@ import textwrap
 from deploy.local.environment import ROOT, addresses
 from deploy.local.exposure import notes
 from deploy.local.layout import Layout
+from deploy.local.ports import DEFAULT_EDGE_PORT
 from deploy.local.settings import StackSettings
 from edge.tokens import DEFAULT_DATA_DIR
 
@@ -22,6 +23,7 @@ def banner(settings: StackSettings, layout: Layout, seconds: float) -> str:
     data = shlex.quote(str(layout.data_dir))
     facts = {
         "Edge": f"{settings.edge_url}",
+        **{name: settings.edge_url + path for name, path in _pages(settings).items()},
         **{f"gRPC {service}": " ".join(addresses(settings, service)) for service in settings.workers},
         "Data": f"{layout.data_dir}   (to wipe it: stop, then rm -rf {data})",
         "Logs": str(layout.logs),
@@ -39,10 +41,17 @@ def banner(settings: StackSettings, layout: Layout, seconds: float) -> str:
             "",
             *_first_command(settings, layout),
             "",
+            *_seed_command(settings, layout),
             "Ctrl-C stops everything and keeps the data.",
             rule,
         ]
     )
+
+
+def _pages(settings: StackSettings) -> dict[str, str]:
+    """Return the paths of what the edge serves beside the API, for people, tools and agents."""
+    docs = {"Docs": "/docs", "OpenAPI": "/openapi.json"} if settings.edge_docs == "on" else {}
+    return docs | ({"MCP": "/mcp"} if settings.edge_mcp == "on" else {})
 
 
 def _notes(settings: StackSettings) -> list[str]:
@@ -59,19 +68,40 @@ def _warning(settings: StackSettings) -> str:
     return "everything runs on this one machine"
 
 
+def _options(settings: StackSettings) -> str:
+    """Return curl's options. The certificate is for the name that clients use, not for this address."""
+    return "-sk" if settings.scheme == "https" else "-s"
+
+
+def _variables(settings: StackSettings, layout: Layout) -> list[str]:
+    """Return the variables of `make` that name this stack, where they are not the defaults."""
+    port = [] if settings.port == DEFAULT_EDGE_PORT else [f"PORT={settings.port}"]
+    return port + _folder(layout)
+
+
+def _folder(layout: Layout) -> list[str]:
+    return [] if layout.data_dir == ROOT / DEFAULT_DATA_DIR else [f"DATA_DIR={layout.data_dir}"]
+
+
+def _seed_command(settings: StackSettings, layout: Layout) -> list[str]:
+    if settings.user_jwks is not None or settings.payments != "sandbox":
+        return []
+    command = shlex.join(["make", "-C", str(ROOT), "seed", *_variables(settings, layout)])
+    return ["  Fill it with gigs, pictures, orders and reviews:", "", f"  {command}", ""]
+
+
 def _first_command(settings: StackSettings, layout: Layout) -> list[str]:
     if settings.user_jwks is not None:
         return [
             f"  Read the categories (users' tokens come from {settings.user_jwt_issuer}):",
             "",
-            f"  curl -s {settings.edge_url}/api/categories",
+            f"  curl {_options(settings)} {settings.edge_url}/api/categories",
         ]
-    folder = [] if layout.data_dir == ROOT / DEFAULT_DATA_DIR else [f"DATA_DIR={layout.data_dir}"]
-    token = shlex.join(["make", "-s", "-C", str(ROOT), "token", "ROLE=seller", "NAME=webdev_pro", *folder])
+    token = shlex.join(["make", "-s", "-C", str(ROOT), "token", "ROLE=seller", "NAME=webdev_pro", *_folder(layout)])
     return [
         "  Create a gig, from another terminal:",
         "",
-        f'  curl -s {settings.edge_url}/api/gigs -H "Authorization: Bearer $({token})" \\',
+        f'  curl {_options(settings)} {settings.edge_url}/api/gigs -H "Authorization: Bearer $({token})" \\',
         "    -H 'Content-Type: application/json' \\",
         f"    -d '{_GIG}'",
     ]

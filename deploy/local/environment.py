@@ -180,6 +180,8 @@ def _of_settings(
 def _stack_values(settings: StackSettings) -> dict[str, str]:
     """Return the settings of the stack that are settings of processes as well, but for the secret ones."""
     given = ((name, getattr(settings, name)) for name in StackSettings.model_fields)
+    # A relative path is the user's, but each process has another current folder.
+    given = ((name, value.absolute() if isinstance(value, Path) else value) for name, value in given)
     return {name.upper(): str(value) for name, value in given if value is not None and not isinstance(value, SecretStr)}
 
 
@@ -204,6 +206,7 @@ def _own_values(settings: StackSettings, layout: Layout, base: Path) -> dict[str
         "IMAGE_SERVICE_ADDRESSES": f"127.0.0.1:{ports.streaming('gig')}",
         "EVENT_SERVICE_ADDRESSES": f"127.0.0.1:{ports.streaming('order')}",
         "ENVOY_ADMIN_PORT": str(ports.envoy_admin),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": settings.trace_endpoint,
         **{f"{name.upper()}_DATABASE_URL": url for name, url in urls.items()},
         **{f"{name.upper()}_SERVICE_ADDRESSES": ",".join(addresses(settings, name)) for name in settings.workers},
     }

@@ -16,16 +16,17 @@ def notes(settings: StackSettings) -> list[str]:
     found = []
     if host.is_unspecified and settings.media_base.startswith(f"{settings.edge_url}/"):
         addresses = _addresses(host.version)
-        url = f"http://{addresses[0] if addresses else 'HOST'}:{settings.port}"
+        url = f"{settings.scheme}://{addresses[0] if addresses else 'HOST'}:{settings.port}"
         others = f" (this machine's addresses: {', '.join(addresses)})" if len(addresses) > 1 else ""
         found.append(
             f"The URLs of images begin with {settings.media_base}, which only this machine can open. "
             f"Give the edge's URL for clients: PUBLIC_URL={url}{others}."
         )
-    if not (settings.public_url or "").startswith("https://"):
+    if settings.scheme == "http" and not (settings.public_url or "").startswith("https://"):
         found.append(
             f"The edge speaks plain HTTP on {settings.edge_host}: everyone on the way reads access tokens. "
-            "On a network that you do not trust, put TLS in front: see docs/security.md."
+            "On a network that you do not trust, set TLS_CERTIFICATE and TLS_PRIVATE_KEY, or put TLS in front: see "
+            "docs/security.md."
         )
     return found
 

@@ -1,8 +1,8 @@
 """The ports of a stack, as a pure function of `PORT`.
 
-The edge listens on `PORT`. The workers, their metrics and Envoy's admin page use one block of 50 ports that follows
-from it, below the range that Linux gives to outgoing connections (32768 and up). So stacks with different `PORT`s run
-beside each other.
+The edge listens on `PORT`. The workers, their metrics, Envoy's admin page and the receiver of traces use one block of
+50 ports that follows from it, below the range that Linux gives to outgoing connections (32768 and up). So stacks with
+different `PORT`s run beside each other.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ _BLOCKS = 397  # a prime, so that PORTs that differ by a round number do not sha
 _FIRST = 10000
 _METRICS_OFFSET = _PORTS_PER_SERVICE * len(SERVICES)
 _ADMIN_OFFSET = 48
+_TRACES_OFFSET = 49
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Ports:
         """The port of Envoy's admin page (loopback only)."""
         return self.base + _ADMIN_OFFSET
 
+    @property
+    def traces(self) -> int:
+        """The port of the receiver of traces (loopback only)."""
+        return self.base + _TRACES_OFFSET
+
     def rpc(self, service: str, worker: int) -> int:
         """Return the gRPC port of a service's worker, counted from 0. Raises ValueError."""
         if not 0 <= worker < MAX_WORKERS:
@@ -75,11 +81,15 @@ class Ports:
     def _port(self, service: str, number: int) -> int:
         return self.base + SERVICES.index(service) * _PORTS_PER_SERVICE + number
 
-    def used(self, workers: Mapping[str, int]) -> dict[int, str]:
-        """Return each port of the stack and its purpose; `workers` has the number of workers of each service."""
+    def used(self, workers: Mapping[str, int], *, traces: bool = False) -> dict[int, str]:
+        """Return each port of the stack and its purpose; `workers` has the number of workers of each service.
+
+        `traces` says whether the stack has a receiver of traces.
+        """
         ports = {
             self.edge: "edge",
             self.envoy_admin: "envoy admin",
+            **({self.traces: "traces"} if traces else {}),
         }
         for service, name in STREAMING.items():
             ports[self.streaming(service)] = name

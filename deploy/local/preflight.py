@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import psutil
 
-from deploy.local import postgres
+from deploy.local import certificate, postgres
 from deploy.local.layout import Layout
 from deploy.local.ports import Ports
 from deploy.local.reach import users
 from deploy.local.settings import StackSettings
 from deploy.local.supervise import envoy_program
+from edge.tls import TlsError
 
 _FREE_MIB = 512
 _STOPPING_SECONDS = 12
@@ -43,6 +44,7 @@ def checks(settings: StackSettings, layout: Layout) -> list[Check]:
         Check("disk", lambda: _disk(layout)),
         Check("PostgreSQL", lambda: _postgres(settings, layout)),
         Check("Envoy", _envoy),
+        Check("TLS", lambda: _tls(settings)),
         Check("users", lambda: _users(settings, layout)),
         Check("ports", lambda: _ports(settings)),
     ]
@@ -128,6 +130,13 @@ def _envoy() -> str:
     return _version([str(envoy_program()), "--version"], "Envoy").split("version:")[-1].strip()
 
 
+def _tls(settings: StackSettings) -> str:
+    try:
+        return certificate.check(settings)
+    except TlsError as error:
+        raise PreflightError(str(error)) from error
+
+
 def _users(settings: StackSettings, layout: Layout) -> str:
     try:
         return users(settings, layout)
@@ -147,7 +156,7 @@ def _version(command: list[str], name: str) -> str:
 
 
 def _ports(settings: StackSettings) -> str:
-    used = settings.ports.used(settings.workers)
+    used = settings.ports.used(settings.workers, traces=settings.traces == "on")
     for port, purpose in used.items():
         host = settings.edge_host if port == settings.port else "127.0.0.1"
         problem = _listen_problem(host, port)
@@ -188,7 +197,8 @@ def _free_edge_port(settings: StackSettings) -> int:
     for port in range(settings.port + 10, 65536, 10):
         ports = Ports(port)
         if not ports.collides_with_itself and all(
-            _listen_problem("127.0.0.1", each) is None for each in ports.used(settings.workers)
+            _listen_problem("127.0.0.1", each) is None
+            for each in ports.used(settings.workers, traces=settings.traces == "on")
         ):
             return port
     return settings.port

@@ -15,6 +15,7 @@ import psycopg2
 
 from deploy.local import environment, envoy_admin, postgres, supervise, users
 from deploy.local.banner import banner
+from deploy.local.certificate import CertificateRenewal
 from deploy.local.control import ControlError, ProcessState, process_states, stop_process
 from deploy.local.layout import Layout
 from deploy.local.output import say
@@ -70,6 +71,7 @@ class Stack:
         self._settings = settings
         self._layout = layout
         self._stop = stop
+        self._certificate = CertificateRenewal(settings, layout)
         self._pids: dict[str, int] = {}
         self._exits: Counter[str] = Counter()
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -78,6 +80,7 @@ class Stack:
         """Render the configurations and start supervisord, which inherits the lock on DATA_DIR. Raises StackError."""
         users.give_folders(self._layout)
         _render_edge(self._settings, self._layout)
+        self._certificate.give_to_envoy()
         supervise.write_configuration(self._settings, self._layout)
         self._layout.supervisor_socket.unlink(missing_ok=True)
         adopt_orphans()
@@ -112,9 +115,10 @@ class Stack:
                 raise StackError(f"gave up after {_START_SECONDS:.0f} s, waiting for {reported}. {self._logs('envoy')}")
 
     def watch(self) -> None:
-        """Report each process that ended and was restarted, until a stop is requested. Raises StackError."""
+        """Report restarts of processes, and renew the certificate, until a stop is requested. Raises StackError."""
         while not self._stop.wait(0.5):
             self._check_processes(ready=True)
+            self._certificate.look()
 
     def stop(self) -> None:
         """Finish requests in progress, then end the edge, the services and the database, in this order.

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deploy.local.ports import DEFAULT_EDGE_PORT, MAX_WORKERS, Ports
+from servicekit.otlp import checked_endpoint
 
 Workers = Annotated[int, Field(ge=1, le=MAX_WORKERS)]
 # May hold a password: never printed.
@@ -91,6 +92,14 @@ class StackSettings(BaseSettings):
         pattern=r"^https?://[^/?#]+(/[^?#]*)?$",
         description="URL of the edge for clients, used in the URLs of images. Default: the edge's own address.",
     )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="File (PEM) of the edge's certificate, with its chain: then the edge speaks TLS. Read again when "
+        "it changes ([docs/security.md](docs/security.md#tls)).",
+    )
+    tls_private_key: Path | None = Field(
+        default=None, description="File (PEM, without a password) of the certificate's key."
+    )
     media_storage: Literal["folder", "s3"] = Field(
         default="folder", description="Storage of images: a folder that the edge serves at /media, or S3."
     )
@@ -98,9 +107,23 @@ class StackSettings(BaseSettings):
         default=None,
         description="First part of the URLs of images (http or https). Default: PUBLIC_URL + /media.",
     )
+    edge_docs: Literal["on", "off"] = Field(
+        default="on", description="Whether the edge has /openapi.json and the page /docs."
+    )
+    edge_mcp: Literal["on", "off"] = Field(default="on", description="Whether agents find the API's tools at /mcp.")
     grpc_tools: Literal["on", "off"] = Field(
         default="on",
         description="gRPC reflection and channelz of the workers, for grpcurl and debugging. Outside `make run` off.",
+    )
+    traces: Literal["on", "off"] = Field(
+        default="off",
+        description="Keeps traces of the last requests in a process of the stack, for `make trace` "
+        "([docs/traces.md](docs/traces.md)).",
+    )
+    otel_exporter_otlp_endpoint: str = Field(
+        default="",
+        description="Where traces are sent by OTLP over gRPC: `http://host:port`. Without it there are no traces, but "
+        "for `make run TRACES=on`.",
     )
     log_level: Annotated[str, AfterValidator(_known_level)] = Field(
         default="INFO",
@@ -129,6 +152,12 @@ class StackSettings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _certificate_with_key(self) -> "StackSettings":
+        if (self.tls_certificate is None) != (self.tls_private_key is None):
+            raise ValueError("TLS_CERTIFICATE and TLS_PRIVATE_KEY go together: set both or none")
+        return self
+
+    @model_validator(mode="after")
     def _s3_with_a_url(self) -> "StackSettings":
         if self.media_storage == "s3" and self.media_url is None:
             raise ValueError("MEDIA_STORAGE=s3 needs MEDIA_URL, where clients find the bucket's files")
@@ -139,6 +168,24 @@ class StackSettings(BaseSettings):
         if self.payments == "stripe" and not (self.stripe_api_key and self.stripe_webhook_secret):
             raise ValueError("PAYMENTS=stripe needs STRIPE_API_KEY and STRIPE_WEBHOOK_SECRET")
         return self
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _a_receiver(cls, endpoint: str) -> str:
+        return checked_endpoint(endpoint)
+
+    @model_validator(mode="after")
+    def _one_receiver_of_traces(self) -> "StackSettings":
+        if self.traces == "on" and self.otel_exporter_otlp_endpoint:
+            raise ValueError(
+                "TRACES=on keeps traces in the stack, OTEL_EXPORTER_OTLP_ENDPOINT sends them elsewhere: set one of them"
+            )
+        return self
+
+    @property
+    def trace_endpoint(self) -> str:
+        """The URL that the processes send traces to; empty when there are none."""
+        return f"http://127.0.0.1:{self.ports.traces}" if self.traces == "on" else self.otel_exporter_otlp_endpoint
 
     @property
     def ports(self) -> Ports:
@@ -173,7 +220,13 @@ class StackSettings(BaseSettings):
         address = ipaddress.ip_address(self.edge_host)
         if address.is_unspecified:
             address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
-        return f"http://[{address}]:{self.port}" if address.version == 6 else f"http://{address}:{self.port}"
+        host = f"[{address}]" if address.version == 6 else str(address)
+        return f"{self.scheme}://{host}:{self.port}"
+
+    @property
+    def scheme(self) -> str:
+        """The scheme that the edge speaks."""
+        return "https" if self.tls_certificate else "http"
 
     @property
     def media_base(self) -> str:

@@ -1,4 +1,6 @@
-"""The configuration of supervisord: PostgreSQL, the services' processes, Envoy; each with command and environment.
+"""The configuration of supervisord: each process with its command and environment.
+
+They are PostgreSQL, the receiver of traces, the services' processes and Envoy.
 
 All are started at once: a service starts without its database and becomes healthy when it has it.
 """
@@ -29,7 +31,8 @@ WATCHES_SECONDS = 2.0
 _EDGE_STOP_SECONDS = 1
 SERVICE_STOP_SECONDS = 5
 _DATABASE_STOP_SECONDS = 6
-_DATABASE_PRIORITY, _SERVICE_PRIORITY, _EDGE_PRIORITY = 10, 20, 30
+_TRACES_STOP_SECONDS = 1
+_DATABASE_PRIORITY, _TRACES_PRIORITY, _SERVICE_PRIORITY, _EDGE_PRIORITY = 10, 15, 20, 30
 
 # PostgreSQL connections of each worker: one for each of its threads, its background work and its deliveries of the
 # outbox. OrderService's have more threads, for calls to the payment provider, and as many connections to the sandbox's
@@ -62,8 +65,9 @@ def processes(settings: StackSettings, layout: Layout) -> list[Process]:
         for number in range(count)
     ]
     database = [_database(settings, layout)] if settings.embedded_postgres else []
+    traces = [_traces(settings)] if settings.traces == "on" else []
     streaming = [_streaming(settings, layout, service) for service in STREAMING]
-    return [*database, *workers, *streaming, _edge(settings, layout)]
+    return [*database, *traces, *workers, *streaming, _edge(settings, layout)]
 
 
 def _database(settings: StackSettings, layout: Layout) -> Process:
@@ -108,12 +112,27 @@ def _service(name: str, module: str, own: Mapping[str, str]) -> Process:
     return Process(name, command, _SERVICE_PRIORITY, SERVICE_STOP_SECONDS, environment=own)
 
 
+def _traces(settings: StackSettings) -> Process:
+    identity = users.traces_identity()
+    # Under root it starts as root, reads its code, and then changes to its own user.
+    words = [sys.executable, "-m", "deploy.local.trace_collector", str(settings.ports.traces)]
+    return Process(
+        "traces",
+        _launched("SIGTERM", "traces", [*words, *([str(identity)] if identity else [])]),
+        _TRACES_PRIORITY,
+        _TRACES_STOP_SECONDS,
+        environment=environment.of_python(os.environ),
+    )
+
+
 def _edge(settings: StackSettings, layout: Layout) -> Process:
     # Hot restart takes a name that is unique on the machine, which keeps a second stack from starting.
     config = environment.edge_base(layout) / layout.envoy_config.relative_to(layout.data_dir)
     # Envoy's debug log has all headers of all requests, tokens included.
     level = "info" if settings.log_level == "DEBUG" else settings.log_level.lower()
     options = ["-c", str(config), "--disable-hot-restart", "--log-level", level]
+    # The bridge for MCP writes several errors for each bad message of a client. The access log has the reason.
+    options += ["--component-log-level", "filter:critical"]
     # Drain all clients with their next response, instead of one after the other over ten minutes.
     drain = ["--drain-strategy", "immediate", "--drain-time-s", "2"]
     identity = users.edge_identity(settings.port)

@@ -6,6 +6,7 @@
 | decoders of gig-images | 65529 | nothing |
 | order workers, order-events | 65531 | nothing |
 | review workers | 65532 | nothing |
+| receiver of traces | 65528 | nothing |
 | Envoy | 65533 | reads `media/`, `keys/*.jwks.json` and `run/edge/` |
 | PostgreSQL | 65534 | `postgres/` |
 
@@ -24,6 +25,7 @@ from edge import signing_keys
 
 SERVICE_UIDS = {"gig": 65530, "order": 65531, "review": 65532}
 _DECODER = Identity(65529, 65529)
+_TRACES = Identity(65528, 65528)
 _ENVOY_ID = 65533
 
 
@@ -47,6 +49,11 @@ def give_folders(layout: Layout) -> None:
 def decoder_identity() -> Identity | None:
     """Return the identity of the processes that decode pictures; `None`: they keep the user who starts the stack."""
     return _DECODER if os.geteuid() == 0 else None
+
+
+def traces_identity() -> Identity | None:
+    """Return the identity of the receiver of traces; `None`: it keeps the user who starts the stack."""
+    return _TRACES if os.geteuid() == 0 else None
 
 
 def edge_identity(port: int) -> Identity | None:

@@ -14,6 +14,7 @@ from order_service.events.hub import Hub
 from order_service.store.feed_reader import CHANNEL, ROWS, FeedReader
 from servicekit.database import Database, DatabaseAway
 from servicekit.notify_listener import NotifyListener
+from servicekit.spans import spans
 
 # A look without a notification, in case one was lost.
 POLL_SECONDS = 1.0
@@ -58,7 +59,9 @@ class Follower:
         while not self._stopping:
             try:
                 self._listener.listen()
-                if self._look():
+                with spans().work("feed"):
+                    found = self._look()
+                if found:
                     self._listener.pause(PAUSE_SECONDS)
                 else:
                     self._listener.wait(POLL_SECONDS)

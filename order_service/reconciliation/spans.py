@@ -23,14 +23,15 @@ class Span(NamedTuple):
 
 
 def slices(since: datetime | None, until: datetime, first: datetime | None) -> Iterator[Span]:
-    """Yield the time in slices of an hour or more, which meet. The time before `first` is one slice.
+    """Yield the time in slices of an hour or more, which meet. The time before the first order is one slice.
 
-    `since` is None for the beginning.
+    `since` is None for the beginning, `first` is None when there is no order.
     """
     start = since or BEGINNING
-    if since is None and first is not None and BEGINNING < first - SHORTEST_SLICE < until:
-        yield Span(BEGINNING, first - SHORTEST_SLICE)
-        start = first - SHORTEST_SLICE
+    first_slice = (first or until) - SHORTEST_SLICE
+    if since is None and BEGINNING < first_slice < until:
+        yield Span(BEGINNING, first_slice)
+        start = first_slice
     length = max(SHORTEST_SLICE, (until - start) / MOST_SLICES)
     while start < until:
         yield Span(start, min(start + length, until))

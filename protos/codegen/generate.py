@@ -6,6 +6,7 @@ It writes into a folder:
 - `descriptors.binpb`: all files with their imports and comments, for Envoy's transcoder, reflection and buf
 - `envoy/`: routes and tables for Envoy (see `edge/generate.py`)
 - `openapi.json`: the OpenAPI document (see `edge/openapi.py`)
+- `mcp/`: the tools of the Model Context Protocol (see `edge/mcp_tools.py`)
 - `api.md`: the API reference (see `reference.py`)
 """
 
@@ -67,7 +68,7 @@ def generate(target: Path) -> None:
             stub.with_suffix(".pyi").unlink(missing_ok=True)
     # Each in a new process, which imports the modules that have just been written.
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{target.resolve()}"}
-    for module in ("edge.generate", "edge.openapi", "protos.codegen.reference"):
+    for module in ("edge.generate", "edge.openapi", "edge.mcp_tools", "protos.codegen.reference"):
         subprocess.run([sys.executable, "-m", module, str(target.resolve())], env=environment, check=True)
 
 

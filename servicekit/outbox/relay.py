@@ -23,6 +23,7 @@ from servicekit.outbox.delivery_threads import DeliveryThreads
 from servicekit.outbox.rows import Claim, Rows
 from servicekit.outbox.schema import CHANNEL
 from servicekit.outbox.topic import Message, PutOff, Topic
+from servicekit.spans import spans
 
 # Notifications arrive within milliseconds. Polls find rows without one: those that a worker left when it died.
 POLL_SECONDS = 1.0
@@ -195,7 +196,8 @@ class Relay:
         started = time.monotonic()
         error = None
         try:
-            lane.topic.deliver(Message(claim.topic, claim.key, claim.version, claim.payload, claim.attempts))
+            with spans().work(f"deliver {claim.topic}", claim.span_attributes):
+                lane.topic.deliver(Message(claim.topic, claim.key, claim.version, claim.payload, claim.attempts))
         except Exception as raised:
             error = raised
         self._outcomes.append(Outcome(lane, claim, started, error))

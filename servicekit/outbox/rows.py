@@ -93,6 +93,11 @@ class Claim:
         """The name of the key's lock."""
         return _lock_name(self.topic, self.key)
 
+    @property
+    def span_attributes(self) -> dict[str, str | int]:
+        """The attributes of the span of its delivery."""
+        return {"outbox.topic": self.topic, "outbox.attempts": self.attempts}
+
 
 class Rows:
     """The rows of an outbox, for one thread of a relay."""

@@ -17,6 +17,7 @@ import pytest
 from edge import check, signing_keys, tokens
 from edge.bootstrap import BootstrapError, jwks_source
 from edge.settings import EdgeSettings
+from tests.support.certificates import certificate_files
 from tests.support.edge import ROOT, Edge, assert_refused, fetches, free_ports
 from tests.support.eventually import eventually
 
@@ -26,6 +27,14 @@ ADDRESSES = {f"{service}_service_addresses": "127.0.0.1:1,127.0.0.1:2" for servi
 @pytest.mark.parametrize("variant", check.VARIANTS)
 def test_envoy_takes_what_is_rendered(tmp_path: Path, variant: str) -> None:
     assert not list(check.bootstrap_errors(tmp_path, **check.VARIANTS[variant]))
+
+
+def test_envoy_takes_a_bootstrap_with_a_certificate(tmp_path: Path) -> None:
+    certificate, private_key, _ = certificate_files(tmp_path)
+
+    errors = check.bootstrap_errors(tmp_path, tls_certificate=str(certificate), tls_private_key=str(private_key))
+
+    assert not list(errors)
 
 
 def test_a_bootstrap_that_envoy_refuses_is_an_error(tmp_path: Path) -> None:
@@ -108,6 +117,16 @@ def test_the_command_writes_the_bootstrap(tmp_path: Path) -> None:
         ("USER_JWT_ISSUER", ""),
         ("EDGE_REQUEST_TIMEOUT_SECONDS", "-1"),
         ("EDGE_MAX_CONNECTIONS", "many"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "https://a.example,null"),
+        ("CORS_ORIGINS", "https://a.example,"),
+        ("CORS_ORIGINS", "https://a.example/"),
+        ("CORS_ORIGINS", "https://A.example"),
+        ("CORS_ORIGINS", "https://a.example:443"),
+        ("CORS_ORIGINS", "http://a.example:80"),
+        ("CORS_ORIGINS", "https://*.example"),
+        ("CORS_ORIGINS", "https://a.example' || true || '"),
+        ("CORS_ORIGINS", "a.example"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
@@ -116,6 +135,14 @@ def test_a_wrong_setting_is_named(tmp_path: Path, name: str, value: str) -> None
     assert result.returncode == 2
     assert result.stderr.startswith(f"{name}: ")
     assert not (tmp_path / "envoy.yaml").exists()
+
+
+@pytest.mark.parametrize("name", ["TLS_CERTIFICATE", "TLS_PRIVATE_KEY"])
+def test_a_certificate_goes_with_its_key(tmp_path: Path, name: str) -> None:
+    result = run(tmp_path, **{name: "/etc/hostname"})
+
+    assert result.returncode == 2
+    assert result.stderr == "TLS_CERTIFICATE and TLS_PRIVATE_KEY go together: set both or none\n"
 
 
 def test_keys_come_from_a_file_or_a_url(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import tempfile
 
 import tests.fuzz
 from tests.fuzz import Options, Result
-from tests.support.stack import Stack
+from tests.support.stack import UNLIMITED_WRITES, Stack
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600, help="the time of the run (default: 600)")
     parser.add_argument("--inputs", type=int, default=Options.inputs, help="end after so many inputs")
     arguments = parser.parse_args()
-    stack = Stack(WEBHOOK_ALLOW_PRIVATE="true")
+    stack = Stack(WEBHOOK_ALLOW_PRIVATE="true", **UNLIMITED_WRITES)
     try:
         stack.start()
         options = Options(arguments.seed, arguments.seconds, arguments.inputs)

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
 from deploy.local.environment import CERTIFICATES, EVENTS, GENERAL, IMAGES, PYTHON, SERVICE, SETTINGS
 from deploy.local.layout import Layout
 from deploy.local.users import give_folders
+from tests.support.certificates import certificate_file
 from tests.support.eventually import eventually
 from tests.support.folders import temporary_folder
 from tests.support.pictures import a_jpeg
@@ -193,10 +193,10 @@ def require_pictures(stack: Stack) -> None:
     images = f"/api/gigs/{market.gig()['id']}/images"
     upload = {"file": ("a.jpg", a_jpeg(), "image/jpeg")}
     (image,) = ok(market.seller.post(images, files=upload), 201)["images"]
-    shown = httpx.get(image["url"])
+    shown = market.anyone.get(image["url"])
     assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
     ok(market.seller.delete(f"{images}/{image['id']}"), 204)
-    eventually(lambda: httpx.get(image["url"]).status_code == 404, SECONDS)
+    eventually(lambda: market.anyone.get(image["url"]).status_code == 404, SECONDS)
 
 
 def test_the_whole_story_passes_with_a_picture(own: Stack) -> None:
@@ -205,10 +205,10 @@ def test_the_whole_story_passes_with_a_picture(own: Stack) -> None:
 
 
 @AS_ROOT
-def test_the_story_passes_below_a_folder_that_only_root_may_enter(tmp_path: Path) -> None:
+def test_the_story_passes_below_a_folder_that_only_root_may_enter_with_its_certificate(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    stack = Stack(closed / "data", workers=1)
+    stack = Stack(closed / "data", workers=1, certificate=certificate_file(closed / "certificate.pem"))
     try:
         whole_story(stack.start())
         require_pictures(stack)

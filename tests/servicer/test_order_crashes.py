@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +13,7 @@ from order_service.reconciliation import check
 from servicekit import crash
 from servicekit.database import Database, Statement
 from tests.payments.test_instrumented import WITHOUT_CRASH_POINTS
-from tests.support.order_scenario import EXPECTED, WEBHOOK_SECRET, run_scenario
+from tests.support.order_scenario import EXPECTED, WEBHOOK_SECRET, killed_at, run_scenario
 from tests.support.orderservice import BUYER, OrderBackend
 from tests.support.postgres import url_of
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
@@ -84,14 +81,10 @@ def receiver() -> Iterator[WebhookReceiver]:
 def test_a_process_killed_at_a_crash_point_leaves_nothing_unfinished_and_nothing_done_twice(
     world: OrderBackend, order_database: Database, sandbox_database: Database, receiver: WebhookReceiver, point: str
 ) -> None:
-    module = [sys.executable, "-m", "tests.support.order_scenario"]
     receiver.expect("seller", WEBHOOK_SECRET)
     webhook = receiver.url_of("seller")
-    command = [*module, url_of(order_database), url_of(sandbox_database), webhook]
-    environment = {**os.environ, "CRASH_AT": point, "PYTHONPATH": os.pathsep.join(sys.path)}
 
-    killed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False, timeout=120)
-    assert killed.returncode == crash.STATUS, killed.stderr.decode()
+    assert killed_at(point, url_of(order_database), url_of(sandbox_database), webhook) == crash.STATUS
     orders = run_scenario(world, webhook)
     world.settle_with_retries()
 

@@ -32,6 +32,14 @@ def test_a_public_url_is_the_remedy_and_tls_in_front_ends_the_other_note() -> No
     assert notes(StackSettings(edge_host="0.0.0.0", public_url="https://market.example")) == []
 
 
+def test_an_edge_with_tls_needs_no_note_on_plain_http(tmp_path: Path) -> None:
+    file = tmp_path / "certificate.pem"
+
+    (of_images,) = notes(StackSettings(edge_host="0.0.0.0", tls_certificate=file, tls_private_key=file))
+
+    assert "PUBLIC_URL=https://" in of_images
+
+
 def test_the_banner_has_the_notes(tmp_path: Path) -> None:
     layout = Layout.of(tmp_path)
 

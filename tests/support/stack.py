@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from functools import partial
@@ -26,23 +27,38 @@ from tests.support.ports import stack_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
+# For a stack that gets more writes from one address than a client may send.
+UNLIMITED_WRITES: dict[str, Any] = {"EDGE_WRITES_PER_MINUTE_PER_ADDRESS": "0", "EDGE_WRITES_PER_MINUTE_PER_USER": "0"}
 # A run of tests that is killed takes its stacks with it.
 _DIES_WITH_US = (sys.executable, "-I", "-S", str(ROOT / "deploy" / "local" / "launch.py"), "SIGTERM")
 
 
 class Stack:
-    """One stack with so many workers of each service. `client` makes its clients, `token` its users."""
+    """One stack with so many workers of each service. `client` makes its clients, `token` its users.
+
+    With `certificate`, a file with certificate and key for 127.0.0.1, its edge speaks TLS.
+    """
 
     def __init__(
-        self, data_dir: Path | None = None, port: int | None = None, *, workers: int = 2, **environment: str
+        self,
+        data_dir: Path | None = None,
+        port: int | None = None,
+        *,
+        workers: int = 2,
+        certificate: Path | None = None,
+        **environment: str,
     ) -> None:
         self._folder = None if data_dir else temporary_folder()
         self.data_dir = data_dir or Path(str(self._folder and self._folder.name)) / "data"
         self.ports = Ports(port or stack_port())
-        self.url = f"http://127.0.0.1:{self.ports.edge}"
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.ports.edge}"
+        self._certificate = certificate
         self.layout = Layout.of(self.data_dir)
         self.workers = workers
-        self._environment = {f"{service.upper()}_WORKERS": str(workers) for service in SERVICES} | environment
+        tls = {"TLS_CERTIFICATE": str(certificate), "TLS_PRIVATE_KEY": str(certificate)} if certificate else {}
+        # Tests write, and read at once without a token.
+        defaults = {"EDGE_CACHE": "off"} | {f"{service.upper()}_WORKERS": str(workers) for service in SERVICES}
+        self._environment = defaults | tls | environment
         self._process: subprocess.Popen[bytes] | None = None
         self.output = self.data_dir.parent / "output.log"
 
@@ -144,6 +160,8 @@ class Stack:
     def client(self, name: str = "", *roles: str, **options: Any) -> httpx.Client:
         """Return an HTTP client of the edge, signed in where a name is given."""
         headers = {"authorization": f"Bearer {self.token(name, *roles)}"} if name else {}
+        if self._certificate:
+            options["verify"] = ssl.create_default_context(cafile=self._certificate)
         return httpx.Client(base_url=self.url, headers=headers, timeout=15, **options)
 
 

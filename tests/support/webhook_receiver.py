@@ -128,7 +128,7 @@ def webhook_receiver(host: str = "127.0.0.1", ssl_context: ssl.SSLContext | None
         server.socket = ssl_context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         scheme = "https"
     receiver = WebhookReceiver(f"{scheme}://{host}:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield receiver

@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.support.stack import Stack
+from tests.support.stack import UNLIMITED_WRITES, Stack
 from tests.support.webhook_receiver import webhook_receiver
 from tests.torture.bank import Bank
 from tests.torture.followers import Followers
@@ -29,7 +29,7 @@ PAYMENT_CALLS = "2"
 
 def a_stack(data_dir: Path | None = None) -> Stack:
     """Return a stack to torture. The receiver of webhooks is on this machine."""
-    return Stack(data_dir, PAYMENT_CALLS=PAYMENT_CALLS, WEBHOOK_ALLOW_PRIVATE="true")
+    return Stack(data_dir, PAYMENT_CALLS=PAYMENT_CALLS, WEBHOOK_ALLOW_PRIVATE="true", **UNLIMITED_WRITES)
 
 
 def say(text: str) -> None:

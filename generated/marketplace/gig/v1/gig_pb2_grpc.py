@@ -183,7 +183,7 @@ class GigServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetGigStatus(self, request, context):
-        """Set a gig's status. An empty body toggles it between ACTIVE and PAUSED. Only an admin can suspend a gig or end its
+        """Set a gig's status. Without a status it is toggled between ACTIVE and PAUSED. Only an admin can suspend a gig or end its
         suspension; for a seller that is FORBIDDEN. Takes `If-Match`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

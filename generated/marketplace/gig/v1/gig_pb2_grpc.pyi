@@ -55,7 +55,7 @@ class GigServiceStub:
     INVALID_ARGUMENT for an unknown category. FORBIDDEN for the `status` of another seller's gigs.
     """
     SetGigStatus: _grpc.UnaryUnaryMultiCallable[_gig_pb2.SetGigStatusRequest, _gig_pb2.SetGigStatusResponse]
-    """Set a gig's status. An empty body toggles it between ACTIVE and PAUSED. Only an admin can suspend a gig or end its
+    """Set a gig's status. Without a status it is toggled between ACTIVE and PAUSED. Only an admin can suspend a gig or end its
     suspension; for a seller that is FORBIDDEN. Takes `If-Match`.
     """
     ListPackages: _grpc.UnaryUnaryMultiCallable[_gig_pb2.ListPackagesRequest, _gig_pb2.ListPackagesResponse]
@@ -123,7 +123,7 @@ class GigServiceAsyncStub(GigServiceStub):
     INVALID_ARGUMENT for an unknown category. FORBIDDEN for the `status` of another seller's gigs.
     """
     SetGigStatus: _aio.UnaryUnaryMultiCallable[_gig_pb2.SetGigStatusRequest, _gig_pb2.SetGigStatusResponse]  # type: ignore[assignment]
-    """Set a gig's status. An empty body toggles it between ACTIVE and PAUSED. Only an admin can suspend a gig or end its
+    """Set a gig's status. Without a status it is toggled between ACTIVE and PAUSED. Only an admin can suspend a gig or end its
     suspension; for a seller that is FORBIDDEN. Takes `If-Match`.
     """
     ListPackages: _aio.UnaryUnaryMultiCallable[_gig_pb2.ListPackagesRequest, _gig_pb2.ListPackagesResponse]  # type: ignore[assignment]
@@ -224,7 +224,7 @@ class GigServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gig_pb2.SetGigStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gig_pb2.SetGigStatusResponse, _abc.Awaitable[_gig_pb2.SetGigStatusResponse]]:
-        """Set a gig's status. An empty body toggles it between ACTIVE and PAUSED. Only an admin can suspend a gig or end its
+        """Set a gig's status. Without a status it is toggled between ACTIVE and PAUSED. Only an admin can suspend a gig or end its
         suspension; for a seller that is FORBIDDEN. Takes `If-Match`.
         """
 

@@ -80,43 +80,43 @@ class WebhookServiceServicer:
     """
 
     def CreateWebhookEndpoint(self, request, context):
-        """Create an endpoint. The response alone has its secret. INVALID_ARGUMENT for an unknown type, and for a URL that is
-        not https or not public; LIMIT_REACHED for the eleventh endpoint of a user.
+        """Create a webhook endpoint, a URL that events are sent to. The response alone has its secret. INVALID_ARGUMENT for an
+        unknown type, and for a URL that is not https or not public; LIMIT_REACHED for the eleventh endpoint of a user.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListWebhookEndpoints(self, request, context):
-        """Return the caller's endpoints, newest first.
+        """Return the caller's webhook endpoints, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetWebhookEndpoint(self, request, context):
-        """Return an endpoint.
+        """Return a webhook endpoint of the caller's; to an admin, any.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteWebhookEndpoint(self, request, context):
-        """Delete an endpoint and its deliveries. Nothing more is sent to it, but for a call that is under way.
+        """Delete a webhook endpoint and its deliveries. Nothing more is sent to it, but for a call that is under way.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListWebhookDeliveries(self, request, context):
-        """Return an endpoint's deliveries of the last 30 days, newest first.
+        """Return a webhook endpoint's deliveries of the last 30 days, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetryWebhookDelivery(self, request, context):
-        """Send a delivery again, whatever its status. When it succeeds, a DISABLED endpoint is ENABLED.
+        """Send a delivery to a webhook endpoint again, whatever its status. When it succeeds, a DISABLED endpoint is ENABLED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

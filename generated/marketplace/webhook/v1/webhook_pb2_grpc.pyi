@@ -39,19 +39,19 @@ class WebhookServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WebhookServiceAsyncStub: ...
     CreateWebhookEndpoint: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.CreateWebhookEndpointRequest, _webhook_pb2.CreateWebhookEndpointResponse]
-    """Create an endpoint. The response alone has its secret. INVALID_ARGUMENT for an unknown type, and for a URL that is
-    not https or not public; LIMIT_REACHED for the eleventh endpoint of a user.
+    """Create a webhook endpoint, a URL that events are sent to. The response alone has its secret. INVALID_ARGUMENT for an
+    unknown type, and for a URL that is not https or not public; LIMIT_REACHED for the eleventh endpoint of a user.
     """
     ListWebhookEndpoints: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.ListWebhookEndpointsRequest, _webhook_pb2.ListWebhookEndpointsResponse]
-    """Return the caller's endpoints, newest first."""
+    """Return the caller's webhook endpoints, newest first."""
     GetWebhookEndpoint: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.GetWebhookEndpointRequest, _webhook_pb2.GetWebhookEndpointResponse]
-    """Return an endpoint."""
+    """Return a webhook endpoint of the caller's; to an admin, any."""
     DeleteWebhookEndpoint: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.DeleteWebhookEndpointRequest, _webhook_pb2.DeleteWebhookEndpointResponse]
-    """Delete an endpoint and its deliveries. Nothing more is sent to it, but for a call that is under way."""
+    """Delete a webhook endpoint and its deliveries. Nothing more is sent to it, but for a call that is under way."""
     ListWebhookDeliveries: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.ListWebhookDeliveriesRequest, _webhook_pb2.ListWebhookDeliveriesResponse]
-    """Return an endpoint's deliveries of the last 30 days, newest first."""
+    """Return a webhook endpoint's deliveries of the last 30 days, newest first."""
     RetryWebhookDelivery: _grpc.UnaryUnaryMultiCallable[_webhook_pb2.RetryWebhookDeliveryRequest, _webhook_pb2.RetryWebhookDeliveryResponse]
-    """Send a delivery again, whatever its status. When it succeeds, a DISABLED endpoint is ENABLED."""
+    """Send a delivery to a webhook endpoint again, whatever its status. When it succeeds, a DISABLED endpoint is ENABLED."""
 
 @_typing.type_check_only
 class WebhookServiceAsyncStub(WebhookServiceStub):
@@ -64,19 +64,19 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateWebhookEndpoint: _aio.UnaryUnaryMultiCallable[_webhook_pb2.CreateWebhookEndpointRequest, _webhook_pb2.CreateWebhookEndpointResponse]  # type: ignore[assignment]
-    """Create an endpoint. The response alone has its secret. INVALID_ARGUMENT for an unknown type, and for a URL that is
-    not https or not public; LIMIT_REACHED for the eleventh endpoint of a user.
+    """Create a webhook endpoint, a URL that events are sent to. The response alone has its secret. INVALID_ARGUMENT for an
+    unknown type, and for a URL that is not https or not public; LIMIT_REACHED for the eleventh endpoint of a user.
     """
     ListWebhookEndpoints: _aio.UnaryUnaryMultiCallable[_webhook_pb2.ListWebhookEndpointsRequest, _webhook_pb2.ListWebhookEndpointsResponse]  # type: ignore[assignment]
-    """Return the caller's endpoints, newest first."""
+    """Return the caller's webhook endpoints, newest first."""
     GetWebhookEndpoint: _aio.UnaryUnaryMultiCallable[_webhook_pb2.GetWebhookEndpointRequest, _webhook_pb2.GetWebhookEndpointResponse]  # type: ignore[assignment]
-    """Return an endpoint."""
+    """Return a webhook endpoint of the caller's; to an admin, any."""
     DeleteWebhookEndpoint: _aio.UnaryUnaryMultiCallable[_webhook_pb2.DeleteWebhookEndpointRequest, _webhook_pb2.DeleteWebhookEndpointResponse]  # type: ignore[assignment]
-    """Delete an endpoint and its deliveries. Nothing more is sent to it, but for a call that is under way."""
+    """Delete a webhook endpoint and its deliveries. Nothing more is sent to it, but for a call that is under way."""
     ListWebhookDeliveries: _aio.UnaryUnaryMultiCallable[_webhook_pb2.ListWebhookDeliveriesRequest, _webhook_pb2.ListWebhookDeliveriesResponse]  # type: ignore[assignment]
-    """Return an endpoint's deliveries of the last 30 days, newest first."""
+    """Return a webhook endpoint's deliveries of the last 30 days, newest first."""
     RetryWebhookDelivery: _aio.UnaryUnaryMultiCallable[_webhook_pb2.RetryWebhookDeliveryRequest, _webhook_pb2.RetryWebhookDeliveryResponse]  # type: ignore[assignment]
-    """Send a delivery again, whatever its status. When it succeeds, a DISABLED endpoint is ENABLED."""
+    """Send a delivery to a webhook endpoint again, whatever its status. When it succeeds, a DISABLED endpoint is ENABLED."""
 
 class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own orders
@@ -92,8 +92,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _webhook_pb2.CreateWebhookEndpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_pb2.CreateWebhookEndpointResponse, _abc.Awaitable[_webhook_pb2.CreateWebhookEndpointResponse]]:
-        """Create an endpoint. The response alone has its secret. INVALID_ARGUMENT for an unknown type, and for a URL that is
-        not https or not public; LIMIT_REACHED for the eleventh endpoint of a user.
+        """Create a webhook endpoint, a URL that events are sent to. The response alone has its secret. INVALID_ARGUMENT for an
+        unknown type, and for a URL that is not https or not public; LIMIT_REACHED for the eleventh endpoint of a user.
         """
 
     @_abc_1.abstractmethod
@@ -102,7 +102,7 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _webhook_pb2.ListWebhookEndpointsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_pb2.ListWebhookEndpointsResponse, _abc.Awaitable[_webhook_pb2.ListWebhookEndpointsResponse]]:
-        """Return the caller's endpoints, newest first."""
+        """Return the caller's webhook endpoints, newest first."""
 
     @_abc_1.abstractmethod
     def GetWebhookEndpoint(
@@ -110,7 +110,7 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _webhook_pb2.GetWebhookEndpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_pb2.GetWebhookEndpointResponse, _abc.Awaitable[_webhook_pb2.GetWebhookEndpointResponse]]:
-        """Return an endpoint."""
+        """Return a webhook endpoint of the caller's; to an admin, any."""
 
     @_abc_1.abstractmethod
     def DeleteWebhookEndpoint(
@@ -118,7 +118,7 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _webhook_pb2.DeleteWebhookEndpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_pb2.DeleteWebhookEndpointResponse, _abc.Awaitable[_webhook_pb2.DeleteWebhookEndpointResponse]]:
-        """Delete an endpoint and its deliveries. Nothing more is sent to it, but for a call that is under way."""
+        """Delete a webhook endpoint and its deliveries. Nothing more is sent to it, but for a call that is under way."""
 
     @_abc_1.abstractmethod
     def ListWebhookDeliveries(
@@ -126,7 +126,7 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _webhook_pb2.ListWebhookDeliveriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_pb2.ListWebhookDeliveriesResponse, _abc.Awaitable[_webhook_pb2.ListWebhookDeliveriesResponse]]:
-        """Return an endpoint's deliveries of the last 30 days, newest first."""
+        """Return a webhook endpoint's deliveries of the last 30 days, newest first."""
 
     @_abc_1.abstractmethod
     def RetryWebhookDelivery(
@@ -134,6 +134,6 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _webhook_pb2.RetryWebhookDeliveryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_pb2.RetryWebhookDeliveryResponse, _abc.Awaitable[_webhook_pb2.RetryWebhookDeliveryResponse]]:
-        """Send a delivery again, whatever its status. When it succeeds, a DISABLED endpoint is ENABLED."""
+        """Send a delivery to a webhook endpoint again, whatever its status. When it succeeds, a DISABLED endpoint is ENABLED."""
 
 def add_WebhookServiceServicer_to_server(servicer: WebhookServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,1 @@
+"""`make seed`: a believable catalogue for an empty marketplace, through the public API alone."""

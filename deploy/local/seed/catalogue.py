@@ -1,0 +1,113 @@
+"""The catalogue as data: gigs, orders and what is said in them, from the TOML files of `catalogue/`."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parent / "catalogue"
+
+
+@dataclass(frozen=True)
+class PlannedGig:
+    """A gig that the seed makes."""
+
+    id: str
+    """Its name in this catalogue; gigs have no such thing in the API."""
+    seller: str
+    category: str
+    title: str
+    description: str
+    tags: tuple[str, ...]
+    packages: tuple[dict[str, Any], ...]
+    brief: str
+    """What a buyer asks for."""
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """Return the body of `POST /api/gigs`, but for the category's id."""
+        packages = [
+            {
+                "title": each["title"],
+                "description": each["description"],
+                "price": each["price"],
+                "deliveryDays": each["days"],
+                "revisions": each["revisions"],
+                "features": each["features"],
+            }
+            for each in self.packages
+        ]
+        return {"title": self.title, "description": self.description, "tags": self.tags, "packages": packages}
+
+
+@dataclass(frozen=True)
+class PlannedOrder:
+    """An order, the actions that follow its placing, and its review."""
+
+    gig: PlannedGig
+    package: int
+    """The place of its package in the gig."""
+    buyer: str
+    actions: tuple[str, ...]
+    stars: int
+    """0: no review."""
+    text: str
+    reply: str
+
+    @property
+    def package_title(self) -> str:
+        """Return the title of its package, by which it is known among the buyer's orders of the gig."""
+        return str(self.gig.packages[self.package]["title"])
+
+    @property
+    def price(self) -> float:
+        """Return the price of its package."""
+        return float(self.gig.packages[self.package]["price"])
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All that the seed makes."""
+
+    gigs: tuple[PlannedGig, ...]
+    orders: tuple[PlannedOrder, ...]
+    messages: dict[str, str]
+    """The message of each action that has one."""
+    paused: frozenset[str]
+    """The ids of gigs that their sellers have paused."""
+
+    @property
+    def sellers(self) -> list[str]:
+        """Return the names of the sellers, each once."""
+        return list(dict.fromkeys(gig.seller for gig in self.gigs))
+
+    @property
+    def buyers(self) -> list[str]:
+        """Return the names of the buyers, each once."""
+        return list(dict.fromkeys(order.buyer for order in self.orders))
+
+
+def load(folder: Path = FOLDER) -> Catalogue:
+    """Return the catalogue."""
+    gigs = [
+        PlannedGig(**each | {"tags": tuple(each["tags"]), "packages": tuple(each["packages"])})
+        for path in sorted(folder.glob("*.toml"))
+        for each in tomllib.loads(path.read_text()).get("gig", [])
+    ]
+    by_id = {gig.id: gig for gig in gigs}
+    plan = tomllib.loads((folder / "orders.toml").read_text())
+    orders = [
+        PlannedOrder(
+            gig=by_id[each["gig"]],
+            package=each["package"],
+            buyer=each["buyer"],
+            actions=tuple(plan["paths"][each.get("path", "completed")]),
+            stars=each.get("stars", 0),
+            text=each.get("text", ""),
+            reply=each.get("reply", ""),
+        )
+        for each in plan["order"]
+    ]
+    return Catalogue(tuple(gigs), tuple(orders), plan["messages"], frozenset(plan["paused"]))

@@ -1,0 +1,241 @@
+"""The cache's script by itself: how long it keeps an answer, how many, and who asks for a new one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.scripts import Scripts
+
+MAX_AGE = 10
+MIB = 1024 * 1024
+
+# A handle of Envoy's, with a clock that the test sets.
+HANDLES = """
+local cache = require("cache")
+
+local function of(values)
+  return { get = function(_, name) return values[name] end }
+end
+
+local function begin(method, path, now, max_age, max_bytes)
+  local metadata, handle = {}, {}
+  local headers = of({ [":method"] = method, [":path"] = path, [":scheme"] = "http", [":authority"] = "edge" })
+  function handle.headers() return headers end
+  function handle.timestamp() return now * 1000 end
+  function handle.filterContext() return of({ max_age = max_age, max_bytes = max_bytes }) end
+  function handle.streamInfo()
+    return { dynamicMetadata = function()
+      return { set = function(_, _, name, value) metadata[name] = value end, get = function() return metadata end }
+    end }
+  end
+  function handle.respond(_, answer, body) handle.body, handle.age = body, answer.age end
+  function handle.logErr(_, text) error(text) end
+  cache.on_request(handle)
+  handle.result = metadata.result
+  return handle
+end
+
+local function finish(handle, body, headers)
+  handle.headers = function() return of(headers) end
+  handle.bodyChunks = function()
+    local at = 0
+    return function()
+      at = at + 1
+      local piece = at == 1 and body:sub(1, 3) or at == 2 and body:sub(4)
+      return piece and { length = function() return #piece end, getBytes = function() return piece end } or nil
+    end
+  end
+  cache.on_response(handle)
+end
+
+return { begin = begin, finish = finish }
+"""
+
+
+class Cache:
+    """The script with a clock. Each instance has kept nothing yet."""
+
+    def __init__(self, max_bytes: int = MIB) -> None:
+        self.now = 1_000.0
+        self._max_bytes = max_bytes
+        self._scripts = Scripts()
+        self._handles = self._scripts.run(HANDLES)
+
+    def begin(self, path: str, method: str = "GET") -> Any:
+        """Send a request as far as the cache."""
+        return self._handles[b"begin"](method.encode(), path.encode(), self.now, MAX_AGE, self._max_bytes)
+
+    def finish(self, handle: Any, body: str, **headers: str) -> None:
+        """Answer a request that the cache has let pass."""
+        answer = {
+            ":status": "200",
+            "content-type": "application/json",
+            "cache-control": f"public, max-age={MAX_AGE}",
+            "content-length": str(len(body)),
+        } | {name.replace("_", "-"): value for name, value in headers.items()}
+        table = self._scripts.run("return {}")
+        for name, value in answer.items():
+            table[name.encode()] = value.encode()
+        self._handles[b"finish"](handle, body.encode(), table)
+
+    def keep(self, path: str, body: str = "{}") -> None:
+        """Ask for a path that is not kept, and answer it."""
+        handle = self.begin(path)
+        assert handle[b"body"] is None
+        self.finish(handle, body)
+
+    def kept(self, path: str, method: str = "GET") -> str | None:
+        """Return the body that the cache answers with, or None when the request has to go on."""
+        body = self.begin(path, method)[b"body"]
+        return None if body is None else body.decode()
+
+
+def test_an_answer_is_kept_for_its_time_and_no_longer() -> None:
+    cache = Cache()
+    cache.keep("/api/categories", "[1]")
+
+    assert cache.kept("/api/categories") == "[1]"
+    cache.now += MAX_AGE - 0.001
+    assert cache.kept("/api/categories", "HEAD") == "[1]"
+    cache.now += 0.001
+    assert cache.kept("/api/categories") is None
+
+
+def test_the_age_counts_from_the_request_not_from_the_response() -> None:
+    cache = Cache()
+    slow = cache.begin("/api/categories")
+    cache.now += 4
+    cache.finish(slow, "[1]")
+
+    assert cache.begin("/api/categories")[b"age"] == b"4"
+    cache.now += MAX_AGE - 4
+    assert cache.kept("/api/categories") is None
+
+
+def test_a_slow_answer_does_not_replace_a_newer_one() -> None:
+    cache = Cache()
+    slow = cache.begin("/api/categories")
+    cache.now += 1
+    cache.keep("/api/categories", "new")
+
+    cache.finish(slow, "old")
+
+    assert cache.kept("/api/categories") == "new"
+
+
+def test_a_clock_that_is_set_back_makes_no_answer_last() -> None:
+    cache = Cache()
+    cache.keep("/api/categories")
+
+    cache.now -= 3600
+
+    assert cache.kept("/api/categories") is None
+
+
+def test_one_request_a_second_asks_again_before_an_answer_is_too_old_and_all_others_get_the_old_one() -> None:
+    cache = Cache()
+    cache.keep("/api/categories", "old")
+    cache.now += MAX_AGE * 0.8
+
+    results = [cache.begin("/api/categories")[b"result"] for _ in range(100)]
+
+    assert results == [b"refresh"] + [b"hit"] * 99
+    cache.now += 1
+    refreshing = cache.begin("/api/categories")
+    assert refreshing[b"result"] == b"refresh"
+    cache.finish(refreshing, "new")
+    assert cache.kept("/api/categories") == "new"
+
+
+def test_head_never_takes_the_turn_of_a_request_that_brings_a_new_answer() -> None:
+    cache = Cache()
+    cache.keep("/api/categories", "old")
+    cache.now += MAX_AGE * 0.8
+
+    assert cache.kept("/api/categories", "HEAD") == "old"
+    assert cache.begin("/api/categories")[b"result"] == b"refresh"
+
+
+def test_what_the_cache_keeps_never_exceeds_its_bytes() -> None:
+    cache = Cache(max_bytes=MIB)
+    for number in range(3000):
+        cache.keep(f"/api/gigs?q={number}", "x" * 2000)
+
+    kept = [number for number in range(3000) if cache.kept(f"/api/gigs?q={number}")]
+
+    assert kept == list(range(kept[0], 3000)), "the oldest went first"
+    assert len(kept) * 2000 <= MIB
+    assert len(kept) * 4000 > MIB / 2
+
+
+def test_an_answer_that_comes_again_and_again_takes_the_place_of_one() -> None:
+    cache = Cache(max_bytes=MIB)
+    cache.keep("/api/categories", "[1]")
+    for _ in range(1000):
+        cache.now += MAX_AGE
+        cache.keep("/api/gigs?q=hot", "x" * 2000)
+        cache.keep("/api/categories", "[1]")
+
+    assert cache.kept("/api/categories") == "[1]"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"cache_control": "no-cache"},
+        {"cache_control": "no-store"},
+        {"cache_control": "private, no-store"},
+        {"set_cookie": "a=b"},
+        {"content_type": "text/plain"},
+        {"content_encoding": "gzip"},
+        {"age": "1"},
+        {"content_length": "8"},
+        {"content_length": ""},
+        {":status": "404"},
+        {":status": "206"},
+        {":status": "304"},
+    ],
+    ids=str,
+)
+def test_an_answer_that_not_all_may_have_as_it_is_is_not_kept(changed: dict[str, str]) -> None:
+    cache = Cache()
+
+    cache.finish(cache.begin("/api/categories"), "[1, 2]", **changed)
+
+    assert cache.kept("/api/categories") is None
+
+
+def test_large_answers_and_long_paths_are_not_kept() -> None:
+    cache = Cache()
+
+    for path, body in (("/api/gigs", "x" * 300_000), ("/api/gigs?q=" + "x" * 3000, "[1]")):
+        cache.finish(cache.begin(path), body)
+        assert cache.kept(path) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("/gig", "/api/gigs"),
+        ("/gig/", "/api/gigs"),
+        ("/gig?q=a", "/api/gigs?q=a"),
+        ("/gig/?q=a", "/api/gigs?q=a"),
+        ("/gig/0190", "/api/gigs/0190"),
+        ("/gig/0190/reviews?sort=NEWEST", "/api/gigs/0190/reviews?sort=NEWEST"),
+    ],
+)
+def test_both_spellings_of_a_path_share_an_answer(one: str, other: str) -> None:
+    cache = Cache()
+    cache.keep(one, "[1]")
+
+    assert cache.kept(other) == "[1]"
+
+
+@pytest.mark.parametrize("other", ["/api/gigs?q=b", "/api/gigs?q=A", "/api/gigs?q=a&", "/api/gigs", "/gigs?q=a"])
+def test_another_path_or_query_has_another_answer(other: str) -> None:
+    cache = Cache()
+    cache.keep("/api/gigs?q=a")
+
+    assert cache.kept(other) is None
