@@ -159,7 +159,7 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         ),
         tls_secret=_tls_secret(settings, files),
         tls_secret_name=tls.SECRET_NAME,
-        docs_files=docs_files() if settings.edge_docs else [],
+        docs_files=docs_files() if settings.edge_docs == "on" else [],
         docs_folder=str(files) if files else "",
         jwks=jwks,
         jwks_socket=f"@marketplace-jwks-{secrets.token_hex(16)}",

@@ -51,7 +51,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "trusted proxies": {"trusted_proxies": "10.0.0.0/8, 2001:db8::/32,192.0.2.1"},
     "workers by name": {"gig_service_addresses": "gigs.example:10000,10.0.0.1:10000"},
     "pictures in S3": {"media_storage": "s3", "media_dir": None},
-    "without docs": {"edge_docs": False},
+    "without docs": {"edge_docs": "off"},
     "no cache": {"edge_cache": "off"},
     "a cache of a minute": {"edge_cache_seconds": 60, "edge_cache_mib": 1},
     "JWKS by https": {"user_jwks": "https://login.example/.well-known/jwks.json?x=%20y"},

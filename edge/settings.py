@@ -110,7 +110,7 @@ class EdgeSettings(TraceSettings, BaseSettings):
         "", description="The file (PEM) of the edge's certificate, with its chain: then the edge speaks TLS."
     )
     tls_private_key: str = Field("", description="The file (PEM, without a password) of the certificate's key.")
-    edge_docs: bool = Field(True, description="Whether the edge serves /openapi.json and the page /docs: on or off.")
+    edge_docs: Literal["on", "off"] = Field("on", description="Whether the edge has /openapi.json and the page /docs.")
     edge_max_connections: int = Field(10_000, ge=1, description="Connections of clients at once; more are refused.")
     edge_max_heap_mib: int = Field(
         2048, ge=128, description="MiB of memory that Envoy may use; close to it requests are refused with 503."

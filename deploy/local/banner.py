@@ -50,7 +50,7 @@ def banner(settings: StackSettings, layout: Layout, seconds: float) -> str:
 
 def _pages(settings: StackSettings) -> dict[str, str]:
     """Return the paths of what the edge serves beside the API, for people, tools and agents."""
-    docs = {"Docs": "/docs", "OpenAPI": "/openapi.json"} if settings.edge_docs else {}
+    docs = {"Docs": "/docs", "OpenAPI": "/openapi.json"} if settings.edge_docs == "on" else {}
     return docs | ({"MCP": "/mcp"} if settings.edge_mcp == "on" else {})
 
 

@@ -107,8 +107,8 @@ class StackSettings(BaseSettings):
         default=None,
         description="First part of the URLs of images (http or https). Default: PUBLIC_URL + /media.",
     )
-    edge_docs: bool = Field(
-        default=True, description="Whether the edge serves /openapi.json and the page /docs: on or off."
+    edge_docs: Literal["on", "off"] = Field(
+        default="on", description="Whether the edge has /openapi.json and the page /docs."
     )
     edge_mcp: Literal["on", "off"] = Field(default="on", description="Whether agents find the API's tools at /mcp.")
     grpc_tools: Literal["on", "off"] = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -14,6 +15,14 @@ from tests.support.edge import Edge, an_edge, assert_refused, get
 
 FILES = [(path, file) for file in docs_files() for path in file.paths]
 PATHS = [path for path, _ in FILES]
+
+
+@pytest.fixture
+def api(edge: Edge) -> Iterator[httpx.Client]:
+    """Return a client that takes nothing compressed."""
+    with edge.client() as client:
+        client.headers["accept-encoding"] = "identity"
+        yield client
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -51,6 +60,16 @@ def test_a_file_that_the_client_has_is_not_sent_again(api: httpx.Client, path: s
             assert unchanged.headers["cache-control"] == "public, max-age=300"
     assert api.get(path, headers={"if-none-match": '"other"'}).status_code == 200
     assert len({api.get(each).headers["etag"] for each in PATHS}) == len(docs_files())
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"])
+def test_a_large_file_comes_compressed_to_browsers(api: httpx.Client, path: str) -> None:
+    plain, compressed = api.get(path), api.get(path, headers={"accept-encoding": "gzip"})
+
+    assert compressed.headers["content-encoding"] == "gzip"
+    assert compressed.content == plain.content
+    assert compressed.num_bytes_downloaded < len(plain.content) / 2
+    assert compressed.headers["etag"] == f"W/{plain.headers['etag']}"
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -120,6 +139,6 @@ def test_a_query_or_a_token_changes_nothing(api: httpx.Client, edge: Edge) -> No
 
 
 def test_without_docs_the_paths_are_unknown() -> None:
-    with an_edge(edge_docs=False) as edge, edge.client() as api:
+    with an_edge(edge_docs="off") as edge, edge.client() as api:
         for path in PATHS:
             assert_refused(api.get(path), 404, "NOT_FOUND")

@@ -25,7 +25,7 @@ def test_it_names_what_a_newcomer_needs(tmp_path: Path) -> None:
 
 def test_it_names_only_what_is_there(tmp_path: Path) -> None:
     settings = StackSettings(
-        edge_docs=False,
+        edge_docs="off",
         edge_mcp="off",
         user_jwks="https://login.example",
         user_jwt_issuer="issuer",

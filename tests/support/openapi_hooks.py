@@ -38,7 +38,6 @@ CALLERS = {
     "ReplyToReview": "seller",
     "ResolveOrder": "admin",
     "RefundOrder": "admin",
-    "CreateWebhookEndpoint": "seller",
 }
 
 # The fields that an RPC may refuse though their value is right by its schema, and why. "*" is for every RPC.
@@ -56,7 +55,11 @@ REFUSED_FOR_REASONS: dict[str, dict[str, str]] = {
         "is for admins with role=admin; placedBefore must be later than placedAfter",
     ),
     "ListEvents": {"after": "only an earlier `next` is one"},
-    "PlaceOrder": {"paymentMethod": "must be the deployment's", "paymentToken": "must be the provider's"},
+    "PlaceOrder": {
+        "packageId": "must cost what the payment provider takes at least",
+        "paymentMethod": "must be the deployment's",
+        "paymentToken": "must be the provider's",
+    },
     "ResolveOrder": dict.fromkeys(("outcome", "refundAmount", "message"), "must fit the order"),
     "RefundOrder": {"amount": "must not be above the order's price"},
     "CreateWebhookEndpoint": {"url": "must be https and public", "types": "must be types of events"},
