@@ -18,6 +18,13 @@ PICTURE = f"/media/ab/{'ab' * 16}.jpg"
 SECRET = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiI1In0.c2lnbmF0dXJlLTE_-3"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _an_empty_buffer(running_edge: Edge) -> None:
+    """Wait for the lines of the tests before: Envoy writes them a little later."""
+    httpx.get(f"{running_edge.url}/api/categories", headers={"x-request-id": "before-the-log"})
+    assert running_edge.access_log("before-the-log")
+
+
 def lines_since(edge: Edge, size: int, count: int) -> list[dict[str, Any]]:
     """Return the lines after the first `size` characters, as soon as there are so many."""
     deadline = time.monotonic() + 5
