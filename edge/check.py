@@ -24,8 +24,8 @@ from edge.settings import EdgeSettings
 ENVOY = Path(sys.executable).parent / "envoy"
 
 # Warnings that do not count. Envoy calls `allow_custom_methods` (an unknown method is a 405), the file server (for
-# pictures), custom responses (for HEAD on a stream), the access logger `stats` (for the cache) and the bridge for MCP work
-# in progress. A JWKS cannot be fetched while a bootstrap is validated.
+# pictures), custom responses (for HEAD on a stream), the access logger `stats` (for the cache) and the bridge for MCP
+# work in progress. A JWKS cannot be fetched while a bootstrap is validated.
 KNOWN_WARNINGS = (
     "allow_custom_methods",
     "Jwks async fetching",

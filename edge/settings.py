@@ -81,7 +81,7 @@ class EdgeSettings(TraceSettings, BaseSettings):
     )
     edge_mcp: Literal["on", "off"] = Field("on", description="Whether agents find the API's tools at /mcp.")
     edge_messages_per_address: int = Field(
-        100, ge=1, description="Messages to /mcp under way from one address of a client, in each thread; then 429."
+        50, ge=1, description="Messages to /mcp under way from one address of a client, in each thread; then 429."
     )
     edge_connections_per_address: int = Field(
         1000, ge=1, description="Connections at once from one address of a client; further ones are closed."

@@ -21,8 +21,9 @@ local mcp = {}
 -- Bytes of the path and query that a call's arguments become, and of the idempotency key.
 local MAX_PATH_BYTES = 12 * 1024
 local MAX_KEY_BYTES = 1024
--- Bytes of a name that an error quotes.
+-- Bytes of a name that an error quotes, and of a message's id, which stands in the response.
 local MAX_NAME_BYTES = 100
+local MAX_ID_BYTES = 256
 -- Errors of JSON-RPC 2.0.
 local PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS = -32700, -32600, -32602
 -- Headers that a call does not have: a 304 is no result, and the body's length is the bridge's.
@@ -97,6 +98,10 @@ local function body_of(handle)
   refuse(handle, violation == json_types.NOT_AN_OBJECT and INVALID_REQUEST or PARSE_ERROR, violation.text)
 end
 
+local function is_id(value)
+  return #value <= MAX_ID_BYTES and (value:find('^"') or value:find("^-?%d+$")) ~= nil
+end
+
 -- Answers what the bridge does not know. The script goes on when there is no such answer.
 local function answer_without_bridge(handle, message, method, id)
   local is_answer = not method and (message.result or message.error)
@@ -125,8 +130,8 @@ local function check_message(handle)
     return refuse(handle, INVALID_REQUEST, 'jsonrpc: must be "2.0"')
   end
   local id = message.id and message.id.value
-  if id and not id:find('^"') and not id:find("^-?%d+$") then
-    return refuse(handle, INVALID_REQUEST, "id: must be a string or a whole number")
+  if id and not is_id(id) then
+    return refuse(handle, INVALID_REQUEST, "id: must be a string or a whole number of at most " .. MAX_ID_BYTES .. " bytes")
   end
   local method = message.method and encoding.unescape_json(message.method.value):match('^"(.*)"$')
   answer_without_bridge(handle, message, method, id)

@@ -123,6 +123,18 @@ def test_an_error_of_the_api_is_a_result_that_says_so(
     assert [line["code"] for line in edge.access_log(f"mcp-{http}")] == [http]
 
 
+def test_a_long_result_comes_whole_and_one_too_long_is_an_error(edge: Edge, api: httpx.Client) -> None:
+    def ask(description: str) -> httpx.Response:
+        edge.gig.responses["GetGig"] = gig_pb2.GetGigResponse(gig=gig_pb2.Gig(id=ID, description=description))
+        return send(api, a_call("get_gig", {"gigId": ID}))
+
+    # Each of these quotes has two bytes in the API's JSON, and four in the result.
+    for description in ("a" * 519_000, '"' * 259_000):
+        assert result(ask(description))[0]["description"] == description
+    for description in ("a" * 521_000, '"' * 500_000, "a" * MIB):
+        assert error_of(ask(description)) == (-32000, "Response body too large")
+
+
 def test_a_bad_token_is_an_error_of_the_call(edge: Edge, api: httpx.Client) -> None:
     body, is_error = result(send(api, a_call("list_categories"), authorization="Bearer a.b.c"))
 

@@ -71,6 +71,8 @@ def test_a_ping_is_answered_with_its_own_id(api: httpx.Client, request_id: Any) 
         ({**PING, "id": 1.5}, INVALID_REQUEST),
         ({**PING, "id": None}, INVALID_REQUEST),
         ({**PING, "id": [1]}, INVALID_REQUEST),
+        ({**PING, "id": "a" * 255}, INVALID_REQUEST),
+        ({**PING, "id": int("9" * 257)}, INVALID_REQUEST),
         ('{"jsonrpc": "2.0", "id": 1, "\\u0069d": 2, "method": "ping"}', INVALID_REQUEST),
     ],
 )
