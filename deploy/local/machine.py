@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -57,8 +58,11 @@ def leftovers(layout: Layout) -> str:
     """Return that no process of an earlier stack runs in the folder. Raises PreflightError with those that do."""
     found = list(_processes_in(layout.data_dir))
     if found:
-        names = ", ".join(f"{process.pid} ({process.name()})" for process in found)
-        pids = " ".join(str(process.pid) for process in found)
+        pids_found = {each.pid for each in found}
+        # Those that have no parent among them take the others with them.
+        first = [each for each in found if each.parent not in pids_found]
+        names = ", ".join(f"{each.pid} ({each.name})" for each in first)
+        pids = " ".join(str(each.pid) for each in first)
         raise PreflightError(
             f"processes of a stack run in {layout.data_dir}: {names}. When that stack is not meant to run, end it with "
             f"Ctrl-C where it was started, or, when its `make run` is gone: kill {pids}"
@@ -75,11 +79,18 @@ def _available() -> int:
     return free
 
 
-def _processes_in(folder: Path) -> Iterator[psutil.Process]:
+@dataclass(frozen=True)
+class _Process:
+    pid: int
+    parent: int
+    name: str
+
+
+def _processes_in(folder: Path) -> Iterator[_Process]:
     """Yield the stack's processes whose working folder is the folder or below it; supervisord starts them there."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             line = " ".join(process.cmdline())
             ours = process.name() in ("envoy", "postgres") or any(each in line for each in _PROGRAMS)
             if ours and process.pid != os.getpid() and Path(process.cwd()).is_relative_to(folder.resolve()):
-                yield process
+                yield _Process(process.pid, process.ppid(), process.name())

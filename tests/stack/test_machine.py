@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +63,6 @@ def test_the_doctor_shows_every_check_and_the_second_stack(stack: Stack) -> None
     }
     assert {"data folder", "disk", "PostgreSQL", "Envoy", "users", "Python", "memory"} <= results.keys()
     assert shown.stdout.count("make run ") >= 2
+    # One process of the stack takes all others with it.
+    supervisord = next(line for line in shown.stdout.splitlines() if " leftovers " in line)
+    assert re.search(r": kill \d+$", supervisord)

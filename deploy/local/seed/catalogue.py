@@ -91,13 +91,14 @@ class Catalogue:
 
 def load(folder: Path = FOLDER) -> Catalogue:
     """Return the catalogue."""
+    files = {path.stem: tomllib.loads(path.read_text()) for path in sorted(folder.glob("*.toml"))}
     gigs = [
         PlannedGig(**each | {"tags": tuple(each["tags"]), "packages": tuple(each["packages"])})
-        for path in sorted(folder.glob("*.toml"))
-        for each in tomllib.loads(path.read_text()).get("gig", [])
+        for file in files.values()
+        for each in file.get("gig", [])
     ]
     by_id = {gig.id: gig for gig in gigs}
-    plan = tomllib.loads((folder / "orders.toml").read_text())
+    plan = files["orders"]
     orders = [
         PlannedOrder(
             gig=by_id[each["gig"]],
@@ -108,6 +109,7 @@ def load(folder: Path = FOLDER) -> Catalogue:
             text=each.get("text", ""),
             reply=each.get("reply", ""),
         )
-        for each in plan["order"]
+        for file in files.values()
+        for each in file.get("order", [])
     ]
     return Catalogue(tuple(gigs), tuple(orders), plan["messages"], frozenset(plan["paused"]))
