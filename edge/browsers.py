@@ -17,6 +17,8 @@ REQUEST_HEADERS = (
     *("traceparent", "tracestate"),
     # gRPC-Web's own.
     *("x-grpc-web", "x-user-agent", "grpc-timeout"),
+    # MCP's own.
+    *("mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name"),
 )
 # Chromium keeps the answer to a preflight for two hours at most.
 PREFLIGHT_SECONDS = 7200
