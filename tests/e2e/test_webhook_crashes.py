@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
 from cryptography.fernet import Fernet
 
 from tests.support.eventually import eventually
@@ -15,6 +16,7 @@ from tests.support.webhook_receiver import Received, WebhookReceiver, webhook_re
 OLD_KEY, NEW_KEY = (Fernet.generate_key().decode() for _ in range(2))
 
 
+@pytest.mark.timeout(400)  # three starts of a stack
 def test_deliveries_outlive_killed_workers_and_changed_keys(folder: Path) -> None:
     with webhook_receiver() as receiver:
         stack = Stack(folder, WEBHOOK_ALLOW_PRIVATE="true", WEBHOOK_KEYS=OLD_KEY)
