@@ -24,6 +24,7 @@ from edge.docs_page import docs_files
 from edge.generate import DESCRIPTOR_SET
 from edge.route_times import MARGIN, RouteTimes, ordinary, times_of
 from edge.settings import EdgeSettings
+from edge.spellings import Spelling, spellings
 from edge.tracing import tracing_of
 from edge.write_limits import write_limits
 from servicekit.settings import CLOCK_SKEW_SECONDS, load
@@ -272,10 +273,7 @@ def _grpc_web_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[
 class PublicRoute:
     """A route of the listener `public` for a path that has times of its own."""
 
-    path: str
-    """As clients spell it."""
-    prefix_rewrite: tuple[str, str] | None
-    """The beginning of the path, and what replaces it for the listener `api`."""
+    spelling: Spelling
     times: RouteTimes
     is_read: bool
     is_stream: bool
@@ -288,10 +286,7 @@ def _public_routes(protos: contract.Contract, settings: EdgeSettings) -> Iterato
         if times == ordinary(settings):
             continue
         is_read = route.method == "GET"
-        yield PublicRoute(route.path, None, times, is_read, route.stream)
-        if route.path.startswith("/api/gigs/"):
-            other = route.path.replace("/api/gigs/", "/gig/", 1)
-            yield PublicRoute(other, ("/gig/", "/api/gigs/"), times, is_read, route.stream)
+        yield from (PublicRoute(each, times, is_read, route.stream) for each in spellings(route.path))
 
 
 def cluster_of(service: str) -> str:

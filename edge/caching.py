@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from edge import contract
 from edge.settings import EdgeSettings
-
-
-@dataclass(frozen=True)
-class CachedPath:
-    """A path, as clients spell it, whose answers are kept."""
-
-    path: str
-    prefix_rewrite: tuple[str, str] | None = None
-    """The beginning of the path, and what replaces it for the listener `api`."""
+from edge.spellings import Spelling, spellings
 
 
 def is_cached(route: contract.Route) -> bool:
@@ -27,16 +17,6 @@ def max_age(route: contract.Route, settings: EdgeSettings) -> int:
     return settings.edge_cache_seconds if settings.edge_cache == "on" and is_cached(route) else 0
 
 
-def cached_paths(protos: contract.Contract, settings: EdgeSettings) -> list[CachedPath]:
+def cached_paths(protos: contract.Contract, settings: EdgeSettings) -> list[Spelling]:
     """Return the paths of all cached routes, `/gig` and what is below it included."""
-    paths = []
-    for route in protos.routes:
-        if not max_age(route, settings):
-            continue
-        paths.append(CachedPath(route.path))
-        if route.path == "/api/gigs":
-            paths += [CachedPath(other, (f"{other}$", "/api/gigs")) for other in ("/gig", "/gig/")]
-        elif route.path.startswith("/api/gigs/"):
-            other = route.path.replace("/api/gigs/", "/gig/", 1)
-            paths.append(CachedPath(other, ("/gig/", "/api/gigs/")))
-    return paths
+    return [each for route in protos.routes if max_age(route, settings) for each in spellings(route.path)]

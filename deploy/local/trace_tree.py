@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import grpc
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
 
 # Envoy's spans for both of its listeners.
@@ -139,5 +140,5 @@ def _without_passage(root: Node) -> Node:
     return routes[0] if root.process == EDGE and len(root.children) == len(routes) == 1 else root
 
 
-def _attributes(values: Sequence[object]) -> dict[str, str]:
-    return {each.key: str(getattr(each.value, each.value.WhichOneof("value") or "string_value")) for each in values}  # type: ignore[attr-defined]
+def _attributes(values: Iterable[KeyValue]) -> dict[str, str]:
+    return {each.key: str(getattr(each.value, each.value.WhichOneof("value") or "string_value")) for each in values}

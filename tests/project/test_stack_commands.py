@@ -195,7 +195,9 @@ def test_a_restart_replaces_each_worker_and_readers_notice_nothing(own_stack: St
     assert len(after) == 3
     assert not before & after
     assert pids(own_stack, "order") == others
-    assert set(statuses) == {200}
+    # The log tells what a refused reader met.
+    log = own_stack.layout.log("envoy").read_text().splitlines()
+    assert set(statuses) == {200}, [line for line in log if "503" in line]
 
 
 def test_a_worker_that_hangs_is_killed_and_restarted(own_stack: Stack) -> None:
