@@ -76,12 +76,13 @@ class GigServicer:
         if query is None:
             return convert.to_results([], Total(0, is_estimate=False), self._media_url)
         size = paging.page_size(request.page_size)
-        hits = self._store.search.page(filters, query, sort, after=start.sort_key, limit=size + 1)
-        is_only_page = start.sort_key is None and len(hits) <= size
-        total = Total(len(hits), is_estimate=False) if is_only_page else self._store.search.total(filters, query)
-        response = convert.to_results([hit.result for hit in hits[:size]], total, self._media_url)
-        if len(hits) > size:
-            response.next_page_token = page_tokens.encode(request, hits[size - 1].sort_key, corrections)
+        page = self._store.search.page(
+            filters, query, sort, after=start.sort_key, limit=size + 1, boundary=start.boundary
+        )
+        response = convert.to_results([hit.result for hit in page.hits[:size]], page.total, self._media_url)
+        if len(page.hits) > size:
+            last = page.hits[size - 1].sort_key
+            response.next_page_token = page_tokens.encode(request, sort, last, corrections, page.boundary)
         return response
 
     def SetGigStatus(self, request: gig_pb2.SetGigStatusRequest, call: Call) -> gig_pb2.SetGigStatusResponse:
