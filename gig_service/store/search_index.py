@@ -32,7 +32,7 @@ REFRESH = Statement(f"""
     WHERE ({_qualified("stored", _CHANGING)}) IS DISTINCT FROM ({_qualified("excluded", _CHANGING)})
 """)  # noqa: S608  # constants of ours
 # The rows of all gigs, for loading in bulk into an empty table.
-FILL = f"INSERT INTO search_rows ({_COLUMNS}) {_ROWS}"  # noqa: S608  # constants of ours
+FILL = f"INSERT INTO search_rows ({_COLUMNS}) {_ROWS}"
 # All writers insert in the same order, so that two gigs with the same new words never wait for each other both. Longer
 # words are no candidates for corrections.
 ADD_WORDS = Statement("""

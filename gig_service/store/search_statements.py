@@ -20,10 +20,11 @@ from servicekit.database import Statement
 
 # The largest page and one more row, which tells that there is a next page.
 LARGEST_PAGE = 101
-# The gigs that `collect` sorts; if more match, it tells so. A gig has ten packages at most, so the bound of rows with
-# filters of packages leaves more than EXACT_TOTAL gigs.
+# A gig has ten packages at most, so more packages than these belong to more than EXACT_TOTAL gigs.
+COUNTED_PACKAGES = 10 * (EXACT_TOTAL + 1)
+# The gigs that `collect` sorts, or their packages; if more match, it tells so.
 COLLECTED = 5_000
-COLLECTED_PACKAGES = 10 * (EXACT_TOTAL + 1)
+COLLECTED_PACKAGES = COUNTED_PACKAGES
 # The gigs that `walk` and `rank` look at before they give up, and those that `rank` sorts.
 WALKED = 5_000
 RANKED_OF = 3_000
@@ -150,13 +151,17 @@ def walk(shape: Shape, *, is_bounded: bool) -> Query:
     """Return the statement that reads gigs in order and takes those that match; WALKED of them, or all."""
     by_price = shape.has_packages and shape.sort in BY_PRICE
     behind = "" if shape.is_first else shape.behind("s")
+    found, kept = _look_ups(shape), "f.package_id = s.package_id" if by_price else "true"
+    conditions = f"{shape.of_gig('s')} AND {_OF_PACKAGE.format('s') if by_price else 's.is_cheapest'}{behind}"
+    rows = "FROM search_rows AS s"
+    if is_bounded:
+        rows = f"FROM (SELECT * {rows} WHERE {conditions} ORDER BY {shape.order} LIMIT {WALKED}) AS s"
+        conditions = "true"
     return Query(f"""
         SELECT page.*, {_SHOWN}
         FROM (
-            SELECT {_matching(shape, by_price=by_price)}
-            FROM ({_in_order(shape, shape.order, behind, by_price=by_price)}
-                {f"LIMIT {WALKED}" if is_bounded else ""}
-            ) AS s {_look_ups(shape, by_price=by_price)} ORDER BY {shape.order} LIMIT {LARGEST_PAGE}
+            SELECT {_matching(shape, by_price=by_price)} {rows} {found}
+            WHERE {conditions} AND {kept} ORDER BY {shape.order} LIMIT {LARGEST_PAGE}
         ) AS page {_SELLER}
         ORDER BY {shape.order} LIMIT :limit::int
     """)  # noqa: S608  # constants of ours
@@ -176,8 +181,10 @@ def rank(shape: Shape, *, has_boundary: bool) -> Query:
     return Query(f"""
         WITH ranked AS MATERIALIZED (
             SELECT {_matching(shape, by_price=False)}, {RANK} AS rank
-            FROM ({_in_order(shape, rating.order, until, by_price=False)} {bound}) AS s
-            {_look_ups(shape, by_price=False)} ORDER BY {rating.order} {taken}
+            FROM (
+                SELECT * FROM search_rows AS s WHERE {shape.of_gig("s")} AND s.is_cheapest{until}
+                ORDER BY {rating.order} {bound}
+            ) AS s {_look_ups(shape)} ORDER BY {rating.order} {taken}
         ), last AS (
             SELECT rating, review_count, gig_id FROM ranked ORDER BY rating, review_count, gig_id LIMIT 1
         )
@@ -235,7 +242,7 @@ def total(shape: Shape, *, is_first_try: bool = False) -> Query:
     shape = replace(shape, sort=Sort.RATING)
     if not shape.has_packages:
         return Query(f"SELECT count(*) AS total FROM (SELECT {_flat(shape)} LIMIT {EXACT_TOTAL + 1}) AS matching")  # noqa: S608
-    limit = 3 * (EXACT_TOTAL + 1) if is_first_try else COLLECTED_PACKAGES
+    limit = 3 * (EXACT_TOTAL + 1) if is_first_try else COUNTED_PACKAGES
     return Query(f"""
         SELECT least(count(DISTINCT gig_id), {EXACT_TOTAL + 1}) AS total
         FROM (SELECT s.gig_id {_flat(shape)} LIMIT {limit}) AS matching
@@ -272,18 +279,12 @@ def _flat(shape: Shape) -> str:
     return f"FROM gigs AS g {joined} WHERE {shape.of_gig('g')} AND g.deleted_at IS NULL{shape.of_text('g')}"
 
 
-def _in_order(shape: Shape, order: str, more: str, *, by_price: bool) -> str:
-    """Return the rows of an index in its order: a row for each gig, or by price for each package in the range."""
-    package = _OF_PACKAGE.format("s") if by_price else "s.is_cheapest"
-    return f"SELECT {_RESULT}, package_id FROM search_rows AS s WHERE {shape.of_gig('s')} AND {package}{more} ORDER BY {order}"  # noqa: S608, E501
-
-
 def _matching(shape: Shape, *, by_price: bool) -> str:
     price = "f.price" if shape.has_packages and not by_price else "s.price"
     return f"s.gig_id, s.seller_id, {price} AS price, s.rating, s.review_count, s.created_at, g.title, g.thumbnail_key"
 
 
-def _look_ups(shape: Shape, *, by_price: bool) -> str:
+def _look_ups(shape: Shape) -> str:
     """Return the tables that say of each gig whether it matches."""
     document = ", document" if shape.has_words else ""
     gig = f"""CROSS JOIN LATERAL (
@@ -296,4 +297,4 @@ def _look_ups(shape: Shape, *, by_price: bool) -> str:
         SELECT price, package_id FROM search_rows AS p WHERE p.gig_id = s.gig_id AND {_OF_PACKAGE.format("p")}
         ORDER BY p.price, p.package_id LIMIT 1
     ) AS f"""  # noqa: S608  # constants of ours
-    return f"{cheapest} {gig}" + (" WHERE f.package_id = s.package_id" if by_price else "")
+    return f"{cheapest} {gig}"
