@@ -32,6 +32,8 @@ from servicekit.spans import spans
 psycopg2.extras.register_uuid()
 
 Row = dict[str, Any]
+# The names of the columns, and the rows.
+_Result = tuple[list[str], list[tuple[Any, ...]]]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -65,6 +67,15 @@ class Statement:
     def name(self) -> str:
         """The prepared statement's name. It is derived from the SQL, so equal SQL has equal names."""
         return "s_" + hashlib.sha256(self.sql.encode()).hexdigest()[:20]
+
+    def execution(self, parameters: int) -> str:
+        """Return the SQL that runs the prepared statement with so many parameters, always as many for a statement."""
+        text: str | None = self.__dict__.get("_execution")
+        if text is None:
+            placeholders = ", ".join(["%s"] * parameters)
+            text = f"EXECUTE {self.name}" + (f" ({placeholders})" if parameters else "")
+            self.__dict__["_execution"] = text
+        return text
 
 
 class DatabaseAway(Unavailable):
@@ -126,14 +137,6 @@ class _Connection(psycopg2.extensions.connection):
         super().__init__(*args, **kwargs)
         self.prepared: set[str] = set()
 
-    @cached_property
-    def row_cursor(self) -> Any:
-        """The class of cursors whose rows are dictionaries; with spans when the connection's own cursors have them."""
-        # Any: a class, or None; its types say neither.
-        traced: Any = self.cursor_factory
-        bases = (traced, psycopg2.extras.RealDictCursor) if traced else (psycopg2.extras.RealDictCursor,)
-        return type("RowCursor", bases, {})
-
 
 class _Peewee(peewee.PostgresqlDatabase):
     def begin(self, *args: Any, **kwargs: Any) -> None:
@@ -182,19 +185,17 @@ class Database:
 
     def fetch_all(self, statement: Statement, *params: object) -> list[Row]:
         """Run a prepared statement and return its rows."""
-        with self._translated_errors():
-            try:
-                return self._execute(statement, params)
-            except DRIVER_ERRORS as error:
-                if self.peewee.in_transaction() or not isinstance(_to_marketplace_error(error), DatabaseAway):
-                    raise
-                # Most likely the connection was lost while it was idle.
-                self.close()
-                return self._execute(statement, params)
+        names, rows = self._fetch(statement, params)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def fetch_one(self, statement: Statement, *params: object) -> Row | None:
         """Run a prepared statement and return its first row, if there is one."""
         rows = self.fetch_all(statement, *params)
+        return rows[0] if rows else None
+
+    def fetch_tuple(self, statement: Statement, *params: object) -> tuple[Any, ...] | None:
+        """Do as `fetch_one`, with the columns in the order of the statement, for the reads that must be cheap."""
+        rows = self._fetch(statement, params)[1]
         return rows[0] if rows else None
 
     def execute(self, sql: str, params: tuple[object, ...] | dict[str, object] | None = None) -> None:
@@ -233,9 +234,20 @@ class Database:
         CONFLICTS_TOTAL.labels(_sqlstate(error)).inc()
         structlog.get_logger().warning("transaction conflict", sqlstate=_sqlstate(error), reason=describe(error))
 
-    def _execute(self, statement: Statement, params: tuple[object, ...]) -> list[Row]:
+    def _fetch(self, statement: Statement, params: tuple[object, ...]) -> _Result:
+        """Run a prepared statement, once more when its connection was lost while it was idle."""
+        try:
+            return self._execute(statement, params)
+        except DRIVER_ERRORS as error:
+            with self._translated_errors():
+                if self.peewee.in_transaction() or not isinstance(_to_marketplace_error(error), DatabaseAway):
+                    raise
+                self.close()
+                return self._execute(statement, params)
+
+    def _execute(self, statement: Statement, params: tuple[object, ...]) -> _Result:
         connection = self.peewee.connection()
-        with connection.cursor(cursor_factory=connection.row_cursor) as cursor:
+        with connection.cursor() as cursor:
             if statement.name not in connection.prepared:
                 if len(connection.prepared) >= MAX_PREPARED:
                     cursor.execute("DEALLOCATE ALL")
@@ -243,7 +255,7 @@ class Database:
                 cursor.execute(f"PREPARE {statement.name} AS {statement.sql}")
                 connection.prepared.add(statement.name)
                 spans().prepared(statement.name, statement.sql)
-            placeholders = ", ".join(["%s"] * len(params))
-            cursor.execute(f"EXECUTE {statement.name}" + (f" ({placeholders})" if params else ""), params or None)
+            cursor.execute(statement.execution(len(params)), params or None)
             spans().changed(statement.sql, cursor.rowcount)
-            return cursor.fetchall() if cursor.description else []
+            columns = cursor.description
+            return ([column.name for column in columns], cursor.fetchall()) if columns else ([], [])
