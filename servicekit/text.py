@@ -6,7 +6,7 @@ Everything here takes time in proportion to the length of the text.
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable
 
 # Control characters (Unicode's category Cc) other than newline and tab.
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -21,7 +21,6 @@ INVISIBLE_CATEGORIES = frozenset(("Cf", "Zs", "Zl", "Zp", "Cc"))
 # There are no marks and no invisible characters elsewhere. It leaves out what would make a start of a process slower:
 # Chinese, Korean, private use, Tangut, pictures.
 _BLOCKS = ((0, 0x3400), (0xA000, 0xAC00), (0xF900, 0x13500), (0x16000, 0x17000), (0x1BC00, 0x1F000), (0xE0000, 0xE0200))
-_CANDIDATES = tuple(chr(code) for first, end in _BLOCKS for code in range(first, end))
 
 
 def is_invisible_character(char: str) -> bool:
@@ -41,10 +40,11 @@ def is_mark(char: str) -> bool:
     return bool(unicodedata.decomposition(char)) and unicodedata.combining(unicodedata.normalize("NFD", char)[0]) > 0
 
 
-def _class_of(chars: Iterable[str]) -> str:
-    """Return the characters, in ascending order, as a character class of a regular expression."""
+def _class_of(belongs: Callable[[str], bool]) -> str:
+    """Return the characters that belong to a class, as a character class of a regular expression."""
     ranges: list[list[int]] = []
-    for code in map(ord, chars):
+    # One after the other: 60,000 characters in a row would keep 5 MB.
+    for code in (code for first, end in _BLOCKS for code in range(first, end) if belongs(chr(code))):
         if ranges and ranges[-1][1] == code - 1:
             ranges[-1][1] = code
         else:
@@ -52,8 +52,8 @@ def _class_of(chars: Iterable[str]) -> str:
     return "[" + "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges) + "]"
 
 
-_INVISIBLE = re.compile(_class_of(filter(is_invisible_character, _CANDIDATES)) + "*")
-_MANY_MARKS = re.compile(f"{_class_of(filter(is_mark, _CANDIDATES))}{{{MAX_MARKS + 1},}}")
+_INVISIBLE = re.compile(_class_of(is_invisible_character) + "*")
+_MANY_MARKS = re.compile(f"{_class_of(is_mark)}{{{MAX_MARKS + 1},}}")
 
 
 def has_controls(text: str) -> bool:

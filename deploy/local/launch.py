@@ -12,7 +12,9 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 # Isolated, Python does not read PYTHONPATH.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
@@ -20,10 +22,18 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 from deploy.local.privileges import Identity, become, set_parent_death_signal
 
 
-def main() -> None:
-    """Set everything and execute the command."""
+class Command(NamedTuple):
+    """A program to execute, with its command line and its environment."""
+
+    program: str
+    words: list[str]
+    environment: dict[str, str]
+
+
+def prepare(arguments: Sequence[str]) -> Command:
+    """Set everything for this process, as the arguments say, and return the command that it is to become."""
     parent = os.getppid()
-    number, *words = sys.argv[1:]
+    number, *words = arguments
     options: dict[str, str] = {}
     while words[0].startswith("--"):
         options[words[0]] = words[1]
@@ -44,7 +54,12 @@ def main() -> None:
         become(identity)
         program = f"/proc/self/fd/{folder}/{Path(program).name}"
     set_parent_death_signal(parent, signal.Signals[number])
-    os.execve(program, words, environment)  # noqa: S606
+    return Command(program, words, environment)
+
+
+def main() -> None:
+    """Set everything and execute the command."""
+    os.execve(*prepare(sys.argv[1:]))  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from deploy.local.settings import StackSettings
 _OLDEST_PYTHON = (3, 11)
 # What PostgreSQL and Envoy take, and each process of a service beside them (measured at rest, with some room).
 _SHARED_MIB, _PROCESS_MIB = 300, 100
-_PROGRAMS = ("_service", "supervisor.supervisord", "deploy.local")
+_PROGRAMS = ("_service", "deploy.local")
 _CGROUP = Path("/sys/fs/cgroup")
 
 

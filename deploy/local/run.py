@@ -86,7 +86,7 @@ class Stack:
         adopt_orphans()
         foreground = os.getpid()
         self._supervisor = subprocess.Popen(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._layout.supervisor_config)],
+            [sys.executable, "-m", "deploy.local.supervisord", "-c", str(self._layout.supervisor_config)],
             cwd=self._layout.data_dir,
             env=environment.of_python(os.environ),
             stdin=subprocess.DEVNULL,

@@ -10,8 +10,6 @@ from uuid import UUID
 from order_service.payments.event_source import EventSource
 from order_service.payments.gateway import Gateway, ProviderEvent
 from order_service.payments.sandbox.gateway import MIGRATIONS, Sandbox
-from order_service.payments.stripe.events import webhook_parser
-from order_service.payments.stripe.gateway import StripeGateway
 from order_service.settings import PaymentSettings
 from servicekit.database import Database
 from servicekit.errors import InvalidArgument, Violation
@@ -41,6 +39,10 @@ def sandbox_payments(database: Database) -> Payments:
 
 def stripe_payments(api_key: str, webhook_secret: str, currency: str, api_base: str | None) -> Payments:
     """Return Stripe, with the deployment's keys."""
+    # Not at the top: with the sandbox a worker does without the time and memory that Stripe's library takes.
+    from order_service.payments.stripe.events import webhook_parser
+    from order_service.payments.stripe.gateway import StripeGateway
+
     gateway = StripeGateway(api_key, currency, api_base)
     return Payments(gateway, webhook_parser(webhook_secret), gateway.events, list, lambda order_id: None)
 
