@@ -1,19 +1,21 @@
 """The tables that searches read, in step with the gigs: every write of a gig or a package ends here."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from servicekit.database import Database, Statement
 
-REMOVE = Statement("DELETE FROM search_rows WHERE gig_id = $1")
-ADD = Statement("""
+_SELECT = """
     INSERT INTO search_rows
         (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count,
          created_at)
     SELECT p.id, g.id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id), p.price, p.delivery_days,
         g.rating, g.review_count, g.created_at
     FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id
-    WHERE g.id = $1 AND g.deleted_at IS NULL
-""")
+"""
+REMOVE = Statement("DELETE FROM search_rows WHERE gig_id = $1")
+ADD = Statement(f"{_SELECT} WHERE g.id = $1 AND g.deleted_at IS NULL")  # a constant
+ADD_NEW = Statement(f"{_SELECT} WHERE g.id = ANY ($1::uuid[])")  # a constant
 # All writers insert in the same order, so that two gigs with the same new words never wait for each other both. Longer
 # words are no candidates for corrections.
 ADD_WORDS = Statement("""
@@ -22,6 +24,13 @@ ADD_WORDS = Statement("""
         search_text(concat_ws(' ', title, array_to_string(tags, ' '), description)), ' '
     ) AS word
     WHERE id = $1 AND length(word) BETWEEN 3 AND 40
+    ORDER BY word
+    ON CONFLICT DO NOTHING
+""")
+ADD_WORDS_OF_TEXTS = Statement("""
+    INSERT INTO words (word)
+    SELECT DISTINCT word FROM unnest($1::text[]) AS text, regexp_split_to_table(search_text(text), ' ') AS word
+    WHERE length(word) BETWEEN 3 AND 40
     ORDER BY word
     ON CONFLICT DO NOTHING
 """)
@@ -41,3 +50,14 @@ class SearchIndex:
     def add_words(self, gig_id: UUID) -> None:
         """Store the words of a gig's details, after a change of them. It must be the last write of a transaction."""
         self._database.fetch_all(ADD_WORDS, gig_id)
+
+    def add_new(self, gig_ids: Collection[str]) -> None:
+        """Write the search rows of many gigs that have none, in a transaction."""
+        # A lookup for each gig: the cost must not grow with the table, whatever the planner knows of it.
+        for setting in ("enable_hashjoin", "enable_mergejoin", "enable_seqscan"):
+            self._database.execute(f"SET LOCAL {setting} = off")
+        self._database.fetch_all(ADD_NEW, "{" + ",".join(gig_ids) + "}")
+
+    def add_words_of_texts(self, texts: Collection[str]) -> None:
+        """Store the words of texts. It must be the last write of a transaction, as `add_words` is."""
+        self._database.fetch_all(ADD_WORDS_OF_TEXTS, list(texts))
