@@ -51,10 +51,10 @@ class GigServicer:
         return convert.to_created(page)
 
     def GetGig(self, request: gig_pb2.GetGigRequest, call: Call) -> gig_pb2.GetGigResponse:
-        page = self._store.gigs.page(UUID(request.gig_id))
-        check_visible(page.gig, call.caller)
-        call.set_etag(page.etag)
-        return gig_pb2.GetGigResponse(gig=convert.to_gig(page, self._media_url))
+        view = self._store.gigs.view(request.gig_id)
+        view.check_visible(call.caller)
+        call.set_etag(view.etag)
+        return convert.to_page(view, self._media_url)
 
     def UpdateGig(self, request: gig_pb2.UpdateGigRequest, call: Call) -> gig_pb2.UpdateGigResponse:
         details = convert.from_gig_details(request)
