@@ -21,27 +21,20 @@ MAX_PREPARED = 500
 
 
 class Prepared(Protocol):
-    """A statement that connections prepare; `call` is its EXECUTE, with psycopg2's placeholders."""
+    """A statement that connections prepare."""
 
     @property
     def sql(self) -> str: ...  # noqa: D102
     @property
     def name(self) -> str: ...  # noqa: D102
-    @property
-    def call(self) -> str: ...  # noqa: D102
 
 
 class Sent(NamedTuple):
-    """A statement to send: a prepared one with its parameters, or the text of one that ends or begins something."""
+    """A statement to send: the EXECUTE of a prepared one, or the text of one that ends or begins something."""
 
     text: str
     params: tuple[object, ...] = ()
     prepared: Prepared | None = None
-
-    @classmethod
-    def of(cls, statement: Prepared, params: tuple[object, ...]) -> Sent:
-        """Return a prepared statement with its parameters."""
-        return cls(statement.call, params, statement)
 
 
 BEGIN, COMMIT, ROLLBACK = Sent("BEGIN"), Sent("COMMIT"), Sent("ROLLBACK")
@@ -98,20 +91,23 @@ class BatchingDatabase(_Postgresql):  # type: ignore[misc]
         """Send a write with the next statement, in a transaction. Its errors come from that one."""
         self.connection().waiting.append(sent)
 
-    def send(self, sent: Sent | None = None, cursor_factory: Any = None) -> Any:
+    def send(self, sent: Sent | None = None) -> Any:
         """Send the statements that wait, and this one. Return the cursor, with the result of the last one.
 
         A connection that was lost while it was idle is replaced when the transaction has only begun.
         """
         connection = self.connection()
-        waiting, connection.waiting = connection.waiting, []
+        waiting = connection.waiting
+        if not waiting and sent is not None:
+            return _send_one(connection, sent)
+        connection.waiting = []
         statements = waiting if sent is None else [*waiting, sent]
         try:
-            return _send(connection, statements, cursor_factory)
+            return _send(connection, statements)
         except psycopg2.Error:
             if connection.closed and waiting[:1] == [BEGIN]:
                 connection = self._reconnect()
-                return _send(connection, statements, cursor_factory)
+                return _send(connection, statements)
             raise
 
     def _reconnect(self) -> Connection:
@@ -155,8 +151,17 @@ class _Savepoint(_PeeweeSavepoint):  # type: ignore[misc]
             self._begin()
 
 
-def _send(connection: Connection, statements: Iterable[Sent], cursor_factory: Any) -> Any:
-    cursor = connection.cursor(cursor_factory=cursor_factory) if cursor_factory else connection.cursor()
+def _send_one(connection: Connection, sent: Sent) -> Any:
+    """Send a statement that goes alone, as most reads do."""
+    cursor = connection.cursor()
+    if sent.prepared and sent.prepared.name not in connection.prepared:
+        _prepare(connection, cursor, [sent.prepared])
+    cursor.execute(sent.text, sent.params or None)
+    return cursor
+
+
+def _send(connection: Connection, statements: Iterable[Sent]) -> Any:
+    cursor = connection.cursor()
     prepared = [sent.prepared for sent in statements if sent.prepared]
     if not all(statement.name in connection.prepared for statement in prepared):
         _prepare(connection, cursor, prepared)

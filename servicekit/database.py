@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +32,8 @@ from servicekit.spans import spans
 psycopg2.extras.register_uuid()
 
 Row = dict[str, Any]
+# The names of the columns, and the rows.
+_Result = tuple[list[str], list[tuple[Any, ...]]]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -45,8 +46,6 @@ LOST_WITHOUT_SQLSTATE = (peewee.DatabaseError, psycopg2.DatabaseError)
 TIMED_OUT = frozenset(("57014", "55P03"))
 # SQLSTATEs of a transaction that another one made fail: serialization_failure and deadlock_detected.
 CONFLICTS = frozenset(("40001", "40P01"))
-# The parameters of a statement.
-_PARAMETERS = re.compile(r"\$([1-9][0-9]*)")
 # How often `retry_conflicts` runs a function, and the pause before the second run; it doubles before each further one.
 MAX_RUNS = 4
 FIRST_PAUSE_SECONDS = 0.02
@@ -67,11 +66,14 @@ class Statement:
         """The prepared statement's name. It is derived from the SQL, so equal SQL has equal names."""
         return "s_" + hashlib.sha256(self.sql.encode()).hexdigest()[:20]
 
-    @cached_property
-    def call(self) -> str:
-        """The EXECUTE that runs it, with psycopg2's placeholders."""
-        number = max(map(int, _PARAMETERS.findall(self.sql)), default=0)
-        return f"EXECUTE {self.name}" + (f" ({', '.join(['%s'] * number)})" if number else "")
+    def execution(self, parameters: int) -> str:
+        """Return the SQL that runs the prepared statement with so many parameters, always as many for a statement."""
+        text: str | None = self.__dict__.get("_execution")
+        if text is None:
+            placeholders = ", ".join(["%s"] * parameters)
+            text = f"EXECUTE {self.name}" + (f" ({placeholders})" if parameters else "")
+            self.__dict__["_execution"] = text
+        return text
 
 
 def placeholders(number: int) -> str:
@@ -131,18 +133,6 @@ def retry_conflicts(work: Callable[P, T]) -> Callable[P, T]:
     return run
 
 
-class _Connection(Connection):
-    """A connection whose rows are dictionaries."""
-
-    @cached_property
-    def row_cursor(self) -> Any:
-        """The class of cursors whose rows are dictionaries; with spans when the connection's own cursors have them."""
-        # Any: a class, or None; its types say neither.
-        traced: Any = self.cursor_factory
-        bases = (traced, psycopg2.extras.RealDictCursor) if traced else (psycopg2.extras.RealDictCursor,)
-        return type("RowCursor", bases, {})
-
-
 class Database:
     """One service's database.
 
@@ -156,7 +146,7 @@ class Database:
         # Any: peewee has no types.
         self.peewee: Any = BatchingDatabase(
             url.replace("postgres://", "postgresql://", 1),
-            connection_factory=_Connection,
+            connection_factory=Connection,
             connect_timeout=2,
             options=f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={statement_timeout_ms}"
             " -c idle_in_transaction_session_timeout=30000 -c timezone=UTC",
@@ -178,15 +168,8 @@ class Database:
 
     def fetch_all(self, statement: Statement, *params: object) -> list[Row]:
         """Run a prepared statement and return its rows."""
-        with self._translated_errors():
-            try:
-                return self._execute(statement, params)
-            except DRIVER_ERRORS as error:
-                if self.peewee.in_transaction() or not isinstance(_to_marketplace_error(error), DatabaseAway):
-                    raise
-                # Most likely the connection was lost while it was idle.
-                self.close()
-                return self._execute(statement, params)
+        names, rows = self._fetch(statement, params)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def fetch_one(self, statement: Statement, *params: object) -> Row | None:
         """Run a prepared statement and return its first row, if there is one."""
@@ -200,9 +183,14 @@ class Database:
         raise its errors.
         """
         if self.peewee.in_transaction():
-            self.peewee.later(Sent.of(statement, params))
+            self.peewee.later(Sent(statement.execution(len(params)), params, statement))
         else:
             self.fetch_all(statement, *params)
+
+    def fetch_tuple(self, statement: Statement, *params: object) -> tuple[Any, ...] | None:
+        """Do as `fetch_one`, with the columns in the order of the statement, for the reads that must be cheap."""
+        rows = self._fetch(statement, params)[1]
+        return rows[0] if rows else None
 
     def execute(self, sql: str, params: tuple[object, ...] | dict[str, object] | None = None) -> None:
         """Run SQL without preparing it, with psycopg2's `%s` or `%(name)s`: for migrations and maintenance."""
@@ -240,8 +228,19 @@ class Database:
         CONFLICTS_TOTAL.labels(_sqlstate(error)).inc()
         structlog.get_logger().warning("transaction conflict", sqlstate=_sqlstate(error), reason=describe(error))
 
-    def _execute(self, statement: Statement, params: tuple[object, ...]) -> list[Row]:
-        factory = self.peewee.connection().row_cursor
-        with self.peewee.send(Sent.of(statement, params), factory) as cursor:
+    def _fetch(self, statement: Statement, params: tuple[object, ...]) -> _Result:
+        """Run a prepared statement, once more when its connection was lost while it was idle."""
+        try:
+            return self._execute(statement, params)
+        except DRIVER_ERRORS as error:
+            with self._translated_errors():
+                if self.peewee.in_transaction() or not isinstance(_to_marketplace_error(error), DatabaseAway):
+                    raise
+                self.close()
+                return self._execute(statement, params)
+
+    def _execute(self, statement: Statement, params: tuple[object, ...]) -> _Result:
+        with self.peewee.send(Sent(statement.execution(len(params)), params, statement)) as cursor:
             spans().changed(statement.sql, cursor.rowcount)
-            return cursor.fetchall() if cursor.description else []
+            columns = cursor.description
+            return ([column.name for column in columns], cursor.fetchall()) if columns else ([], [])

@@ -1,4 +1,4 @@
--- AddPackage (messages: 11, statements: 12)
+-- AddPackage (messages: 10, statements: 11)
 -- 1
 BEGIN;
 SELECT id FROM gigs WHERE id = $1 FOR UPDATE;
@@ -15,25 +15,21 @@ SELECT app_now() AS now;
 -- 7
 UPDATE "gigs" SET "version" = ("gigs"."version" + %s), "updated_at" = %s WHERE ("gigs"."id" = %s);
 -- 8
-DELETE FROM search_rows WHERE gig_id = $1;
+WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 9
-INSERT INTO search_rows (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at) SELECT p.id, g.id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id), p.price, p.delivery_days, g.rating, g.review_count, g.created_at FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 10
 SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 11
+-- 10
 COMMIT;
 
--- ApplyRating (messages: 5, statements: 6)
+-- ApplyRating (messages: 4, statements: 5)
 -- 1
 BEGIN;
 SELECT rating_version, review_count, rating_sum FROM gigs WHERE id = $1 FOR UPDATE;
 -- 2
 UPDATE "gigs" SET "rating_version" = %s, "review_count" = %s, "rating_sum" = %s, "rating" = %s WHERE ("gigs"."id" = %s);
 -- 3
-DELETE FROM search_rows WHERE gig_id = $1;
+WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 4
-INSERT INTO search_rows (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at) SELECT p.id, g.id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id), p.price, p.delivery_days, g.rating, g.review_count, g.created_at FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 5
 COMMIT;
 
 -- ApplyReview (messages: 5, statements: 6)
@@ -49,7 +45,7 @@ UPDATE "sellers" SET "version" = ("sellers"."version" + %s), "buyer_count" = %s,
 -- 5
 COMMIT;
 
--- CreateGig (messages: 12, statements: 12)
+-- CreateGig (messages: 11, statements: 11)
 -- 1
 SELECT id FROM categories WHERE id = $1;
 -- 2
@@ -65,17 +61,15 @@ SELECT coalesce(max(position), 0) AS last FROM packages WHERE gig_id = $1;
 -- 7
 INSERT INTO "packages" ("id", "gig_id", "position", "title", "description", "price", "delivery_days", "features", "revisions") VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING "packages"."id";
 -- 8
-DELETE FROM search_rows WHERE gig_id = $1;
+WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 9
-INSERT INTO search_rows (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at) SELECT p.id, g.id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id), p.price, p.delivery_days, g.rating, g.review_count, g.created_at FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 10
 INSERT INTO words (word) SELECT DISTINCT word FROM gigs, regexp_split_to_table( search_text(concat_ws(' ', title, array_to_string(tags, ' '), description)), ' ' ) AS word WHERE id = $1 AND length(word) BETWEEN 3 AND 40 ORDER BY word ON CONFLICT DO NOTHING;
--- 11
+-- 10
 SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 12
+-- 11
 COMMIT;
 
--- CreateGig: with a key (messages: 14, statements: 17)
+-- CreateGig: with a key (messages: 13, statements: 16)
 -- 1
 SELECT digest, attempt, answer, etag FROM idempotency_keys WHERE caller = $1 AND scope = $2 AND key = $3 AND (answer IS NULL OR created_at > app_now() - $4::interval);
 -- 2
@@ -96,14 +90,12 @@ SELECT coalesce(max(position), 0) AS last FROM packages WHERE gig_id = $1;
 -- 9
 INSERT INTO "packages" ("id", "gig_id", "position", "title", "description", "price", "delivery_days", "features", "revisions") VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING "packages"."id";
 -- 10
-DELETE FROM search_rows WHERE gig_id = $1;
+WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 11
-INSERT INTO search_rows (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at) SELECT p.id, g.id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id), p.price, p.delivery_days, g.rating, g.review_count, g.created_at FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 12
 INSERT INTO words (word) SELECT DISTINCT word FROM gigs, regexp_split_to_table( search_text(concat_ws(' ', title, array_to_string(tags, ' '), description)), ' ' ) AS word WHERE id = $1 AND length(word) BETWEEN 3 AND 40 ORDER BY word ON CONFLICT DO NOTHING;
--- 13
+-- 12
 SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 14
+-- 13
 RELEASE SAVEPOINT s;
 UPDATE idempotency_keys SET answer = $4, etag = $5 WHERE caller = $1 AND scope = $2 AND key = $3;
 COMMIT;
@@ -112,7 +104,7 @@ COMMIT;
 -- 1
 SELECT digest, attempt, answer, etag FROM idempotency_keys WHERE caller = $1 AND scope = $2 AND key = $3 AND (answer IS NULL OR created_at > app_now() - $4::interval);
 
--- DeleteGig (messages: 15, statements: 18)
+-- DeleteGig (messages: 13, statements: 16)
 -- 1
 BEGIN;
 SELECT id FROM gigs WHERE id = $1 FOR UPDATE;
@@ -131,23 +123,19 @@ SELECT app_now() AS now;
 -- 7
 UPDATE "gigs" SET "version" = ("gigs"."version" + %s), "updated_at" = %s, "thumbnail_key" = %s WHERE ("gigs"."id" = %s);
 -- 8
-DELETE FROM search_rows WHERE gig_id = $1;
+WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 9
-INSERT INTO search_rows (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at) SELECT p.id, g.id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id), p.price, p.delivery_days, g.rating, g.review_count, g.created_at FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.id = $1 AND g.deleted_at IS NULL;
+SELECT app_now() AS now;
 -- 10
 SELECT app_now() AS now;
 -- 11
-SELECT app_now() AS now;
--- 12
 UPDATE "gigs" SET "version" = ("gigs"."version" + %s), "updated_at" = %s, "deleted_at" = %s WHERE ("gigs"."id" = %s);
+-- 12
+WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 13
-DELETE FROM search_rows WHERE gig_id = $1;
--- 14
-INSERT INTO search_rows (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at) SELECT p.id, g.id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id), p.price, p.delivery_days, g.rating, g.review_count, g.created_at FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 15
 COMMIT;
 
--- DeleteImage (messages: 14, statements: 15)
+-- DeleteImage (messages: 13, statements: 14)
 -- 1
 BEGIN;
 SELECT id FROM gigs WHERE id = $1 FOR UPDATE;
@@ -170,15 +158,13 @@ SELECT app_now() AS now;
 -- 10
 UPDATE "gigs" SET "version" = ("gigs"."version" + %s), "updated_at" = %s, "thumbnail_key" = %s WHERE ("gigs"."id" = %s);
 -- 11
-DELETE FROM search_rows WHERE gig_id = $1;
+WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 12
-INSERT INTO search_rows (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at) SELECT p.id, g.id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id), p.price, p.delivery_days, g.rating, g.review_count, g.created_at FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 13
 SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 14
+-- 13
 COMMIT;
 
--- DeletePackage (messages: 10, statements: 11)
+-- DeletePackage (messages: 9, statements: 10)
 -- 1
 BEGIN;
 SELECT id FROM gigs WHERE id = $1 FOR UPDATE;
@@ -193,12 +179,10 @@ SELECT app_now() AS now;
 -- 6
 UPDATE "gigs" SET "version" = ("gigs"."version" + %s), "updated_at" = %s WHERE ("gigs"."id" = %s);
 -- 7
-DELETE FROM search_rows WHERE gig_id = $1;
+WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 8
-INSERT INTO search_rows (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at) SELECT p.id, g.id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id), p.price, p.delivery_days, g.rating, g.review_count, g.created_at FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 9
 SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 10
+-- 9
 COMMIT;
 
 -- DescribeGig (messages: 1, statements: 1)
@@ -211,11 +195,11 @@ SELECT sent.review_id FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timest
 
 -- GetGig (messages: 1, statements: 1)
 -- 1
-SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
+SELECT g.id::text, g.title, g.description, g.category_id::text, to_json(g.tags)::text, g.status, g.version, g.rating_version, g.rating::float8, g.review_count, floor(extract(epoch FROM g.created_at))::bigint, floor(extract(epoch FROM g.updated_at))::bigint, g.seller_id::text, s.username, s.version, s.buyer_count, s.buyer_rating_sum, ( SELECT json_agg(json_build_array( p.id, p.title, p.description, p.price::float8, p.delivery_days, p.features, p.revisions ) ORDER BY p.position)::text FROM packages AS p WHERE p.gig_id = g.id ), ( SELECT json_agg(json_build_array(i.id, i.key, i.thumbnail_key, i.is_primary) ORDER BY i.position)::text FROM images AS i WHERE i.gig_id = g.id ) FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1::uuid AND g.deleted_at IS NULL;
 
 -- GetGig: the seller (messages: 1, statements: 1)
 -- 1
-SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
+SELECT g.id::text, g.title, g.description, g.category_id::text, to_json(g.tags)::text, g.status, g.version, g.rating_version, g.rating::float8, g.review_count, floor(extract(epoch FROM g.created_at))::bigint, floor(extract(epoch FROM g.updated_at))::bigint, g.seller_id::text, s.username, s.version, s.buyer_count, s.buyer_rating_sum, ( SELECT json_agg(json_build_array( p.id, p.title, p.description, p.price::float8, p.delivery_days, p.features, p.revisions ) ORDER BY p.position)::text FROM packages AS p WHERE p.gig_id = g.id ), ( SELECT json_agg(json_build_array(i.id, i.key, i.thumbnail_key, i.is_primary) ORDER BY i.position)::text FROM images AS i WHERE i.gig_id = g.id ) FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1::uuid AND g.deleted_at IS NULL;
 
 -- GetPackageTerms (messages: 1, statements: 1)
 -- 1
@@ -233,46 +217,42 @@ SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version,
 -- 1
 SELECT id, rating_version, review_count, rating_sum, rating, NOT EXISTS ( SELECT 1 FROM search_rows WHERE gig_id = page.id AND (search_rows.rating, search_rows.review_count) <> (page.rating, page.review_count) ) AS is_searched FROM (SELECT * FROM gigs WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3) AS page ORDER BY id;
 
--- SearchGigs (messages: 4, statements: 4)
+-- SearchGigs (messages: 2, statements: 2)
 -- 1
 SELECT word, stem::text AS stem, numnode(plainto_tsquery('english', word)) = 0 AS common FROM ( SELECT word, min(place) AS place, plainto_tsquery('gig_words', word) AS stem FROM regexp_split_to_table(search_text($1), ' ') WITH ORDINALITY AS typed (word, place) WHERE octet_length(word) BETWEEN 1 AND 1000 GROUP BY word ) AS words WHERE numnode(stem) > 0 ORDER BY place;
 -- 2
-BEGIN;
--- 3
-SELECT "t1"."gig_id", "t1"."seller_id", "t1"."price", "t1"."rating", "t1"."review_count", "t2"."title", "t2"."thumbnail_key", "t3"."username", "t3"."version", "t3"."buyer_count", "t3"."buyer_rating_sum", "t1"."rating" AS "key_0", "t1"."review_count" AS "key_1", "t1"."gig_id" AS "key_2" FROM "search_rows" AS "t1" INNER JOIN "gigs" AS "t2" ON ("t2"."id" = "t1"."gig_id") INNER JOIN "sellers" AS "t3" ON ("t3"."id" = "t1"."seller_id") WHERE (("t1"."status" = %s) AND NOT EXISTS(SELECT 1 FROM "search_rows" AS "other" WHERE (("other"."gig_id" = "t1"."gig_id") AND (("other"."price", "other"."package_id") < ("t1"."price", "t1"."package_id"))))) ORDER BY "t1"."rating" DESC, "t1"."review_count" DESC, "t1"."gig_id" DESC LIMIT %s;
--- 4
-COMMIT;
+SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum, (SELECT count(*) FROM (SELECT FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.is_cheapest LIMIT 1001) AS matching) AS total FROM ( SELECT gig_id, seller_id, price, rating, review_count, created_at FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.is_cheapest ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT 101 ) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT $1::int;
 
--- SearchGigs: a category (messages: 5, statements: 5)
+-- SearchGigs: a category (messages: 3, statements: 3)
 -- 1
 SELECT id, slug, name, parent_id FROM categories WHERE slug = $1 OR id::text = lower($1);
 -- 2
 SELECT word, stem::text AS stem, numnode(plainto_tsquery('english', word)) = 0 AS common FROM ( SELECT word, min(place) AS place, plainto_tsquery('gig_words', word) AS stem FROM regexp_split_to_table(search_text($1), ' ') WITH ORDINALITY AS typed (word, place) WHERE octet_length(word) BETWEEN 1 AND 1000 GROUP BY word ) AS words WHERE numnode(stem) > 0 ORDER BY place;
 -- 3
+SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum, (SELECT count(*) FROM (SELECT FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.category_id = $1::uuid AND s.is_cheapest LIMIT 1001) AS matching) AS total FROM ( SELECT gig_id, seller_id, price, rating, review_count, created_at FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.category_id = $1::uuid AND s.is_cheapest ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT 101 ) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT $2::int;
+
+-- SearchGigs: a seller (messages: 5, statements: 5)
+-- 1
+SELECT word, stem::text AS stem, numnode(plainto_tsquery('english', word)) = 0 AS common FROM ( SELECT word, min(place) AS place, plainto_tsquery('gig_words', word) AS stem FROM regexp_split_to_table(search_text($1), ' ') WITH ORDINALITY AS typed (word, place) WHERE octet_length(word) BETWEEN 1 AND 1000 GROUP BY word ) AS words WHERE numnode(stem) > 0 ORDER BY place;
+-- 2
 BEGIN;
+-- 3
+EXPLAIN (FORMAT JSON) SELECT FROM search_rows AS s WHERE s.status = %(status)s AND s.seller_id = %(seller)s::uuid AND s.is_cheapest;
 -- 4
-SELECT "t1"."gig_id", "t1"."seller_id", "t1"."price", "t1"."rating", "t1"."review_count", "t2"."title", "t2"."thumbnail_key", "t3"."username", "t3"."version", "t3"."buyer_count", "t3"."buyer_rating_sum", "t1"."rating" AS "key_0", "t1"."review_count" AS "key_1", "t1"."gig_id" AS "key_2" FROM "search_rows" AS "t1" INNER JOIN "gigs" AS "t2" ON ("t2"."id" = "t1"."gig_id") INNER JOIN "sellers" AS "t3" ON ("t3"."id" = "t1"."seller_id") WHERE ((("t1"."status" = %s) AND ("t1"."category_id" = %s)) AND NOT EXISTS(SELECT 1 FROM "search_rows" AS "other" WHERE (("other"."gig_id" = "t1"."gig_id") AND (("other"."price", "other"."package_id") < ("t1"."price", "t1"."package_id"))))) ORDER BY "t1"."rating" DESC, "t1"."review_count" DESC, "t1"."gig_id" DESC LIMIT %s;
+WITH found AS MATERIALIZED ( SELECT s.gig_id, s.seller_id, s.price, s.rating, s.review_count, s.created_at FROM search_rows AS s WHERE s.status = %(status)s AND s.seller_id = %(seller)s::uuid AND s.is_cheapest LIMIT 5001 ), hits AS MATERIALIZED (SELECT * FROM found) SELECT shown.*, counts.* FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum FROM (SELECT * FROM hits ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ) AS shown ON true ORDER BY rating DESC, review_count DESC, gig_id DESC;
 -- 5
 COMMIT;
 
--- SearchGigs: a seller (messages: 4, statements: 4)
+-- SearchGigs: prices (messages: 5, statements: 5)
 -- 1
 SELECT word, stem::text AS stem, numnode(plainto_tsquery('english', word)) = 0 AS common FROM ( SELECT word, min(place) AS place, plainto_tsquery('gig_words', word) AS stem FROM regexp_split_to_table(search_text($1), ' ') WITH ORDINALITY AS typed (word, place) WHERE octet_length(word) BETWEEN 1 AND 1000 GROUP BY word ) AS words WHERE numnode(stem) > 0 ORDER BY place;
 -- 2
 BEGIN;
 -- 3
-SELECT "t1"."gig_id", "t1"."seller_id", "t1"."price", "t1"."rating", "t1"."review_count", "t2"."title", "t2"."thumbnail_key", "t3"."username", "t3"."version", "t3"."buyer_count", "t3"."buyer_rating_sum", "t1"."rating" AS "key_0", "t1"."review_count" AS "key_1", "t1"."gig_id" AS "key_2" FROM "search_rows" AS "t1" INNER JOIN "gigs" AS "t2" ON ("t2"."id" = "t1"."gig_id") INNER JOIN "sellers" AS "t3" ON ("t3"."id" = "t1"."seller_id") WHERE ((("t1"."status" = %s) AND ("t1"."seller_id" = %s)) AND NOT EXISTS(SELECT 1 FROM "search_rows" AS "other" WHERE (("other"."gig_id" = "t1"."gig_id") AND (("other"."price", "other"."package_id") < ("t1"."price", "t1"."package_id"))))) ORDER BY "t1"."rating" DESC, "t1"."review_count" DESC, "t1"."gig_id" DESC LIMIT %s;
+EXPLAIN (FORMAT JSON) SELECT s.gig_id FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.price BETWEEN %(min_price)s::numeric AND %(max_price)s::numeric AND s.delivery_days <= %(max_days)s::int GROUP BY s.gig_id;
 -- 4
-COMMIT;
-
--- SearchGigs: prices (messages: 4, statements: 4)
--- 1
-SELECT word, stem::text AS stem, numnode(plainto_tsquery('english', word)) = 0 AS common FROM ( SELECT word, min(place) AS place, plainto_tsquery('gig_words', word) AS stem FROM regexp_split_to_table(search_text($1), ' ') WITH ORDINALITY AS typed (word, place) WHERE octet_length(word) BETWEEN 1 AND 1000 GROUP BY word ) AS words WHERE numnode(stem) > 0 ORDER BY place;
--- 2
-BEGIN;
--- 3
-SELECT "t1"."gig_id", "t1"."seller_id", "t1"."price", "t1"."rating", "t1"."review_count", "t2"."title", "t2"."thumbnail_key", "t3"."username", "t3"."version", "t3"."buyer_count", "t3"."buyer_rating_sum", "t1"."rating" AS "key_0", "t1"."review_count" AS "key_1", "t1"."gig_id" AS "key_2" FROM "search_rows" AS "t1" INNER JOIN "gigs" AS "t2" ON ("t2"."id" = "t1"."gig_id") INNER JOIN "sellers" AS "t3" ON ("t3"."id" = "t1"."seller_id") WHERE (((("t1"."status" = %s) AND ("t1"."price" >= %s)) AND ("t1"."price" <= %s)) AND NOT EXISTS(SELECT 1 FROM "search_rows" AS "other" WHERE (((("other"."gig_id" = "t1"."gig_id") AND (("other"."price", "other"."package_id") < ("t1"."price", "t1"."package_id"))) AND ("other"."price" >= %s)) AND ("other"."price" <= %s)))) ORDER BY "t1"."rating" DESC, "t1"."review_count" DESC, "t1"."gig_id" DESC LIMIT %s;
--- 4
+WITH found AS MATERIALIZED ( SELECT s.gig_id, s.seller_id, s.price, s.rating, s.review_count, s.created_at FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.price BETWEEN %(min_price)s::numeric AND %(max_price)s::numeric AND s.delivery_days <= %(max_days)s::int LIMIT 10011 ), hits AS MATERIALIZED (SELECT DISTINCT ON (gig_id) * FROM found ORDER BY gig_id, price) SELECT shown.*, counts.* FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum FROM (SELECT * FROM hits ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ) AS shown ON true ORDER BY rating DESC, review_count DESC, gig_id DESC;
+-- 5
 COMMIT;
 
 -- SearchGigs: the seller's own (messages: 4, statements: 4)
@@ -281,11 +261,11 @@ SELECT word, stem::text AS stem, numnode(plainto_tsquery('english', word)) = 0 A
 -- 2
 BEGIN;
 -- 3
-SELECT "t1"."gig_id", "t1"."seller_id", "t1"."price", "t1"."rating", "t1"."review_count", "t2"."title", "t2"."thumbnail_key", "t3"."username", "t3"."version", "t3"."buyer_count", "t3"."buyer_rating_sum", "t1"."rating" AS "key_0", "t1"."review_count" AS "key_1", "t1"."gig_id" AS "key_2" FROM "search_rows" AS "t1" INNER JOIN "gigs" AS "t2" ON ("t2"."id" = "t1"."gig_id") INNER JOIN "sellers" AS "t3" ON ("t3"."id" = "t1"."seller_id") WHERE ((("t1"."status" = %s) AND ("t1"."seller_id" = %s)) AND NOT EXISTS(SELECT 1 FROM "search_rows" AS "other" WHERE (("other"."gig_id" = "t1"."gig_id") AND (("other"."price", "other"."package_id") < ("t1"."price", "t1"."package_id"))))) ORDER BY "t1"."rating" DESC, "t1"."review_count" DESC, "t1"."gig_id" DESC LIMIT %s;
+WITH found AS MATERIALIZED ( SELECT s.gig_id, s.seller_id, s.price, s.rating, s.review_count, s.created_at FROM search_rows AS s WHERE s.status = %(status)s AND s.seller_id = %(seller)s::uuid AND s.is_cheapest LIMIT 5001 ), hits AS MATERIALIZED (SELECT * FROM found) SELECT shown.*, counts.* FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum FROM (SELECT * FROM hits ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ) AS shown ON true ORDER BY rating DESC, review_count DESC, gig_id DESC;
 -- 4
 COMMIT;
 
--- SearchGigs: words (messages: 7, statements: 7)
+-- SearchGigs: words (messages: 8, statements: 8)
 -- 1
 SELECT word, stem::text AS stem, numnode(plainto_tsquery('english', word)) = 0 AS common FROM ( SELECT word, min(place) AS place, plainto_tsquery('gig_words', word) AS stem FROM regexp_split_to_table(search_text($1), ' ') WITH ORDINALITY AS typed (word, place) WHERE octet_length(word) BETWEEN 1 AND 1000 GROUP BY word ) AS words WHERE numnode(stem) > 0 ORDER BY place;
 -- 2
@@ -297,11 +277,13 @@ COMMIT;
 -- 5
 BEGIN;
 -- 6
-SELECT "t1"."gig_id", "t1"."seller_id", "t1"."price", "t1"."rating", "t1"."review_count", "t2"."title", "t2"."thumbnail_key", "t3"."username", "t3"."version", "t3"."buyer_count", "t3"."buyer_rating_sum", CAST((ts_rank("t2"."document", CAST(%s AS tsquery)) * %s) AS integer) AS "key_0", "t1"."rating" AS "key_1", "t1"."review_count" AS "key_2", "t1"."gig_id" AS "key_3" FROM "search_rows" AS "t1" INNER JOIN "gigs" AS "t2" ON ("t2"."id" = "t1"."gig_id") INNER JOIN "sellers" AS "t3" ON ("t3"."id" = "t1"."seller_id") WHERE ((("t1"."status" = %s) AND ("t2"."document" @@ CAST(%s AS tsquery))) AND NOT EXISTS(SELECT 1 FROM "search_rows" AS "other" WHERE (("other"."gig_id" = "t1"."gig_id") AND (("other"."price", "other"."package_id") < ("t1"."price", "t1"."package_id"))))) ORDER BY CAST((ts_rank("t2"."document", CAST(%s AS tsquery)) * %s) AS integer) DESC, "t1"."rating" DESC, "t1"."review_count" DESC, "t1"."gig_id" DESC LIMIT %s;
+EXPLAIN (FORMAT JSON) SELECT FROM gigs AS g WHERE g.status = 'ACTIVE' AND g.deleted_at IS NULL AND g.document @@ %(words)s::tsquery;
 -- 7
+WITH found AS MATERIALIZED ( SELECT g.id AS gig_id, g.seller_id, g.rating, g.review_count, g.created_at, (ts_rank(g.document, %(any_word)s::tsquery) * 10000)::int AS rank FROM gigs AS g WHERE g.status = 'ACTIVE' AND g.deleted_at IS NULL AND g.document @@ %(words)s::tsquery LIMIT 5001 ), hits AS MATERIALIZED (SELECT * FROM found) SELECT shown.*, counts.* FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum, p.price FROM (SELECT * FROM hits ORDER BY rank DESC, rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u CROSS JOIN LATERAL ( SELECT price FROM search_rows AS s WHERE s.gig_id = page.gig_id AND s.is_cheapest LIMIT 1 ) AS p ) AS shown ON true ORDER BY rank DESC, rating DESC, review_count DESC, gig_id DESC;
+-- 8
 COMMIT;
 
--- SetGigStatus (messages: 9, statements: 10)
+-- SetGigStatus (messages: 8, statements: 9)
 -- 1
 BEGIN;
 SELECT id FROM gigs WHERE id = $1 FOR UPDATE;
@@ -314,15 +296,13 @@ SELECT app_now() AS now;
 -- 5
 UPDATE "gigs" SET "status" = %s, "version" = ("gigs"."version" + %s), "updated_at" = %s WHERE ("gigs"."id" = %s);
 -- 6
-DELETE FROM search_rows WHERE gig_id = $1;
+WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 7
-INSERT INTO search_rows (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at) SELECT p.id, g.id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id), p.price, p.delivery_days, g.rating, g.review_count, g.created_at FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 8
 SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 9
+-- 8
 COMMIT;
 
--- UpdateGig (messages: 11, statements: 12)
+-- UpdateGig (messages: 10, statements: 11)
 -- 1
 SELECT id FROM categories WHERE id = $1;
 -- 2
@@ -337,17 +317,15 @@ SELECT app_now() AS now;
 -- 6
 UPDATE "gigs" SET "title" = %s, "description" = %s, "category_id" = %s, "tags" = %s, "version" = ("gigs"."version" + %s), "updated_at" = %s WHERE ("gigs"."id" = %s);
 -- 7
-DELETE FROM search_rows WHERE gig_id = $1;
+WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 8
-INSERT INTO search_rows (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at) SELECT p.id, g.id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id), p.price, p.delivery_days, g.rating, g.review_count, g.created_at FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 9
 INSERT INTO words (word) SELECT DISTINCT word FROM gigs, regexp_split_to_table( search_text(concat_ws(' ', title, array_to_string(tags, ' '), description)), ' ' ) AS word WHERE id = $1 AND length(word) BETWEEN 3 AND 40 ORDER BY word ON CONFLICT DO NOTHING;
--- 10
+-- 9
 SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 11
+-- 10
 COMMIT;
 
--- UpdateImage (messages: 12, statements: 13)
+-- UpdateImage (messages: 11, statements: 12)
 -- 1
 BEGIN;
 SELECT id FROM gigs WHERE id = $1 FOR UPDATE;
@@ -366,15 +344,13 @@ SELECT app_now() AS now;
 -- 8
 UPDATE "gigs" SET "version" = ("gigs"."version" + %s), "updated_at" = %s, "thumbnail_key" = %s WHERE ("gigs"."id" = %s);
 -- 9
-DELETE FROM search_rows WHERE gig_id = $1;
+WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 10
-INSERT INTO search_rows (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at) SELECT p.id, g.id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id), p.price, p.delivery_days, g.rating, g.review_count, g.created_at FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 11
 SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 12
+-- 11
 COMMIT;
 
--- UpdatePackage (messages: 10, statements: 11)
+-- UpdatePackage (messages: 9, statements: 10)
 -- 1
 BEGIN;
 SELECT id FROM gigs WHERE id = $1 FOR UPDATE;
@@ -389,10 +365,8 @@ SELECT app_now() AS now;
 -- 6
 UPDATE "gigs" SET "version" = ("gigs"."version" + %s), "updated_at" = %s WHERE ("gigs"."id" = %s);
 -- 7
-DELETE FROM search_rows WHERE gig_id = $1;
+WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 8
-INSERT INTO search_rows (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at) SELECT p.id, g.id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id), p.price, p.delivery_days, g.rating, g.review_count, g.created_at FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 9
 SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 10
+-- 9
 COMMIT;
