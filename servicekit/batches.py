@@ -21,20 +21,27 @@ MAX_PREPARED = 500
 
 
 class Prepared(Protocol):
-    """A statement that connections prepare."""
+    """A statement that connections prepare; `call` is its EXECUTE, with psycopg2's placeholders."""
 
     @property
     def sql(self) -> str: ...  # noqa: D102
     @property
     def name(self) -> str: ...  # noqa: D102
+    @property
+    def call(self) -> str: ...  # noqa: D102
 
 
 class Sent(NamedTuple):
-    """A statement to send: the EXECUTE of a prepared one, or the text of one that ends or begins something."""
+    """A statement to send: a prepared one with its parameters, or the text of one that ends or begins something."""
 
     text: str
     params: tuple[object, ...] = ()
     prepared: Prepared | None = None
+
+    @classmethod
+    def of(cls, statement: Prepared, params: tuple[object, ...]) -> Sent:
+        """Return a prepared statement with its parameters."""
+        return cls(statement.call, params, statement)
 
 
 BEGIN, COMMIT, ROLLBACK = Sent("BEGIN"), Sent("COMMIT"), Sent("ROLLBACK")

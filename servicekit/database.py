@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,8 @@ LOST_WITHOUT_SQLSTATE = (peewee.DatabaseError, psycopg2.DatabaseError)
 TIMED_OUT = frozenset(("57014", "55P03"))
 # SQLSTATEs of a transaction that another one made fail: serialization_failure and deadlock_detected.
 CONFLICTS = frozenset(("40001", "40P01"))
+# The parameters of a statement.
+_PARAMETERS = re.compile(r"\$([1-9][0-9]*)")
 # How often `retry_conflicts` runs a function, and the pause before the second run; it doubles before each further one.
 MAX_RUNS = 4
 FIRST_PAUSE_SECONDS = 0.02
@@ -66,14 +69,11 @@ class Statement:
         """The prepared statement's name. It is derived from the SQL, so equal SQL has equal names."""
         return "s_" + hashlib.sha256(self.sql.encode()).hexdigest()[:20]
 
-    def execution(self, parameters: int) -> str:
-        """Return the SQL that runs the prepared statement with so many parameters, always as many for a statement."""
-        text: str | None = self.__dict__.get("_execution")
-        if text is None:
-            placeholders = ", ".join(["%s"] * parameters)
-            text = f"EXECUTE {self.name}" + (f" ({placeholders})" if parameters else "")
-            self.__dict__["_execution"] = text
-        return text
+    @cached_property
+    def call(self) -> str:
+        """The EXECUTE that runs it, with psycopg2's placeholders."""
+        number = max(map(int, _PARAMETERS.findall(self.sql)), default=0)
+        return f"EXECUTE {self.name}" + (f" ({', '.join(['%s'] * number)})" if number else "")
 
 
 def placeholders(number: int) -> str:
@@ -176,6 +176,11 @@ class Database:
         rows = self.fetch_all(statement, *params)
         return rows[0] if rows else None
 
+    def fetch_tuple(self, statement: Statement, *params: object) -> tuple[Any, ...] | None:
+        """Do as `fetch_one`, with the columns in the order of the statement, for the reads that must be cheap."""
+        rows = self._fetch(statement, params)[1]
+        return rows[0] if rows else None
+
     def write(self, statement: Statement, *params: object) -> None:
         """Run a prepared statement whose result nobody needs.
 
@@ -183,14 +188,9 @@ class Database:
         raise its errors.
         """
         if self.peewee.in_transaction():
-            self.peewee.later(Sent(statement.execution(len(params)), params, statement))
+            self.peewee.later(Sent.of(statement, params))
         else:
             self.fetch_all(statement, *params)
-
-    def fetch_tuple(self, statement: Statement, *params: object) -> tuple[Any, ...] | None:
-        """Do as `fetch_one`, with the columns in the order of the statement, for the reads that must be cheap."""
-        rows = self._fetch(statement, params)[1]
-        return rows[0] if rows else None
 
     def execute(self, sql: str, params: tuple[object, ...] | dict[str, object] | None = None) -> None:
         """Run SQL without preparing it, with psycopg2's `%s` or `%(name)s`: for migrations and maintenance."""
@@ -240,7 +240,7 @@ class Database:
                 return self._execute(statement, params)
 
     def _execute(self, statement: Statement, params: tuple[object, ...]) -> _Result:
-        with self.peewee.send(Sent(statement.execution(len(params)), params, statement)) as cursor:
+        with self.peewee.send(Sent.of(statement, params)) as cursor:
             spans().changed(statement.sql, cursor.rowcount)
             columns = cursor.description
             return ([column.name for column in columns], cursor.fetchall()) if columns else ([], [])
