@@ -93,9 +93,9 @@ def fill(stack: Stack, gigs: int) -> None:
     if importlib.util.find_spec("deploy.local.load_data") is None:
         return fill_by_api(stack, min(gigs, 400))
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}", "PORT": str(stack.ports.edge)}
-    environment |= {"DATA_DIR": str(stack.data_dir), "GIGS": str(gigs)}
+    environment["DATA_DIR"] = str(stack.data_dir)
     done = subprocess.run(
-        [sys.executable, "-m", "deploy.local.load_data"],
+        [sys.executable, "-m", "deploy.local.load_data", f"--gigs={gigs}"],
         cwd=ROOT,
         env=environment,
         capture_output=True,
