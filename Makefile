@@ -121,7 +121,7 @@ fuzz: install-dev ## Send mutated inputs to a stack of its own for ten minutes. 
 	@$(BIN)/python -m tests.fuzz "$$NAME" $(ARGS)
 
 .PHONY: benchmark
-benchmark: install-dev ## Run a benchmark: balance, get_gig, limits, listing, order_timeouts, outbox, promptness, reconciliation, recovery, reminders, texts, traces, uploads, watches. NAME=balance
+benchmark: install-dev ## Run a benchmark: balance, get_gig, growth, limits, listing, order_timeouts, outbox, promptness, reconciliation, recovery, reminders, texts, traces, uploads, watches. NAME=balance
 	@$(BIN)/python -m "benchmarks.$${NAME:-balance}" $(ARGS)
 
 .PHONY: bench
