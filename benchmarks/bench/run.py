@@ -21,7 +21,7 @@ from benchmarks.bench.sides import Side
 from tests.support.stack import UNLIMITED_WRITES, Stack
 
 # As `make run` starts it: an empty variable counts as one that is not set.
-AS_RUN = {"EDGE_CACHE": "", "GIG_WORKERS": "", "ORDER_WORKERS": "", "REVIEW_WORKERS": ""}
+AS_RUN = {"EDGE_CACHE": "on", "GIG_WORKERS": "", "ORDER_WORKERS": "", "REVIEW_WORKERS": ""}
 # All load comes from one address, so what a client's address may do is no part of what is measured.
 ONE_ADDRESS = {**UNLIMITED_WRITES, "EDGE_REQUESTS_PER_ADDRESS": "100000", "EDGE_CONNECTIONS_PER_ADDRESS": "100000"}
 SETTINGS = {**AS_RUN, **ONE_ADDRESS}
