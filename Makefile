@@ -12,7 +12,7 @@ export PORT DATA_DIR
 
 # Texts that people write. A recipe reads them from its environment, so that every character in them is only itself:
 # quotes, spaces, `;` and, with the text taken as it was written, `$`. ARGS alone is a piece of a command line.
-TEXTS := DROP FROM NAME OUT RETRY ROLE SERVICE SINCE TO UNTIL VERSION
+TEXTS := DROP FROM GIGS NAME OUT RETRY ROLE SEED SERVICE SINCE TO UNTIL VERSION
 GIVEN := $(foreach text,$(TEXTS),$(if $(filter undefined,$(origin $(text))),,$(text)))
 $(foreach text,$(GIVEN),$(eval override $(text) := $$(value $(text))))
 export $(GIVEN)
@@ -40,6 +40,10 @@ doctor: install ## Check whether this machine can run the marketplace, and print
 .PHONY: seed
 seed: install ## Fill the running marketplace with gigs, pictures, orders and reviews; a second run changes nothing.
 	@$(BIN)/python -m deploy.local.seed
+
+.PHONY: load-data
+load-data: install-dev ## Fill the running marketplace with many invented gigs and orders, for trials. GIGS=1000000 SEED=1
+	@$(BIN)/python -m deploy.local.load_data --gigs="$${GIGS:-10000}" $${SEED:+--seed="$$SEED"} $(ARGS)
 
 .PHONY: status
 status: install ## List the processes of the running stack.

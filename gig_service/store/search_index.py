@@ -1,5 +1,6 @@
 """The tables that searches read, in step with the gigs: every write of a gig or a package ends here."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from servicekit.database import Database, Statement
@@ -33,6 +34,8 @@ REFRESH = Statement(f"""
 """)  # noqa: S608  # constants of ours
 # The rows of all gigs, for loading in bulk into an empty table.
 FILL = f"INSERT INTO search_rows ({_COLUMNS}) {_ROWS}"
+# Those of new gigs.
+ADD_NEW = Statement(f"INSERT INTO search_rows ({_COLUMNS}) {_ROWS} AND g.id = ANY ($1::uuid[])")
 # All writers insert in the same order, so that two gigs with the same new words never wait for each other both. Longer
 # words are no candidates for corrections.
 ADD_WORDS = Statement("""
@@ -41,6 +44,13 @@ ADD_WORDS = Statement("""
         search_text(concat_ws(' ', title, array_to_string(tags, ' '), description)), ' '
     ) AS word
     WHERE id = $1 AND length(word) BETWEEN 3 AND 40
+    ORDER BY word
+    ON CONFLICT DO NOTHING
+""")
+ADD_WORDS_OF_TEXTS = Statement("""
+    INSERT INTO words (word)
+    SELECT DISTINCT word FROM unnest($1::text[]) AS text, regexp_split_to_table(search_text(text), ' ') AS word
+    WHERE length(word) BETWEEN 3 AND 40
     ORDER BY word
     ON CONFLICT DO NOTHING
 """)
@@ -59,3 +69,14 @@ class SearchIndex:
     def add_words(self, gig_id: UUID) -> None:
         """Store the words of a gig's details, after a change of them. It must be the last write of a transaction."""
         self._database.fetch_all(ADD_WORDS, gig_id)
+
+    def add_new(self, gig_ids: Collection[str]) -> None:
+        """Write the search rows of many gigs that have none, in a transaction."""
+        # A lookup for each gig: the cost must not grow with the table, whatever the planner knows of it.
+        for setting in ("enable_hashjoin", "enable_mergejoin", "enable_seqscan"):
+            self._database.execute(f"SET LOCAL {setting} = off")
+        self._database.fetch_all(ADD_NEW, "{" + ",".join(gig_ids) + "}")
+
+    def add_words_of_texts(self, texts: Collection[str]) -> None:
+        """Store the words of texts. It must be the last write of a transaction, as `add_words` is."""
+        self._database.fetch_all(ADD_WORDS_OF_TEXTS, list(texts))
