@@ -38,6 +38,7 @@ ADD_ROWS = Statement("""
         4.5, 12, g.created_at
     FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id WHERE g.id = ANY ($1::uuid[])
 """)
+ADD_WORDS = Statement("INSERT INTO words (word) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING")
 
 
 def texts(count: int = GIGS) -> list[Text]:

@@ -1,9 +1,9 @@
 """Queries, and the gigs that a person expects first.
 
 `EXPECTED` and `AROUND` are one catalogue. Unless a text says something else, the gigs around are rated with five stars
-and the expected ones not at all, so that no query is answered by the ratings. `QUERIES` has, for each kind, the text that is typed, and the short names of
-the expected gigs: all of them must be among the first five results. With `FIRST` before the names they must come before
-every other result.
+and the expected ones not at all, so that no query is answered by the ratings. `QUERIES` has, for each kind, the text
+that is typed, and the short names of the expected gigs: all of them must be among the first five results. With `FIRST`
+before the names they must come before every other result.
 """
 
 from typing import NamedTuple
