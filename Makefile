@@ -121,8 +121,16 @@ fuzz: install-dev ## Send mutated inputs to a stack of its own for ten minutes. 
 	@$(BIN)/python -m tests.fuzz "$$NAME" $(ARGS)
 
 .PHONY: benchmark
-benchmark: install-dev ## Run a benchmark: balance, limits, listing, order_timeouts, outbox, promptness, reconciliation, recovery, reminders, texts, traces, uploads, watches. NAME=balance
+benchmark: install-dev ## Run a benchmark: balance, get_gig, limits, listing, order_timeouts, outbox, promptness, reconciliation, recovery, reminders, texts, traces, uploads, watches. NAME=balance
 	@$(BIN)/python -m "benchmarks.$${NAME:-balance}" $(ARGS)
+
+.PHONY: bench
+bench: install-dev ## Compare the product with FastAPI on this machine for half an hour, and write docs/benchmarks.md.
+	@$(BIN)/python -m benchmarks.bench $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: install-dev ## Do as `make bench` in two minutes, with less of everything.
+	@$(BIN)/python -m benchmarks.bench --quick $(ARGS)
 
 # The code
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -59,10 +60,16 @@ class Call:
     request_id: str = ""
     # On the clock of time.monotonic(); None for a call without a deadline.
     deadline: float | None = None
-    log: Any = field(default_factory=structlog.get_logger)
+    # The fields of every log line of this call.
+    log_fields: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
     # For handlers marked with servicekit.idempotency.binds_idempotency_key; None without an idempotency key.
     idempotency_claim: IdempotencyClaim | None = None
+
+    @cached_property
+    def log(self) -> Any:
+        """The log, whose lines have the call's fields. Few calls need one, so it is made when asked for."""
+        return structlog.get_logger().bind(**self.log_fields)
 
     @property
     def user_id(self) -> UUID:

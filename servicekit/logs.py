@@ -1,5 +1,8 @@
 """Structured logs on standard output: JSON, or coloured lines on a terminal.
 
+A call has one line, which is most of the log, so `log_call` writes it without structlog. A line that cannot be written,
+as on a full disk, is lost: it fails nobody's call.
+
 No line has anything that a client chooses freely: no token, text, idempotency key or card token. Errors of drivers and
 parsers quote such values, so errors are logged with `describe`, tracebacks included.
 """
@@ -7,14 +10,18 @@ parsers quote such values, so errors are logged with `describe`, tracebacks incl
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import grpc
+import orjson
 import structlog
 from structlog.types import EventDict
 
@@ -23,6 +30,7 @@ from servicekit.spans import spans
 # From a quotation mark, which is no apostrophe, to the last one of the line, or to its end.
 _QUOTED = re.compile(r"""(?<!\w)["'`](?:.*["'`](?!\w)|.*)""")
 _LONGEST_TEXT = 300
+_STANDARD_OUTPUT = 1
 
 
 def describe(error: BaseException) -> str:
@@ -62,9 +70,57 @@ def _traceback_lines(error: BaseException) -> Iterator[str]:
         yield describe(each)
 
 
+class _Output:
+    """Standard output without a buffer: a line is one write, so that lines of several threads do not mix."""
+
+    def write(self, text: str) -> int:
+        """Write a text. Returns its length, as files do."""
+        self.write_bytes(text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def write_bytes(self, line: bytes) -> None:
+        with suppress(OSError):
+            os.write(_STANDARD_OUTPUT, line)
+
+    def flush(self) -> None:
+        """Do nothing: nothing is kept back."""
+
+
+class _CallLines:
+    """Writes the line of each call as structlog would, at a twentieth of the cost."""
+
+    def __init__(self, output: _Output, fields: Mapping[str, str]) -> None:
+        self._output = output
+        self._fields = {"event": "call", **fields, "level": "info"}
+
+    def write(self, call_fields: Mapping[str, str], code: str, ms: float, user: str | None) -> None:
+        line: dict[str, Any] = {"code": code, "ms": ms, "user": user, **call_fields, **self._fields}
+        trace_id = spans().trace_id()
+        if trace_id:
+            line["trace_id"] = trace_id
+        line["timestamp"] = datetime.now(UTC)
+        self._output.write_bytes(orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
+
+
+# None unless the log is JSON and has the level INFO.
+_call_lines: _CallLines | None = None
+
+
+def log_call(call_fields: Mapping[str, str], code: str, ms: float, user: str | None) -> None:
+    """Log a call that has ended. `call_fields` are Call.log_fields."""
+    if _call_lines is not None:
+        _call_lines.write(call_fields, code, ms, user)
+    else:
+        structlog.get_logger().info("call", code=code, ms=ms, user=user, **call_fields)
+
+
 def configure(level: str, form: Literal["auto", "json", "console"], **fields: str) -> None:
     """Set up the process's logging, other libraries' included. Every line contains `fields`."""
+    global _call_lines
     is_console = form == "console" or (form == "auto" and sys.stdout.isatty())
+    output = _Output()
+    has_info = logging.getLevelName(level) <= logging.INFO
+    _call_lines = _CallLines(output, fields) if has_info and not is_console else None
 
     def add_fields(_: Any, __: str, event: EventDict) -> EventDict:
         trace_id = spans().trace_id()
@@ -82,9 +138,10 @@ def configure(level: str, form: Literal["auto", "json", "console"], **fields: st
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.PrintLoggerFactory(),
+        # Any: its types want a whole text file.
+        logger_factory=structlog.WriteLoggerFactory(cast(Any, output)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(output)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
-import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
-from servicekit import metadata, metrics, validation
+from servicekit import logs, metadata, metrics, validation
 from servicekit.call import Call, IdempotencyClaim, current_call, require_time_to_begin
 from servicekit.errors import MarketplaceError, OutcomeUnknown
 from servicekit.idempotency import IdempotencyKeys, IdempotencyKeyTaken, StoredResponse, is_binding_handler
@@ -48,7 +47,7 @@ class CallObserver:
         seconds = time.perf_counter() - self._started
         metrics.observe(self._method.name, code, seconds)
         user = str(self.call.caller.id) if self.call.caller.id else None
-        self.call.log.info("call", code=code, ms=round(seconds * 1000, 2), user=user)
+        logs.log_call(self.call.log_fields, code, round(seconds * 1000, 2), user)
 
 
 def wrap_servicer(
@@ -207,11 +206,13 @@ def _run(handler: Handler, request: Message, call: Call) -> Message:
 def call_from_context(context: Any, log_fields: Mapping[str, str]) -> Call:
     """Return the call of a context of grpc or grpc.aio. Every log line of the call contains `log_fields`."""
     known = metadata.parse(context.invocation_metadata() or ())
-    log = structlog.get_logger().bind(request_id=known[metadata.REQUEST_ID], **log_fields)
+    fields = {"request_id": known[metadata.REQUEST_ID], **log_fields}
+    if "traceparent" in known:
+        fields["traceparent"] = known["traceparent"]
     seconds = context.time_remaining()
     return Call(
         metadata=known,
         request_id=known[metadata.REQUEST_ID],
         deadline=None if seconds is None or seconds > NO_DEADLINE_SECONDS else time.monotonic() + seconds,
-        log=log.bind(traceparent=known["traceparent"]) if "traceparent" in known else log,
+        log_fields=fields,
     )

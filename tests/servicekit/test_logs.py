@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -18,9 +20,10 @@ SECRET = "tok_of a client's own"
 @pytest.fixture
 def log() -> Iterator[structlog.stdlib.BoundLogger]:
     before = structlog.get_config()
-    logs.configure("INFO", "json")
+    logs.configure("INFO", "json", worker="gig-0")
     yield structlog.get_logger()
     structlog.configure(**before)
+    logs._call_lines = None
 
 
 def fail_with_secrets() -> None:
@@ -31,19 +34,66 @@ def fail_with_secrets() -> None:
 
 
 def test_a_traceback_names_the_place_and_the_type_but_no_value(
-    log: structlog.stdlib.BoundLogger, capsys: pytest.CaptureFixture[str]
+    log: structlog.stdlib.BoundLogger, capfd: pytest.CaptureFixture[str]
 ) -> None:
     try:
         fail_with_secrets()
     except KeyError as error:
         log.error("unexpected error", exc_info=error)
 
-    written = capsys.readouterr().out
+    written = capfd.readouterr().out
     assert SECRET not in written
     lines = json.loads(written)["exception"].split("\n")
     assert "ValueError: invalid literal for int() with base 10: '…'" in lines
     assert lines[-1] == "KeyError: '…'"
     assert any(line.endswith("in fail_with_secrets") for line in lines)
+
+
+def test_the_line_of_a_call_is_the_one_that_structlog_would_write(
+    log: structlog.stdlib.BoundLogger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fields = {
+        "request_id": "abc-1",
+        "method": "GetGig",
+        "service": "marketplace.gig.v1.GigService",
+        "traceparent": "00",
+    }
+
+    logs.log_call(fields, "NOT_FOUND", 1.25, None)
+    log.bind(**fields).info("call", code="NOT_FOUND", ms=1.25, user=None)
+
+    ours, theirs = map(json.loads, capfd.readouterr().out.splitlines())
+    times = [line.pop("timestamp") for line in (ours, theirs)]
+    assert ours == theirs
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", time) for time in times)
+
+
+def test_calls_are_logged_by_the_level_and_the_form_of_the_log(
+    log: structlog.stdlib.BoundLogger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("WARNING", "json")
+    logs.log_call({}, "OK", 1.0, None)
+    assert not capfd.readouterr().out
+
+    logs.configure("INFO", "console")
+    logs.log_call({"method": "GetGig"}, "OK", 1.0, None)
+    assert "call" in (line := capfd.readouterr().out)
+    assert not line.startswith("{")
+
+
+def test_a_full_disk_costs_lines_and_no_call(
+    log: structlog.stdlib.BoundLogger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with capfd.disabled():
+        before, full = os.dup(1), os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, 1)
+        try:
+            logs.log_call({}, "OK", 1.0, None)
+            log.warning("lost")
+        finally:
+            os.dup2(before, 1)
+            os.close(full)
+            os.close(before)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ def settings_for_tests(folder: Path, **changes: Any) -> EdgeSettings:
 class Edge:
     """One Envoy. Each service has `workers` upstreams in this process, unless `changes` has its addresses."""
 
+    threads = 2
+
     def __init__(self, workers: int = 1, **changes: Any) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="mkt-edge-")
         self.folder = Path(self._folder.name)
@@ -72,8 +74,9 @@ class Edge:
         for upstream in self.all_upstreams():
             upstream.start()
         config = self.folder / "envoy.yaml"
-        config.write_text(render(self.settings, self._copies()))
-        command = [str(ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", "2", "--log-level", "warn"]
+        config.write_text(self.bootstrap())
+        command = [str(ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", str(self.threads)]
+        command += ["--log-level", "warn"]
         command += ["--drain-strategy", "immediate", "--file-flush-interval-msec", "200"]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
@@ -83,6 +86,10 @@ class Edge:
                 raise RuntimeError(f"Envoy did not start:\n{self.log.read_text()[-4000:]}")
             time.sleep(0.05)
         return self
+
+    def bootstrap(self) -> str:
+        """Return the bootstrap that Envoy reads."""
+        return render(self.settings, self._copies())
 
     def stop(self) -> None:
         """Stop everything and remove the folder."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import jwt
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from marketplace.event.v1 import event_pb2_grpc
@@ -24,7 +23,7 @@ from servicekit.database import Database
 from tests.support.aio import AioServer
 from tests.support.eventually import eventually
 from tests.support.folders import temporary_folder
-from tests.support.identity import USER_AUDIENCE, USER_ISSUER, signing_key, verifier
+from tests.support.identity import USER_AUDIENCE, USER_ISSUER, jwks_file, verifier
 from tests.support.ports import free_ports
 from tests.support.postgres import ROOT, url_of
 from tests.support.rpc import Answer
@@ -46,10 +45,10 @@ class EventProcess:
             "LISTEN": f"127.0.0.1:{self.port}",
             "METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
             "ORDER_DATABASE_URL": url_of(database),
-            "USER_JWKS": str(_jwks(folder, "user")),
+            "USER_JWKS": str(jwks_file(folder, "user")),
             "USER_JWT_ISSUER": USER_ISSUER,
             "USER_JWT_AUDIENCE": USER_AUDIENCE,
-            "SERVICE_JWKS": str(_jwks(folder, "service")),
+            "SERVICE_JWKS": str(jwks_file(folder, "service")),
             "LOG_FORMAT": "json",
             **environment,
         }
@@ -109,13 +108,6 @@ def event_process(database: Database, **environment: str) -> Iterator[EventProce
         yield process.start()
     finally:
         process.close()
-
-
-def _jwks(folder: Path, name: str) -> Path:
-    public = jwt.algorithms.ECAlgorithm.to_jwk(signing_key(name).public_key(), as_dict=True)
-    path = folder / f"{name}.jwks.json"
-    path.write_text(json.dumps({"keys": [{**public, "kid": name, "alg": "ES256", "use": "sig"}]}))
-    return path
 
 
 class EventServer(AioServer):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from functools import cache
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -33,6 +35,14 @@ class MemoryJwks:
 
     def find(self, kid: str | None) -> jwt.PyJWK | None:
         return self._key if kid in (None, self._key.key_id) else None
+
+
+def jwks_file(folder: Path, name: str) -> Path:
+    """Write the public key with this name to a JWKS file, for another process, and return its path."""
+    public = jwt.algorithms.ECAlgorithm.to_jwk(signing_key(name).public_key(), as_dict=True)
+    path = folder / f"{name}.jwks.json"
+    path.write_text(json.dumps({"keys": [{**public, "kid": name, "alg": "ES256", "use": "sig"}]}))
+    return path
 
 
 def verifier() -> Verifier:
