@@ -12,15 +12,12 @@ from gig_service.domain.gig import Seller
 from gig_service.domain.rating import RatingTotals
 from gig_service.domain.search import EXACT_TOTAL, SORT_ORDERS, Filters, Hit, SearchResult, Sort, SortKey, Total
 from gig_service.store.models import GigRow, SearchRow, SellerRow
-from gig_service.store.vocabulary import matches
+from gig_service.store.relevance import matches, rank
 from servicekit.database import Database, Row
-
-# The relevance is rounded to this many steps; among gigs of one step the better rated comes first.
-RANKS = 10_000
 
 
 class Search:
-    """Searches. `words` is always a `tsquery`; an empty one is no condition."""
+    """Searches. `words` is always a query of `gig_service.domain.words`; an empty one is no condition."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -120,11 +117,7 @@ def _of_package(filters: Filters, row: Any) -> list[peewee.Node]:
 
 def _column(name: str, words: str) -> Any:
     if name == "rank":
-        # Every gig here has all the words. For words that are joined by "and", ts_rank compares each place of one with
-        # each place of another, which takes 10 ms for a gig that repeats them; for "or" it reads each place once.
-        any_word = words.replace(" & ", " | ")
-        rank = peewee.fn.ts_rank(GigRow.document, peewee.Value(any_word).cast("tsquery"))
-        return (rank * RANKS).cast("integer")
+        return rank(words)
     return getattr(SearchRow, name)
 
 

@@ -14,21 +14,10 @@ ADD = Statement("""
     FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id
     WHERE g.id = $1 AND g.deleted_at IS NULL
 """)
-# All writers insert in the same order, so that two gigs with the same new words never wait for each other both. Longer
-# words are no candidates for corrections.
-ADD_WORDS = Statement("""
-    INSERT INTO words (word)
-    SELECT DISTINCT word FROM gigs, regexp_split_to_table(
-        search_text(concat_ws(' ', title, array_to_string(tags, ' '), description)), ' '
-    ) AS word
-    WHERE id = $1 AND length(word) BETWEEN 3 AND 40
-    ORDER BY word
-    ON CONFLICT DO NOTHING
-""")
 
 
 class SearchIndex:
-    """The rows of `search_rows` and `words`."""
+    """The rows of `search_rows`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -37,7 +26,3 @@ class SearchIndex:
         """Write a gig's search rows anew, after a change of its filters or sort keys; a deleted gig has none."""
         self._database.fetch_all(REMOVE, gig_id)
         self._database.fetch_all(ADD, gig_id)
-
-    def add_words(self, gig_id: UUID) -> None:
-        """Store the words of a gig's details, after a change of them. It must be the last write of a transaction."""
-        self._database.fetch_all(ADD_WORDS, gig_id)

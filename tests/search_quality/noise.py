@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from itertools import accumulate
 from random import Random
 
 from wordfreq import get_frequency_dict, top_n_list
 
+from gig_service.domain import analysis
 from gig_service.store.store import Store
 from servicekit.database import Database, Statement
 from servicekit.ids import new_id
@@ -22,9 +24,11 @@ WORDS = 30_000
 COMMON = 150
 
 ADD = Statement("""
-    INSERT INTO gigs (id, seller_id, title, description, category_id, tags, status, created_at, updated_at)
-    SELECT id, $1, title, description, $2, string_to_array(tags, ' '), 'ACTIVE', now(), now()
-    FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[]) AS gig (id, title, tags, description)
+    INSERT INTO gigs (id, seller_id, title, description, category_id, tags, status, created_at, updated_at,
+        document)
+    SELECT id, $1, title, description, $2, string_to_array(tags, ' '), 'ACTIVE', now(), now(), document::tsvector
+    FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[])
+        AS gig (id, title, tags, description, document)
 """)
 ADD_PACKAGES = Statement("""
     INSERT INTO packages (id, gig_id, position, title, description, price, delivery_days, features, revisions)
@@ -38,7 +42,6 @@ ADD_ROWS = Statement("""
         4.5, 12, g.created_at
     FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id WHERE g.id = ANY ($1::uuid[])
 """)
-ADD_WORDS = Statement("INSERT INTO words (word) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING")
 
 
 def texts(count: int = GIGS) -> list[Text]:
@@ -74,13 +77,11 @@ def add(database: Database, gigs: list[Text]) -> None:
     with store.transaction():
         store.sellers.remember(seller, "webdev_pro")
         columns = [[gig[place] for gig in gigs] for place in range(3)]
-        database.fetch_all(ADD, seller, WEB_DEV, ids, *columns)
+        documents = [analysis.document(gig.title, gig.tags.split(), gig.description) for gig in gigs]
+        database.fetch_all(ADD, seller, WEB_DEV, ids, *columns, [document.lexemes for document in documents])
         database.fetch_all(ADD_PACKAGES, ids)
         database.fetch_all(ADD_ROWS, ids)
-        every = sorted({word for word in _words(" ".join(text[:3]) for text in gigs) if 3 <= len(word) <= 40})
-        database.fetch_all(
-            Statement("INSERT INTO words (word) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"), every
-        )
+        store.vocabulary.count(Counter(word for document in documents for word in document.words))
     database.execute("ANALYZE")
 
 

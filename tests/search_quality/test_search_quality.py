@@ -14,8 +14,8 @@ from tests.support.postgres import PostgresServer
 
 # The results that a person looks at.
 TOP = 5
-# The queries whose gigs are found.
-FOUND = {"alone": 70, "among thousands": 58}
+# At least so many of 100 queries. Before the analysis moved out of PostgreSQL it was 70 alone, and 58 among thousands.
+FOUND = 98
 
 
 class Market:
@@ -62,7 +62,7 @@ def market(postgres: PostgresServer) -> Iterator[Market]:
     database.close()
 
 
-@pytest.fixture(scope="module", params=FOUND)
+@pytest.fixture(scope="module", params=["alone", "among thousands"])
 def surroundings(request: pytest.FixtureRequest, market: Market) -> str:
     """Return what is around the gigs of the table: nothing, and later thousands of other gigs."""
     if request.param == "among thousands":
@@ -77,4 +77,4 @@ def test_the_expected_gigs_come_first(market: Market, surroundings: str) -> None
     print(f"{surroundings}: found {len(queries) - len(misses)} of {len(queries)}", *misses, sep="\n  ")
 
     assert len(queries) >= 60
-    assert len(queries) - len(misses) >= FOUND[surroundings], "\n".join(misses)
+    assert len(queries) - len(misses) >= FOUND * len(queries) / 100, "\n".join(misses)
