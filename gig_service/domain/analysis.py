@@ -157,8 +157,8 @@ def _analyse(text: str) -> Token:
 
 
 def _are_joined(text: str, parts: Sequence[str]) -> bool:
-    """Whether the parts are one word as well; a dot between long words is the end of a sentence."""
-    return len(parts) <= MAX_PARTS and ("." not in text or min(map(len, parts)) <= 3)
+    """Whether the parts are one word as well; a dot before a long word is the end of a sentence."""
+    return len(parts) <= MAX_PARTS and ("." not in text or len(parts[-1]) <= 3)
 
 
 def _token(words: tuple[str, ...]) -> Token:

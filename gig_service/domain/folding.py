@@ -4,6 +4,7 @@ Each character is folded by itself, in time that grows with the length of the te
 would take quadratic time for many marks in a row.
 """
 
+import re
 import unicodedata
 
 from servicekit.text import is_invisible_character
@@ -21,6 +22,7 @@ _HYPHENS = frozenset("-_\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d")
 # Marks of these classes are parts of letters: those without a class, such as vowel signs of Indian scripts, the voicing
 # of kana (8), and the virama, which joins consonants (9). All other marks are accents, points and tones.
 _PARTS_OF_LETTERS = frozenset((0, 8, 9))
+_VOICED = re.compile("[\u3040-\u30ff][\u3099\u309a]")
 # The characters that are kept folded; beyond it they are folded anew each time.
 _MAX_KEPT = 20_000
 
@@ -38,7 +40,9 @@ def fold(text: str) -> str:
 
     Letters, digits and SIGNS remain.
     """
-    return text.translate(_FOLDED)
+    folded = text.translate(_FOLDED)
+    # A half-width kana and its voicing are two characters.
+    return folded if folded.isascii() else _VOICED.sub(lambda kana: unicodedata.normalize("NFC", kana[0]), folded)
 
 
 def _fold(char: str) -> str:
