@@ -12,7 +12,7 @@ export PORT DATA_DIR
 
 # Texts that people write. A recipe reads them from its environment, so that every character in them is only itself:
 # quotes, spaces, `;` and, with the text taken as it was written, `$`. ARGS alone is a piece of a command line.
-TEXTS := DROP FROM NAME OUT RETRY ROLE SERVICE SINCE TO UNTIL VERSION
+TEXTS := DROP FROM GIGS NAME OUT RETRY ROLE SEED SERVICE SINCE TO UNTIL VERSION
 GIVEN := $(foreach text,$(TEXTS),$(if $(filter undefined,$(origin $(text))),,$(text)))
 $(foreach text,$(GIVEN),$(eval override $(text) := $$(value $(text))))
 export $(GIVEN)
@@ -40,6 +40,10 @@ doctor: install ## Check whether this machine can run the marketplace, and print
 .PHONY: seed
 seed: install ## Fill the running marketplace with gigs, pictures, orders and reviews; a second run changes nothing.
 	@$(BIN)/python -m deploy.local.seed
+
+.PHONY: load-data
+load-data: install-dev ## Fill the running marketplace with many invented gigs and orders, for trials. GIGS=1000000 SEED=1
+	@$(BIN)/python -m deploy.local.load_data --gigs="$${GIGS:-10000}" $${SEED:+--seed="$$SEED"} $(ARGS)
 
 .PHONY: status
 status: install ## List the processes of the running stack.
@@ -121,7 +125,7 @@ fuzz: install-dev ## Send mutated inputs to a stack of its own for ten minutes. 
 	@$(BIN)/python -m tests.fuzz "$$NAME" $(ARGS)
 
 .PHONY: benchmark
-benchmark: install-dev ## Run a benchmark: balance, get_gig, limits, listing, order_timeouts, outbox, promptness, reconciliation, recovery, reminders, texts, traces, uploads, watches. NAME=balance
+benchmark: install-dev ## Run a benchmark: balance, get_gig, growth, limits, listing, order_timeouts, outbox, promptness, reconciliation, recovery, reminders, texts, traces, uploads, watches. NAME=balance
 	@$(BIN)/python -m "benchmarks.$${NAME:-balance}" $(ARGS)
 
 .PHONY: bench

@@ -158,6 +158,8 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         browser_headers=browsers.response_headers(
             browsers.origins(settings.cors_origins), has_tls=bool(settings.tls_certificate)
         ),
+        preflight_headers=browsers.preflight_headers(),
+        grpc_web_browser_headers=browsers.grpc_web_headers(),
         tls_secret=_tls_secret(settings, files),
         tls_secret_name=tls.SECRET_NAME,
         docs_files=docs_files() if settings.edge_docs == "on" else [],

@@ -28,8 +28,7 @@ AppendAction = Literal["OVERWRITE_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT", "APPEND_IF
 _OVERWRITE: AppendAction = "OVERWRITE_IF_EXISTS_OR_ADD"
 
 _IS_PREFLIGHT = (
-    "request.method == 'OPTIONS' && 'origin' in request.headers"
-    " && 'access-control-request-method' in request.headers && response.code == 204"
+    "'origin' in request.headers && 'access-control-request-method' in request.headers && response.code == 204"
 )
 
 
@@ -72,12 +71,18 @@ def _cors(allowed: list[str]) -> list[ResponseHeader]:
             # On refusals, too: a cache must not hand one origin's response to another.
             ResponseHeader("vary", "Origin", "APPEND_IF_EXISTS_OR_ADD"),
         ]
-    of_grpc_web = "response.headers['content-type'].startsWith('application/grpc-web')"
-    plain, more = ", ".join(EXPOSED_HEADERS), ", ".join((*EXPOSED_HEADERS, *GRPC_WEB_EXPOSED_HEADERS))
-    exposed = f"%CEL('content-type' in response.headers && {of_grpc_web} ? '{more}' : '{plain}')%"
+    return [*origin, ResponseHeader("access-control-expose-headers", ", ".join(EXPOSED_HEADERS))]
+
+
+def grpc_web_headers() -> list[ResponseHeader]:
+    """Return the headers that take the place of those of all responses on the routes of gRPC-Web."""
+    exposed = ", ".join((*EXPOSED_HEADERS, *GRPC_WEB_EXPOSED_HEADERS))
+    return [ResponseHeader("access-control-expose-headers", exposed)]
+
+
+def preflight_headers() -> list[ResponseHeader]:
+    """Return the headers of the answer to a preflight, for the routes of OPTIONS."""
     return [
-        *origin,
-        ResponseHeader("access-control-expose-headers", exposed),
         ResponseHeader("access-control-allow-methods", _cel(_IS_PREFLIGHT, "response.headers['allow']")),
         ResponseHeader("access-control-allow-headers", _cel(_IS_PREFLIGHT, f"'{', '.join(REQUEST_HEADERS)}'")),
         ResponseHeader("access-control-max-age", _cel(_IS_PREFLIGHT, f"'{PREFLIGHT_SECONDS}'")),

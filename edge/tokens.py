@@ -22,12 +22,12 @@ DEFAULT_SECONDS = 24 * 60 * 60
 DEFAULT_DATA_DIR = ".data"
 
 # Our own namespace (RFC 9562, section 5.5), so that our ids differ from other systems' ids for the same names.
-_USERS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:marketplace:local-users")
+USERS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:marketplace:local-users")
 
 
 def user_id(name: str) -> uuid.UUID:
     """Return the id of the local user of this name."""
-    return uuid.uuid5(_USERS, name)
+    return uuid.uuid5(USERS, name)
 
 
 def parse_roles(text: str) -> list[str]:

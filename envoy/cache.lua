@@ -4,6 +4,9 @@
 -- without a token, a body, a condition, or a wish for a new answer. Only a whole 200 is kept that the listener `api` says
 -- anyone may keep.
 --
+-- Two filters run it. The first one of all answers hits at once: before the client's requests are counted, so only such
+-- hits that no client can pile up. The second one, behind all that changes a response, answers the others and keeps answers.
+--
 -- The filter's context: `max_age` of an answer in seconds; `max_bytes` that all answers of a thread may have.
 
 local cache = {}
@@ -11,9 +14,12 @@ local cache = {}
 -- Larger answers are not kept: a thread would have few of them.
 local MAX_BODY_BYTES = 256 * 1024
 local MAX_KEY_BYTES = 2048
+-- A larger answer counts as a request of its client until the client has read it.
+local MAX_UNCOUNTED_BYTES = 64 * 1024
 -- What an answer takes beside its key and body: headers, tables.
 local OVERHEAD_BYTES = 1024
 -- The headers of an answer that are kept. The connection manager sets all others for each request anew.
+-- Names and values stand in a table that `respond` can take as it is.
 local KEPT_HEADERS = { "content-type", "cache-control", "vary", "etag", "date" }
 -- In the last part of an answer's life, one request at a time asks for a new one, and all others still get the old one:
 -- an answer that many want is never asked for by all of them at once.
@@ -51,13 +57,20 @@ local function store(key, answer, max_bytes)
   young_bytes = young_bytes + size
 end
 
--- Returns the kept answer, or nil when the request has to ask for a new one; and the result for log and counters.
-local function look_up(key, now, max_age, can_refresh)
+-- Returns the kept answer and whether it is time to ask for a new one; nil when nothing young enough is kept.
+local function find(key, now, max_age)
   local answer = young[key] or old[key]
   local age = answer and now - answer.asked_at
   -- A clock may have been set back.
-  if not age or age < 0 or age >= max_age then return nil, "miss" end
-  if not can_refresh or age < max_age * REFRESH_AFTER or now < answer.refresh_at then return answer, "hit" end
+  if not age or age < 0 or age >= max_age then return nil end
+  return answer, age >= max_age * REFRESH_AFTER and now >= answer.refresh_at
+end
+
+-- Returns the kept answer, or nil when the request has to ask for a new one; and the result for log and counters.
+local function look_up(key, now, max_age, can_refresh)
+  local answer, is_time = find(key, now, max_age)
+  if not answer then return nil, "miss" end
+  if not can_refresh or not is_time then return answer, "hit" end
   answer.refresh_at = now + REFRESH_SECONDS
   return nil, "refresh"
 end
@@ -67,9 +80,18 @@ local function seconds_now(handle)
 end
 
 local function respond(handle, answer, now)
-  local headers = { [":status"] = "200", age = tostring(math.floor(now - answer.asked_at)) }
-  for name, value in pairs(answer.headers) do headers[name] = value end
-  handle:respond(headers, answer.body)
+  answer.headers.age = tostring(math.floor(now - answer.asked_at))
+  handle:respond(answer.headers, answer.body)
+end
+
+local function check_first(handle)
+  -- A client of HTTP/1 reads an answer before the next one comes.
+  if handle:streamInfo():protocol() == "HTTP/2" then return end
+  local now = seconds_now(handle)
+  local answer, is_time = find(key_of(handle:headers()), now, handle:filterContext():get("max_age"))
+  if not answer or is_time or #answer.body > MAX_UNCOUNTED_BYTES then return end
+  handle:streamInfo():dynamicMetadata():set("cache", "result", "hit")
+  return answer, now
 end
 
 local function check_request(handle)
@@ -101,7 +123,7 @@ local function keep_response(handle)
   local asked = handle:streamInfo():dynamicMetadata():get("cache")
   local headers = handle:headers()
   if not asked or not asked.key or not may_keep(headers) then return end
-  local kept = {}
+  local kept = { [":status"] = "200" }
   for _, name in ipairs(KEPT_HEADERS) do kept[name] = headers:get(name) end
   local length = tonumber(headers:get("content-length"))
   local pieces = {}
@@ -116,10 +138,18 @@ local function keep_response(handle)
 end
 
 -- A fault in here costs only the cache: the request goes on.
-function cache.on_request(handle)
-  local ok, answer, now = pcall(check_request, handle)
+local function answer_from(check, handle)
+  local ok, answer, now = pcall(check, handle)
   if not ok then return handle:logErr(tostring(answer)) end
   if answer then respond(handle, answer, now) end
+end
+
+function cache.on_first_request(handle)
+  answer_from(check_first, handle)
+end
+
+function cache.on_request(handle)
+  answer_from(check_request, handle)
 end
 
 function cache.on_response(handle)

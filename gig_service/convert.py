@@ -2,9 +2,20 @@
 
 from collections.abc import Iterable
 from datetime import UTC
+from typing import Any
 from uuid import UUID
 
-from gig_service.domain.gig import Gig, GigDetails, GigPage, Package, PackageDetails, PackageTerms, Seller, Status
+from gig_service.domain.gig import (
+    Gig,
+    GigDetails,
+    GigPage,
+    GigView,
+    Package,
+    PackageDetails,
+    PackageTerms,
+    Seller,
+    Status,
+)
 from gig_service.domain.image import Image
 from gig_service.domain.rating import BuyerReview, GigRating, RatingTotals, StoredRating
 from gig_service.domain.search import Category, Filters, SearchResult, Total
@@ -13,6 +24,8 @@ from servicekit.money import to_decimal
 from servicekit.times import to_timestamp
 
 GigDetailsRequest = gig_pb2.CreateGigRequest | gig_pb2.UpdateGigRequest
+# The fields of a package in GigView.
+_PACKAGE = ("id", "title", "description", "price", "delivery_days", "features", "revisions")
 PackageDetailsRequest = gig_pb2.PackageInput | gig_pb2.AddPackageRequest | gig_pb2.UpdatePackageRequest
 
 
@@ -105,6 +118,35 @@ def to_gig(page: GigPage, media_url: str) -> gig_pb2.Gig:
         created_at=to_timestamp(page.created_at),
         updated_at=to_timestamp(page.updated_at),
     )
+
+
+def to_page(view: GigView, media_url: str) -> gig_pb2.GetGigResponse:
+    """Return the whole page of a gig, as `to_gig` does."""
+    # Any: the constructor takes messages as dictionaries, in half of the time, and its types do not say so.
+    gig: Any = {
+        "id": view.id,
+        "title": view.title,
+        "description": view.description,
+        "category_id": view.category_id,
+        "tags": view.tags,
+        "status": view.status,
+        "rating": view.rating,
+        "review_count": view.review_count,
+        "seller": {"id": view.seller_id, "username": view.username, "badges": view.badges},
+        "packages": [dict(zip(_PACKAGE, package, strict=True)) for package in view.packages],
+        "images": [
+            {
+                "id": image_id,
+                "url": _to_url(key, media_url),
+                "thumbnail_url": _to_url(thumbnail_key, media_url),
+                "is_primary": is_primary,
+            }
+            for image_id, key, thumbnail_key, is_primary in view.images
+        ],
+        "created_at": {"seconds": view.created_at},
+        "updated_at": {"seconds": view.updated_at},
+    }
+    return gig_pb2.GetGigResponse(gig=gig)
 
 
 def to_seller(seller: Seller) -> gig_pb2.Seller:

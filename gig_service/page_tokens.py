@@ -14,22 +14,45 @@ _STEM = re.compile(r"'[^'\\\x00-\x20()&|\ud800-\udfff]+'( & '[^'\\\x00-\x20()&|\
 
 
 class PageStart(NamedTuple):
-    """The start of a page: behind `sort_key`, or the first one. Without corrections the caller looks them up."""
+    """The start of a page: behind `sort_key`, or the first one. Without corrections the caller looks them up.
+
+    `boundary` is that of the page before, in the order of relevance.
+    """
 
     sort_key: SortKey | None = None
     corrections: Corrections | None = None
+    boundary: SortKey | None = None
 
 
 def decode(request: gig_pb2.SearchGigsRequest, sort: Sort) -> PageStart:
     """Return the start that `request.page_token` names. Raises InvalidArgument for a token of another search."""
-    parts = paging.decode(request, *(_PARSERS[name] for name in SORT_ORDERS[sort].columns), _corrections)
+    parsers = [_PARSERS[name] for name in SORT_ORDERS[sort].columns]
+    if sort is Sort.RELEVANCE:
+        parts = paging.decode(request, *parsers, _corrections, _boundary)
+        return PageStart() if parts is None else PageStart(tuple(parts[:-2]), *parts[-2:])
+    parts = paging.decode(request, *parsers, _corrections)
     return PageStart() if parts is None else PageStart(tuple(parts[:-1]), parts[-1])
 
 
-def encode(request: gig_pb2.SearchGigsRequest, sort_key: SortKey, corrections: Corrections) -> str:
+def encode(
+    request: gig_pb2.SearchGigsRequest,
+    sort: Sort,
+    sort_key: SortKey,
+    corrections: Corrections,
+    boundary: SortKey | None,
+) -> str:
     """Return the token of the page behind the sort key. It leaves out corrections that are too long for it."""
-    token = paging.encode(request, (*sort_key, json.dumps(corrections, separators=(",", ":"))))
-    return token if len(token) <= paging.MAX_LENGTH else paging.encode(request, (*sort_key, ""))
+    end = (" ".join(map(str, boundary or ())),) if sort is Sort.RELEVANCE else ()
+    token = paging.encode(request, (*sort_key, json.dumps(corrections, separators=(",", ":")), *end))
+    return token if len(token) <= paging.MAX_LENGTH else paging.encode(request, (*sort_key, "", *end))
+
+
+def _boundary(text: str) -> SortKey | None:
+    """Return a sort key by rating; None for an empty text. Raises ValueError."""
+    if not text:
+        return None
+    names = SORT_ORDERS[Sort.RATING].columns
+    return tuple(_PARSERS[name](part) for name, part in zip(names, text.split(" "), strict=True))
 
 
 def _corrections(text: str) -> Corrections | None:

@@ -51,10 +51,10 @@ class GigServicer:
         return convert.to_created(page)
 
     def GetGig(self, request: gig_pb2.GetGigRequest, call: Call) -> gig_pb2.GetGigResponse:
-        page = self._store.gigs.page(UUID(request.gig_id))
-        check_visible(page.gig, call.caller)
-        call.set_etag(page.etag)
-        return gig_pb2.GetGigResponse(gig=convert.to_gig(page, self._media_url))
+        view = self._store.gigs.view(request.gig_id)
+        view.check_visible(call.caller)
+        call.set_etag(view.etag)
+        return convert.to_page(view, self._media_url)
 
     def UpdateGig(self, request: gig_pb2.UpdateGigRequest, call: Call) -> gig_pb2.UpdateGigResponse:
         details = convert.from_gig_details(request)
@@ -76,12 +76,13 @@ class GigServicer:
         if query is None:
             return convert.to_results([], Total(0, is_estimate=False), self._media_url)
         size = paging.page_size(request.page_size)
-        hits = self._store.search.page(filters, query, sort, after=start.sort_key, limit=size + 1)
-        is_only_page = start.sort_key is None and len(hits) <= size
-        total = Total(len(hits), is_estimate=False) if is_only_page else self._store.search.total(filters, query)
-        response = convert.to_results([hit.result for hit in hits[:size]], total, self._media_url)
-        if len(hits) > size:
-            response.next_page_token = page_tokens.encode(request, hits[size - 1].sort_key, corrections)
+        page = self._store.search.page(
+            filters, query, sort, after=start.sort_key, limit=size + 1, boundary=start.boundary
+        )
+        response = convert.to_results([hit.result for hit in page.hits[:size]], page.total, self._media_url)
+        if len(page.hits) > size:
+            last = page.hits[size - 1].sort_key
+            response.next_page_token = page_tokens.encode(request, sort, last, corrections, page.boundary)
         return response
 
     def SetGigStatus(self, request: gig_pb2.SetGigStatusRequest, call: Call) -> gig_pb2.SetGigStatusResponse:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,11 +19,11 @@ from typing import Any, ParamSpec, TypeVar
 
 import peewee
 import psycopg2
-import psycopg2.extensions
 import psycopg2.extras
 import structlog
 from prometheus_client import Counter
 
+from servicekit.batches import BatchingDatabase, Connection, Sent
 from servicekit.call import require_time
 from servicekit.crash import crash_point
 from servicekit.errors import DeadlineExceeded, MarketplaceError, Unavailable
@@ -32,6 +33,8 @@ from servicekit.spans import spans
 psycopg2.extras.register_uuid()
 
 Row = dict[str, Any]
+# The names of the columns, and the rows.
+_Result = tuple[list[str], list[tuple[Any, ...]]]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -44,11 +47,11 @@ LOST_WITHOUT_SQLSTATE = (peewee.DatabaseError, psycopg2.DatabaseError)
 TIMED_OUT = frozenset(("57014", "55P03"))
 # SQLSTATEs of a transaction that another one made fail: serialization_failure and deadlock_detected.
 CONFLICTS = frozenset(("40001", "40P01"))
+# The parameters of a statement.
+_PARAMETERS = re.compile(r"\$([1-9][0-9]*)")
 # How often `retry_conflicts` runs a function, and the pause before the second run; it doubles before each further one.
 MAX_RUNS = 4
 FIRST_PAUSE_SECONDS = 0.02
-# The most statements that one connection keeps prepared. Beyond it all are dropped, and prepared again when used.
-MAX_PREPARED = 500
 
 CONFLICTS_TOTAL = Counter(
     "marketplace_transaction_conflicts_total", "Transactions of this worker that lost a conflict", ["sqlstate"]
@@ -65,6 +68,17 @@ class Statement:
     def name(self) -> str:
         """The prepared statement's name. It is derived from the SQL, so equal SQL has equal names."""
         return "s_" + hashlib.sha256(self.sql.encode()).hexdigest()[:20]
+
+    @cached_property
+    def call(self) -> str:
+        """The EXECUTE that runs it, with psycopg2's placeholders."""
+        number = max(map(int, _PARAMETERS.findall(self.sql)), default=0)
+        return f"EXECUTE {self.name}" + (f" ({', '.join(['%s'] * number)})" if number else "")
+
+
+def placeholders(number: int) -> str:
+    """Return the parameters of a statement, `$1, $2, …`, so many of them."""
+    return ", ".join(f"${each}" for each in range(1, number + 1))
 
 
 class DatabaseAway(Unavailable):
@@ -119,34 +133,6 @@ def retry_conflicts(work: Callable[P, T]) -> Callable[P, T]:
     return run
 
 
-class _Connection(psycopg2.extensions.connection):
-    """A connection with the names of the statements that are prepared on it."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.prepared: set[str] = set()
-
-    @cached_property
-    def row_cursor(self) -> Any:
-        """The class of cursors whose rows are dictionaries; with spans when the connection's own cursors have them."""
-        # Any: a class, or None; its types say neither.
-        traced: Any = self.cursor_factory
-        bases = (traced, psycopg2.extras.RealDictCursor) if traced else (psycopg2.extras.RealDictCursor,)
-        return type("RowCursor", bases, {})
-
-
-class _Peewee(peewee.PostgresqlDatabase):
-    def begin(self, *args: Any, **kwargs: Any) -> None:
-        """Start a transaction. A connection that was lost while idle is replaced: nothing was done on it yet."""
-        try:
-            super().begin(*args, **kwargs)
-        except DRIVER_ERRORS as error:
-            if not isinstance(_to_marketplace_error(error), DatabaseAway):
-                raise
-            self.close()
-            super().begin(*args, **kwargs)
-
-
 class Database:
     """One service's database.
 
@@ -158,9 +144,9 @@ class Database:
 
     def __init__(self, url: str, *, statement_timeout_ms: int = 5000) -> None:
         # Any: peewee has no types.
-        self.peewee: Any = _Peewee(
+        self.peewee: Any = BatchingDatabase(
             url.replace("postgres://", "postgresql://", 1),
-            connection_factory=_Connection,
+            connection_factory=Connection,
             connect_timeout=2,
             options=f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={statement_timeout_ms}"
             " -c idle_in_transaction_session_timeout=30000 -c timezone=UTC",
@@ -182,20 +168,29 @@ class Database:
 
     def fetch_all(self, statement: Statement, *params: object) -> list[Row]:
         """Run a prepared statement and return its rows."""
-        with self._translated_errors():
-            try:
-                return self._execute(statement, params)
-            except DRIVER_ERRORS as error:
-                if self.peewee.in_transaction() or not isinstance(_to_marketplace_error(error), DatabaseAway):
-                    raise
-                # Most likely the connection was lost while it was idle.
-                self.close()
-                return self._execute(statement, params)
+        names, rows = self._fetch(statement, params)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def fetch_one(self, statement: Statement, *params: object) -> Row | None:
         """Run a prepared statement and return its first row, if there is one."""
         rows = self.fetch_all(statement, *params)
         return rows[0] if rows else None
+
+    def fetch_tuple(self, statement: Statement, *params: object) -> tuple[Any, ...] | None:
+        """Do as `fetch_one`, with the columns in the order of the statement, for the reads that must be cheap."""
+        rows = self._fetch(statement, params)[1]
+        return rows[0] if rows else None
+
+    def write(self, statement: Statement, *params: object) -> None:
+        """Run a prepared statement whose result nobody needs.
+
+        In a transaction it is sent with the next statement of `fetch_one` and `fetch_all`, or with COMMIT, which then
+        raise its errors.
+        """
+        if self.peewee.in_transaction():
+            self.peewee.later(Sent.of(statement, params))
+        else:
+            self.fetch_all(statement, *params)
 
     def execute(self, sql: str, params: tuple[object, ...] | dict[str, object] | None = None) -> None:
         """Run SQL without preparing it, with psycopg2's `%s` or `%(name)s`: for migrations and maintenance."""
@@ -233,17 +228,19 @@ class Database:
         CONFLICTS_TOTAL.labels(_sqlstate(error)).inc()
         structlog.get_logger().warning("transaction conflict", sqlstate=_sqlstate(error), reason=describe(error))
 
-    def _execute(self, statement: Statement, params: tuple[object, ...]) -> list[Row]:
-        connection = self.peewee.connection()
-        with connection.cursor(cursor_factory=connection.row_cursor) as cursor:
-            if statement.name not in connection.prepared:
-                if len(connection.prepared) >= MAX_PREPARED:
-                    cursor.execute("DEALLOCATE ALL")
-                    connection.prepared.clear()
-                cursor.execute(f"PREPARE {statement.name} AS {statement.sql}")
-                connection.prepared.add(statement.name)
-                spans().prepared(statement.name, statement.sql)
-            placeholders = ", ".join(["%s"] * len(params))
-            cursor.execute(f"EXECUTE {statement.name}" + (f" ({placeholders})" if params else ""), params or None)
+    def _fetch(self, statement: Statement, params: tuple[object, ...]) -> _Result:
+        """Run a prepared statement, once more when its connection was lost while it was idle."""
+        try:
+            return self._execute(statement, params)
+        except DRIVER_ERRORS as error:
+            with self._translated_errors():
+                if self.peewee.in_transaction() or not isinstance(_to_marketplace_error(error), DatabaseAway):
+                    raise
+                self.close()
+                return self._execute(statement, params)
+
+    def _execute(self, statement: Statement, params: tuple[object, ...]) -> _Result:
+        with self.peewee.send(Sent.of(statement, params)) as cursor:
             spans().changed(statement.sql, cursor.rowcount)
-            return cursor.fetchall() if cursor.description else []
+            columns = cursor.description
+            return ([column.name for column in columns], cursor.fetchall()) if columns else ([], [])

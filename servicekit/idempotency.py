@@ -155,7 +155,7 @@ class IdempotencyKeys:
             if self._bind(claim):
                 stored = StoredResponse(work(), call.etag or "")
                 serialized = stored.response.SerializeToString()
-                self._database.fetch_all(STORE, claim.caller, claim.scope, claim.key, serialized, stored.etag)
+                self._database.write(STORE, claim.caller, claim.scope, claim.key, serialized, stored.etag)
                 return stored
             found = self.find(claim, response)
         if isinstance(found, IdempotencyClaim):
@@ -172,11 +172,11 @@ class IdempotencyKeys:
 
     def finish(self, attempt_id: UUID, response: Message) -> None:
         """Store the response for the key that the work is bound to, if there is one, with the work's outcome."""
-        self._database.fetch_all(FINISH, attempt_id, response.SerializeToString())
+        self._database.write(FINISH, attempt_id, response.SerializeToString())
 
     def abandon(self, attempt_id: UUID) -> None:
         """Free the key that refused work is bound to, if there is one: the call may be repeated."""
-        self._database.fetch_all(ABANDON, attempt_id)
+        self._database.write(ABANDON, attempt_id)
 
     def is_bound(self, attempt_id: UUID) -> bool:
         """Return whether a key is bound to this unfinished work."""

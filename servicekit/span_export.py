@@ -41,7 +41,7 @@ KEPT_ATTRIBUTES = frozenset(
 )
 STATEMENT = "db.statement"
 
-_EXECUTE = re.compile(r"EXECUTE (s_[0-9a-f]{20})")
+_EXECUTE = re.compile(r"EXECUTE (s_[0-9a-f]{20})(?: \((?:%s(?:, )?)*\))?")
 _PREPARE = re.compile(r"PREPARE s_[0-9a-f]{20} AS ")
 
 
@@ -65,8 +65,7 @@ class Statements:
         statement = (span.attributes or {}).get(STATEMENT)
         if not isinstance(statement, str):
             return ""
-        execute = _EXECUTE.match(statement)
-        text = self._texts.get(execute[1], statement) if execute else statement
+        text = _EXECUTE.sub(lambda execute: self._texts.get(execute[1], execute[0]), statement)
         return _PREPARE.sub("PREPARE ", " ".join(text.split()), count=1)[:MAX_STATEMENT_LENGTH]
 
 
@@ -121,7 +120,8 @@ class Outbound(SpanExporter):
         name = span.name.lstrip("/")
         if text := self.statements.text_of(span):
             attributes[STATEMENT] = text
-            name = text.partition(" ")[0][:20]
+            # BEGIN is sent with the transaction's first statement.
+            name = text.removeprefix("BEGIN; ").partition(" ")[0][:20]
         return ReadableSpan(
             name,
             span.context,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from gig_service.domain.etag import etag, matches
@@ -114,6 +115,50 @@ class GigPage:
     def image(self, image_id: UUID) -> Image:
         """Return the image with this id, which must be one of the gig's."""
         return next(image for image in self.images if image.id == image_id)
+
+
+class GigView(NamedTuple):
+    """A gig's page as it is sent: ids are texts, times are seconds, amounts are doubles.
+
+    Readers get it by the thousand, so it has no more objects than the response needs. `GigPage` is the same page for
+    the rules. Each package is `[id, title, description, price, delivery_days, features, revisions]`, each image `[id,
+    key, thumbnail_key, is_primary]`.
+    """
+
+    id: str
+    title: str
+    description: str
+    category_id: str
+    tags: list[str]
+    status: str
+    version: int
+    rating_version: int
+    rating: float
+    review_count: int
+    created_at: int
+    updated_at: int
+    seller_id: str
+    username: str
+    seller_version: int
+    buyer_count: int
+    buyer_rating_sum: int
+    packages: list[list[Any]]
+    images: list[list[Any]]
+
+    @property
+    def etag(self) -> str:
+        """The page's `ETag`, as that of GigPage."""
+        return etag(self.version, self.rating_version, self.seller_version)
+
+    @property
+    def badges(self) -> list[str]:
+        """The seller's badges."""
+        return badges(RatingTotals(self.buyer_count, self.buyer_rating_sum)) if self.buyer_count else []
+
+    def check_visible(self, caller: Caller) -> None:
+        """Raise NotFound unless the caller may see the gig."""
+        if self.status != Status.ACTIVE:
+            check_visible(Gig(UUID(self.id), UUID(self.seller_id), Status(self.status), self.version), caller)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,19 @@ class Total:
     is_estimate: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """A page of results, and the number of all.
+
+    In the order of relevance only the best rated gigs are ranked when very many match. `boundary` is then the sort key
+    by rating of the last one of these; the others follow by rating.
+    """
+
+    hits: list[Hit]
+    total: Total
+    boundary: SortKey | None = None
+
+
 def choose_status(requested: Status | None, seller_id: UUID | None, caller: Caller) -> Status:
     """Return the status that all results have: ACTIVE, unless sellers request another one among their own gigs.
 

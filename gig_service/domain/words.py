@@ -212,11 +212,12 @@ def match_query(query: str) -> str:
 class Ranking:
     """How the gigs that match a query are ranked.
 
-    `lexemes` is a `tsquery` of "any of them". `own` are queries for rare words themselves: gigs that match come first.
+    `lexemes` is a `tsquery` of "any of them". `own` is one for rare words themselves, or empty: gigs that match it come
+    first.
     """
 
     lexemes: str
-    own: tuple[str, ...]
+    own: str
 
 
 def ranking(query: str) -> Ranking:
@@ -225,4 +226,4 @@ def ranking(query: str) -> Ranking:
     own = [group[1 : group.index(")")] for group in groups if group.startswith("(")]
     lexemes = dict.fromkeys(_LEXEME.findall(query))
     whole = whole_title([lexeme for lexeme in lexemes if lexeme.startswith(EXACT)])
-    return Ranking(" | ".join(f"'{lexeme}'" for lexeme in (*lexemes, *([whole] if whole else []))), tuple(own))
+    return Ranking(" | ".join(f"'{lexeme}'" for lexeme in (*lexemes, *([whole] if whole else []))), " | ".join(own))

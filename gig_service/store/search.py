@@ -1,19 +1,50 @@
-"""Searches over `search_rows`, where a row is a package: filters, orders, pages and the total.
+"""Searches over `search_rows`: which statement reads a page, and the total.
 
-Each search builds its own statement, which is not prepared, so that the planner sees the values and knows how many rows
-each filter leaves.
+An index that has exactly the gigs that match is read by one prepared statement. For other searches the planner first
+says how many gigs match. When they are few, all are collected and sorted; when they are many, an index is read in the
+order of the search until the page is full. Both give up at a bound, so that a wrong guess costs little, and then the
+other one is tried.
 """
 
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
-
-import peewee
+from uuid import UUID
 
 from gig_service.domain.gig import Seller
 from gig_service.domain.rating import RatingTotals
-from gig_service.domain.search import EXACT_TOTAL, SORT_ORDERS, Filters, Hit, SearchResult, Sort, SortKey, Total
-from gig_service.store.models import GigRow, SearchRow, SellerRow
-from gig_service.store.relevance import matches, rank
+from gig_service.domain.search import (
+    EXACT_TOTAL,
+    SORT_ORDERS,
+    Filters,
+    Hit,
+    SearchPage,
+    SearchResult,
+    Sort,
+    SortKey,
+    Total,
+)
+from gig_service.store import search_statements as statements
+from gig_service.store.relevance import match_values, rank_values
+from gig_service.store.search_statements import Query, Shape
 from servicekit.database import Database, Row
+
+# How long an estimate is used again, and how many are kept.
+ESTIMATE_SECONDS = 30.0
+MAX_ESTIMATES = 2_000
+# The rank of gigs that come after all ranked ones. No gig has it by itself.
+UNRANKED = -1
+_BY_RATING = SORT_ORDERS[Sort.RATING].columns
+_ANY_PRICE = Decimal(999_999_999)
+_ANY_DAYS = 32_767
+
+
+# A place before all gigs in the order of rating.
+_TOP = (Decimal("9.9"), 0, UUID(int=0))
+
+Values = dict[str, Any]
 
 
 class Search:
@@ -21,109 +52,183 @@ class Search:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._estimates: dict[tuple[Filters, str], tuple[float, int]] = {}
 
-    def page(self, filters: Filters, words: str, sort: Sort, *, after: SortKey | None, limit: int) -> list[Hit]:
-        """Return the first `limit` gigs behind the sort key `after`, or the first of all without one."""
-        order = SORT_ORDERS[sort]
-        columns = [_column(name, words) for name in order.columns]
-        query = (
-            SearchRow.select(
-                SearchRow.gig_id,
-                SearchRow.seller_id,
-                SearchRow.price,
-                SearchRow.rating,
-                SearchRow.review_count,
-                GigRow.title,
-                GigRow.thumbnail_key,
-                SellerRow.username,
-                SellerRow.version,
-                SellerRow.buyer_count,
-                SellerRow.buyer_rating_sum,
-                *(column.alias(f"key_{place}") for place, column in enumerate(columns)),
-            )
-            .join(GigRow, on=(GigRow.id == SearchRow.gig_id))
-            .join_from(SearchRow, SellerRow, on=(SellerRow.id == SearchRow.seller_id))
-            .where(*_conditions(filters, words))
-            .order_by(*(column.desc() if order.descending else column.asc() for column in columns))
-            .limit(limit)
-        )
-        if after is not None:
-            query = query.where(_compare(columns, "<" if order.descending else ">", after))
+    def page(
+        self,
+        filters: Filters,
+        words: str,
+        sort: Sort,
+        *,
+        after: SortKey | None,
+        limit: int,
+        boundary: SortKey | None = None,
+    ) -> SearchPage:
+        """Return the first `limit` gigs behind the sort key `after`, or the first of all without one; and the total.
+
+        `boundary` is that of the page before.
+        """
+        shape = _shape(filters, words, sort, is_first=after is None)
+        values = _values(filters, words, sort, after, limit)
+        if shape.is_plain:
+            return self._plain(filters, shape, values)
         with self._database.transaction():
-            rows = list(query.dicts().execute(self._database.peewee))
-        return [Hit(_to_result(row), tuple(row[f"key_{place}"] for place in range(len(columns)))) for row in rows]
+            few = self._estimate(filters, words, shape, values) <= statements.COLLECTED
+            if sort is Sort.RELEVANCE:
+                return self._by_relevance(filters, words, shape, values, boundary, few=few)
+            return self._sorted(filters, words, shape, values, few=few)
 
-    def total(self, filters: Filters, words: str) -> Total:
+    def _plain(self, filters: Filters, shape: Shape, values: Values) -> SearchPage:
+        query = statements.plain(shape)
+        rows = self._database.fetch_all(query.prepared, *(values[name] for name in query.names))
+        if not rows and not shape.is_first:
+            with self._database.transaction():
+                return SearchPage([], self._total(filters, "", shape, values))
+        count = rows[0]["total"] if rows else 0
+        if count <= EXACT_TOTAL:
+            return SearchPage(_hits(rows, shape.sort), Total(count, is_estimate=False))
+        with self._database.transaction():
+            estimate = self._estimate(filters, "", shape, values)
+        return SearchPage(_hits(rows, shape.sort), Total(max(count, estimate), is_estimate=True))
+
+    def _sorted(self, filters: Filters, words: str, shape: Shape, values: Values, *, few: bool) -> SearchPage:
+        page = self._collect(shape, values) if few else None
+        if page:
+            return page
+        rows = self._run(statements.walk(shape, is_bounded=True), values)
+        if len(rows) < values["limit"]:
+            page = None if few else self._collect(shape, values)
+            if page:
+                return page
+            rows = self._run(statements.walk(shape, is_bounded=False), values)
+        return SearchPage(_hits(rows, shape.sort), self._total(filters, words, shape, values))
+
+    def _by_relevance(
+        self, filters: Filters, words: str, shape: Shape, values: Values, boundary: SortKey | None, *, few: bool
+    ) -> SearchPage:
+        """Return a page of the gigs down to the boundary by rank, and then of those behind it by rating.
+
+        Without a boundary all gigs that match are ranked.
+        """
+        limit: int = values["limit"]
+        rows: list[Row] = []
+        if not shape.is_first and boundary is None:
+            page = self._collect(shape, values, is_bounded=False)
+            assert page is not None
+            return page
+        if boundary is None:
+            page = self._collect(shape, values) if few else None
+            if page:
+                return page
+            rows = self._run(statements.rank(shape, has_boundary=False), values)
+            page = self._collect(shape, values) if len(rows) < limit and not few else None
+            if page:
+                return page
+            boundary = tuple(rows[0][f"until_{name}"] for name in _BY_RATING) if rows else _TOP
+        elif values["rank"] != UNRANKED:
+            rows = self._run(statements.rank(shape, has_boundary=True), values | _boundary(boundary))
+        hits = _hits(rows, shape.sort)
+        if len(hits) < limit:
+            hits += self._unranked(shape, values, boundary, limit - len(hits))
+        return SearchPage(hits, self._total(filters, words, shape, values), boundary)
+
+    def _unranked(self, shape: Shape, values: Values, boundary: SortKey, limit: int) -> list[Hit]:
+        """Return gigs behind the boundary by rating, or behind the last one of the page before when that is later."""
+        by_rating = replace(shape, sort=Sort.RATING, is_first=False)
+        after = dict(zip(_BY_RATING, boundary, strict=True)) if values.get("rank") != UNRANKED else {}
+        values = values | after | {"limit": limit}
+        rows = self._run(statements.walk(by_rating, is_bounded=True), values)
+        if len(rows) < limit:
+            page = self._collect(by_rating, values)
+            rows = self._run(statements.walk(by_rating, is_bounded=False), values) if page is None else []
+            hits = _hits(rows, Sort.RATING) if page is None else page.hits
+        else:
+            hits = _hits(rows, Sort.RATING)
+        return [Hit(hit.result, (UNRANKED, *hit.sort_key)) for hit in hits]
+
+    def _collect(self, shape: Shape, values: Values, *, is_bounded: bool = True) -> SearchPage | None:
+        """Return the page by finding all gigs; None when there are too many."""
+        rows = self._run(statements.collect(shape, is_bounded=is_bounded), values)
+        if is_bounded and rows[0]["found"] > statements.bound(shape):
+            return None
+        total: int = rows[0]["total"]
+        hits = _hits((row for row in rows if row["gig_id"]), shape.sort)
+        if total <= EXACT_TOTAL:
+            return SearchPage(hits, Total(total, is_estimate=False))
+        return SearchPage(hits, Total(total, is_estimate=True))
+
+    def _total(self, filters: Filters, words: str, shape: Shape, values: Values) -> Total:
         """Return the number of gigs: counted up to EXACT_TOTAL, and the planner's estimate beyond."""
-        matching = (
-            SearchRow.select(peewee.SQL("1"))
-            .join(GigRow, on=(GigRow.id == SearchRow.gig_id))
-            .where(*_conditions(filters, words))
-        )
-        some = matching.limit(EXACT_TOTAL + 1).alias("matching")
-        with self._database.transaction():
-            count = peewee.Select([some], [peewee.fn.COUNT(peewee.SQL("*"))]).scalar(self._database.peewee)
-            if count <= EXACT_TOTAL:
-                return Total(count, is_estimate=False)
-            return Total(max(count, self._estimate(matching)), is_estimate=True)
+        count: int = self._run(statements.total(shape, is_first_try=True), values)[0]["total"]
+        if count <= EXACT_TOTAL and shape.has_packages:
+            count = self._run(statements.total(shape), values)[0]["total"]
+        if count <= EXACT_TOTAL:
+            return Total(count, is_estimate=False)
+        return Total(max(count, self._estimate(filters, words, shape, values)), is_estimate=True)
 
-    def _estimate(self, query: peewee.Query) -> int:
-        sql, params = self._database.peewee.get_sql_context().sql(query).query()
-        plan = self._database.peewee.execute_sql(f"EXPLAIN (FORMAT JSON) {sql}", params).fetchone()[0]
-        return int(plan[0]["Plan"]["Plan Rows"])
+    def _estimate(self, filters: Filters, words: str, shape: Shape, values: Values) -> int:
+        """Return how many gigs the planner expects; for the same search it is asked once in ESTIMATE_SECONDS."""
+        now = time.monotonic()
+        known = self._estimates.get((filters, words))
+        if known and known[0] > now:
+            return known[1]
+        (row,) = self._run(statements.estimate(shape), values)
+        estimate = int(row["QUERY PLAN"][0]["Plan"]["Plan Rows"])
+        if len(self._estimates) >= MAX_ESTIMATES:
+            self._estimates.clear()
+        self._estimates[filters, words] = (now + ESTIMATE_SECONDS, estimate)
+        return estimate
 
-
-def _conditions(filters: Filters, words: str) -> list[peewee.Node]:
-    """Select one row a gig that meets the filters: its cheapest package that meets them.
-
-    Of two equally cheap packages the one with the smaller id counts.
-    """
-    other = SearchRow.alias("other")
-    cheaper = other.select(peewee.SQL("1")).where(
-        other.gig_id == SearchRow.gig_id,
-        _compare([other.price, other.package_id], "<", (SearchRow.price, SearchRow.package_id)),
-        *_of_package(filters, other),
-    )
-    return [*_of_gig(filters, words), *_of_package(filters, SearchRow), ~peewee.fn.EXISTS(cheaper)]
+    def _run(self, query: Query, values: Values) -> list[Row]:
+        """Run a statement that is planned with its values, within a transaction."""
+        cursor = self._database.peewee.execute_sql(query.literal, {name: values[name] for name in query.names})
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _of_gig(filters: Filters, words: str) -> list[peewee.Node]:
-    conditions: list[peewee.Node] = [SearchRow.status == filters.status]
+def _shape(filters: Filters, words: str, sort: Sort, *, is_first: bool) -> Shape:
+    scope = ""
     if filters.category is not None:
-        is_child = filters.category.parent_id is not None
-        column = SearchRow.category_id if is_child else SearchRow.section_id
-        conditions.append(column == filters.category.id)
-    if filters.min_rating is not None:
-        conditions.append(SearchRow.rating >= peewee.Value(filters.min_rating))
-    if filters.seller_id is not None:
-        conditions.append(SearchRow.seller_id == filters.seller_id)
-    if filters.tags:
-        conditions.append(GigRow.tags.contains(*filters.tags))
-    if words:
-        conditions.append(matches(words))
-    return conditions
+        scope = "section_id" if filters.category.parent_id is None else "category_id"
+    return Shape(
+        sort=sort,
+        scope=scope,
+        of_seller=filters.seller_id is not None,
+        has_rating=filters.min_rating is not None,
+        has_packages=any(
+            each is not None for each in (filters.min_price, filters.max_price, filters.max_delivery_days)
+        ),
+        has_tags=bool(filters.tags),
+        has_words=bool(words),
+        is_first=is_first,
+    )
 
 
-def _of_package(filters: Filters, row: Any) -> list[peewee.Node]:
-    conditions: list[peewee.Node] = []
-    if filters.min_price is not None:
-        conditions.append(row.price >= peewee.Value(filters.min_price))
-    if filters.max_price is not None:
-        conditions.append(row.price <= peewee.Value(filters.max_price))
-    if filters.max_delivery_days is not None:
-        conditions.append(row.delivery_days <= filters.max_delivery_days)
-    return conditions
+def _values(filters: Filters, words: str, sort: Sort, after: SortKey | None, limit: int) -> Values:
+    key = zip(SORT_ORDERS[sort].columns, after, strict=True) if after else ()
+    return {
+        "limit": limit,
+        "status": filters.status,
+        "category": filters.category and filters.category.id,
+        "seller": filters.seller_id,
+        "min_rating": filters.min_rating,
+        "min_price": filters.min_price or 0,
+        "max_price": _ANY_PRICE if filters.max_price is None else filters.max_price,
+        "max_days": _ANY_DAYS if filters.max_delivery_days is None else filters.max_delivery_days,
+        "tags": list(filters.tags),
+        **match_values(words),
+        **rank_values(words),
+        **dict(key),
+    }
 
 
-def _column(name: str, words: str) -> Any:
-    if name == "rank":
-        return rank(words)
-    return getattr(SearchRow, name)
+def _boundary(key: SortKey) -> Values:
+    return {f"until_{name}": value for name, value in zip(_BY_RATING, key, strict=True)}
 
 
-def _compare(left: list[Any], operator: str, right: SortKey) -> peewee.Expression:
-    """Compare rows of columns as PostgreSQL does: by the first that differs."""
-    return peewee.Expression(peewee.Tuple(*left), operator, peewee.Tuple(*right))
+def _hits(rows: Iterable[Row], sort: Sort) -> list[Hit]:
+    columns = SORT_ORDERS[sort].columns
+    return [Hit(_to_result(row), tuple([row[column] for column in columns])) for row in rows]
 
 
 def _to_result(row: Row) -> SearchResult:

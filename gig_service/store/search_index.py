@@ -1,19 +1,41 @@
 """The tables that searches read, in step with the gigs: every write of a gig or a package ends here."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from servicekit.database import Database, Statement
 
-REMOVE = Statement("DELETE FROM search_rows WHERE gig_id = $1")
-ADD = Statement("""
-    INSERT INTO search_rows
-        (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count,
-         created_at)
-    SELECT p.id, g.id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id), p.price, p.delivery_days,
-        g.rating, g.review_count, g.created_at
+
+def _qualified(row: str, columns: str) -> str:
+    return ", ".join(f"{row}.{column}" for column in columns.split(", "))
+
+
+# The rows of gigs, as they have to be. The cheapest package of a gig has the smaller id of two equally cheap ones.
+_ROWS = """
+    SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id,
+        coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at,
+        row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest
     FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id
-    WHERE g.id = $1 AND g.deleted_at IS NULL
-""")
+    WHERE g.deleted_at IS NULL
+"""
+_COLUMNS = (
+    "package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count,"
+    " created_at, is_cheapest"
+)
+_CHANGING = "status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest"
+# Rows that are right already are not written.
+REFRESH = Statement(f"""
+    WITH rows AS MATERIALIZED ({_ROWS} AND g.id = $1), gone AS (
+        DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows)
+    )
+    INSERT INTO search_rows AS stored ({_COLUMNS}) SELECT * FROM rows
+    ON CONFLICT (package_id) DO UPDATE SET ({_CHANGING}) = ({_qualified("excluded", _CHANGING)})
+    WHERE ({_qualified("stored", _CHANGING)}) IS DISTINCT FROM ({_qualified("excluded", _CHANGING)})
+""")  # noqa: S608  # constants of ours
+# The rows of all gigs, for loading in bulk into an empty table.
+FILL = f"INSERT INTO search_rows ({_COLUMNS}) {_ROWS}"
+# Those of new gigs.
+ADD_NEW = Statement(f"INSERT INTO search_rows ({_COLUMNS}) {_ROWS} AND g.id = ANY ($1::uuid[])")
 
 
 class SearchIndex:
@@ -23,6 +45,12 @@ class SearchIndex:
         self._database = database
 
     def refresh(self, gig_id: UUID) -> None:
-        """Write a gig's search rows anew, after a change of its filters or sort keys; a deleted gig has none."""
-        self._database.fetch_all(REMOVE, gig_id)
-        self._database.fetch_all(ADD, gig_id)
+        """Bring a gig's search rows up to date, after a change of its filters or sort keys; a deleted gig has none."""
+        self._database.fetch_all(REFRESH, gig_id)
+
+    def add_new(self, gig_ids: Collection[str]) -> None:
+        """Write the search rows of many gigs that have none, in a transaction."""
+        # A lookup for each gig: the cost must not grow with the table, whatever the planner knows of it.
+        for setting in ("enable_hashjoin", "enable_mergejoin", "enable_seqscan"):
+            self._database.execute(f"SET LOCAL {setting} = off")
+        self._database.fetch_all(ADD_NEW, "{" + ",".join(gig_ids) + "}")

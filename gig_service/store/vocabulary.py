@@ -5,6 +5,7 @@ from dataclasses import replace
 from random import random
 
 import peewee
+from playhouse.postgres_ext import TS_MATCH
 
 from gig_service.domain.analysis import stem
 from gig_service.domain.gig import Status
@@ -22,7 +23,6 @@ from gig_service.domain.words import (
     typed_words,
 )
 from gig_service.store.models import GigRow
-from gig_service.store.relevance import matches
 from servicekit.database import Database, Statement
 
 COUNTS = Statement("SELECT word, gigs FROM words WHERE word = ANY ($1::text[])")
@@ -162,7 +162,11 @@ class Vocabulary:
 def _count(stem: str, up_to: int) -> peewee.Node:
     matching = (
         GigRow.select(peewee.SQL("1"))
-        .where(matches(stem), GigRow.status == Status.ACTIVE, GigRow.deleted_at.is_null())
+        .where(_matches(stem), GigRow.status == Status.ACTIVE, GigRow.deleted_at.is_null())
         .limit(up_to)
     )
     return peewee.Select([matching.alias("matching")], [peewee.fn.COUNT(peewee.SQL("*"))])
+
+
+def _matches(tsquery: str) -> peewee.Expression:
+    return peewee.Expression(GigRow.document, TS_MATCH, peewee.Value(tsquery).cast("tsquery"))

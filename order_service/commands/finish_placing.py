@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NoReturn
 from uuid import UUID
 
@@ -49,8 +49,8 @@ class FinishPlacing:
         self._give_up = give_up
         self._limits = limits
 
-    def execute(self, attempt: Attempt, *, buyer_waits: bool) -> Order | None:
-        """Return the new order; None when another call has ended the attempt.
+    def execute(self, attempt: Attempt, now: datetime, *, buyer_waits: bool) -> Order | None:
+        """Return the new order; None when another call has ended the attempt. `now` is aware.
 
         Raises one of REFUSALS, and then the attempt is over and the idempotency key is free. A refused confirmation is
         raised to a buyer who waits; otherwise it is kept for the buyer's next request, and the result is None. Raises
@@ -61,7 +61,7 @@ class FinishPlacing:
             self._refuse(attempt.order_id)
             raise Declined
         try:
-            result = self._gateway.authorize(purchase_of(attempt, self._store.now()))
+            result = self._gateway.authorize(purchase_of(attempt, now))
         except ConfirmationNeededError as needed:
             self._await_confirmation(attempt, needed)
         except REFUSALS:
@@ -78,9 +78,9 @@ class FinishPlacing:
         assert draft is not None
         authorization = Authorization(result.reference, attempt.created_at + result.valid_for)
         with self._store.transaction("placed"):
-            if not self._store.attempts.end(draft.order_id):
+            now = self._store.attempts.end(draft.order_id)
+            if now is None:
                 return None
-            now = self._store.now()
             change = place(draft, authorization, now)
             self._store.orders.insert(change, now)
             self._responses.store(change.order.id, change.order)

@@ -63,12 +63,11 @@ class PlaceOrder:
         require_time()
         with self._store.attempt_lock(new_draft.order_id), ExitStack() as begun:
             with self._store.transaction("placing"):
-                self._store.attempts.begin_authorization(new_draft)
+                attempt = self._store.attempts.begin_authorization(new_draft)
                 self._idempotency_keys.begin(claim, new_draft.order_id)
                 # From here on the order may be placed, also when the commit's response is lost.
                 begun.enter_context(in_doubt())
-            attempt = self._store.attempts.get(new_draft.order_id)
-            order = self._finish_placing.execute(attempt, buyer_waits=True) if attempt else None
+            order = self._finish_placing.execute(attempt, attempt.created_at, buyer_waits=True)
             if order is None:
                 raise OutcomeUnknown
             return order
@@ -85,10 +84,11 @@ class PlaceOrder:
             if not is_holder and attempt.state is not State.CONFIRMING:
                 raise OutcomeUnknown
             with in_doubt():
-                if attempt.is_over(self._store.now(), self._limits):
+                now = self._store.now()
+                if attempt.is_over(now, self._limits):
                     self._give_up.execute(attempt)
                     return None
-                order = self._finish_placing.execute(attempt, buyer_waits=True)
+                order = self._finish_placing.execute(attempt, now, buyer_waits=True)
         if order is None:
             raise IdempotencyKeyTaken
         return order

@@ -60,7 +60,7 @@ class RecoverAttempt:
             self._store.attempts.put_off(attempt.order_id, attempt.confirmation_end(self._limits) - now)
             return False
         try:
-            return self._finish_placing.execute(attempt, buyer_waits=False) is not None
+            return self._finish_placing.execute(attempt, now, buyer_waits=False) is not None
         except ActionRequired:
             if attempt.state is State.CONFIRMING:
                 self._store.attempts.postpone(attempt.order_id, self._next_ask(attempt, now))

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from psycopg2.extras import Json
+import orjson
 from pydantic import TypeAdapter
 
 from order_service.domain.attempt import Attempt, Kind, State
@@ -17,7 +17,7 @@ COLUMNS = "order_id, kind, data, created_at, tries, state, reference, confirm_be
 
 BEGIN = Statement("""
     INSERT INTO attempts (order_id, kind, data, created_at, next_try_at)
-    SELECT $1, $2, $3::jsonb, now, now FROM app_now() AS now
+    SELECT $1, $2, $3::jsonb, now, now FROM app_now() AS now RETURNING created_at
 """)
 GET = Statement(f"SELECT {COLUMNS} FROM attempts WHERE order_id = $1")  # noqa: S608
 DUE = Statement(f"""
@@ -35,7 +35,7 @@ RETRY = Statement("""
     UPDATE attempts SET tries = 0, next_try_at = app_now() WHERE $1::uuid IS NULL OR order_id = $1 RETURNING order_id
 """)
 # An attempt that is given up ends when its payment is voided, and in no other way.
-END = Statement("DELETE FROM attempts WHERE order_id = $1 AND state <> 'giving_up' RETURNING order_id")
+END = Statement("DELETE FROM attempts WHERE order_id = $1 AND state <> 'giving_up' RETURNING app_now() AS now")
 END_GIVEN_UP = Statement("DELETE FROM attempts WHERE order_id = $1 AND state = 'giving_up' RETURNING order_id")
 AWAIT_CONFIRMATION = Statement("""
     UPDATE attempts SET state = 'confirming', reference = $2, confirm_before = $3, tries = 0,
@@ -79,14 +79,17 @@ class Attempts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin_authorization(self, draft: Draft) -> None:
+    def begin_authorization(self, draft: Draft) -> Attempt:
         """Store the attempt to authorize a draft's payment. It is committed before the call."""
         data = DRAFT.dump_python(draft, mode="json")
-        self._begin(draft.order_id, Kind.AUTHORIZE, {STORED_NAMES.get(name, name): data[name] for name in data})
+        stored = {STORED_NAMES.get(name, name): data[name] for name in data}
+        created_at = self._begin(draft.order_id, Kind.AUTHORIZE, stored)
+        return Attempt(draft.order_id, Kind.AUTHORIZE, created_at, tries=0, draft=draft)
 
-    def begin_capture(self, order_id: UUID, message: str) -> None:
+    def begin_capture(self, order_id: UUID, message: str) -> Attempt:
         """Store the attempt to capture an order's payment. It is committed before the call."""
-        self._begin(order_id, Kind.CAPTURE, {"message": message})
+        created_at = self._begin(order_id, Kind.CAPTURE, {"message": message})
+        return Attempt(order_id, Kind.CAPTURE, created_at, tries=0, message=message)
 
     def get(self, order_id: UUID) -> Attempt | None:
         """Return the order's attempt, if it has one."""
@@ -122,9 +125,13 @@ class Attempts:
         """Store that there will be no order. Return False when the attempt has ended, or is a capture."""
         return bool(self._database.fetch_all(GIVE_UP, order_id))
 
-    def end(self, order_id: UUID) -> bool:
-        """Remove an attempt, in the transaction of its outcome. Return whether it was there, and not given up."""
-        return bool(self._database.fetch_all(END, order_id))
+    def end(self, order_id: UUID) -> datetime | None:
+        """Remove an attempt, in the transaction of its outcome.
+
+        Return the time, aware, in UTC; None when the attempt was not there, or is given up.
+        """
+        row = self._database.fetch_one(END, order_id)
+        return row["now"] if row else None
 
     def end_given_up(self, order_id: UUID) -> bool:
         """Remove an attempt that was given up, when nothing is authorized for it. Return whether it was there."""
@@ -142,8 +149,10 @@ class Attempts:
         """Let the next try be after this time, and count none."""
         self._database.fetch_all(PUT_OFF, order_id, by)
 
-    def _begin(self, order_id: UUID, kind: Kind, data: dict[str, Any]) -> None:
-        self._database.fetch_all(BEGIN, order_id, kind, Json(data))
+    def _begin(self, order_id: UUID, kind: Kind, data: dict[str, Any]) -> datetime:
+        [row] = self._database.fetch_all(BEGIN, order_id, kind, orjson.dumps(data).decode())
+        created_at: datetime = row["created_at"]
+        return created_at
 
 
 def _to_attempt(row: Row) -> Attempt:

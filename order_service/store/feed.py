@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from psycopg2.extras import Json
 from pydantic import TypeAdapter
 
 from order_service.domain.feed import TYPES, EventType, FeedEvent
@@ -40,19 +39,17 @@ class Feed:
         """Store the event of a change of an order that is in its history."""
         event, order = change.event, change.order
         assert event is not None
-        subject = Json(ORDER.dump_python(order, mode="json"))
+        subject = ORDER.dump_json(order).decode()
         event_id, event_type = new_id(), TYPES[event.action]
         people = (order.buyer_id, order.seller_id)
-        self._database.fetch_all(
-            ADD_OF_ORDER, event_id, event.at, event_type, order.id, order.version, *people, subject
-        )
+        self._database.write(ADD_OF_ORDER, event_id, event.at, event_type, order.id, order.version, *people, subject)
         self._deliveries.add(event_id, event_type, *people)
 
     def add_of_payout(self, event_type: EventType, payout: Payout, at: datetime) -> None:
         """Store the event of a payout: the payout as it is after the change."""
-        subject = Json(PAYOUT.dump_python(payout, mode="json"))
+        subject = PAYOUT.dump_json(payout).decode()
         event_id = new_id()
-        self._database.fetch_all(ADD_OF_PAYOUT, event_id, at, event_type, payout.id, payout.seller_id, subject)
+        self._database.write(ADD_OF_PAYOUT, event_id, at, event_type, payout.id, payout.seller_id, subject)
         self._deliveries.add(event_id, event_type, None, payout.seller_id)
 
     def get(self, event_id: UUID) -> FeedEvent | None:

@@ -67,8 +67,8 @@ class Ledger:
 
         A transaction that locks several sellers does so by their ids; see Store for the order of all locks.
         """
-        self._database.fetch_all(OPEN, seller_id, sorted(SELLERS))
-        self._database.fetch_all(LOCK, seller_id)
+        self._database.write(OPEN, seller_id, sorted(SELLERS))
+        self._database.write(LOCK, seller_id)
 
     def post(self, posting: Posting, at: datetime) -> None:
         """Write a posting in the caller's transaction.
@@ -93,7 +93,7 @@ class Ledger:
                 number, before = last.get(account, (0, Decimal(0)))
                 chain = (number + 1, before, before + line.amount)
                 last[account] = (number + 1, before + line.amount)
-            self._database.fetch_all(ENTRY, transaction["id"], account, line.amount, line.kind, *chain)
+            self._database.write(ENTRY, transaction["id"], account, line.amount, line.kind, *chain)
 
     def balance(self, seller_id: UUID) -> Balance:
         """Return the seller's balance. It costs the same for any number of entries."""

@@ -1,4 +1,4 @@
-"""Orders and their history in PostgreSQL: the models, and every statement.
+"""Orders and their history in PostgreSQL: every statement.
 
 A change is stored whole: the order, its event in the history and in the feed, its ledger postings, and its payment task
 in the outbox.
@@ -6,13 +6,12 @@ in the outbox.
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
-
-import peewee
 
 from order_service.domain.chargeback import ChargebackState
 from order_service.domain.order import Change, Event, Order, PaidBy, Party, Status
@@ -20,7 +19,7 @@ from order_service.domain.payment import PaymentStatus
 from order_service.store.feed import Feed
 from order_service.store.ledger import Ledger
 from order_service.store.put_off_orders import IS_PUT_OFF
-from servicekit.database import Database, Row, Statement
+from servicekit.database import Database, Row, Statement, placeholders
 from servicekit.errors import NotFound
 from servicekit.outbox import Outbox
 
@@ -28,75 +27,23 @@ from servicekit.outbox import Outbox
 PAYMENTS = "payment"
 
 
-class OrderRow(peewee.Model):
-    """A row of `orders`; its columns are the fields of domain.order.Order."""
-
-    id = peewee.UUIDField(primary_key=True)
-    version = peewee.IntegerField()
-    status = peewee.TextField()
-    buyer_id = peewee.UUIDField()
-    seller_id = peewee.UUIDField()
-    gig_id = peewee.UUIDField()
-    gig_title = peewee.TextField()
-    package_id = peewee.UUIDField()
-    package_title = peewee.TextField()
-    price = peewee.DecimalField(max_digits=12, decimal_places=2)
-    currency = peewee.TextField()
-    delivery_days = peewee.IntegerField()
-    revisions_left = peewee.IntegerField()
-    requirements = peewee.TextField()
-    payment_method = peewee.TextField()
-    due_at = peewee.DateTimeField()
-    first_delivered_at = peewee.DateTimeField(null=True)
-    last_delivered_at = peewee.DateTimeField(null=True)
-    created_at = peewee.DateTimeField()
-    updated_at = peewee.DateTimeField()
-    payment_status = peewee.TextField(null=True)
-    payment_reference = peewee.TextField()
-    capture_before = peewee.DateTimeField(null=True)
-    refund_due = peewee.DecimalField(max_digits=12, decimal_places=2)
-    refunded = peewee.DecimalField(max_digits=12, decimal_places=2)
-    charged_back = peewee.DecimalField(max_digits=12, decimal_places=2)
-    commission_percent = peewee.DecimalField(max_digits=5, decimal_places=2)
-    platform_refund = peewee.DecimalField(max_digits=12, decimal_places=2)
-    fees = peewee.DecimalField(max_digits=12, decimal_places=2)
-    postings = peewee.IntegerField()
-    chargeback_amount = peewee.DecimalField(max_digits=12, decimal_places=2, null=True)
-    chargeback_state = peewee.TextField(null=True)
-    evidence_due_by = peewee.DateTimeField(null=True)
-    reminded_of = peewee.DateTimeField(null=True)
-
-    class Meta:
-        table_name = "orders"
-
-
-class EventRow(peewee.Model):
-    """A row of `order_events`: the change that led to the order's `version`."""
-
-    order_id = peewee.UUIDField()
-    version = peewee.IntegerField()
-    at = peewee.DateTimeField()
-    by = peewee.TextField()
-    action = peewee.TextField()
-    came_from = peewee.TextField(null=True)
-    went_to = peewee.TextField()
-    message = peewee.TextField()
-    amount = peewee.DecimalField(max_digits=12, decimal_places=2, null=True)
-    paid_by = peewee.TextField(null=True)
-    is_reminder = peewee.BooleanField()
-
-    class Meta:
-        table_name = "order_events"
-        primary_key = peewee.CompositeKey("order_id", "version")
-
-
 # By name, not `*`: a prepared statement must not notice a column that a newer version adds.
-COLUMNS = ", ".join(field.name for field in fields(Order))
+NAMES = [field.name for field in fields(Order)]
+COLUMNS = ", ".join(NAMES)
+_values = attrgetter(*NAMES)
+INSERT = Statement(f"INSERT INTO orders ({COLUMNS}) VALUES ({placeholders(len(NAMES))})")  # noqa: S608
+# The first parameter is the id, which is the first field.
+UPDATE = Statement(f"""
+    UPDATE orders SET {", ".join(f"{name} = ${number}" for number, name in enumerate(NAMES[1:], 2))} WHERE id = $1
+""")  # noqa: S608  # our own column names
 READING = f"SELECT {COLUMNS}, (SELECT app_now()) AS now FROM orders"  # noqa: S608  # our own column names
 ONE = Statement(f"{READING} WHERE id = $1")
 BY_REFERENCE = Statement("SELECT id FROM orders WHERE payment_reference = $1 AND payment_reference <> ''")
 HAS_SOLD = Statement("SELECT EXISTS (SELECT FROM orders WHERE seller_id = $1) AS has_sold")
 EVENT_COLUMNS = "at, by, action, came_from, went_to, message, amount, paid_by, is_reminder"
+ADD_EVENT = Statement(f"""
+    INSERT INTO order_events (order_id, version, {EVENT_COLUMNS}) VALUES ({placeholders(11)})
+""")  # noqa: S608  # our own column names
 HISTORY = Statement(f"""
     SELECT {EVENT_COLUMNS} FROM order_events WHERE order_id = $1 AND NOT is_reminder ORDER BY version
 """)  # noqa: S608  # our own column names
@@ -190,7 +137,7 @@ class Orders:
 
     def insert(self, change: Change, now: datetime) -> None:
         """Store a new order and everything that its change says."""
-        OrderRow.insert(asdict(change.order)).execute(self._database.peewee)
+        self._database.write(INSERT, *_values(change.order))
         self._write_rest(change, now)
 
     def lock(self, order_id: UUID) -> Reading:
@@ -213,8 +160,7 @@ class Orders:
 
     def save(self, change: Change, now: datetime) -> None:
         """Store the change of an order that this transaction has locked. Ledger accounts are locked last."""
-        columns = asdict(change.order)
-        OrderRow.update(columns).where(OrderRow.id == columns.pop("id")).execute(self._database.peewee)
+        self._database.write(UPDATE, *_values(change.order))
         self._write_rest(change, now)
 
     def id_by_payment(self, reference: str) -> UUID | None:
@@ -245,19 +191,20 @@ class Orders:
             self._ledger.post(posting, now)
 
     def _write_event(self, order: Order, event: Event) -> None:
-        EventRow.insert(
-            order_id=order.id,
-            version=order.version,
-            at=event.at,
-            by=event.by,
-            action=event.action,
-            came_from=event.from_status,
-            went_to=event.to_status,
-            message=event.message,
-            amount=event.amount,
-            paid_by=event.paid_by,
-            is_reminder=event.is_reminder,
-        ).execute(self._database.peewee)
+        self._database.write(
+            ADD_EVENT,
+            order.id,
+            order.version,
+            event.at,
+            event.by,
+            event.action,
+            event.from_status,
+            event.to_status,
+            event.message,
+            event.amount,
+            event.paid_by,
+            event.is_reminder,
+        )
 
 
 def _required(row: Row | None) -> Reading:

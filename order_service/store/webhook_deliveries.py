@@ -16,14 +16,8 @@ from servicekit.outbox import Outbox
 WEBHOOK = "webhook"
 
 COLUMNS = ", ".join(field.name for field in fields(Delivery))
-# One statement for all endpoints: most events have none, and then it must cost next to nothing.
-ADD = Statement("""
-    INSERT INTO webhook_deliveries (endpoint_id, event_id, created_at, next_at)
-    SELECT endpoint.id, $1::uuid, now, now FROM webhook_endpoints AS endpoint, app_now() AS now
-    WHERE (owner_id IN ($3::uuid, $4::uuid) OR is_admin) AND deleted_at IS NULL
-        AND status = 'ENABLED' AND (types = '{}' OR $2::text = ANY (types))
-    RETURNING id
-""")
+# Of all endpoints that get the event, with their outbox rows; see migration 0016.
+ADD = Statement("SELECT add_webhook_deliveries($1, $2, $3, $4)")
 ONE = Statement(f"SELECT {COLUMNS} FROM webhook_deliveries WHERE id = $1")  # noqa: S608  # our own column names
 LOCKED = Statement(f"SELECT {COLUMNS} FROM webhook_deliveries WHERE id = $1 FOR UPDATE")  # noqa: S608
 # The limit is hidden from the planner, for the reason that store/order_lists.py gives.
@@ -83,8 +77,7 @@ class WebhookDeliveries:
 
     def add(self, event_id: UUID, event_type: EventType, buyer_id: UUID | None, seller_id: UUID) -> None:
         """Store a delivery of an event for each endpoint that gets it, in the transaction of the event."""
-        for row in self._database.fetch_all(ADD, event_id, event_type, buyer_id, seller_id):
-            self._outbox.add(WEBHOOK, str(row["id"]), 1, {})
+        self._database.write(ADD, event_id, event_type, buyer_id, seller_id)
 
     def get(self, delivery_id: UUID) -> Delivery | None:
         """Return the delivery, if there is one."""

@@ -30,7 +30,7 @@ class Outbox:
         """
         if not self._database.peewee.in_transaction():
             raise RuntimeError("an outbox row must be written in the transaction of the change that it reports")
-        self._database.fetch_all(ADD, topic, key, version, Json(payload))
+        self._database.write(ADD, topic, key, version, Json(payload))
 
     def replace(self, topic: str, key: str, version: int, payload: object) -> None:
         """Write a row that is due now instead of all rows of its key, put off and parked ones too.
@@ -38,9 +38,9 @@ class Outbox:
         A delivery of theirs that is under way ends without a further effect on the outbox; the new row waits for it.
         To be called as `add` is.
         """
-        self._database.fetch_all(DROP, topic, key)
+        self._database.write(DROP, topic, key)
         self.add(topic, key, version, payload)
 
     def hurry(self, topic: str, key: str) -> None:
         """Make the rows of a key due now that were put off, in the transaction that ends the cause of it."""
-        self._database.fetch_all(HURRY, topic, key)
+        self._database.write(HURRY, topic, key)

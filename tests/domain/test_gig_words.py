@@ -132,7 +132,7 @@ def test_gigs_match_by_stems_and_are_ranked_by_every_lexeme_and_the_whole_title(
     assert match_query(query) == "('logo') & (('dese') | 'design') & ('a' | 'b' & 'c')"
     assert ranking(query) == Ranking(
         "'logo' | '=logo' | 'dese' | '=desing' | 'design' | 'a' | 'b' | 'c' | '=a' | '==logo_desing_a'",
-        ("'dese' | '=desing'",),
+        "'dese' | '=desing'",
     )
 
 

@@ -93,7 +93,7 @@ def test_each_answer_has_the_id_of_its_own_request_and_one_line_in_the_log(edge:
     assert [(line["listener"], line["code"]) for line in asked] == [("api", 200)]
     for lines in kept:
         assert [(line["listener"], line["code"], line["cache"], line["path"]) for line in lines] == [
-            ("public", 200, "hit", "-")
+            ("public", 200, "hit", "/api/gigs/{gig_id}")
         ]
     assert counters(edge)["hit"] == hits + 2
 

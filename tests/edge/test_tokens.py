@@ -8,6 +8,7 @@ import json
 import random
 import re
 import socket
+import sys
 import time
 import unicodedata
 from pathlib import Path
@@ -142,6 +143,20 @@ def test_a_subject_in_any_letter_case_is_taken(edge: Edge, api: httpx.Client) ->
 )
 def test_a_name_of_shown_characters_is_taken(edge: Edge, api: httpx.Client, name: str | None) -> None:
     assert ask(api, signed(edge, preferred_username=name)).status_code == 200
+
+
+def test_the_edge_knows_every_hidden_character_of_unicode_and_no_other() -> None:
+    hidden = re.compile(HIDDEN.encode())
+    # A lone surrogate has no UTF-8.
+    chars = (chr(code) for code in (*range(0xD800), *range(0xE000, sys.maxunicode + 1)))
+
+    wrong = [
+        ascii(char)
+        for char in chars
+        if bool(hidden.fullmatch(char.encode())) != (unicodedata.category(char) in usernames.HIDDEN_CATEGORIES)
+    ]
+
+    assert not wrong
 
 
 def test_the_edge_takes_every_name_that_the_services_take_and_hardly_another(edge: Edge) -> None:

@@ -54,6 +54,28 @@ def test_a_gig_page_shows_everything(gigs: Gigs) -> None:
     assert page.created_at == page.updated_at
 
 
+def test_readers_and_the_owner_after_an_edit_get_the_same_page(gigs: Gigs) -> None:
+    awkward = 'a "quoted", {comma} \\ back\\slash, Straße 日本 👩‍💻 \\u0000'
+    gig_id = gigs.create(
+        title=awkward,
+        packages=[
+            a_package(title=awkward, features=[awkward, "x"], price=price, revisions=9) for price in (5, 19.99, 1234.56)
+        ],
+    )
+    gigs.add_images(gig_id, 3)
+    for number in range(11):
+        gigs.review(gig_id, f"buyer{number}", 5)
+    gigs.rate(gig_id, 5, 4, 4)
+
+    edited = gigs.call(an_update(gig_id, title=awkward, description=awkward, tags=["c++", awkward[:20]]))
+    read = gigs.get(gig_id)
+
+    assert read.response.gig == edited.response.gig
+    assert read.headers["etag"] == edited.headers["etag"]
+    assert list(read.response.gig.seller.badges) == ["Top Seller"]
+    assert read.response.gig.packages[2].features[0] == awkward
+
+
 def test_packages_keep_their_order(gigs: Gigs) -> None:
     titles = [f"Package {number}" for number in range(10)]
 

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import pytest
 
-from gig_service.store.search_index import SearchIndex
 from marketplace.gig.v1 import gig_pb2
 from servicekit.database import Database, Statement
 from servicekit.ids import new_id
@@ -26,6 +25,14 @@ OLD_GIG = Statement("""
 OLD_PACKAGE = Statement("""
     INSERT INTO packages (id, gig_id, position, title, description, price, delivery_days, features, revisions)
     VALUES (gen_random_uuid(), $1, 1, 'Basic', 'Basic', 20, 3, '{}', 1)
+""")
+OLD_ROW = Statement("""
+    INSERT INTO search_rows
+        (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count,
+         created_at)
+    SELECT p.id, g.id, g.seller_id, g.status, g.category_id, g.category_id, p.price, p.delivery_days, g.rating,
+        g.review_count, g.created_at
+    FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id WHERE g.id = $1
 """)
 OLD_UPDATE = Statement("UPDATE gigs SET title = $2 WHERE id = $1")
 OLD_WORDS = Statement("INSERT INTO words (word) SELECT regexp_split_to_table(lower($1), ' ') ON CONFLICT DO NOTHING")
@@ -57,7 +64,7 @@ def write_old(database: Database, seller: UUID, title: str) -> str:
     with database.transaction():
         database.fetch_all(OLD_GIG, gig_id, seller, title, WEB_DEV)
         database.fetch_all(OLD_PACKAGE, gig_id)
-        SearchIndex(database).refresh(gig_id)
+        database.fetch_all(OLD_ROW, gig_id)
         database.fetch_all(OLD_WORDS, title)
     return str(gig_id)
 

@@ -56,6 +56,7 @@ AUTHORIZE = Statement("""
     INSERT INTO payments
         (order_id, reference, token, amount, currency, state, held_until, client_secret, confirms_at)
     VALUES ($1, $2, $3, $4, $5, $6, app_now() + $7::interval, $8, app_now() + $9::interval) ON CONFLICT DO NOTHING
+    RETURNING reference, amount, state, client_secret
 """)
 # A payment that is voided before it is authorized can never be authorized.
 ABANDON = Statement("""
@@ -109,17 +110,9 @@ class Sandbox(Bank):
             raise Declined
         if purchase.token == scenarios.TIMEOUT_BEFORE and self._is_first(call):
             raise Unavailable
-        with self._database.transaction():
-            columns = (purchase.order_id, f"sandbox_{new_id()}", purchase.token, purchase.amount, purchase.currency)
-            waits = purchase.token in scenarios.CONFIRMED_AFTER
-            secret = f"sandbox_secret_{secrets.token_urlsafe(24)}" if waits else ""
-            state, after = "WAITING" if waits else "HELD", scenarios.CONFIRMED_AFTER.get(purchase.token)
-            self._database.fetch_all(AUTHORIZE, *columns, state, VALID_FOR, secret, after)
-            end = "VOIDED" if purchase.token == scenarios.CONFIRM_REFUSED else "HELD"
-            self._database.fetch_all(CONFIRM, purchase.order_id, end, False)
-            payment = self._payment(purchase.order_id)
-            if payment["amount"] != purchase.amount:
-                raise ValueError(f"order {purchase.order_id} was authorized for another amount before")
+        payment = self._authorize(purchase) or self._authorized_before(purchase)
+        if payment["amount"] != purchase.amount:
+            raise ValueError(f"order {purchase.order_id} was authorized for another amount before")
         if purchase.token == scenarios.TIMEOUT_AFTER and self._is_first(call):
             raise Unavailable
         if payment["state"] == "WAITING":
@@ -222,6 +215,21 @@ class Sandbox(Bank):
     def confirm(self, order_id: UUID, *, refused: bool = False) -> None:
         """Confirm a payment that waits for it, as the buyer does, or fail to. For tests."""
         self._database.fetch_all(CONFIRM, order_id, "VOIDED" if refused else "HELD", True)
+
+    def _authorize(self, purchase: Purchase) -> Row | None:
+        """Return the new payment; None when there is one already."""
+        columns = (purchase.order_id, f"sandbox_{new_id()}", purchase.token, purchase.amount, purchase.currency)
+        waits = purchase.token in scenarios.CONFIRMED_AFTER
+        secret = f"sandbox_secret_{secrets.token_urlsafe(24)}" if waits else ""
+        state, after = "WAITING" if waits else "HELD", scenarios.CONFIRMED_AFTER.get(purchase.token)
+        return self._database.fetch_one(AUTHORIZE, *columns, state, VALID_FOR, secret, after)
+
+    def _authorized_before(self, purchase: Purchase) -> Row:
+        """Return the payment that an earlier call has made, once its confirmation is due with its end."""
+        with self._database.transaction():
+            end = "VOIDED" if purchase.token == scenarios.CONFIRM_REFUSED else "HELD"
+            self._database.write(CONFIRM, purchase.order_id, end, False)
+            return self._payment(purchase.order_id)
 
     def _refund_once(self, payment: Row, request: RefundRequest) -> ProviderRefund:
         """Return the refund of this id, which is made when there is none. The payment is locked."""

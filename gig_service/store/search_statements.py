@@ -1,0 +1,300 @@
+"""The statements of searches. `Shape` says which conditions a search has; the values are parameters of the statement.
+
+Three statements read a page, and one more counts:
+
+- `walk` reads gigs in the order of the search from an index, and takes those that meet the other conditions. It is fast
+  when many gigs match. Its plan is the same for all values, so it is prepared: each table behind the first stands in a
+  LATERAL with a LIMIT, which is a look-up for each row and nothing else.
+- `collect` finds all gigs that match and sorts them. It is fast when few match. Each run is planned with its values.
+- `rank` reads the best rated matching gigs as `walk` does and sorts these by relevance.
+- `total` counts the gigs that match up to a bound, and its plan tells how many the planner expects.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+
+from gig_service.domain.search import EXACT_TOTAL, SORT_ORDERS, Sort
+from gig_service.store.relevance import RANK
+from servicekit.database import Statement
+
+# The largest page and one more row, which tells that there is a next page.
+LARGEST_PAGE = 101
+# A gig has ten packages at most, so more packages than these belong to more than EXACT_TOTAL gigs.
+COUNTED_PACKAGES = 10 * (EXACT_TOTAL + 1)
+# The gigs that `collect` sorts, or their packages; if more match, it tells so.
+COLLECTED = 5_000
+COLLECTED_PACKAGES = COUNTED_PACKAGES
+# The gigs that `walk` and `rank` look at before they give up, and those that `rank` sorts.
+WALKED = 5_000
+RANKED_OF = 3_000
+RANKED = 1_000
+
+BY_PRICE = (Sort.PRICE, Sort.PRICE_DESCENDING)
+
+_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
+_TYPES = {
+    "rank": "int", "rating": "numeric", "review_count": "int", "gig_id": "uuid", "created_at": "timestamptz",
+    "price": "numeric",
+}  # fmt: skip
+_OF_PACKAGE = "{0}.price BETWEEN :min_price::numeric AND :max_price::numeric AND {0}.delivery_days <= :max_days::int"
+_RESULT = "gig_id, seller_id, price, rating, review_count, created_at"
+_SELLER = """CROSS JOIN LATERAL (
+        SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1
+    ) AS u"""
+_GIG = """CROSS JOIN LATERAL (
+        SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1
+    ) AS g"""
+_SHOWN = "u.username, u.version, u.buyer_count, u.buyer_rating_sum"
+
+
+class Query:
+    """One statement with parameters by name, for a prepared run and for one that is planned with its values."""
+
+    def __init__(self, sql: str) -> None:
+        self.names = tuple(dict.fromkeys(_PARAMETER.findall(sql)))
+        self._sql = sql
+
+    @cached_property
+    def prepared(self) -> Statement:
+        """The statement to prepare; its values come in the order of `names`."""
+        return Statement(_PARAMETER.sub(lambda found: f"${self.names.index(found[1]) + 1}", self._sql))
+
+    @cached_property
+    def literal(self) -> str:
+        """The SQL with psycopg2's placeholders."""
+        return _PARAMETER.sub(r"%(\1)s", self._sql)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The conditions and the order of a search. `scope` is the column that a category is compared with, or empty."""
+
+    sort: Sort
+    scope: str = ""
+    of_seller: bool = False
+    has_rating: bool = False
+    has_packages: bool = False
+    has_tags: bool = False
+    has_words: bool = False
+    is_first: bool = True
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether an index has exactly the gigs that match, in the order of the search."""
+        rating_is_range = not self.has_rating or self.sort is Sort.RATING
+        return rating_is_range and not (self.of_seller or self.has_packages or self.has_text)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there are conditions on words or tags."""
+        return self.has_words or self.has_tags
+
+    @property
+    def is_of_gigs_alone(self) -> bool:
+        """Whether `gigs` has all columns that conditions and order need."""
+        return self.has_text and not (self.has_packages or self.sort in BY_PRICE)
+
+    @property
+    def order(self) -> str:
+        """The columns of ORDER BY."""
+        order = SORT_ORDERS[self.sort]
+        return ", ".join(f"{column} DESC" if order.descending else column for column in order.columns)
+
+    def of_gig(self, row: str) -> str:
+        """Return the conditions on the columns that `search_rows` has of each gig; in `gigs` for the row `g`."""
+        conditions = [f"{row}.status = :status" if self.of_seller else f"{row}.status = 'ACTIVE'"]
+        if self.scope and row != "g":
+            conditions.append(f"{row}.{self.scope} = :category::uuid")
+        elif self.scope == "category_id":
+            conditions.append("ARRAY[g.category_id] @> ARRAY[:category::uuid]")
+        elif self.scope:
+            conditions.append("g.category_id IN (SELECT id FROM categories WHERE :category::uuid IN (id, parent_id))")
+        if self.of_seller:
+            conditions.append(f"{row}.seller_id = :seller::uuid")
+        if self.has_rating:
+            conditions.append(f"{row}.rating >= :min_rating::numeric")
+        return " AND ".join(conditions)
+
+    def of_text(self, gig: str) -> str:
+        """Return the conditions on the row of `gigs`, each with AND before it."""
+        words = f" AND {gig}.document @@ :words::tsquery" if self.has_words else ""
+        return words + (f" AND {gig}.tags @> :tags::text[]" if self.has_tags else "")
+
+    def behind(self, row: str, columns: tuple[str, ...] | None = None, operator: str = "", prefix: str = "") -> str:
+        """Return the condition that a row lies behind the last one of the page before, with AND before it."""
+        order = SORT_ORDERS[self.sort]
+        columns = columns or order.columns
+        operator = operator or ("<" if order.descending else ">")
+        left = ", ".join(f"{row}.{column}" for column in columns)
+        right = ", ".join(f":{prefix}{column}::{_TYPES[column]}" for column in columns)
+        return f" AND ({left}) {operator} ({right})"
+
+
+@lru_cache(1000)
+def plain(shape: Shape) -> Query:
+    """Return the statement for a shape that an index serves alone: the page, with the total in each row."""
+    behind = "" if shape.is_first else shape.behind("s")
+    gigs = f"FROM search_rows AS s WHERE {shape.of_gig('s')} AND s.is_cheapest"
+    return Query(f"""
+        SELECT page.*, g.title, g.thumbnail_key, {_SHOWN},
+            (SELECT count(*) FROM (SELECT {gigs} LIMIT {EXACT_TOTAL + 1}) AS matching) AS total
+        FROM (
+            SELECT {_RESULT} {gigs}{behind} ORDER BY {shape.order} LIMIT {LARGEST_PAGE}
+        ) AS page {_GIG} {_SELLER}
+        ORDER BY {shape.order} LIMIT :limit::int
+    """)  # noqa: S608  # constants of ours
+
+
+@lru_cache(1000)
+def walk(shape: Shape, *, is_bounded: bool) -> Query:
+    """Return the statement that reads gigs in order and takes those that match; WALKED of them, or all."""
+    by_price = shape.has_packages and shape.sort in BY_PRICE
+    behind = "" if shape.is_first else shape.behind("s")
+    found, kept = _look_ups(shape), "f.package_id = s.package_id" if by_price else "true"
+    conditions = f"{shape.of_gig('s')} AND {_OF_PACKAGE.format('s') if by_price else 's.is_cheapest'}{behind}"
+    rows = "FROM search_rows AS s"
+    if is_bounded:
+        rows = f"FROM (SELECT * {rows} WHERE {conditions} ORDER BY {shape.order} LIMIT {WALKED}) AS s"
+        conditions = "true"
+    return Query(f"""
+        SELECT page.*, {_SHOWN}
+        FROM (
+            SELECT {_matching(shape, by_price=by_price)} {rows} {found}
+            WHERE {conditions} AND {kept} ORDER BY {shape.order} LIMIT {LARGEST_PAGE}
+        ) AS page {_SELLER}
+        ORDER BY {shape.order} LIMIT :limit::int
+    """)  # noqa: S608  # constants of ours
+
+
+@lru_cache(1000)
+def rank(shape: Shape, *, has_boundary: bool) -> Query:
+    """Return the statement that ranks the best rated matching gigs: RANKED of them, or all down to a boundary.
+
+    Each row has their number and the sort key of the last one by rating, the boundary.
+    """
+    rating = Shape(Sort.RATING)
+    key = SORT_ORDERS[Sort.RATING].columns
+    until = shape.behind("s", key, ">=", "until_") if has_boundary else ""
+    bound, taken = ("", "") if has_boundary else (f"LIMIT {RANKED_OF}", f"LIMIT {RANKED}")
+    behind = "" if shape.is_first else f"WHERE true{shape.behind('ranked')}"
+    return Query(f"""
+        WITH ranked AS MATERIALIZED (
+            SELECT {_matching(shape, by_price=False)}, {RANK} AS rank
+            FROM (
+                SELECT * FROM search_rows AS s WHERE {shape.of_gig("s")} AND s.is_cheapest{until}
+                ORDER BY {rating.order} {bound}
+            ) AS s {_look_ups(shape)} ORDER BY {rating.order} {taken}
+        ), last AS (
+            SELECT rating, review_count, gig_id FROM ranked ORDER BY rating, review_count, gig_id LIMIT 1
+        )
+        SELECT page.*, {_SHOWN}, (SELECT count(*) FROM ranked) AS found, last.rating AS until_rating,
+            last.review_count AS until_review_count, last.gig_id AS until_gig_id
+        FROM (SELECT * FROM ranked {behind} ORDER BY {shape.order} LIMIT :limit::int) AS page {_SELLER}, last
+        ORDER BY {", ".join(f"page.{column}" for column in shape.order.split(", "))}
+    """)  # noqa: S608  # constants of ours
+
+
+@lru_cache(1000)
+def collect(shape: Shape, *, is_bounded: bool) -> Query:
+    """Return the statement that finds all gigs that match, counts and sorts them.
+
+    Each row has the number of rows that were found, `found`, and of gigs among them, `total`. A page without gigs is
+    one row with these alone.
+    """
+    behind = "" if shape.is_first else f"WHERE true{shape.behind('hits')}"
+    distinct = "SELECT DISTINCT ON (gig_id) * FROM found ORDER BY gig_id, price"
+    is_priced = not shape.is_of_gigs_alone
+    price = "" if is_priced else ", p.price"
+    starting = (
+        ""
+        if is_priced
+        else """CROSS JOIN LATERAL (
+                SELECT price FROM search_rows AS s WHERE s.gig_id = page.gig_id AND s.is_cheapest LIMIT 1
+            ) AS p"""
+    )
+    return Query(f"""
+        WITH found AS MATERIALIZED (
+            SELECT {_found(shape)} {_flat(shape)} {f"LIMIT {bound(shape) + 1}" if is_bounded else ""}
+        ), hits AS MATERIALIZED ({distinct if shape.has_packages else "SELECT * FROM found"})
+        SELECT shown.*, counts.*
+        FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts
+        LEFT JOIN (
+            SELECT page.*, g.title, g.thumbnail_key, {_SHOWN}{price}
+            FROM (SELECT * FROM hits {behind} ORDER BY {shape.order} LIMIT :limit::int) AS page
+            {_GIG} {_SELLER} {starting}
+        ) AS shown ON true
+        ORDER BY {shape.order}
+    """)  # noqa: S608  # constants of ours
+
+
+def bound(shape: Shape) -> int:
+    """Return the number of rows that `collect` finds at most."""
+    return COLLECTED_PACKAGES if shape.has_packages else COLLECTED
+
+
+@lru_cache(1000)
+def total(shape: Shape, *, is_first_try: bool = False) -> Query:
+    """Return the statement that counts the gigs that match, up to EXACT_TOTAL + 1.
+
+    With filters of packages a first try looks at fewer packages; only a count above EXACT_TOTAL is right then.
+    """
+    shape = replace(shape, sort=Sort.RATING)
+    if not shape.has_packages:
+        return Query(f"SELECT count(*) AS total FROM (SELECT {_flat(shape)} LIMIT {EXACT_TOTAL + 1}) AS matching")  # noqa: S608
+    limit = 3 * (EXACT_TOTAL + 1) if is_first_try else COUNTED_PACKAGES
+    return Query(f"""
+        SELECT least(count(DISTINCT gig_id), {EXACT_TOTAL + 1}) AS total
+        FROM (SELECT s.gig_id {_flat(shape)} LIMIT {limit}) AS matching
+    """)  # noqa: S608  # constants of ours
+
+
+@lru_cache(1000)
+def estimate(shape: Shape) -> Query:
+    """Return the statement whose plan tells how many gigs match."""
+    shape = replace(shape, sort=Sort.RATING)
+    if not shape.has_packages:
+        return Query(f"EXPLAIN (FORMAT JSON) SELECT {_flat(shape)}")
+    return Query(f"EXPLAIN (FORMAT JSON) SELECT s.gig_id {_flat(shape)} GROUP BY s.gig_id")
+
+
+def _found(shape: Shape) -> str:
+    """Return the columns of a matching row, as far as the order needs them."""
+    ranked = f", {RANK} AS rank" if shape.sort is Sort.RELEVANCE else ""
+    if not shape.has_text:
+        return ", ".join(f"s.{column}" for column in _RESULT.split(", "))
+    price = "" if shape.is_of_gigs_alone else ", s.price"
+    return f"g.id AS gig_id, g.seller_id, g.rating, g.review_count, g.created_at{price}{ranked}"
+
+
+def _flat(shape: Shape) -> str:
+    """Return FROM and WHERE of all matching rows: gigs, or their packages with a filter of these.
+
+    With words or tags the conditions on the gig are those of `gigs`, whose index has the category beside the words.
+    """
+    package = _OF_PACKAGE.format("s") if shape.has_packages else "s.is_cheapest"
+    if not shape.has_text:
+        return f"FROM search_rows AS s WHERE {shape.of_gig('s')} AND {package}"
+    joined = "" if shape.is_of_gigs_alone else f"JOIN search_rows AS s ON s.gig_id = g.id AND {package}"
+    return f"FROM gigs AS g {joined} WHERE {shape.of_gig('g')} AND g.deleted_at IS NULL{shape.of_text('g')}"
+
+
+def _matching(shape: Shape, *, by_price: bool) -> str:
+    price = "f.price" if shape.has_packages and not by_price else "s.price"
+    return f"s.gig_id, s.seller_id, {price} AS price, s.rating, s.review_count, s.created_at, g.title, g.thumbnail_key"
+
+
+def _look_ups(shape: Shape) -> str:
+    """Return the tables that say of each gig whether it matches."""
+    document = ", document" if shape.has_words else ""
+    gig = f"""CROSS JOIN LATERAL (
+        SELECT title, thumbnail_key{document} FROM gigs WHERE gigs.id = s.gig_id{shape.of_text("gigs")} LIMIT 1
+    ) AS g"""  # noqa: S608  # constants of ours
+    if not shape.has_packages:
+        return gig
+    # Of two equally cheap packages the one with the smaller id counts.
+    cheapest = f"""CROSS JOIN LATERAL (
+        SELECT price, package_id FROM search_rows AS p WHERE p.gig_id = s.gig_id AND {_OF_PACKAGE.format("p")}
+        ORDER BY p.price, p.package_id LIMIT 1
+    ) AS f"""  # noqa: S608  # constants of ours
+    return f"{cheapest} {gig}"
