@@ -32,7 +32,7 @@ from gig_service.store.search_statements import Query, Shape
 from servicekit.database import Database, Row
 
 # How long an estimate is used again, and how many are kept.
-ESTIMATE_SECONDS = 30.0
+ESTIMATE_SECONDS = 60.0
 MAX_ESTIMATES = 2_000
 # The rank of gigs that come after all ranked ones. No gig has it by itself.
 UNRANKED = -1

@@ -172,7 +172,7 @@ SELECT transaction_id, accounts.id, amount, kind, row_number() OVER chain, sum(a
 FROM entries JOIN ledger_accounts AS accounts ON accounts.owner = entries.owner AND accounts.name = account
 WINDOW chain AS (PARTITION BY accounts.id ORDER BY transaction_id, line ROWS UNBOUNDED PRECEDING);
 """  # noqa: S608  # constants
-UNBALANCED = Statement("SELECT FROM entries GROUP BY transaction_id HAVING sum(amount) <> 0 LIMIT 1")
+UNBALANCED = Statement("SELECT 1 FROM entries GROUP BY transaction_id HAVING sum(amount) <> 0 LIMIT 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,15 +74,17 @@ def target(settings: StackSettings) -> Target:
     return Target({name: urls[name] for name in TABLES}, environment.get("CURRENCY") or "USD", percent)
 
 
-def run(chosen: Target, seed: int, gigs: int, progress: ShownProgress) -> tuple[list[Missing], dict[str, Counter[str]]]:
-    """Load what is missing. Return the batches that were loaded, and the seconds of each part."""
+def run(
+    chosen: Target, seed: int, gigs: int, size: int, progress: ShownProgress
+) -> tuple[list[Missing], dict[str, Counter[str]]]:
+    """Load what is missing. Return the batches that were loaded, and the seconds of each part. Raises LoadError."""
     connections = {name: chosen.open(name) for name in chosen.urls}
     for name, bulk in connections.items():
         bulk.create_schema()
         if not bulk.lock():
             raise LoadError("another load is running on these databases")
         bulk.set_aside(TABLES[name], KEPT.get(name, ()))
-    batches = plan.extend(connections["gig"], seed, gigs)
+    batches = plan.extend(connections["gig"], seed, gigs, size)
     loaded = {name: bulk.loaded(seed) for name, bulk in connections.items()}
     missing = [
         Missing(batch, frozenset(name for name, numbers in loaded.items() if batch.number not in numbers))
@@ -107,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--gigs", metavar="N", type=_number, required=True, help="the gigs with this seed, in all")
     parser.add_argument("--seed", metavar="N", type=_number, default=1, help="another one gives other gigs; 1")
+    parser.add_argument("--batch", metavar="N", type=_number, default=plan.SIZE, help=f"gigs of a batch; {plan.SIZE}")
     parser.add_argument("--times", action="store_true", help="print the seconds of each part")
     options = parser.parse_args(arguments)
     try:
@@ -123,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             soft_wrap=True,
             markup=False,
         )
-        missing, report = run(chosen, options.seed, options.gigs, ShownProgress(console))
+        missing, report = run(chosen, options.seed, options.gigs, options.batch, ShownProgress(console))
     except (LoadError, MarketplaceError, psycopg2.Error) as problem:
         sys.stderr.write(f"load-data: {problem.__cause__ or problem}\n")
         return 1

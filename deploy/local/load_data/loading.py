@@ -62,7 +62,7 @@ class Missing:
     databases: frozenset[str]
 
 
-class _Worker:
+class Worker:
     """What a process keeps between its tasks."""
 
     def __init__(self, target: Target) -> None:
@@ -118,7 +118,7 @@ class _Worker:
 
 
 # Of this process, set when a pool starts it.
-_worker: _Worker | None = None
+_worker: Worker | None = None
 
 
 def load(target: Target, batches: list[Missing], progress: Progress) -> dict[str, Counter[str]]:
@@ -161,7 +161,7 @@ def _start(target: Target, parent: int) -> None:
     global _worker  # one a process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     set_parent_death_signal(parent, signal.SIGKILL)
-    _worker = _Worker(target)
+    _worker = Worker(target)
 
 
 def _call(method: str, *arguments: Any) -> Counter[str]:

@@ -141,7 +141,8 @@ def _gigs(rng: Random, batch: Batch, services: texts.Services) -> tuple[list[Sel
             name = f"{rng.choice(FIRST_NAMES)}_{rng.choice(CRAFTS)}_{batch.first + place}{suffix}"
             sellers.append(Seller(user_id(name), name))
         left -= 1
-        created = batch.anchor - HOUR - int((OLDEST - HOUR) * random() ** 1.5)
+        age = 1 - (batch.slice + random()) / batch.slices
+        created = batch.anchor - HOUR - int((OLDEST - HOUR) * age**1.5)
         names = services.names[drawn[place]]
         service = names[int(random() ** 1.7 * len(names))]
         # Most cost 20 to 80; few are dear.

@@ -1,0 +1,112 @@
+"""Loading by batches: stored once and whole, and indexes that are set aside come back."""
+
+from __future__ import annotations
+
+import pytest
+
+from gig_service.store.bulk_load import SELLERS, TABLES
+from servicekit.bulk_load import BulkLoad
+from servicekit.database import Database, Statement
+from servicekit.ids import new_id
+from tests.support.postgres import url_of
+
+SELLER_COUNT = Statement("SELECT count(*) AS number FROM sellers")
+KEYS = Statement("""
+    SELECT pg_get_indexdef(indexrelid) AS definition, indisunique AS is_unique FROM pg_index
+    WHERE indrelid::regclass::text = ANY ($1::text[])
+    UNION ALL SELECT conname || pg_get_constraintdef(oid) || convalidated, false FROM pg_constraint
+    WHERE contype = 'f' AND conrelid::regclass::text = ANY ($1::text[])
+""")
+
+
+@pytest.fixture
+def bulk(gig_database: Database) -> BulkLoad:
+    load = BulkLoad(gig_database)
+    load.create_schema()
+    return load
+
+
+def a_seller() -> str:
+    return f"{new_id()}\tanna\t1\t0\t0"
+
+
+def sellers(bulk: BulkLoad) -> int:
+    return int(bulk.database.fetch_all(SELLER_COUNT)[0]["number"])
+
+
+def keys(bulk: BulkLoad, *, unique: bool | None = None) -> list[str]:
+    rows = bulk.database.fetch_all(KEYS, list(TABLES))
+    return sorted(row["definition"] for row in rows if unique is None or row["is_unique"] is unique)
+
+
+def test_a_batch_that_fails_leaves_neither_rows_nor_its_record(bulk: BulkLoad) -> None:
+    with pytest.raises(KeyError), bulk.batch(1, 0):
+        bulk.copy(SELLERS, [a_seller()])
+        raise KeyError
+
+    assert (sellers(bulk), bulk.loaded(1)) == (0, set())
+
+
+def test_a_batch_is_stored_once(bulk: BulkLoad) -> None:
+    for _ in range(2):
+        try:
+            with bulk.batch(1, 0):
+                bulk.copy(SELLERS, [a_seller()])
+        except Exception as error:  # peewee's or the driver's
+            assert "batches_pkey" in str(error)
+
+    assert (sellers(bulk), bulk.loaded(1), bulk.loaded(2)) == (1, {0}, set())
+
+
+def test_indexes_that_are_set_aside_come_back_in_a_later_load(bulk: BulkLoad) -> None:
+    before, unique = keys(bulk), keys(bulk, unique=True)
+
+    assert bulk.set_aside(TABLES)
+    assert keys(bulk) == unique
+    with bulk.batch(1, 0):
+        bulk.copy(SELLERS, [a_seller()])
+    # Another load, after one that was killed here.
+    later = BulkLoad(bulk.database)
+    assert later.set_aside(TABLES)
+    for item in sorted(later.missing(), key=lambda item: not item.is_index):
+        later.restore(item)
+
+    assert keys(bulk) == before
+    assert later.missing() == []
+
+
+def test_nothing_is_set_aside_where_there_are_rows(bulk: BulkLoad) -> None:
+    before = keys(bulk)
+    bulk.copy(SELLERS, [a_seller()])
+
+    assert not bulk.set_aside(TABLES)
+    assert keys(bulk) == before
+
+
+def test_indexes_to_keep_are_kept(bulk: BulkLoad) -> None:
+    bulk.set_aside(TABLES, ["gigs_tags"])
+
+    assert any("gigs_tags" in definition for definition in keys(bulk))
+
+
+def test_a_foreign_key_that_a_row_breaks_is_not_made_again(bulk: BulkLoad) -> None:
+    bulk.set_aside(TABLES)
+    bulk.database.execute(
+        "INSERT INTO seller_reviews VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now(), 5)"
+    )
+    key = next(item for item in bulk.missing() if item.name == "seller_reviews_seller_id_fkey")
+
+    with pytest.raises(Exception, match="seller_reviews_seller_id_fkey"):
+        bulk.restore(key)
+
+    assert key in bulk.missing()
+
+
+def test_one_load_at_a_time(bulk: BulkLoad, gig_database: Database) -> None:
+    other = Database(url_of(gig_database))
+
+    assert bulk.lock()
+    assert not BulkLoad(other).lock()
+
+    other.close()
+
