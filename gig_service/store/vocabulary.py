@@ -124,7 +124,7 @@ class Vocabulary:
             corrections[word.text] = stems
         rare = [word for word in words if word.may_be_misspelt]
         for word in rare[: MAX_MISSPELT - len(misspelt)]:
-            stems = correct_rare(word, self._candidates(word))
+            stems = correct_rare(word, map(_candidate, self._near(word, NEIGHBOURS, deletions(word.text))))
             if stems:
                 corrections[word.text] = stems
         return corrections
@@ -135,7 +135,7 @@ class Vocabulary:
         if not rows and allowed_errors(word.text) > 1:
             (all_words,) = self._database.fetch_all(WORDS_OF_ALL)
             rows = self._near(word, NEAREST if all_words["words"] < FEW_WORDS else NEAREST_FREQUENT, word.text)
-        near = [Candidate(row["word"], f"'{stem(row['word'])}'", row["gigs"]) for row in rows]
+        near = list(map(_candidate, rows))
         counted = self._count_gigs([some.stem for some in near if some.gigs < MANY], up_to=1)
         return [
             some if some.gigs >= MANY else replace(some, gigs=max(some.gigs, 1) * counted[some.stem]) for some in near
@@ -175,6 +175,10 @@ class Vocabulary:
                 written[word] = amount if change > 0 else -amount
         if written:
             self._database.fetch_all(ADD, list(written), list(written.values()))
+
+
+def _candidate(row: Row) -> Candidate:
+    return Candidate(row["word"], f"'{stem(row['word'])}'", row["gigs"])
 
 
 def _count(stem: str, up_to: int) -> peewee.Node:
