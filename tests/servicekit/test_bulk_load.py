@@ -109,4 +109,3 @@ def test_one_load_at_a_time(bulk: BulkLoad, gig_database: Database) -> None:
     assert not BulkLoad(other).lock()
 
     other.close()
-
