@@ -166,6 +166,11 @@ def correct_rare(word: Word, candidates: Iterable[Candidate]) -> tuple[str, ...]
     return (word.stem, *stems)[:MAX_CORRECTIONS] if stems else ()
 
 
+def deletions(word: str) -> list[str]:
+    """Return the word, and the word without each of its letters."""
+    return list(dict.fromkeys((word, *(word[:place] + word[place + 1 :] for place in range(len(word))))))
+
+
 def distance(left: str, right: str) -> int:
     """Return the number of typing errors between two words: letters missing, added, wrong, or two neighbours swapped.
 

@@ -14,6 +14,14 @@ INSERT INTO gigs_to_analyse SELECT id FROM gigs WHERE deleted_at IS NULL;
 ALTER TABLE words
     -- About how many gigs have the word; 0 before the first of them is analysed.
     ADD COLUMN gigs integer NOT NULL DEFAULT 0;
+
+-- A word, and the word without each of its letters. Two words with a typing error between them have one in common.
+CREATE FUNCTION word_deletions(word text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN array(
+    SELECT word UNION SELECT left(word, n - 1) || substr(word, n + 1) FROM generate_series(1, length(word)) AS n
+);
+CREATE INDEX words_deletions ON words USING gin (word_deletions(word));
+CREATE INDEX words_near_frequent ON words USING gist (word gist_trgm_ops) WHERE gigs >= 10;
 """
 
 CHANGE = """

@@ -13,6 +13,7 @@ from gig_service.domain.words import (
     allowed_errors,
     build_query,
     correct_rare,
+    deletions,
     distance,
     is_correctable,
     is_near,
@@ -53,6 +54,14 @@ def test_a_distance_is_the_same_both_ways_and_zero_only_for_the_same(left: Any, 
 @given(LETTERS, st.sampled_from("abcd"), LETTERS)
 def test_any_letter_left_out_is_one_error(before: str, letter: str, after: str) -> None:
     assert distance(before + letter + after, before + after) == 1
+
+
+@given(LETTERS, LETTERS)
+def test_words_with_one_typing_error_have_a_deletion_in_common(left: str, right: str) -> None:
+    common = set(deletions(left)) & set(deletions(right))
+
+    assert common or distance(left, right) != 1
+    assert not common or distance(left, right) <= 2
 
 
 @pytest.mark.parametrize(("word", "errors"), [("ab", 0), ("abc", 1), ("abcde", 1), ("abcdef", 2), ("2024", 0)])

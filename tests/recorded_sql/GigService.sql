@@ -45,7 +45,7 @@ UPDATE "sellers" SET "version" = ("sellers"."version" + %s), "buyer_count" = %s,
 -- 5
 COMMIT;
 
--- CreateGig (messages: 11, statements: 11)
+-- CreateGig (messages: 12, statements: 12)
 -- 1
 SELECT id FROM categories WHERE id = $1;
 -- 2
@@ -55,7 +55,7 @@ INSERT INTO "sellers" ("id", "username", "version", "buyer_count", "buyer_rating
 -- 4
 SELECT app_now() AS now;
 -- 5
-INSERT INTO "gigs" ("id", "seller_id", "title", "description", "category_id", "tags", "status", "version", "created_at", "updated_at", "rating_version", "review_count", "rating_sum", "rating", "thumbnail_key") VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING "gigs"."id";
+INSERT INTO "gigs" ("id", "seller_id", "title", "description", "category_id", "tags", "status", "version", "created_at", "updated_at", "rating_version", "review_count", "rating_sum", "rating", "thumbnail_key", "document") VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING "gigs"."id";
 -- 6
 SELECT coalesce(max(position), 0) AS last FROM packages WHERE gig_id = $1;
 -- 7
@@ -63,13 +63,15 @@ INSERT INTO "packages" ("id", "gig_id", "position", "title", "description", "pri
 -- 8
 WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 9
-INSERT INTO words (word) SELECT DISTINCT word FROM gigs, regexp_split_to_table( search_text(concat_ws(' ', title, array_to_string(tags, ' '), description)), ' ' ) AS word WHERE id = $1 AND length(word) BETWEEN 3 AND 40 ORDER BY word ON CONFLICT DO NOTHING;
+SELECT word, gigs FROM words WHERE word = ANY ($1::text[]);
 -- 10
-SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
+INSERT INTO words (word, gigs) SELECT word, gigs FROM unnest($1::text[], $2::integer[]) AS counted (word, gigs) ORDER BY word ON CONFLICT (word) DO UPDATE SET gigs = greatest(0, words.gigs + excluded.gigs);
 -- 11
+SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
+-- 12
 COMMIT;
 
--- CreateGig: with a key (messages: 13, statements: 16)
+-- CreateGig: with a key (messages: 14, statements: 17)
 -- 1
 SELECT digest, attempt, answer, etag FROM idempotency_keys WHERE caller = $1 AND scope = $2 AND key = $3 AND (answer IS NULL OR created_at > app_now() - $4::interval);
 -- 2
@@ -84,7 +86,7 @@ INSERT INTO "sellers" ("id", "username", "version", "buyer_count", "buyer_rating
 -- 6
 SELECT app_now() AS now;
 -- 7
-INSERT INTO "gigs" ("id", "seller_id", "title", "description", "category_id", "tags", "status", "version", "created_at", "updated_at", "rating_version", "review_count", "rating_sum", "rating", "thumbnail_key") VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING "gigs"."id";
+INSERT INTO "gigs" ("id", "seller_id", "title", "description", "category_id", "tags", "status", "version", "created_at", "updated_at", "rating_version", "review_count", "rating_sum", "rating", "thumbnail_key", "document") VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING "gigs"."id";
 -- 8
 SELECT coalesce(max(position), 0) AS last FROM packages WHERE gig_id = $1;
 -- 9
@@ -92,10 +94,12 @@ INSERT INTO "packages" ("id", "gig_id", "position", "title", "description", "pri
 -- 10
 WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 11
-INSERT INTO words (word) SELECT DISTINCT word FROM gigs, regexp_split_to_table( search_text(concat_ws(' ', title, array_to_string(tags, ' '), description)), ' ' ) AS word WHERE id = $1 AND length(word) BETWEEN 3 AND 40 ORDER BY word ON CONFLICT DO NOTHING;
+SELECT word, gigs FROM words WHERE word = ANY ($1::text[]);
 -- 12
-SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
+INSERT INTO words (word, gigs) SELECT word, gigs FROM unnest($1::text[], $2::integer[]) AS counted (word, gigs) ORDER BY word ON CONFLICT (word) DO UPDATE SET gigs = greatest(0, words.gigs + excluded.gigs);
 -- 13
+SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
+-- 14
 RELEASE SAVEPOINT s;
 UPDATE idempotency_keys SET answer = $4, etag = $5 WHERE caller = $1 AND scope = $2 AND key = $3;
 COMMIT;
@@ -104,7 +108,7 @@ COMMIT;
 -- 1
 SELECT digest, attempt, answer, etag FROM idempotency_keys WHERE caller = $1 AND scope = $2 AND key = $3 AND (answer IS NULL OR created_at > app_now() - $4::interval);
 
--- DeleteGig (messages: 13, statements: 16)
+-- DeleteGig (messages: 16, statements: 19)
 -- 1
 BEGIN;
 SELECT id FROM gigs WHERE id = $1 FOR UPDATE;
@@ -125,14 +129,20 @@ UPDATE "gigs" SET "version" = ("gigs"."version" + %s), "updated_at" = %s, "thumb
 -- 8
 WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 9
-SELECT app_now() AS now;
+SELECT title, tags, description FROM gigs WHERE id = $1;
 -- 10
 SELECT app_now() AS now;
 -- 11
-UPDATE "gigs" SET "version" = ("gigs"."version" + %s), "updated_at" = %s, "deleted_at" = %s WHERE ("gigs"."id" = %s);
+SELECT app_now() AS now;
 -- 12
-WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
+UPDATE "gigs" SET "version" = ("gigs"."version" + %s), "updated_at" = %s, "deleted_at" = %s WHERE ("gigs"."id" = %s);
 -- 13
+WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
+-- 14
+SELECT word, gigs FROM words WHERE word = ANY ($1::text[]);
+-- 15
+INSERT INTO words (word, gigs) SELECT word, gigs FROM unnest($1::text[], $2::integer[]) AS counted (word, gigs) ORDER BY word ON CONFLICT (word) DO UPDATE SET gigs = greatest(0, words.gigs + excluded.gigs);
+-- 16
 COMMIT;
 
 -- DeleteImage (messages: 13, statements: 14)
@@ -217,70 +227,64 @@ SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version,
 -- 1
 SELECT id, rating_version, review_count, rating_sum, rating, NOT EXISTS ( SELECT 1 FROM search_rows WHERE gig_id = page.id AND (search_rows.rating, search_rows.review_count) <> (page.rating, page.review_count) ) AS is_searched FROM (SELECT * FROM gigs WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3) AS page ORDER BY id;
 
--- SearchGigs (messages: 2, statements: 2)
+-- SearchGigs (messages: 1, statements: 1)
 -- 1
-SELECT word, stem::text AS stem, numnode(plainto_tsquery('english', word)) = 0 AS common FROM ( SELECT word, min(place) AS place, plainto_tsquery('gig_words', word) AS stem FROM regexp_split_to_table(search_text($1), ' ') WITH ORDINALITY AS typed (word, place) WHERE octet_length(word) BETWEEN 1 AND 1000 GROUP BY word ) AS words WHERE numnode(stem) > 0 ORDER BY place;
--- 2
 SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum, (SELECT count(*) FROM (SELECT FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.is_cheapest LIMIT 1001) AS matching) AS total FROM ( SELECT gig_id, seller_id, price, rating, review_count, created_at FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.is_cheapest ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT 101 ) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT $1::int;
 
--- SearchGigs: a category (messages: 3, statements: 3)
+-- SearchGigs: a category (messages: 2, statements: 2)
 -- 1
 SELECT id, slug, name, parent_id FROM categories WHERE slug = $1 OR id::text = lower($1);
 -- 2
-SELECT word, stem::text AS stem, numnode(plainto_tsquery('english', word)) = 0 AS common FROM ( SELECT word, min(place) AS place, plainto_tsquery('gig_words', word) AS stem FROM regexp_split_to_table(search_text($1), ' ') WITH ORDINALITY AS typed (word, place) WHERE octet_length(word) BETWEEN 1 AND 1000 GROUP BY word ) AS words WHERE numnode(stem) > 0 ORDER BY place;
--- 3
 SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum, (SELECT count(*) FROM (SELECT FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.category_id = $1::uuid AND s.is_cheapest LIMIT 1001) AS matching) AS total FROM ( SELECT gig_id, seller_id, price, rating, review_count, created_at FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.category_id = $1::uuid AND s.is_cheapest ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT 101 ) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT $2::int;
 
--- SearchGigs: a seller (messages: 5, statements: 5)
+-- SearchGigs: a seller (messages: 4, statements: 4)
 -- 1
-SELECT word, stem::text AS stem, numnode(plainto_tsquery('english', word)) = 0 AS common FROM ( SELECT word, min(place) AS place, plainto_tsquery('gig_words', word) AS stem FROM regexp_split_to_table(search_text($1), ' ') WITH ORDINALITY AS typed (word, place) WHERE octet_length(word) BETWEEN 1 AND 1000 GROUP BY word ) AS words WHERE numnode(stem) > 0 ORDER BY place;
--- 2
 BEGIN;
--- 3
+-- 2
 EXPLAIN (FORMAT JSON) SELECT FROM search_rows AS s WHERE s.status = %(status)s AND s.seller_id = %(seller)s::uuid AND s.is_cheapest;
--- 4
+-- 3
 WITH found AS MATERIALIZED ( SELECT s.gig_id, s.seller_id, s.price, s.rating, s.review_count, s.created_at FROM search_rows AS s WHERE s.status = %(status)s AND s.seller_id = %(seller)s::uuid AND s.is_cheapest LIMIT 5001 ), hits AS MATERIALIZED (SELECT * FROM found) SELECT shown.*, counts.* FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum FROM (SELECT * FROM hits ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ) AS shown ON true ORDER BY rating DESC, review_count DESC, gig_id DESC;
--- 5
+-- 4
 COMMIT;
 
--- SearchGigs: prices (messages: 5, statements: 5)
+-- SearchGigs: prices (messages: 4, statements: 4)
 -- 1
-SELECT word, stem::text AS stem, numnode(plainto_tsquery('english', word)) = 0 AS common FROM ( SELECT word, min(place) AS place, plainto_tsquery('gig_words', word) AS stem FROM regexp_split_to_table(search_text($1), ' ') WITH ORDINALITY AS typed (word, place) WHERE octet_length(word) BETWEEN 1 AND 1000 GROUP BY word ) AS words WHERE numnode(stem) > 0 ORDER BY place;
--- 2
 BEGIN;
--- 3
+-- 2
 EXPLAIN (FORMAT JSON) SELECT s.gig_id FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.price BETWEEN %(min_price)s::numeric AND %(max_price)s::numeric AND s.delivery_days <= %(max_days)s::int GROUP BY s.gig_id;
--- 4
+-- 3
 WITH found AS MATERIALIZED ( SELECT s.gig_id, s.seller_id, s.price, s.rating, s.review_count, s.created_at FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.price BETWEEN %(min_price)s::numeric AND %(max_price)s::numeric AND s.delivery_days <= %(max_days)s::int LIMIT 10011 ), hits AS MATERIALIZED (SELECT DISTINCT ON (gig_id) * FROM found ORDER BY gig_id, price) SELECT shown.*, counts.* FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum FROM (SELECT * FROM hits ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ) AS shown ON true ORDER BY rating DESC, review_count DESC, gig_id DESC;
--- 5
+-- 4
 COMMIT;
 
--- SearchGigs: the seller's own (messages: 4, statements: 4)
+-- SearchGigs: the seller's own (messages: 3, statements: 3)
 -- 1
-SELECT word, stem::text AS stem, numnode(plainto_tsquery('english', word)) = 0 AS common FROM ( SELECT word, min(place) AS place, plainto_tsquery('gig_words', word) AS stem FROM regexp_split_to_table(search_text($1), ' ') WITH ORDINALITY AS typed (word, place) WHERE octet_length(word) BETWEEN 1 AND 1000 GROUP BY word ) AS words WHERE numnode(stem) > 0 ORDER BY place;
--- 2
 BEGIN;
--- 3
+-- 2
 WITH found AS MATERIALIZED ( SELECT s.gig_id, s.seller_id, s.price, s.rating, s.review_count, s.created_at FROM search_rows AS s WHERE s.status = %(status)s AND s.seller_id = %(seller)s::uuid AND s.is_cheapest LIMIT 5001 ), hits AS MATERIALIZED (SELECT * FROM found) SELECT shown.*, counts.* FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum FROM (SELECT * FROM hits ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ) AS shown ON true ORDER BY rating DESC, review_count DESC, gig_id DESC;
--- 4
+-- 3
 COMMIT;
 
--- SearchGigs: words (messages: 8, statements: 8)
+-- SearchGigs: words (messages: 10, statements: 10)
 -- 1
-SELECT word, stem::text AS stem, numnode(plainto_tsquery('english', word)) = 0 AS common FROM ( SELECT word, min(place) AS place, plainto_tsquery('gig_words', word) AS stem FROM regexp_split_to_table(search_text($1), ' ') WITH ORDINALITY AS typed (word, place) WHERE octet_length(word) BETWEEN 1 AND 1000 GROUP BY word ) AS words WHERE numnode(stem) > 0 ORDER BY place;
+SELECT EXISTS (SELECT FROM gigs_to_analyse) AS is_outdated;
 -- 2
-BEGIN;
+SELECT word, gigs FROM words WHERE word = ANY ($1::text[]);
 -- 3
-SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM "gigs" AS "t1" WHERE ((("t1"."document" @@ CAST(%s AS tsquery)) AND ("t1"."status" = %s)) AND ("t1"."deleted_at" IS NULL)) LIMIT %s) AS "matching");
--- 4
-COMMIT;
--- 5
 BEGIN;
+-- 4
+SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM "gigs" AS "t1" WHERE ((("t1"."document" @@ CAST(%s AS tsquery)) AND ("t1"."status" = %s)) AND ("t1"."deleted_at" IS NULL)) LIMIT %s) AS "matching");
+-- 5
+COMMIT;
 -- 6
-EXPLAIN (FORMAT JSON) SELECT FROM gigs AS g WHERE g.status = 'ACTIVE' AND g.deleted_at IS NULL AND g.document @@ %(words)s::tsquery;
+SELECT word, gigs FROM words WHERE word_deletions(word) && $1::text[] ORDER BY gigs DESC, word LIMIT 200;
 -- 7
-WITH found AS MATERIALIZED ( SELECT g.id AS gig_id, g.seller_id, g.rating, g.review_count, g.created_at, (ts_rank(g.document, %(any_word)s::tsquery) * 10000)::int AS rank FROM gigs AS g WHERE g.status = 'ACTIVE' AND g.deleted_at IS NULL AND g.document @@ %(words)s::tsquery LIMIT 5001 ), hits AS MATERIALIZED (SELECT * FROM found) SELECT shown.*, counts.* FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum, p.price FROM (SELECT * FROM hits ORDER BY rank DESC, rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u CROSS JOIN LATERAL ( SELECT price FROM search_rows AS s WHERE s.gig_id = page.gig_id AND s.is_cheapest LIMIT 1 ) AS p ) AS shown ON true ORDER BY rank DESC, rating DESC, review_count DESC, gig_id DESC;
+BEGIN;
 -- 8
+EXPLAIN (FORMAT JSON) SELECT FROM gigs AS g WHERE g.status = 'ACTIVE' AND g.deleted_at IS NULL AND g.document @@ %(words)s::tsquery;
+-- 9
+WITH found AS MATERIALIZED ( SELECT g.id AS gig_id, g.seller_id, g.rating, g.review_count, g.created_at, (ts_rank(g.document, %(any_word)s::tsquery) * 10000)::int + (g.document @@ %(own)s::tsquery)::int * 100000 AS rank FROM gigs AS g WHERE g.status = 'ACTIVE' AND g.deleted_at IS NULL AND g.document @@ %(words)s::tsquery LIMIT 5001 ), hits AS MATERIALIZED (SELECT * FROM found) SELECT shown.*, counts.* FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum, p.price FROM (SELECT * FROM hits ORDER BY rank DESC, rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u CROSS JOIN LATERAL ( SELECT price FROM search_rows AS s WHERE s.gig_id = page.gig_id AND s.is_cheapest LIMIT 1 ) AS p ) AS shown ON true ORDER BY rank DESC, rating DESC, review_count DESC, gig_id DESC;
+-- 10
 COMMIT;
 
 -- SetGigStatus (messages: 8, statements: 9)
@@ -302,7 +306,7 @@ SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version,
 -- 8
 COMMIT;
 
--- UpdateGig (messages: 10, statements: 11)
+-- UpdateGig (messages: 12, statements: 13)
 -- 1
 SELECT id FROM categories WHERE id = $1;
 -- 2
@@ -313,16 +317,20 @@ SELECT id, seller_id, status, version, array(SELECT p.id FROM packages AS p WHER
 -- 4
 INSERT INTO "sellers" ("id", "username", "version", "buyer_count", "buyer_rating_sum") VALUES (%s, %s, %s, %s, %s) ON CONFLICT ("id") DO UPDATE SET "username" = EXCLUDED."username", "version" = ("sellers"."version" + %s) WHERE ((EXCLUDED."username" != %s) AND (EXCLUDED."username" != "sellers"."username")) RETURNING "sellers"."id";
 -- 5
-SELECT app_now() AS now;
+SELECT title, tags, description FROM gigs WHERE id = $1;
 -- 6
-UPDATE "gigs" SET "title" = %s, "description" = %s, "category_id" = %s, "tags" = %s, "version" = ("gigs"."version" + %s), "updated_at" = %s WHERE ("gigs"."id" = %s);
+SELECT app_now() AS now;
 -- 7
-WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
+UPDATE "gigs" SET "title" = %s, "description" = %s, "category_id" = %s, "tags" = %s, "version" = ("gigs"."version" + %s), "updated_at" = %s, "document" = %s WHERE ("gigs"."id" = %s);
 -- 8
-INSERT INTO words (word) SELECT DISTINCT word FROM gigs, regexp_split_to_table( search_text(concat_ws(' ', title, array_to_string(tags, ' '), description)), ' ' ) AS word WHERE id = $1 AND length(word) BETWEEN 3 AND 40 ORDER BY word ON CONFLICT DO NOTHING;
+WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
 -- 9
-SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
+SELECT word, gigs FROM words WHERE word = ANY ($1::text[]);
 -- 10
+INSERT INTO words (word, gigs) SELECT word, gigs FROM unnest($1::text[], $2::integer[]) AS counted (word, gigs) ORDER BY word ON CONFLICT (word) DO UPDATE SET gigs = greatest(0, words.gigs + excluded.gigs);
+-- 11
+SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
+-- 12
 COMMIT;
 
 -- UpdateImage (messages: 11, statements: 12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gig_service.domain.words import MAX_MISSPELT
-from gig_service.store.vocabulary import NEAREST, WORDS_AT_ONCE
+from gig_service.store.vocabulary import NEIGHBOURS, WORDS_AT_ONCE
 from servicekit.database import Database, Row, Statement
 from tests.support.gigs import Gigs
 
@@ -18,7 +18,7 @@ class Counter(Database):
     looked_up = 0
 
     def fetch_all(self, statement: Statement, *params: object) -> list[Row]:
-        self.looked_up += statement is NEAREST
+        self.looked_up += statement is NEIGHBOURS
         return super().fetch_all(statement, *params)
 
 

@@ -153,3 +153,42 @@ def test_words_and_filters_go_together(gigs: Gigs) -> None:
     gigs.create(title="Icon", packages=prices(100))
 
     assert gigs.found(q="logo", min_price=50, category="web-dev", tags=["web"]) == [dear]
+
+
+@pytest.fixture
+def common_design(gigs: Gigs) -> list[str]:
+    """Create ten gigs with the word "design", and return their ids, the newest first."""
+    return [gigs.create(title=f"Design {number}", description="x", tags=[]) for number in range(10)][::-1]
+
+
+def test_a_misspelling_that_a_gig_has_finds_that_gig_and_then_the_word(gigs: Gigs, common_design: list[str]) -> None:
+    odd = gigs.create(title="Offers", description="Best desing", tags=[])
+    gigs.rate(common_design[0], *[5] * 20)
+
+    assert gigs.found(q="desing") == [odd, *common_design]
+    assert gigs.every_page(q="desing", page_size=3) == [odd, *common_design]
+
+
+def test_a_word_is_no_misspelling_of_one_that_hardly_more_gigs_have(gigs: Gigs, common_design: list[str]) -> None:
+    odd = {gigs.create(title="Desing", description="x", tags=[]) for _ in range(2)}
+
+    assert set(gigs.found(q="desing")) == odd
+
+
+def test_pages_go_on_in_the_same_way_when_a_word_is_rare_no_more(gigs: Gigs, common_design: list[str]) -> None:
+    odd = gigs.create(title="Desing", description="x", tags=[])
+    first = gigs.search(q="desing", page_size=3).response
+    for _ in range(11):
+        gigs.create(title="Offers", description="y", tags=["desing"])
+
+    second = gigs.search(q="desing", page_size=100, page_token=first.next_page_token).response
+
+    ids = [result.id for page in (first, second) for result in page.results]
+    assert [gig_id for gig_id in ids if gig_id in {odd, *common_design}] == [odd, *common_design]
+
+
+def test_a_title_that_is_the_search_comes_first_and_a_repeated_word_gains_nothing(gigs: Gigs) -> None:
+    exact = gigs.create(title="Logo for startups", description="x", tags=[])
+    gigs.rate(gigs.create(title="Startup logo with a logo book", description="logo " * 50, tags=[]), *[5] * 20)
+
+    assert gigs.found(q="logo for startups")[0] == exact
