@@ -112,6 +112,10 @@ test: install-dev ## Run all tests, with a PostgreSQL, services and an Envoy of 
 test-fast: install-dev ## Run the tests that need neither the stack nor Envoy, in under a minute. ARGS='-k words'
 	@$(BIN)/python -m pytest -n auto $(FAST_TESTS) $(ARGS)
 
+.PHONY: record-sql
+record-sql: install-dev ## Write the SQL of every RPC to tests/recorded_sql, after a change that is meant.
+	@RECORD_SQL=1 $(BIN)/python -m pytest -q tests/servicer/test_recorded_sql.py
+
 .PHONY: coverage
 coverage: install-dev ## Run all tests and print the coverage by file, subprocesses not counted. ARGS=tests/domain
 	@$(BIN)/python -m pytest $(PACKAGES:%=--cov=%) --cov-report=term:skip-covered $(ARGS)
@@ -125,7 +129,7 @@ fuzz: install-dev ## Send mutated inputs to a stack of its own for ten minutes. 
 	@$(BIN)/python -m tests.fuzz "$$NAME" $(ARGS)
 
 .PHONY: benchmark
-benchmark: install-dev ## Run a benchmark: balance, get_gig, growth, limits, listing, order_timeouts, outbox, promptness, reconciliation, recovery, reminders, texts, traces, uploads, watches. NAME=balance
+benchmark: install-dev ## Run a benchmark: balance, edge_cost, get_gig, growth, limits, listing, open_loop, order_timeouts, outbox, promptness, reconciliation, recovery, reminders, search_plans, texts, traces, uploads, watches, writes. NAME=balance
 	@$(BIN)/python -m "benchmarks.$${NAME:-balance}" $(ARGS)
 
 .PHONY: bench

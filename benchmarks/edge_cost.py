@@ -1,8 +1,8 @@
 """`python -m benchmarks.edge_cost`: what a request costs in Envoy alone, and what each part of the edge costs of it.
 
-Envoys with the shipped bootstrap stand before one stand-in of the services; each has a part switched off. `wrk` asks them
-in turn, in short rounds, so that a busy machine slows all alike. The CPU is that of Envoy's process, in µs a request. The
-stand-in answers at once: a gRPC server in Python would be what is measured.
+Envoys with the shipped bootstrap stand before one stand-in of the services; each has a part switched off. `wrk` asks
+them in turn, in short rounds, so that a busy machine slows all alike. The CPU is that of Envoy's process, in µs a
+request. The stand-in answers at once: a gRPC server in Python would be what is measured.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 import psutil
 import yaml  # type: ignore[import-untyped]
+
 from benchmarks import instant_grpc
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
@@ -54,7 +55,9 @@ def without_filters(*patterns: str) -> Callable[[Config], None]:
         wanted = re.compile("|".join(patterns))
         for listener in ("public", "api"):
             for manager in managers(config, listener):
-                manager["http_filters"] = [each for each in manager["http_filters"] if not wanted.fullmatch(each["name"])]
+                manager["http_filters"] = [
+                    each for each in manager["http_filters"] if not wanted.fullmatch(each["name"])
+                ]
                 for route in manager["route_config"]["virtual_hosts"][0]["routes"]:
                     of_filters = route.get("typed_per_filter_config") or {}
                     for name in [each for each in of_filters if wanted.fullmatch(each)]:
@@ -140,7 +143,9 @@ KINDS = {
     "read, token": Kind(GIG, with_token=True),
     "read, gzip": Kind(GIG, headers={"Accept-Encoding": "gzip"}),
     "304": Kind(GIG, 304, headers={"If-None-Match": '"one"'}),
-    "write": Kind("/api/orders", 201, "POST", {"Content-Type": "application/json", "Idempotency-Key": "one"}, ORDER, True),
+    "write": Kind(
+        "/api/orders", 201, "POST", {"Content-Type": "application/json", "Idempotency-Key": "one"}, ORDER, True
+    ),
     "error": Kind("/api/orders", 401),
 }
 
@@ -163,11 +168,19 @@ def cost(edge: Edge, path: str, script: Path, seconds: float) -> tuple[float, fl
 def a_gig() -> gig_pb2.Gig:
     """Return a gig that is as large as most."""
     packages = [
-        gig_pb2.Package(id=f"0190a000-0000-7000-8000-00000000010{tier}", title="A package of the gig", description="x" * 150, price=50)
+        gig_pb2.Package(
+            id=f"0190a000-0000-7000-8000-00000000010{tier}",
+            title="A package of the gig",
+            description="x" * 150,
+            price=50,
+        )
         for tier in range(3)
     ]
     return gig_pb2.Gig(
-        id=GIG.rpartition("/")[2], title="I will write the page of your shop", description="A plain text. " * 40, packages=packages
+        id=GIG.rpartition("/")[2],
+        title="I will write the page of your shop",
+        description="A plain text. " * 40,
+        packages=packages,
     )
 
 
@@ -176,7 +189,16 @@ def run_envoy(folder: Path, name: str, config: Config, threads: int, cleanup: Ex
     file = folder / f"{name}.json"
     file.write_text(json.dumps(config))
     with (folder / f"{name}.log").open("wb") as log:
-        command = [str(ENVOY), "-c", str(file), "--disable-hot-restart", "--concurrency", str(threads), "--log-level", "warn"]
+        command = [
+            str(ENVOY),
+            "-c",
+            str(file),
+            "--disable-hot-restart",
+            "--concurrency",
+            str(threads),
+            "--log-level",
+            "warn",
+        ]
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     cleanup.callback(process.wait)
     cleanup.callback(process.terminate)
@@ -197,7 +219,9 @@ def direct_responses(port: int, responses: dict[str, Config]) -> Config:
     listener = {
         "name": "all",
         "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
-        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
+        "filter_chains": [
+            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+        ],
     }
     return {"static_resources": {"listeners": [listener]}}
 
@@ -247,7 +271,9 @@ def main() -> None:
                     measured[name, kind].append(cost(edge, each.path, scripts[name, kind], options.seconds))
         print("without".ljust(18), *(each.rjust(18) for each in kinds))
         for name in edges:
-            medians = [[statistics.median(values) for values in zip(*measured[name, kind], strict=True)] for kind in kinds]
+            medians = [
+                [statistics.median(values) for values in zip(*measured[name, kind], strict=True)] for kind in kinds
+            ]
             print(name.ljust(18), *(f"{micros:7.0f} ({rate:6.0f}/s)" for micros, rate in medians))
 
 

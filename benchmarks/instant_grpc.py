@@ -62,7 +62,11 @@ class _Connection(asyncio.Protocol):
 
     def answer(self, stream: int) -> bytes:
         head = _frame(_HEADERS, _END_HEADERS, stream, self.head)
-        return head + _frame(_DATA, 0, stream, self.body) + _frame(_HEADERS, _END_HEADERS | _END_STREAM, stream, self.trailers)
+        return (
+            head
+            + _frame(_DATA, 0, stream, self.body)
+            + _frame(_HEADERS, _END_HEADERS | _END_STREAM, stream, self.trailers)
+        )
 
 
 def _serve(ports: dict[int, bytes], trailers: list[tuple[str, str]]) -> None:

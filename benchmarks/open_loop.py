@@ -1,11 +1,11 @@
 """`python -m benchmarks.open_loop URL --rate 2000`: requests at a fixed rate, whether or not they are answered.
 
 A client that waits for an answer before it asks again asks an overloaded server less often, and so measures what the
-server can do, not what its users get. Here every request has a time in a schedule, and its latency counts from that time.
+server can do, not what its users get. Here every request has a time in a schedule, and its latency counts from it.
 
-Several processes share the rate. Each one has sockets of its own, from several addresses of loopback, as a server bounds
-what one address may do. All is bounded: the time, the connections, and the requests that wait for one; what finds no
-connection in time counts as lost.
+Several processes share the rate. Each one has sockets of its own, from several addresses of loopback, as a server
+bounds what one address may do. All is bounded: the time, the connections, and the requests that wait for one; what
+finds no connection in time counts as lost.
 """
 
 from __future__ import annotations

@@ -65,6 +65,21 @@ CROSS JOIN LATERAL (SELECT
     ARRAY[{", ".join(f"word_{place}.word" for place in range(TITLE_WORDS, TITLE_WORDS + 2))}] AS tags
 ) AS texts
 """  # noqa: S608  # constants of ours
+# The documents come from the pool and are not made of the texts; those of gigs that are created later are.
+DOCUMENT = """
+DO $$ BEGIN
+    IF EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = 'gigs'::regclass AND attname = 'document' AND attgenerated <> ''
+    )
+    THEN
+        ALTER TABLE gigs ALTER COLUMN document DROP EXPRESSION;
+        CREATE FUNCTION make_document() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN NEW.document := gig_document(NEW.title, NEW.tags, NEW.description); RETURN NEW; END';
+        CREATE TRIGGER make_document BEFORE INSERT ON gigs FOR EACH ROW WHEN (NEW.document IS NULL)
+            EXECUTE FUNCTION make_document();
+    END IF;
+END $$
+"""
 PACKAGES = """
 INSERT INTO packages (id, gig_id, position, title, description, price, delivery_days, features, revisions)
 SELECT md5('package ' || number || ' ' || n)::uuid, md5('gig ' || n)::uuid, number, 'Package', '',
@@ -79,7 +94,7 @@ FROM (
 def load(database: Database, gigs: int) -> None:
     """Fill an empty database with gigs, and leave it analysed, with its indexes built anew."""
     rebuild = _drop_indexes(database)
-    database.execute("ALTER TABLE gigs ALTER COLUMN document DROP EXPRESSION IF EXISTS")
+    database.execute(DOCUMENT)
     database.execute(
         # The words of a gig are joined in the order written.
         "SET statement_timeout = 0; SET maintenance_work_mem = '512MB'; SET work_mem = '64MB';"

@@ -1,8 +1,8 @@
 """`python -m benchmarks.search_plans`: each shape of a search at 10,000, 100,000 and a million gigs.
 
 Every search runs with values drawn anew: categories and words as often as gigs have them, ranges of prices around
-prices of packages. Printed are the medians of PostgreSQL's CPU time in milliseconds, with the pages of 8 KiB that were read,
-and the ratio of the largest to the smallest marketplace.
+prices of packages. Printed are the medians of PostgreSQL's CPU time in milliseconds, with the slowest search, the pages
+of 8 KiB that were read, and the ratio of the largest to the smallest marketplace.
 """
 
 from __future__ import annotations

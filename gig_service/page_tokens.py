@@ -9,8 +9,8 @@ from gig_service.domain.words import MAX_CORRECTIONS, Corrections
 from marketplace.gig.v1 import gig_pb2
 from servicekit import paging
 
-# A `tsquery` as PostgreSQL writes it: nothing in it can end the quotes or break the statement.
-_STEM = re.compile(r"'[^'\\\x00-\x20\ud800-\udfff]+'( & '[^'\\\x00-\x20\ud800-\udfff]+')*")
+# Lexemes in quotes. Nothing in them can end the quotes, and nothing is an operator, since the query is taken apart.
+_STEM = re.compile(r"'[^'\\\x00-\x20()&|\ud800-\udfff]+'( & '[^'\\\x00-\x20()&|\ud800-\udfff]+')*")
 
 
 class PageStart(NamedTuple):

@@ -104,7 +104,10 @@ class BatchingDatabase(_Postgresql):  # type: ignore[misc]
         A connection that was lost while it was idle is replaced when the transaction has only begun.
         """
         connection = self.connection()
-        waiting, connection.waiting = connection.waiting, []
+        waiting = connection.waiting
+        if not waiting and sent is not None:
+            return _send_one(connection, sent)
+        connection.waiting = []
         statements = waiting if sent is None else [*waiting, sent]
         try:
             return _send(connection, statements)
@@ -153,6 +156,15 @@ class _Savepoint(_PeeweeSavepoint):  # type: ignore[misc]
             self.db.send(Sent(f"ROLLBACK TO SAVEPOINT {self.quoted_sid}")).close()
         if begin:
             self._begin()
+
+
+def _send_one(connection: Connection, sent: Sent) -> Any:
+    """Send a statement that goes alone, as most reads do."""
+    cursor = connection.cursor()
+    if sent.prepared and sent.prepared.name not in connection.prepared:
+        _prepare(connection, cursor, [sent.prepared])
+    cursor.execute(sent.text, sent.params or None)
+    return cursor
 
 
 def _send(connection: Connection, statements: Iterable[Sent]) -> Any:

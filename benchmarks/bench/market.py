@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -90,12 +89,10 @@ def at_page(search: search_mix.Search, client: httpx.Client) -> str:
 
 def fill(stack: Stack, gigs: int) -> None:
     """Bring the marketplace to so many gigs. Raises RuntimeError with the loader's output when it fails."""
-    if importlib.util.find_spec("deploy.local.load_data") is None:
-        return fill_by_api(stack, min(gigs, 400))
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}", "PORT": str(stack.ports.edge)}
-    environment |= {"DATA_DIR": str(stack.data_dir), "GIGS": str(gigs)}
+    environment["DATA_DIR"] = str(stack.data_dir)
     done = subprocess.run(
-        [sys.executable, "-m", "deploy.local.load_data"],
+        [sys.executable, "-m", "deploy.local.load_data", f"--gigs={gigs}"],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -104,7 +101,6 @@ def fill(stack: Stack, gigs: int) -> None:
     )
     if done.returncode:
         raise RuntimeError(f"loading {gigs} gigs failed: {(done.stderr or done.stdout)[-2000:]}")
-    return None
 
 
 def fill_by_api(stack: Stack, gigs: int) -> None:

@@ -20,7 +20,7 @@ import uvloop
 
 from benchmarks.bench.load import Request
 
-MAX_CONNECTIONS = 400
+MAX_CONNECTIONS = 4000
 # Requests that are due and wait for a connection; above this a run is given up as hopeless for the rest.
 MAX_WAITING = 50_000
 TICK_SECONDS = 0.001

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import psutil
 
 from benchmarks.bench import load, market, paced, processes, sides
 from benchmarks.bench.cases import CONNECTIONS, Case, Plan
@@ -84,7 +85,7 @@ def of_size(product: Side, sample: Market, plan: Plan) -> Result:
     random = Random(4)  # noqa: S311  # no secret
     with httpx.Client(base_url=product.url, timeout=sides.TIMEOUT, headers=NO_CACHE) as client:
         mix = sample.mix(random, SEARCHES if plan.rounds > 2 else SEARCHES // 4, client)
-        shapes = _by_shape(mix, client)
+        shapes = time_by_shape(mix, client)
     with_words = [request for shape, request in mix if shape.startswith("words")]
     browsing = [request for shape, request in mix if not shape.startswith("words")]
     everything = [request for _, request in mix]
@@ -105,7 +106,7 @@ def _work(side: Side, requests: list[Request], plan: Plan) -> Callable[[], load.
     return lambda: load.http(side.url, requests, plan.seconds, CONNECTIONS, cached=False)
 
 
-def _by_shape(mix: list[tuple[str, Request]], client: httpx.Client) -> dict[str, Result]:
+def time_by_shape(mix: list[tuple[str, Request]], client: httpx.Client) -> dict[str, Result]:
     """Return the median and the slowest time of each shape in ms, one request after the other."""
     times: dict[str, list[float]] = defaultdict(list)
     for shape, request in mix:
@@ -181,11 +182,10 @@ def steady(product: Side, sample: Market, stack: Stack, plan: Plan) -> Result:
         thread.join(min(SAMPLE_SECONDS, plan.steady_seconds / 12))
     if not outcomes:
         raise load.LoadError("the mixed load did not run")
-    half = plan.steady_seconds / 2
     slopes: dict[str, float] = {}
     for pid, points in samples.items():
-        late = [(at, mib) for at, mib in points if at > half]
-        if len(late) > 3:
+        # A process that has ended meanwhile does not grow.
+        if len(late := points[len(points) // 2 :]) > 1 and psutil.pid_exists(pid):
             slope = statistics.linear_regression(*zip(*late, strict=True)).slope * 60
             slopes[names[pid]] = max(round(slope, 3), slopes.get(names[pid], slope))
     [outcome] = outcomes

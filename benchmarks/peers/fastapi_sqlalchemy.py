@@ -184,7 +184,8 @@ def matching(query: SearchQuery) -> Select[Any]:
         *of_package(other),
     )
     found = select(SearchRow).join(SearchRow.gig).join(SearchRow.seller)
-    found = found.where(SearchRow.status == "ACTIVE", *of_package(SearchRow), ~cheaper)
+    is_cheapest = ~cheaper if query.is_of_package else SearchRow.is_cheapest
+    found = found.where(SearchRow.status == "ACTIVE", *of_package(SearchRow), is_cheapest)
     if query.category:
         category = categories[query.category]
         column = SearchRow.section_id if category.parent_id is None else SearchRow.category_id

@@ -90,6 +90,7 @@ class SearchRow(Base):
 
     __tablename__ = "search_rows"
     package_id: Mapped[UUID] = mapped_column(primary_key=True)
+    is_cheapest: Mapped[bool]
     gig_id: Mapped[UUID] = mapped_column(ForeignKey("gigs.id"))
     seller_id: Mapped[UUID] = mapped_column(ForeignKey("sellers.id"))
     status: Mapped[str]

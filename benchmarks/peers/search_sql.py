@@ -106,14 +106,17 @@ def _statements(shape: Shape) -> tuple[str, str]:
     of_package = "".join(
         f" AND {_CONDITIONS[name].format(number, row='o')}" for name, number in numbers.items() if name in _OF_PACKAGE
     )
-    # One row a gig: of the packages that meet the filters the cheapest.
-    rows = f"""
-        FROM search_rows AS r JOIN gigs AS g ON g.id = r.gig_id JOIN sellers AS s ON s.id = r.seller_id
-        WHERE r.status = 'ACTIVE' AND {found} AND NOT EXISTS (
+    # One row a gig: of the packages that meet the filters the cheapest. That of all has a mark, and indexes of its own.
+    is_cheapest = "r.is_cheapest"
+    if of_package:
+        is_cheapest = f"""NOT EXISTS (
             SELECT FROM search_rows AS o
             WHERE o.gig_id = r.gig_id AND (o.price, o.package_id) < (r.price, r.package_id){of_package}
-        )
-    """  # our own words
+        )"""  # our own words
+    rows = f"""
+        FROM search_rows AS r JOIN gigs AS g ON g.id = r.gig_id JOIN sellers AS s ON s.id = r.seller_id
+        WHERE r.status = 'ACTIVE' AND {found} AND {is_cheapest}
+    """
     key = ", ".join(f"r.{column}" for column in columns)
     count = len(numbers)
     behind = ""

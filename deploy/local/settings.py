@@ -41,6 +41,12 @@ class StackSettings(BaseSettings):
         default="127.0.0.1",
         description="Address that the edge listens on; 0.0.0.0 makes it reachable from other machines.",
     )
+    edge_threads: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="Threads of Envoy that serve clients. 0: half of the CPUs, which leaves the others to the workers.",
+    )
     gig_workers: Workers = Field(default=2, description=f"Processes of GigService, at most {MAX_WORKERS}.")
     order_workers: Workers = Field(default=2, description=f"Processes of OrderService, at most {MAX_WORKERS}.")
     review_workers: Workers = Field(default=2, description=f"Processes of ReviewService, at most {MAX_WORKERS}.")

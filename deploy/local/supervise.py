@@ -130,7 +130,8 @@ def _edge(settings: StackSettings, layout: Layout) -> Process:
     config = environment.edge_base(layout) / layout.envoy_config.relative_to(layout.data_dir)
     # Envoy's debug log has all headers of all requests, tokens included.
     level = "info" if settings.log_level == "DEBUG" else settings.log_level.lower()
-    options = ["-c", str(config), "--disable-hot-restart", "--log-level", level]
+    threads = settings.edge_threads or max(1, len(os.sched_getaffinity(0)) // 2)
+    options = ["-c", str(config), "--disable-hot-restart", "--concurrency", str(threads), "--log-level", level]
     # The bridge for MCP writes several errors for each bad message of a client. The access log has the reason.
     options += ["--component-log-level", "filter:critical"]
     # Drain all clients with their next response, instead of one after the other over ten minutes.

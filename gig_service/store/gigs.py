@@ -10,6 +10,7 @@ import orjson
 from gig_service.domain.gig import Gig, GigDetails, GigPage, GigView, Package, PackageDetails, Seller, Status
 from gig_service.domain.image import Image
 from gig_service.domain.rating import RatingTotals
+from gig_service.store.documents import Documents
 from gig_service.store.models import GigRow
 from gig_service.store.packages import Packages
 from gig_service.store.search_index import SearchIndex
@@ -71,10 +72,11 @@ _JSON_COLUMNS = [GigView._fields.index(name) for name in ("tags", "packages", "i
 class Gigs:
     """The gigs. Every change needs a transaction that has locked the gig."""
 
-    def __init__(self, database: Database, packages: Packages, index: SearchIndex) -> None:
+    def __init__(self, database: Database, packages: Packages, index: SearchIndex, documents: Documents) -> None:
         self._database = database
         self._packages = packages
         self._index = index
+        self._documents = documents
         self._clock = Clock(database)
 
     def get(self, gig_id: UUID) -> Gig:
@@ -121,17 +123,18 @@ class Gigs:
             rating=0,
             created_at=now,
             updated_at=now,
-            **_columns(details),
+            **self._columns(details),
         ).execute(self._database.peewee)
         self._packages.insert(gig_id, packages)
         self._index.refresh(gig_id)
-        self._index.add_words(gig_id)
+        self._documents.count_words(details)
         return gig_id
 
     def replace_details(self, gig_id: UUID, details: GigDetails) -> None:
         """Replace the title, the description, the category and the tags."""
-        self.touch(gig_id, **_columns(details))
-        self._index.add_words(gig_id)
+        words = self._documents.words_of(gig_id)
+        self.touch(gig_id, **self._columns(details))
+        self._documents.count_words(details, words)
 
     def set_status(self, gig_id: UUID, status: Status) -> None:
         """Store another status."""
@@ -139,7 +142,9 @@ class Gigs:
 
     def delete(self, gig_id: UUID) -> None:
         """Mark the gig as deleted. Its row stays, for the seller's badges and for later reviews."""
+        words = self._documents.words_of(gig_id)
         self.touch(gig_id, deleted_at=self._clock.now())
+        self._documents.count_words(None, words)
 
     def touch(self, gig_id: UUID, **columns: object) -> None:
         """Raise the gig's version and set these columns. Every change of its packages or images calls this too."""
@@ -148,14 +153,14 @@ class Gigs:
         ).execute(self._database.peewee)
         self._index.refresh(gig_id)
 
-
-def _columns(details: GigDetails) -> dict[str, Any]:
-    return {
-        "title": details.title,
-        "description": details.description,
-        "category_id": details.category_id,
-        "tags": list(details.tags),
-    }
+    def _columns(self, details: GigDetails) -> dict[str, Any]:
+        return {
+            "title": details.title,
+            "description": details.description,
+            "category_id": details.category_id,
+            "tags": list(details.tags),
+            **self._documents.columns(details),
+        }
 
 
 def _to_gig(row: Row) -> Gig:

@@ -32,7 +32,7 @@ class SellerReviewRow(peewee.Model):
 
 
 class GigRow(peewee.Model):
-    """A row of `gigs`; `deleted_at` is NULL until it is deleted, and the database itself writes `document`."""
+    """A row of `gigs`; `deleted_at` is NULL until it is deleted; store/documents.py makes `document`."""
 
     id = peewee.UUIDField(primary_key=True)
     seller_id = peewee.UUIDField()

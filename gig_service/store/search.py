@@ -27,12 +27,12 @@ from gig_service.domain.search import (
     Total,
 )
 from gig_service.store import search_statements as statements
-from gig_service.store.relevance import rank_values
+from gig_service.store.relevance import match_values, rank_values
 from gig_service.store.search_statements import Query, Shape
 from servicekit.database import Database, Row
 
 # How long an estimate is used again, and how many are kept.
-ESTIMATE_SECONDS = 30.0
+ESTIMATE_SECONDS = 60.0
 MAX_ESTIMATES = 2_000
 # The rank of gigs that come after all ranked ones. No gig has it by itself.
 UNRANKED = -1
@@ -48,7 +48,7 @@ Values = dict[str, Any]
 
 
 class Search:
-    """Searches. `words` is always a `tsquery`; an empty one is no condition."""
+    """Searches. `words` is always a query of `gig_service.domain.words`; an empty one is no condition."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -216,7 +216,7 @@ def _values(filters: Filters, words: str, sort: Sort, after: SortKey | None, lim
         "max_price": _ANY_PRICE if filters.max_price is None else filters.max_price,
         "max_days": _ANY_DAYS if filters.max_delivery_days is None else filters.max_delivery_days,
         "tags": list(filters.tags),
-        "words": words,
+        **match_values(words),
         **rank_values(words),
         **dict(key),
     }

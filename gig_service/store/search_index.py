@@ -36,28 +36,10 @@ REFRESH = Statement(f"""
 FILL = f"INSERT INTO search_rows ({_COLUMNS}) {_ROWS}"
 # Those of new gigs.
 ADD_NEW = Statement(f"INSERT INTO search_rows ({_COLUMNS}) {_ROWS} AND g.id = ANY ($1::uuid[])")
-# All writers insert in the same order, so that two gigs with the same new words never wait for each other both. Longer
-# words are no candidates for corrections.
-ADD_WORDS = Statement("""
-    INSERT INTO words (word)
-    SELECT DISTINCT word FROM gigs, regexp_split_to_table(
-        search_text(concat_ws(' ', title, array_to_string(tags, ' '), description)), ' '
-    ) AS word
-    WHERE id = $1 AND length(word) BETWEEN 3 AND 40
-    ORDER BY word
-    ON CONFLICT DO NOTHING
-""")
-ADD_WORDS_OF_TEXTS = Statement("""
-    INSERT INTO words (word)
-    SELECT DISTINCT word FROM unnest($1::text[]) AS text, regexp_split_to_table(search_text(text), ' ') AS word
-    WHERE length(word) BETWEEN 3 AND 40
-    ORDER BY word
-    ON CONFLICT DO NOTHING
-""")
 
 
 class SearchIndex:
-    """The rows of `search_rows` and `words`."""
+    """The rows of `search_rows`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -66,17 +48,9 @@ class SearchIndex:
         """Bring a gig's search rows up to date, after a change of its filters or sort keys; a deleted gig has none."""
         self._database.fetch_all(REFRESH, gig_id)
 
-    def add_words(self, gig_id: UUID) -> None:
-        """Store the words of a gig's details, after a change of them. It must be the last write of a transaction."""
-        self._database.fetch_all(ADD_WORDS, gig_id)
-
     def add_new(self, gig_ids: Collection[str]) -> None:
         """Write the search rows of many gigs that have none, in a transaction."""
         # A lookup for each gig: the cost must not grow with the table, whatever the planner knows of it.
         for setting in ("enable_hashjoin", "enable_mergejoin", "enable_seqscan"):
             self._database.execute(f"SET LOCAL {setting} = off")
         self._database.fetch_all(ADD_NEW, "{" + ",".join(gig_ids) + "}")
-
-    def add_words_of_texts(self, texts: Collection[str]) -> None:
-        """Store the words of texts. It must be the last write of a transaction, as `add_words` is."""
-        self._database.fetch_all(ADD_WORDS_OF_TEXTS, list(texts))

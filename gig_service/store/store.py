@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 
 from gig_service.store.categories import Categories
+from gig_service.store.documents import Documents
 from gig_service.store.gigs import Gigs
 from gig_service.store.images import Images
 from gig_service.store.packages import Packages
@@ -26,12 +27,13 @@ class Store:
         index = SearchIndex(database)
         self.categories = Categories(database)
         self.packages = Packages(database)
-        self.gigs = Gigs(database, self.packages, index)
+        self.vocabulary = Vocabulary(database)
+        self.documents = Documents(database, self.vocabulary)
+        self.gigs = Gigs(database, self.packages, index, self.documents)
         self.images = Images(database, self.gigs, Outbox(database))
         self.sellers = Sellers(database)
         self.ratings = Ratings(database, index)
         self.search = Search(database)
-        self.vocabulary = Vocabulary(database)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Make all writes inside visible together, or none of them when anything is raised."""

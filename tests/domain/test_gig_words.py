@@ -8,21 +8,26 @@ from hypothesis import strategies as st
 
 from gig_service.domain.words import (
     Candidate,
+    Ranking,
     Word,
     allowed_errors,
     build_query,
+    correct_rare,
     distance,
     is_correctable,
     is_near,
+    match_query,
     nearest_stems,
+    ranking,
     significant_words,
+    typed_words,
 )
 
 LETTERS = st.text("abcd", max_size=8)
 
 
-def a_word(text: str, *, is_common: bool = False, is_known: bool = True) -> Word:
-    return Word(text, f"'{text}'", is_common, is_known)
+def a_word(text: str, *, gigs: int = 100) -> Word:
+    return Word(text, f"'{text}'", f"={text}", gigs)
 
 
 def candidates(**gigs: int) -> list[Candidate]:
@@ -80,7 +85,7 @@ def test_nothing_is_meant_by_a_word_that_is_near_to_none_that_a_gig_has() -> Non
 
 
 def test_common_words_count_only_when_there_are_no_others() -> None:
-    the, logo = a_word("the", is_common=True), a_word("logo")
+    the, logo = a_word("the"), a_word("logo")
 
     assert significant_words([the, logo]) == [logo]
     assert significant_words([the]) == [the]
@@ -88,12 +93,61 @@ def test_common_words_count_only_when_there_are_no_others() -> None:
 
 
 def test_all_words_must_be_there_and_of_a_corrected_one_any_correction() -> None:
-    words = [a_word("logo"), a_word("desing", is_known=False)]
+    words = [a_word("logo"), a_word("desing", gigs=0)]
 
-    assert build_query(words, {"desing": ("'design'", "'desire'")}) == "(('logo')) & (('design') | ('desire'))"
+    query = build_query(words, {"desing": ("'design'", "'desire'")})
+    assert query == "('logo' | '=logo') & ('design' | 'desire')"
     assert build_query(words, {}) is None
     assert build_query([], {}) == ""
 
 
 def test_a_correction_stands_even_when_the_word_has_become_known() -> None:
-    assert build_query([a_word("desing")], {"desing": ("'design'",)}) == "(('design'))"
+    assert build_query([a_word("desing")], {"desing": ("'design'",)}) == "('design')"
+
+
+def test_a_rare_word_counts_beside_its_corrections() -> None:
+    query = build_query([a_word("desing", gigs=1)], {"desing": ("'desing'", "'design'")})
+
+    assert query == "(('desing' | '=desing') | 'design')"
+
+
+def test_a_rare_word_is_corrected_by_a_far_more_frequent_one_with_one_error() -> None:
+    desing = a_word("desing", gigs=1)
+
+    assert correct_rare(desing, candidates(design=10, desk=500)) == ("'desing'", "'design'")
+    assert correct_rare(desing, candidates(design=9)) == ()
+    assert correct_rare(a_word("desing", gigs=5), candidates(design=49)) == ()
+
+
+def test_a_short_word_and_one_of_many_gigs_are_no_typing_errors() -> None:
+    assert a_word("desing", gigs=10).may_be_misspelt
+    assert not a_word("desing", gigs=11).may_be_misspelt
+    assert not a_word("desing", gigs=0).may_be_misspelt
+    assert not a_word("bsu", gigs=1).may_be_misspelt
+
+
+def test_gigs_match_by_stems_and_are_ranked_by_every_lexeme_and_the_whole_title() -> None:
+    query = "('logo' | '=logo') & (('dese' | '=desing') | 'design') & ('a' | 'b' & 'c' | '=a')"
+
+    assert match_query(query) == "('logo') & (('dese') | 'design') & ('a' | 'b' & 'c')"
+    assert ranking(query) == Ranking(
+        "'logo' | '=logo' | 'dese' | '=desing' | 'design' | 'a' | 'b' | 'c' | '=a' | '==logo_desing_a'",
+        "'dese' | '=desing'",
+    )
+
+
+@pytest.mark.parametrize(
+    ("q", "terms"),
+    [
+        ("t-shirt", ["'tshirt'"]),
+        ("e commerce shop", ["'ecommerc' | 'e' & 'commerc'", "'shop'"]),
+        ("full-stack", ["'fullstack' | 'full' & 'stack'"]),
+        ("gpt4", ["'gpt4' | 'gpt' & '4'"]),
+        ("a logo", ["'a'", "'logo'"]),
+        ("asp.net", ["'aspnet' | 'asp' & 'net'"]),
+        ("logo LOGO logo!", ["'logo'"]),
+        ("C# or .NET", ["'c#'", "'or'", "'.net'"]),
+    ],
+)
+def test_a_word_is_typed_in_one_piece_or_in_several(q: str, terms: list[str]) -> None:
+    assert [word.stem for word in typed_words(q)] == terms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -19,11 +20,16 @@ SECRET = "tok_of a client's own"
 
 @pytest.fixture
 def log() -> Iterator[structlog.stdlib.BoundLogger]:
-    before = structlog.get_config()
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    # `configure` would close the handlers that it replaces.
+    root.handlers = []
     logs.configure("INFO", "json", worker="gig-0")
     yield structlog.get_logger()
     structlog.configure(**before)
     logs._call_lines = None
+    root.handlers = handlers
+    root.setLevel(level)
 
 
 def fail_with_secrets() -> None:

@@ -78,6 +78,21 @@ def test_a_dead_process_is_started_again_at_once_and_for_ever(layout: Layout, mo
     assert all(process.autorestart is not False for process in processes)
 
 
+@pytest.mark.parametrize(("cpus", "chosen", "threads"), [(1, "0", "1"), (2, "0", "1"), (8, "0", "4"), (8, "3", "3")])
+def test_envoy_has_half_of_the_cpus_as_threads_or_what_is_chosen(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, cpus: int, chosen: str, threads: str
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(cpus)))
+    monkeypatch.setenv("EDGE_THREADS", chosen)
+
+    options = read_back(layout, StackSettings(), monkeypatch)
+
+    (envoy,) = [
+        each for group in options.process_group_configs for each in group.process_configs if each.name == "envoy"
+    ]
+    assert f"--concurrency {threads} " in envoy.command
+
+
 def test_each_worker_knows_its_name_and_its_own_ports(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIG_WORKERS", "3")
 

@@ -1,4 +1,4 @@
-"""Searches against a model: Python reads all gigs, filters and sorts them; each way of reading a page gives the same."""
+"""Searches against a model: Python filters and sorts all gigs; each way of reading a page gives the same."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def market(postgres: PostgresServer) -> Iterator[Market]:
     database = Database(postgres.fresh("gig"))
     store = Store(database)
     categories = {slug: store.categories.find(slug) for slug in SLUGS}
-    random = Random(4)  # noqa: S311  # no secret
+    random = Random(4)
     for name, seller in SELLERS.items():
         store.sellers.remember(seller, name)
     gigs = tuple(a_gig(store, random, place, list(categories.values())) for place in range(GIGS))

@@ -53,7 +53,8 @@ def filled(postgres: PostgresServer) -> Iterator[tuple[Database, dict[str, Any]]
     yield database, {
         **KEY, **{f"until_{name}": value for name, value in KEY.items()}, "gig_id": gig_id, "until_gig_id": gig_id,
         "limit": 21, "status": "ACTIVE", "category": category, "seller": seller, "min_rating": 4.9, "tags": [tag],
-        "min_price": 900, "max_price": 910, "max_days": 3, "words": words, "any_word": words, "frequent": frequent,
+        "min_price": 900, "max_price": 910, "max_days": 3, "words": words, "any_word": words, "own": words,
+        "frequent": frequent,
     }  # fmt: skip
     database.close()
 

@@ -5,6 +5,7 @@ No text has a tab, a line end or a backslash, so none is escaped.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
@@ -14,6 +15,7 @@ from deploy.local.load_data import texts
 from deploy.local.load_data.market import DAY, Gig, Market, Order, Review, at, new_id
 from deploy.local.load_data.phrases import COMMENTS, FEATURES, PACKAGES, REPLIES, REQUIREMENTS
 from deploy.local.load_data.plan import Batch
+from gig_service.domain import analysis
 from gig_service.store.bulk_load import GigRows
 from order_service.domain.commission import commission
 from order_service.payments.sandbox.bulk_load import SandboxRows
@@ -36,7 +38,7 @@ def gig_rows(market: Market, batch: Batch, services: texts.Services) -> GigRows:
     sentences, random = texts.sentences(batch.seed), rng.random
     seller_lines, review_lines, gig_lines = [], [], []
     package_lines: list[str] = []
-    words: set[str] = set()
+    words: Counter[str] = Counter()
     for seller in market.sellers:
         newest = seller.newest
         total = sum(review.stars for review in newest.values())
@@ -52,8 +54,9 @@ def gig_rows(market: Market, batch: Batch, services: texts.Services) -> GigRows:
         description = " ".join(
             (f"{gig.title}.", *(sentences[int(random() * len(sentences))] for _ in range(2 + int(3 * random()))))
         )
-        words.update(description.split(), *(tag.split() for tag in tags))
-        gig_lines.append(_gig_line(gig, services, description, tags, random()))
+        document = analysis.document(gig.title, tags, description)
+        words.update(document.words)
+        gig_lines.append(f"{_gig_line(gig, services, description, tags, random())}\t{document.lexemes}")
         package_lines += _package_lines(gig, rng)
     return GigRows(seller_lines, gig_lines, package_lines, review_lines, [gig.id for gig in market.gigs], words)
 
