@@ -47,6 +47,14 @@ def test_a_batch_that_fails_leaves_neither_rows_nor_its_record(bulk: BulkLoad) -
     assert (sellers(bulk), bulk.loaded(1)) == (0, set())
 
 
+def test_rows_that_begin_a_transaction_belong_to_it(bulk: BulkLoad) -> None:
+    with pytest.raises(KeyError), bulk.database.transaction():
+        bulk.copy(SELLERS, [a_seller()])
+        raise KeyError
+
+    assert sellers(bulk) == 0
+
+
 def test_a_batch_is_stored_once(bulk: BulkLoad) -> None:
     for _ in range(2):
         try:
@@ -109,4 +117,3 @@ def test_one_load_at_a_time(bulk: BulkLoad, gig_database: Database) -> None:
     assert not BulkLoad(other).lock()
 
     other.close()
-
