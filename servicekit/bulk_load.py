@@ -117,7 +117,11 @@ class BulkLoad:
         data = "\n".join(lines)
         if not data:
             return
-        with self.database.peewee.cursor() as cursor:
+        connection = self.database.peewee.connection()
+        if connection.waiting:
+            # BEGIN, and writes that were kept back.
+            self.database.peewee.send().close()
+        with connection.cursor() as cursor:
             cursor.copy_expert(f"COPY {into.table} ({into.columns}) FROM STDIN", io.BytesIO(data.encode()))
 
     def without_triggers(self, tables: Sequence[str]) -> None:

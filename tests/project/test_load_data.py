@@ -150,7 +150,7 @@ def test_pages_and_searches_show_the_gigs(loaded: Stack) -> None:
         page = ok(anyone.get(f"/api/gigs/{first['id']}"))
         reviews = ok(anyone.get(f"/api/gigs/{first['id']}/reviews", params={"pageSize": 100}))
         found = ok(anyone.get("/api/gigs", params={"q": page["title"], "pageSize": 100}))
-        cheap = ok(anyone.get("/api/gigs", params={"maxPrice": 20, "sort": "price_asc"}))
+        cheap = ok(anyone.get("/api/gigs", params={"maxPrice": 20, "sort": "price"}))
 
     assert best["total"] > 0.9 * GIGS
     assert page["reviewCount"] == len(reviews["results"])
@@ -177,8 +177,8 @@ def test_users_of_the_load_see_their_orders(loaded: Stack) -> None:
         name: str = each["buyer"]["username"]
         assert each["buyer"]["id"] == str(tokens.user_id(name))
         with loaded.client(name, "buyer") as buyer:
-            bought = ok(buyer.get("/api/orders", params={"role": "buyer", "gigId": gig["id"]}))["results"]
-        assert bought
+            bought = ok(buyer.get("/api/orders", params={"role": "buyer", "pageSize": 100}))["results"]
+        assert gig["id"] in [order["gigId"] for order in bought]
 
 
 def test_another_seed_adds_other_gigs_beside_what_is_there(loaded: Stack) -> None:
