@@ -28,6 +28,7 @@ from servicekit import linux, privileges
 # Libraries that processes of all services use, or those of one with many processes. None of them may start a thread,
 # open a connection or draw a random number when it is imported: each process would get the same.
 LIBRARIES = (
+    "Stemmer",
     "asyncio",
     "concurrent.futures.thread",
     "cryptography.fernet",

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import peewee
+import psycopg2
 import pytest
 
 from order_service.domain.lifecycle import Action, Command, move
@@ -151,7 +151,7 @@ def test_a_refused_change_stores_nothing(store: Store, order_database: Database)
 def test_a_placing_whose_event_cannot_be_stored_stores_no_order(store: Store, order_database: Database) -> None:
     order_database.execute("ALTER TABLE order_events ADD CHECK (action <> 'place') NOT VALID")
 
-    with pytest.raises(peewee.IntegrityError):
+    with pytest.raises(psycopg2.IntegrityError):
         placed(store)
 
     assert store.order_lists.page(OrderFilter(), limit=1) == []
