@@ -73,7 +73,8 @@ def _unhelpful(results: Results) -> float:
 
 def _largest(results: Results) -> Results:
     sizes: Results = results["sizes"]
-    return sizes[max(sizes, key=int)]  # type: ignore[no-any-return]
+    largest: Results = sizes[max(sizes, key=int)]
+    return largest
 
 
 def _value(part: str, name: str) -> Callable[[Results], float]:
