@@ -101,11 +101,18 @@ def _peak(results: Results) -> str:
 
 def _half(results: Results) -> str:
     rows = [
-        [TITLES.get(name, name), _number(each["wanted_rate"]), _number(each["good_rate"]), each["p50"], each["p99"]]
+        [
+            TITLES.get(name, name),
+            *(_number(each[key]) for key in ("wanted_rate", "good_rate")),
+            *(each[key] for key in ("p50", "p99", "late_p99", "generator_us")),
+        ]
         for name, each in results.get("half", {}).items()
     ]
-    head = ["request", "sent a second", "answered", "p50 ms", "p99 ms"]
-    return "### At half the peak\n\nOpen loop; a time counts from when the request was due.\n\n" + table(head, rows)
+    head = ["request", "sent a second", "answered", "p50 ms", "p99 ms", "late, p99 ms", "generator: CPU µs"]
+    text = (
+        "### At half the peak\n\nOpen loop, after a second of the same load. A time counts from when the request was "
+    )
+    return text + "due; `late` is how far behind that the generator sent it.\n\n" + table(head, rows)
 
 
 def _wide_and_overload(results: Results) -> str:

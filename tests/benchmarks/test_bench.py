@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from benchmarks import search_mix
-from benchmarks.bench import cases, load, market, parts, report, same_answers, sides
+from benchmarks.bench import cases, load, market, paced, parts, report, same_answers, sides
 from benchmarks.bench.goals import GOALS
+from benchmarks.bench.load import Request
 from benchmarks.bench.market import Market
 from benchmarks.bench.sides import Side
 from tests.support.eventually import eventually
@@ -61,6 +66,36 @@ def some_results(**changed: Any) -> dict[str, Any]:
         "failures": {},
         **changed,
     }
+
+
+@contextmanager
+def slow_server(seconds: float) -> Iterator[tuple[str, list[str]]]:
+    """Run an HTTP server that takes so long for an answer. Yield its URL and the paths that it was asked for."""
+    paths: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            time.sleep(seconds)
+            paths.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", paths
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def goal_rows(results: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -116,6 +151,27 @@ def test_an_open_load_sends_at_its_rate_whatever_the_answers_take(stack: Stack, 
 
     assert outcome["sent"] == 40
     assert outcome["statuses"] == {"200": 40}
+
+
+def test_an_open_load_counts_a_time_from_when_its_request_was_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One connection and a server that takes 50 ms: of forty requests in a second half wait longer and longer."""
+    monkeypatch.setattr(paced, "MAX_CONNECTIONS", 1)
+    with slow_server(0.05) as (url, _):
+        outcome = paced.run(url, [Request("/")], 40, 1, warm=0)
+
+    assert outcome.statuses == {200: 40}
+    assert outcome.quantile(0.99) > 500
+    assert outcome.good_in_time < 25
+
+
+def test_an_open_load_of_several_processes_sends_each_request_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paced, "RATE_OF_A_PROCESS", 20)
+    with slow_server(0) as (url, paths):
+        outcome = paced.run(url, [Request("/one"), Request("/two")], 40, 1, warm=0.5)
+
+    assert outcome.sent == 40
+    assert outcome.statuses == {200: 40}
+    assert Counter(paths) == {"/one": 30, "/two": 30}
 
 
 def test_searches_of_the_mix_are_answered_and_timed_by_shape(stack: Stack, sample: Market) -> None:
