@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from benchmarks import search_mix
-from benchmarks.bench import cases, load, market, paced, parts, report, same_answers, sides
+from benchmarks.bench import cases, load, market, paced, parts, plan, report, same_answers, sides
 from benchmarks.bench.goals import GOALS
 from benchmarks.bench.load import Request
 from benchmarks.bench.market import Market
@@ -23,7 +23,7 @@ from benchmarks.bench.sides import Side
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
 
-PLAN = cases.Plan(seconds=1, rounds=1, compared=60, sizes=(), clients=(4,), steady_seconds=4, starts=0)
+PLAN = plan.Plan(seconds=1, rounds=1, compared=60, sizes=(), clients=(4,), steady_seconds=4, starts=0)
 
 pytestmark = pytest.mark.skipif(bool(load.missing_tools()), reason=" ".join(load.missing_tools()))
 
@@ -114,7 +114,7 @@ def test_a_peer_with_another_answer_ends_the_run(stack: Stack, sample: Market) -
 def test_reads_of_all_sides_are_measured(stack: Stack, sample: Market, peers: dict[str, Side]) -> None:
     case = next(case for case in cases.cases(sample) if case.name == "gig")
 
-    results = cases.compare_reads(case, sides.edge(stack), peers, None, PLAN)
+    results = cases.compare_reads(case, sides.edge(stack), list(peers.values()), PLAN)
 
     assert set(results) == {"product", *peers}
     for result in results.values():
