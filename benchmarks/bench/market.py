@@ -24,7 +24,7 @@ from tests.support.stack import ROOT, Stack
 SAMPLE = 10_000
 BUYERS = 50
 WORDS = ("modern", "logo", "design", "website", "development", "video", "editing", "translation", "podcast", "photo")
-LOAD_SECONDS = 900
+LOAD_SECONDS = 1200
 GIGS = """
     SELECT gigs.id::text, title, c.slug FROM gigs JOIN categories AS c ON c.id = category_id
     WHERE status = 'ACTIVE' AND deleted_at IS NULL ORDER BY md5(gigs.id::text) LIMIT %s
