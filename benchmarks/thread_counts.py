@@ -48,7 +48,7 @@ def candidates(cores: int) -> list[Counts]:
     processes = sorted({1, max(1, cores // 2), min(7, cores)} | ({2} if cores < 4 else set()))
     found = [Counts(envoy, workers, 4) for envoy in halves for workers in processes]
     usual = Counts(max(1, cores // 2), 2 if cores < 4 else cores // 2, 4)
-    return found + [usual._replace(threads=threads) for threads in (2, 8)]
+    return found + [usual._replace(threads=threads) for threads in (2, 8) if cores > 1]
 
 
 def measure(folder: Path, cores: Sequence[int], seconds: float, rounds: int = ROUNDS) -> dict[str, Any]:
