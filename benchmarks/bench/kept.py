@@ -21,7 +21,7 @@ SOURCES = (
     *(f"{each}_service/migrations" for each in ("gig", "order", "review")),
 )
 # A gig with its packages, reviews, orders and ledger, with indexes, WAL and room for both while they are rebuilt.
-BYTES_OF_A_GIG = 16_000
+BYTES_OF_A_GIG = 24_000
 
 
 @contextmanager

@@ -51,7 +51,8 @@ class Run:
         for size in plan.sizes[1:]:
             self.part(f"sizes {size}", 60 + size * LOAD_SECONDS_OF_A_GIG, partial(self.of_size, size))
         if plan.cores:
-            self.part("threads", 120, lambda: thread_counts.measure(self._folder, plan.cores, plan.seconds / 2, rounds=1))
+            seconds = plan.seconds / 2
+            self.part("threads", 120, lambda: thread_counts.measure(self._folder, plan.cores, seconds, rounds=1))
         self.results["seconds"] = round(time.monotonic() - self._began)
         return self.results
 
