@@ -34,6 +34,7 @@ SAMPLE = Statement("""
     FROM gigs AS g JOIN categories AS c ON c.id = g.category_id JOIN packages AS p ON p.gig_id = g.id AND p.position = 2
     ORDER BY md5(g.id::text) LIMIT 500
 """)
+GIGS = Statement("SELECT count(*) AS gigs FROM gigs")
 # How many words of a title a search has, and by which it is sorted.
 WORDS = (1, 2, 3)
 Asked = tuple[Filters, str, Sort]
@@ -122,6 +123,7 @@ def main() -> None:
     """Load the marketplaces and print the table."""
     parser = argparse.ArgumentParser(prog="make benchmark NAME=search_plans", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of gigs")
+    parser.add_argument("--url", default="", help="a filled database of GigService to measure last, by its URL")
     parser.add_argument("--runs", type=int, default=25, help="searches of each shape")
     parser.add_argument("--only", default="", help="only shapes whose name has this text")
     arguments = parser.parse_args()
@@ -135,7 +137,12 @@ def main() -> None:
             load(database, gigs)
             measured.append(measure(database, arguments.runs, arguments.only))
             database.close()
-        report(arguments.sizes, measured)
+        sizes = [*arguments.sizes]
+        if arguments.url:
+            database = Database(arguments.url, statement_timeout_ms=0)
+            sizes.append(database.fetch_all(GIGS)[0]["gigs"])
+            measured.append(measure(database, arguments.runs, arguments.only))
+        report(sizes, measured)
     finally:
         server.stop()
 

@@ -163,8 +163,8 @@ def test_the_sql_of_gigs(sql: Recorder, gig_database: Database) -> None:
     def internal(name: str, request: Any) -> None:
         sql.call(name, partial(gigs.internal, request))
 
-    def create() -> str:
-        return str(call("CreateGig", a_gig()).id)
+    def create(shape: str = "") -> str:
+        return str(call(f"CreateGig{shape}", a_gig()).id)
 
     def lists() -> None:
         call("SearchGigs", gig_pb2.SearchGigsRequest(), None)
@@ -185,7 +185,7 @@ def test_the_sql_of_gigs(sql: Recorder, gig_database: Database) -> None:
         request.created_at.FromSeconds(1_800_000_000)
         return request
 
-    gig, found = create(), 1
+    gig, found = create(": the first one of a worker"), 1
     call("CreateGig: with a key", a_gig(), idempotency_key="k1")
     call("CreateGig: with a known key", a_gig(), idempotency_key="k1")
     call("UpdateGig", an_update(gig), if_match=gigs.etag(gig))
