@@ -43,6 +43,7 @@ Parts = dict[str, float]
 KERNEL = (
     ("kernel: network", r"tcp|sock|inet|skb|net_|ip_|loopback|epoll|ep_|softirq|sendmsg|recvmsg|nf_|dev_|eth_"),
     ("kernel: files", r"vfs|ext4|jbd|xfs|page_cache|write_iter|fsync|blk_|virtio|io_schedule|filemap|pipe"),
+    ("kernel: waiting and waking", r"futex|sched|switch|wake|task|timer|rcu|spin_unlock|poll|select"),
     ("kernel: else", r""),
 )
 POSTGRES = (
