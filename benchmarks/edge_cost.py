@@ -90,7 +90,7 @@ PARTS: dict[str, Callable[[Config], None]] = {
     "holds": without_filters("early_response_.*"),
     "write limits": without_filters("writes_.*"),
     "grpc-web": without_filters("without_grpc"),
-    "compression": without_filters("compress_.*", "uncompressed_head"),
+    "compression": without_filters("compress_.*"),
     "token": without_filters("envoy.filters.http.rbac"),
     "request headers": without_filters("request_headers.*"),
     "request body": without_filters("request_body"),

@@ -1,7 +1,8 @@
 """`python -m benchmarks.get_gig`: the CPU of a direct GetGig, as a ratio to that of an empty grpcio handler.
 
-A worker of GigService, with a PostgreSQL of the benchmark's own, and a server with an empty handler take the same calls
-in turn, from h2load (Debian's `nghttp2-client`). `--against` names another checkout, whose worker takes them too.
+A worker of GigService, with a PostgreSQL of the benchmark's own, one that keeps no pages ready, and a server with an
+empty handler take the same calls in turn, from h2load (Debian's `nghttp2-client`). `--against` names another checkout,
+whose worker takes them too.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def running(command: list[str], checkout: Path, log: Path, **environment: str) -
 
 
 @contextmanager
-def worker(name: str, checkout: Path, database: Database, request: Path) -> Iterator[Target]:
+def worker(name: str, checkout: Path, database: Database, request: Path, ready_pages_mib: int) -> Iterator[Target]:
     """Run a worker of GigService for the block, as the stack does."""
     port, metrics_port = free_ports(2)
     folder = request.parent
@@ -141,6 +142,7 @@ def worker(name: str, checkout: Path, database: Database, request: Path) -> Iter
         "USER_JWT_AUDIENCE": USER_AUDIENCE,
         "SERVICE_JWKS": str(jwks_file(folder, "service")),
         "WORKER": name,
+        "READY_PAGES_MIB": str(ready_pages_mib),
     }
     with running(["-m", "gig_service"], checkout, log, **settings) as process:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -195,7 +197,7 @@ def report(targets: list[Target]) -> float:
     for target in targets:
         own, database = medians[target.name], statistics.median(target.of_database)
         ratio = own / medians["empty"]
-        print(f"{target.name:<8} {own:6.0f} µs a call, PostgreSQL {database:5.0f} µs; {ratio:.2f} of an empty handler")
+        print(f"{target.name:<9} {own:6.0f} µs a call, PostgreSQL {database:5.0f} µs; {ratio:.2f} of an empty handler")
     return medians[targets[0].name] / medians["empty"]
 
 
@@ -216,13 +218,15 @@ def main() -> int:
         server = PostgresServer()
         cleanup.callback(server.stop)
         server.start()
-        checkouts = {"worker": ROOT} | ({"against": arguments.against.resolve()} if arguments.against else {})
+        workers = {"worker": (ROOT, 16), "not ready": (ROOT, 0)}
+        if arguments.against:
+            workers["against"] = (arguments.against.resolve(), 16)
         targets = []
-        for name, checkout in checkouts.items():
+        for name, (checkout, ready_pages_mib) in workers.items():
             database = Database(server.fresh("gig"))
             cleanup.callback(database.close)
             request = write_request(database, folder / f"{name}.request")
-            targets.append(cleanup.enter_context(worker(name, checkout, database, request)))
+            targets.append(cleanup.enter_context(worker(name, checkout, database, request, ready_pages_mib)))
         targets.append(cleanup.enter_context(empty(request)))
         compare(targets, arguments.rounds, arguments.calls)
         ratio = report(targets)

@@ -1,13 +1,16 @@
 -- The cache of anonymous reads. Each of Envoy's threads keeps answers of its own, for some seconds.
 --
--- Its routes (public_routes_cache.yaml.j2) let only plain reads come here: GET or HEAD of a path that needs no token,
--- without a token, a body, a condition, or a wish for a new answer. Only a whole 200 is kept that the listener `api` says
--- anyone may keep.
+-- Its routes (public_routes_cache.yaml.j2) let only plain reads come here: GET of a path that needs no token, without a
+-- token, a body, a condition, or a wish for a new answer. Only a whole 200 is kept that the listener `api` says anyone may
+-- keep, in the encoding that it came in.
 --
--- Two filters run it. The first one of all answers hits at once: before the client's requests are counted, so only such
--- hits that no client can pile up. The second one, behind all that changes a response, answers the others and keeps answers.
+-- On these routes it stands in the place of the filter `clients`: a hit is counted only where a client could make many of
+-- them wait.
 --
--- The filter's context: `max_age` of an answer in seconds; `max_bytes` that all answers of a thread may have.
+-- The filter's context: `max_age` of an answer in seconds; `max_bytes` that all answers of a thread may have; and the
+-- context of `clients`.
+
+local clients = require("clients")
 
 local cache = {}
 
@@ -20,7 +23,10 @@ local MAX_UNCOUNTED_BYTES = 64 * 1024
 local OVERHEAD_BYTES = 1024
 -- The headers of an answer that are kept. The connection manager sets all others for each request anew.
 -- Names and values stand in a table that `respond` can take as it is.
-local KEPT_HEADERS = { "content-type", "cache-control", "vary", "etag", "date" }
+local KEPT_HEADERS = { "content-type", "content-encoding", "cache-control", "vary", "etag", "date" }
+-- The encodings of `api`, the preferred one last; and how many values of Accept-Encoding have their encoding kept.
+local ENCODINGS = { "gzip", "br" }
+local MAX_ENCODING_VALUES, MAX_VALUE_BYTES = 256, 256
 -- In the last part of an answer's life, one request at a time asks for a new one, and all others still get the old one:
 -- an answer that many want is never asked for by all of them at once.
 local REFRESH_AFTER = 0.7
@@ -38,9 +44,41 @@ local function canonical(path)
   return "/api/gigs" .. below
 end
 
+-- The encoding that each value of Accept-Encoding asks for.
+local encodings, encoding_values = {}, 0
+
+-- Returns the encoding that a client likes best, "identity" for none.
+local function best_encoding(value)
+  local weights = {}
+  for item in value:lower():gmatch("[^,]+") do
+    local name, parameters = item:match("^%s*([^;%s]+)(.*)$")
+    if name then weights[name] = tonumber(parameters:match(";%s*q%s*=%s*([%d.]+)") or 1) or 0 end
+  end
+  local best, best_weight = "identity", weights.identity or 0
+  for _, name in ipairs(ENCODINGS) do
+    local weight = weights[name] or weights["*"] or 0
+    if weight > 0 and weight >= best_weight then best, best_weight = name, weight end
+  end
+  return best
+end
+
+-- Returns the encoding of the answer. Clients write Accept-Encoding in thousands of ways.
+local function encoding_for(headers)
+  local value = headers:get("accept-encoding")
+  if not value then return "identity" end
+  local encoding = encodings[value]
+  if encoding then return encoding end
+  encoding = best_encoding(value)
+  if #value <= MAX_VALUE_BYTES then
+    if encoding_values == MAX_ENCODING_VALUES then encodings, encoding_values = {}, 0 end
+    encodings[value], encoding_values = encoding, encoding_values + 1
+  end
+  return encoding
+end
+
 -- Returns what an answer may depend on.
-local function key_of(headers)
-  return headers:get(":scheme") .. "://" .. headers:get(":authority") .. canonical(headers:get(":path"))
+local function key_of(headers, encoding)
+  return encoding .. " " .. headers:get(":scheme") .. "://" .. headers:get(":authority") .. canonical(headers:get(":path"))
 end
 
 local function store(key, answer, max_bytes)
@@ -67,10 +105,10 @@ local function find(key, now, max_age)
 end
 
 -- Returns the kept answer, or nil when the request has to ask for a new one; and the result for log and counters.
-local function look_up(key, now, max_age, can_refresh)
+local function look_up(key, now, max_age)
   local answer, is_time = find(key, now, max_age)
   if not answer then return nil, "miss" end
-  if not can_refresh or not is_time then return answer, "hit" end
+  if not is_time then return answer, "hit" end
   answer.refresh_at = now + REFRESH_SECONDS
   return nil, "refresh"
 end
@@ -84,77 +122,77 @@ local function respond(handle, answer, now)
   handle:respond(answer.headers, answer.body)
 end
 
-local function check_first(handle)
-  -- A client of HTTP/1 reads an answer before the next one comes.
-  if handle:streamInfo():protocol() == "HTTP/2" then return end
-  local now = seconds_now(handle)
-  local answer, is_time = find(key_of(handle:headers()), now, handle:filterContext():get("max_age"))
-  if not answer or is_time or #answer.body > MAX_UNCOUNTED_BYTES then return end
-  handle:streamInfo():dynamicMetadata():set("cache", "result", "hit")
-  return answer, now
-end
-
+-- Returns the kept answer and the time, or nil when the request has to ask for a new one.
 local function check_request(handle)
   local headers, now = handle:headers(), seconds_now(handle)
-  local key = key_of(headers)
+  local encoding = encoding_for(headers)
+  local key = key_of(headers, encoding)
   if #key > MAX_KEY_BYTES then return end
-  -- What HEAD asks for cannot be kept.
-  local is_get = headers:get(":method") == "GET"
-  local answer, result = look_up(key, now, handle:filterContext():get("max_age"), is_get)
+  local answer, result = look_up(key, now, handle:filterContext():get("max_age"))
   local metadata = handle:streamInfo():dynamicMetadata()
   metadata:set("cache", "result", result)
   if answer then return answer, now end
-  if not is_get then return end
   metadata:set("cache", "key", key)
   metadata:set("cache", "asked_at", now)
+  -- `api` would choose the same.
+  if encoding ~= "identity" then headers:replace("accept-encoding", encoding) else headers:remove("accept-encoding") end
 end
 
--- Returns whether anyone may keep an answer, and has all that it takes to check it.
+-- Returns whether a client can make many such answers wait: over HTTP/1 it reads one before the next one comes.
+local function may_pile_up(handle, answer)
+  return #answer.body > MAX_UNCOUNTED_BYTES or handle:streamInfo():protocol() == "HTTP/2"
+end
+
+-- Returns whether anyone may keep an answer, and how long its body is; -1 when only its end tells, as for a compressed one.
 local function may_keep(headers)
-  local length = tonumber(headers:get("content-length"))
+  local length = headers:get("content-encoding") and -1 or tonumber(headers:get("content-length"))
   return headers:get(":status") == "200"
     and headers:get("content-type") == "application/json"
     and (headers:get("cache-control") or ""):find("^public, max%-age=%d+$")
     and length and length <= MAX_BODY_BYTES
-    and not (headers:get("set-cookie") or headers:get("content-encoding") or headers:get("age"))
+    and not (headers:get("set-cookie") or headers:get("age")), length
 end
 
-local function keep_response(handle)
-  local asked = handle:streamInfo():dynamicMetadata():get("cache")
-  local headers = handle:headers()
-  if not asked or not asked.key or not may_keep(headers) then return end
+-- Returns the body of a response, or nil when it is too long.
+local function read_body(handle)
+  local pieces, size = {}, 0
+  for piece in handle:bodyChunks() do
+    size = size + piece:length()
+    if size <= MAX_BODY_BYTES and piece:length() > 0 then pieces[#pieces + 1] = piece:getBytes(0, piece:length()) end
+  end
+  return size <= MAX_BODY_BYTES and table.concat(pieces) or nil
+end
+
+local function keep(handle, asked, headers, length)
   local kept = { [":status"] = "200" }
   for _, name in ipairs(KEPT_HEADERS) do kept[name] = headers:get(name) end
-  local length = tonumber(headers:get("content-length"))
-  local pieces = {}
-  for piece in handle:bodyChunks() do
-    if piece:length() > 0 then pieces[#pieces + 1] = piece:getBytes(0, piece:length()) end
-  end
-  local body = table.concat(pieces)
+  local body = read_body(handle)
   -- Nothing of a body that was cut off.
-  if #body ~= length then return end
+  if not body or (length >= 0 and #body ~= length) then return end
   local answer = { headers = kept, body = body, asked_at = asked.asked_at, refresh_at = 0 }
   store(asked.key, answer, handle:filterContext():get("max_bytes"))
 end
 
--- A fault in here costs only the cache: the request goes on.
-local function answer_from(check, handle)
-  local ok, answer, now = pcall(check, handle)
-  if not ok then return handle:logErr(tostring(answer)) end
+function cache.on_request(handle)
+  local ok, answer, now = pcall(check_request, handle)
+  if not ok then
+    -- A fault in here costs only the cache: the request goes on.
+    handle:logErr(tostring(answer))
+    answer = nil
+  end
+  if not answer or may_pile_up(handle, answer) then clients.on_request(handle) end
   if answer then respond(handle, answer, now) end
 end
 
-function cache.on_first_request(handle)
-  answer_from(check_first, handle)
-end
-
-function cache.on_request(handle)
-  answer_from(check_request, handle)
-end
-
 function cache.on_response(handle)
-  local ok, fault = pcall(keep_response, handle)
+  local asked = handle:streamInfo():dynamicMetadata():get("cache")
+  if not asked or not asked.key then return clients.on_response(handle) end
+  local headers = handle:headers()
+  local may, length = may_keep(headers)
+  if not may then return clients.on_response(handle) end
+  local ok, fault = pcall(keep, handle, asked, headers, length)
   if not ok then handle:logErr(tostring(fault)) end
+  clients.forget(handle)
 end
 
 return cache

@@ -7,6 +7,8 @@
 -- handle of a request that has ended is garbage: when an address reaches the bound, the garbage is collected, and the
 -- requests whose handles are gone are forgotten.
 --
+-- On the routes of the cache, cache.lua calls this script.
+--
 -- The route's filter context, or the filter's: `kind` of the requests that are counted together, `per_address`.
 
 local error_response = require("error_response")
@@ -77,13 +79,23 @@ local function check_request(handle)
   handle:streamInfo():dynamicMetadata():set("clients", "request", last_number)
 end
 
-local function end_request(handle)
-  if handle:streamInfo():protocol() == "HTTP/2" then return end
+-- Returns the number of the request; nil when it is not counted, or when its end is not seen.
+local function number_of(handle)
   local metadata = handle:streamInfo():dynamicMetadata():get("clients")
-  if not metadata then return end
-  local number = metadata["request"]
+  return metadata and handle:streamInfo():protocol() ~= "HTTP/2" and metadata["request"] or nil
+end
+
+local function end_request(handle)
+  local number = number_of(handle)
+  if not number then return end
   for _ in handle:bodyChunks() do end
   forget(number)
+end
+
+-- Forgets a request of HTTP/1 whose response has been read to its end by the caller.
+function clients.forget(handle)
+  local number = number_of(handle)
+  if number then forget(number) end
 end
 
 function clients.on_request(handle)

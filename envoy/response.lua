@@ -168,7 +168,7 @@ local function copy_end_of_stream(handle)
 end
 
 -- Says who may keep a success: anyone the answer to an anonymous request, for `max_age` seconds where the route has them.
--- `public` compresses, so the answer depends on `Accept-Encoding`, too.
+-- Compression comes after this script, so the answer depends on `Accept-Encoding`, too.
 local function set_cache_control(request, headers, max_age)
   if request:get("authorization") then return headers:replace("cache-control", "private, no-store") end
   if not max_age or headers:get("set-cookie") then return headers:replace("cache-control", "no-cache") end

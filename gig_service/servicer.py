@@ -20,6 +20,7 @@ from gig_service.commands.update_package import UpdatePackage
 from gig_service.domain.gig import check_visible
 from gig_service.domain.search import Filters, Total, choose_sort, choose_status
 from gig_service.domain.words import build_query
+from gig_service.ready_pages import ReadyPage, ReadyPages
 from gig_service.store.store import Store
 from marketplace.gig.v1 import gig_pb2
 from servicekit import paging
@@ -29,8 +30,9 @@ from servicekit.call import Call
 class GigServicer:
     """The RPCs of `marketplace.gig.v1.GigService`. `media_url` is the prefix of images' URLs."""
 
-    def __init__(self, store: Store, media_url: str) -> None:
+    def __init__(self, store: Store, media_url: str, ready_pages: ReadyPages) -> None:
         self._store = store
+        self._ready_pages = ready_pages
         self._media_url = media_url
         self._create_gig = CreateGig(store)
         self._update_gig = UpdateGig(store)
@@ -50,11 +52,18 @@ class GigServicer:
         call.set_etag(page.etag)
         return convert.to_created(page)
 
-    def GetGig(self, request: gig_pb2.GetGigRequest, call: Call) -> gig_pb2.GetGigResponse:
+    def GetGig(self, request: gig_pb2.GetGigRequest, call: Call) -> bytes:
+        ready = self._ready_pages.find(request.gig_id)
+        if ready is not None and self._store.gigs.versions(request.gig_id) == ready.versions:
+            call.set_etag(ready.versions.etag)
+            return ready.response
         view = self._store.gigs.view(request.gig_id)
         view.check_visible(call.caller)
-        call.set_etag(view.etag)
-        return convert.to_page(view, self._media_url)
+        call.set_etag(view.versions.etag)
+        response = convert.to_page(view, self._media_url).SerializeToString()
+        if view.is_public:
+            self._ready_pages.keep(request.gig_id, ReadyPage(view.versions, response))
+        return response
 
     def UpdateGig(self, request: gig_pb2.UpdateGigRequest, call: Call) -> gig_pb2.UpdateGigResponse:
         details = convert.from_gig_details(request)

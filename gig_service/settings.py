@@ -38,15 +38,23 @@ class MediaSettings(BaseSettings):
         return self
 
 
-class Settings(MediaSettings, ServiceSettings):
-    """The settings of a worker of GigService."""
-
-    program: ClassVar[str] = "gig"
+class GigSettings(MediaSettings, ServiceSettings):
+    """The settings of all processes of GigService."""
 
     gig_database_url: str = Field(description="GigService's database: a libpq URL.")
 
 
-class ImageSettings(Settings):
+class Settings(GigSettings):
+    """The settings of a worker of GigService."""
+
+    program: ClassVar[str] = "gig"
+
+    ready_pages_mib: int = Field(
+        16, ge=0, le=1024, description="MiB of gig pages that a worker keeps ready to be sent; 0: none."
+    )
+
+
+class ImageSettings(GigSettings):
     """The settings of the process that takes uploads."""
 
     program: ClassVar[str] = "gig-images"

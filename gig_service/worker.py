@@ -4,6 +4,7 @@ from pathlib import Path
 
 from gig_service.media.media_deletion import media_deletion
 from gig_service.media.storage_factory import storage_from
+from gig_service.ready_pages import ReadyPages
 from gig_service.servicer import GigServicer
 from gig_service.settings import Settings
 from gig_service.store.documents import analysis_task
@@ -13,6 +14,7 @@ from servicekit.database import Database
 from servicekit.idempotency import IdempotencyKeys
 from servicekit.server import Service, ServiceSpec
 
+MIB = 1024 * 1024
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -21,7 +23,7 @@ def build(settings: Settings, database: Database) -> ServiceSpec:
     return ServiceSpec(
         [
             Service(
-                GigServicer(Store(database), settings.media_url),
+                GigServicer(Store(database), settings.media_url, ReadyPages(settings.ready_pages_mib * MIB)),
                 gig_pb2.DESCRIPTOR.services_by_name["GigService"],
                 gig_pb2_grpc.add_GigServiceServicer_to_server,
             )

@@ -44,7 +44,11 @@ SET maintenance_work_mem = '256MB';
 LOCK = Statement("SELECT pg_try_advisory_lock(7203114861) AS is_mine")
 LOADED = Statement("SELECT number FROM load_data.batches WHERE seed = $1")
 RECORD = Statement("INSERT INTO load_data.batches (seed, number) VALUES ($1, $2)")
-SET_ASIDE = Statement("SELECT place, name, definition FROM load_data.set_aside ORDER BY place")
+SET_ASIDE = Statement("""
+    SELECT place, name, definition,
+        pg_table_size(substring(definition FROM '(?: ON | TABLE )([^ ]+) ')::regclass) AS size
+    FROM load_data.set_aside ORDER BY place
+""")
 # Unique indexes and primary keys stay: they are rules, not only speed.
 DEFINITIONS = Statement("""
     SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition,
@@ -59,6 +63,13 @@ DEFINITIONS = Statement("""
     ORDER BY definition DESC
 """)
 KEEP = Statement("INSERT INTO load_data.set_aside (place, name, definition) VALUES ($1, $2, $3)")
+# Between loads, so that each gets ids that follow each other. The number is arbitrary.
+RESERVING = Statement("SELECT pg_advisory_xact_lock(7203114862)")
+RESERVE = Statement("""
+    SELECT min(id) AS first, max(id) AS last
+    FROM (SELECT pg_get_serial_sequence($1, 'id')::regclass AS sequence OFFSET 0) AS of_table,
+        LATERAL (SELECT nextval(sequence) AS id FROM generate_series(1, $2::int)) AS ids
+""")
 BACK = Statement("DELETE FROM load_data.set_aside WHERE place = $1")
 
 
@@ -72,16 +83,22 @@ class CopyInto:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """An index or a foreign key that is not there at the moment."""
+    """An index or a foreign key that is not there at the moment, and the bytes of its table."""
 
     place: int
     name: str
     definition: str
+    size: int
 
     @property
     def is_index(self) -> bool:
         """Whether it is an index. Indexes come back first: foreign keys are checked by them."""
         return self.definition.startswith("CREATE INDEX")
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it is an index with many entries for a row, which takes longest for the size of its table."""
+        return " USING gin " in self.definition or " USING gist " in self.definition
 
 
 class BulkLoad:
@@ -111,6 +128,17 @@ class BulkLoad:
         with self.database.transaction():
             self.database.fetch_all(RECORD, seed, number)
             yield
+
+    def reserve(self, table: str, number: int) -> int:
+        """Return the first of so many ids of a table that follow each other, and that nobody else gets."""
+        with self.database.transaction():
+            self.database.fetch_all(RESERVING)
+            while True:
+                row = self.database.fetch_one(RESERVE, table, number)
+                assert row is not None
+                if number == 0 or row["last"] - row["first"] == number - 1:
+                    return row["first"] or 0
+                # A service took an id in between. Ids that nobody uses do no harm.
 
     def copy(self, into: CopyInto, lines: Iterable[str]) -> None:
         """Add rows, given as lines of COPY's text format without their line ends."""

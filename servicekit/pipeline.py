@@ -26,7 +26,10 @@ from servicekit.outside import OutsidePool, is_outside_handler, refuse_without_p
 from servicekit.spans import spans
 from servicekit.status import status_from_error
 
-Handler = Callable[[Any, Call], Message]
+# Bytes are a response that is serialized already. An RPC whose response is read here, for its `Location` or for an
+# idempotency key, returns a message.
+Response = Message | bytes
+Handler = Callable[[Any, Call], Response]
 
 # For a call without a deadline gRPC reports one that is centuries ahead.
 NO_DEADLINE_SECONDS = 1_000_000
@@ -86,7 +89,7 @@ def to_marketplace_error(error: Exception, log: Any) -> MarketplaceError:
     return error
 
 
-def success_trailers(method: Method, call: Call, response: Message) -> tuple[tuple[str, str], ...]:
+def success_trailers(method: Method, call: Call, response: Response) -> tuple[tuple[str, str], ...]:
     """Return the metadata of a successful response: `etag` and `location`.
 
     They are trailers, after the message: once headers are sent, the edge cannot retry a call whose worker dies.
@@ -95,7 +98,7 @@ def success_trailers(method: Method, call: Call, response: Message) -> tuple[tup
     if call.etag:
         trailers.append(("etag", call.etag))
     if method.location:
-        trailers.append(("location", method.location_of(response)))
+        trailers.append(("location", method.location_of(_message(response))))
     return tuple(trailers)
 
 
@@ -125,7 +128,7 @@ class Pipeline:
     def _wrap(
         self, method: Method, handler: Handler, log_fields: Mapping[str, str]
     ) -> Callable[[Message, grpc.ServicerContext], Any]:
-        def serve(request: Message, context: grpc.ServicerContext) -> Message:
+        def serve(request: Message, context: grpc.ServicerContext) -> Response:
             call = call_from_context(context, log_fields)
             longest = time.monotonic() + LONGEST_SECONDS
             call.deadline = longest if call.deadline is None else min(call.deadline, longest)
@@ -151,7 +154,7 @@ class Pipeline:
 
     def _handle(
         self, method: Method, handler: Handler, request: Message, call: Call
-    ) -> tuple[Message | None, MarketplaceError | None]:
+    ) -> tuple[Response | None, MarketplaceError | None]:
         """Return the response or the error of the call. Raises nothing."""
         try:
             refuse_without_place(handler)
@@ -162,7 +165,7 @@ class Pipeline:
         except Exception as error:
             return None, to_marketplace_error(error, call.log)
 
-    def _respond(self, method: Method, handler: Handler, request: Message, call: Call) -> Message:
+    def _respond(self, method: Method, handler: Handler, request: Message, call: Call) -> Response:
         """Return the handler's response, or the stored one of the request's idempotency key."""
         claim = self._idempotency_keys.read_claim(method, request, call) if self._idempotency_keys else None
         if claim is None or self._idempotency_keys is None:
@@ -184,10 +187,10 @@ def _run_once(
 ) -> StoredResponse:
     """Run the handler of a keyed call, or return the response of a concurrent call that was faster."""
     if not is_binding_handler(handler):
-        return idempotency_keys.run_once(claim, call, method.response, lambda: _run(handler, request, call))
+        return idempotency_keys.run_once(claim, call, method.response, lambda: _message(_run(handler, request, call)))
     call.idempotency_claim = claim
     try:
-        return StoredResponse(_run(handler, request, call), call.etag or "")
+        return StoredResponse(_message(_run(handler, request, call)), call.etag or "")
     except IdempotencyKeyTaken:
         found = idempotency_keys.find(claim, method.response)
         if not isinstance(found, IdempotencyClaim):
@@ -198,9 +201,15 @@ def _run_once(
         raise OutcomeUnknown from None
 
 
-def _run(handler: Handler, request: Message, call: Call) -> Message:
+def _run(handler: Handler, request: Message, call: Call) -> Response:
     require_time_to_begin(call)
     return handler(request, call)
+
+
+def _message(response: Response) -> Message:
+    if isinstance(response, bytes):
+        raise TypeError("an RPC whose response is read must return a message")
+    return response
 
 
 def call_from_context(context: Any, log_fields: Mapping[str, str]) -> Call:

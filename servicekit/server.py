@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -13,6 +13,7 @@ from typing import Any, NoReturn, Protocol
 import grpc
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
 
 from servicekit import logs, metrics, privileges, tools
 from servicekit.call_pool import CallPool
@@ -184,6 +185,26 @@ def run(
     log.info("stopped")
 
 
+class ByteResponses:
+    """A server to which generated code adds servicers whose handlers may return bytes: a serialized response."""
+
+    def __init__(self, server: grpc.Server) -> None:
+        # Any: its types do not know the method that generated code calls.
+        self._server: Any = server
+
+    def add_generic_rpc_handlers(self, _: object) -> None:
+        """Do nothing: generated code gives the same handlers by their names."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Add the handlers of a service."""
+        added = {name: handler._replace(response_serializer=_serialize) for name, handler in handlers.items()}
+        self._server.add_registered_method_handlers(service, added)
+
+
+def _serialize(response: Message | bytes) -> bytes:
+    return response if isinstance(response, bytes) else response.SerializeToString()
+
+
 class _Server:
     def __init__(self, server: grpc.Server, grace: float, health: Health) -> None:
         self._server = server
@@ -212,7 +233,7 @@ def _serve(settings: ServiceSettings, spec: ServiceSpec) -> _Server | None:
     outside_pool = OutsidePool(spec.outside_threads) if spec.outside_threads else None
     pipeline = Pipeline(verifier_for(settings), spec.idempotency_keys, outside_pool)
     for service in spec.services:
-        service.register(pipeline.around(service.servicer, service.descriptor), server)
+        service.register(pipeline.around(service.servicer, service.descriptor), ByteResponses(server))
     health = Health(*spec.names)
     health.add_to(server)
     if settings.grpc_tools == "on":

@@ -14,6 +14,7 @@ import httpx
 from benchmarks.bench import load, sides
 from benchmarks.bench.load import Request
 from benchmarks.bench.market import Market
+from benchmarks.bench.plan import Plan
 from benchmarks.bench.rounds import Result, Work, alternate
 from benchmarks.bench.sides import Side
 from benchmarks.peers import search_sql
@@ -25,20 +26,6 @@ CONNECTIONS = 16
 GET_GIG = "/marketplace.gig.v1.GigService/GetGig"
 ASYNCPG, SQLALCHEMY = "FastAPI + asyncpg", "FastAPI + SQLAlchemy"
 MODULES = {ASYNCPG: "fastapi_asyncpg", SQLALCHEMY: "fastapi_sqlalchemy"}
-WORKER_COUNTS = (1, 2, 3)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long a run may take: seconds of a load, rounds of a comparison, and what is left out."""
-
-    seconds: float
-    rounds: int
-    compared: int
-    sizes: Sequence[int]
-    clients: Sequence[int]
-    steady_seconds: float
-    starts: int
 
 
 @dataclass(frozen=True)
@@ -67,10 +54,12 @@ def cases(market: Market) -> list[Case]:
 
 
 def choose_workers(stack: Stack, market: Market, plan: Plan) -> dict[str, dict[int, float]]:
-    """Return the rate of gig pages of each peer with each number of processes."""
+    """Return the rate of gig pages of each peer with each number of processes, where there are several."""
+    if len(plan.workers) == 1:
+        return {name: {plan.workers[0]: 0.0} for name in MODULES}
     rates: dict[str, dict[int, float]] = {}
     for name, module in MODULES.items():
-        for workers in WORKER_COUNTS:
+        for workers in plan.workers:
             with sides.fastapi(name, module, workers, stack) as side:
                 warm_up(side, market)
                 outcome = load.http(side.url, market.pages(1000), plan.seconds, CONNECTIONS)
@@ -97,12 +86,9 @@ def warm_up(side: Side, market: Market) -> None:
             client.get(request.path).raise_for_status()
 
 
-def compare_reads(
-    case: Case, product: Side, running: Mapping[str, Side], direct: Side | None, plan: Plan
-) -> Mapping[str, Result]:
-    """Compare reads of the product with those of the peers and, where it is given, of Envoy alone."""
-    contestants = [product, *running.values(), *([direct] if direct else [])]
-    return alternate([(side, case.work(side, plan)) for side in contestants], plan.rounds)
+def compare_reads(case: Case, product: Side, others: Sequence[Side], plan: Plan) -> Mapping[str, Result]:
+    """Compare reads of the product with those of others, all with the same tool and as many connections."""
+    return alternate([(side, case.work(side, plan)) for side in (product, *others)], plan.rounds)
 
 
 def compare_orders(case: Case, stack: Stack, plan: Plan) -> Mapping[str, Result]:

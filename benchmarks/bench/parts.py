@@ -16,9 +16,10 @@ import httpx
 import psutil
 
 from benchmarks.bench import load, market, paced, processes, sides
-from benchmarks.bench.cases import CONNECTIONS, Case, Plan
+from benchmarks.bench.cases import CONNECTIONS, Case
 from benchmarks.bench.load import Request
 from benchmarks.bench.market import Market
+from benchmarks.bench.plan import Plan
 from benchmarks.bench.rounds import measured
 from benchmarks.bench.sides import NO_CACHE, Side
 from tests.support.stack import Stack
@@ -26,9 +27,7 @@ from tests.support.stack import Stack
 Result = dict[str, Any]
 # The bound of a normal answer after an overload, and how long the edge has for it.
 RECOVERY_SECONDS, NORMAL_MS = 5.0, 50.0
-IDLE_SECONDS = 10.0
 SAMPLE_SECONDS = 15.0
-SEARCHES = 600
 
 
 def half_peak(case: Case, product: Side, peak: float, plan: Plan) -> Result:
@@ -84,7 +83,7 @@ def of_size(product: Side, sample: Market, plan: Plan) -> Result:
     costs = {}
     random = Random(4)  # noqa: S311  # no secret
     with httpx.Client(base_url=product.url, timeout=sides.TIMEOUT, headers=NO_CACHE) as client:
-        mix = sample.mix(random, SEARCHES if plan.rounds > 2 else SEARCHES // 4, client)
+        mix = sample.mix(random, plan.searches, client)
         shapes = time_by_shape(mix, client)
     with_words = [request for shape, request in mix if shape.startswith("words")]
     browsing = [request for shape, request in mix if not shape.startswith("words")]
@@ -119,9 +118,9 @@ def time_by_shape(mix: list[tuple[str, Request]], client: httpx.Client) -> dict[
     }
 
 
-def idle_memory(stack: Stack) -> Result:
-    """Return the memory of the whole stack, at rest, in MiB (PSS), by group."""
-    time.sleep(IDLE_SECONDS)
+def idle_memory(stack: Stack, seconds: float) -> Result:
+    """Return the memory of the whole stack, after so many seconds at rest, in MiB (PSS), by group."""
+    time.sleep(seconds)
     groups = {group: round(mib, 1) for group, mib in processes.memory_mib(processes.of_stack(stack)).items()}
     whole = round(processes.whole_stack_mib(stack), 1)
     return {"whole": whole, **groups, "rest": round(whole - sum(groups.values()), 1)}

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from benchmarks import hot_paths, thread_counts
 from benchmarks.bench.goals import GOALS, Results, hop_us
 from benchmarks.bench.plot import draw
 
@@ -51,6 +52,7 @@ def render(results: Results) -> str:
         _sizes(results),
         _clients(results),
         _memory(results),
+        _threads_and_paths(results),
         _failures(results),
     ]
     return "\n".join(part for part in parts if part)
@@ -60,7 +62,8 @@ def _heading(results: Results) -> str:
     machine = table(["machine", ""], [[name, value] for name, value in results["machine"].items()])
     settings = table(["setting", ""], [[name, value] for name, value in results.get("settings", {}).items()])
     workers = ""
-    if rates := results.get("workers"):
+    rates = results.get("workers", {})
+    if any(len(each) > 1 for each in rates.values()):
         counts = sorted({count for each in rates.values() for count in each}, key=int)
         rows = [[name, *(_number(each.get(count)) for count in counts)] for name, each in rates.items()]
         workers = "Gig pages a second of each peer by its number of processes; the fastest number was used:\n\n"
@@ -68,10 +71,9 @@ def _heading(results: Results) -> str:
     compared = ""
     if "compared" in results:
         compared = f"The answers of both peers to {results['compared']} random requests were the product's.\n"
-    took = (
-        f"Written by `make {results['target']}` in {results['seconds'] / 60:.0f} minutes, with {results['gigs']:,} gigs"
-    )
-    return "\n".join(["## Results", "", f"{took} at first.", "", compared, machine, settings, workers])
+    took = f"Written by `make {results['target']}` in {results['seconds'] / 60:.1f} minutes"
+    gigs = f", with {results['gigs']:,} gigs where no other number stands" if "gigs" in results else ""
+    return "\n".join(["## Results", "", f"{took}{gigs}.", "", compared, machine, settings, workers])
 
 
 def _goals(results: Results) -> str:
@@ -101,11 +103,18 @@ def _peak(results: Results) -> str:
 
 def _half(results: Results) -> str:
     rows = [
-        [TITLES.get(name, name), _number(each["wanted_rate"]), _number(each["good_rate"]), each["p50"], each["p99"]]
+        [
+            TITLES.get(name, name),
+            *(_number(each[key]) for key in ("wanted_rate", "good_rate")),
+            *(each[key] for key in ("p50", "p99", "late_p99", "generator_us")),
+        ]
         for name, each in results.get("half", {}).items()
     ]
-    head = ["request", "sent a second", "answered", "p50 ms", "p99 ms"]
-    return "### At half the peak\n\nOpen loop; a time counts from when the request was due.\n\n" + table(head, rows)
+    head = ["request", "sent a second", "answered", "p50 ms", "p99 ms", "late, p99 ms", "generator: CPU µs"]
+    text = (
+        "### At half the peak\n\nOpen loop, after a second of the same load. A time counts from when the request was "
+    )
+    return text + "due; `late` is how far behind that the generator sent it.\n\n" + table(head, rows)
 
 
 def _wide_and_overload(results: Results) -> str:
@@ -175,6 +184,16 @@ def _memory(results: Results) -> str:
         text += "Growth of the own memory (USS) over the second half:\n\n"
         growing = list(found["growth_mb_a_minute"].items())[:8]
         text += table(["process", "MB a minute"], [[name, f"{slope:.2f}"] for name, slope in growing])
+    return text
+
+
+def _threads_and_paths(results: Results) -> str:
+    text = ""
+    if found := results.get("threads"):
+        text += "### Threads and processes\n\nStacks with these numbers, in turn.\n\n" + thread_counts.tables(found)
+    if found := results.get("profiles"):
+        text += "\n### Where the CPU of a request goes\n\n"
+        text += "The CPU of a request without profilers, times the share of the samples.\n\n" + hot_paths.table(found)
     return text
 
 

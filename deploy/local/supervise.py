@@ -153,8 +153,9 @@ def launched(signal_name: str, command: list[str]) -> list[str]:
 
 
 def _launched(signal_name: str, name: str, command: list[str]) -> list[str]:
-    """Return the command that starts a process of the stack with its own environment."""
-    return launched(signal_name, ["--environment", f"run/environment/{name}.json", *command])
+    """Return the command that starts a process of the stack with its own environment and log."""
+    options = ["--environment", f"run/environment/{name}.json", "--log", f"logs/{name}.log"]
+    return launched(signal_name, [*options, *command])
 
 
 def write_configuration(settings: StackSettings, layout: Layout) -> None:

@@ -3,6 +3,8 @@
 It forks the services' processes from itself. So they start without reading the libraries, which takes most of a start,
 and share the memory of the libraries. The code of the services themselves is read anew by each process, so a restarted
 process has the newest. Every other program is executed, as supervisord does it. docs/adr/0041 says why.
+
+It also bounds the logs, which the processes write themselves.
 """
 
 import atexit
@@ -14,15 +16,17 @@ import runpy
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.options import ServerOptions
 from supervisor.supervisord import Supervisor
 
-from deploy.local import launch
+from deploy.local import launch, log_rotation
 from servicekit import linux, privileges
 
 # Libraries that processes of all services use, or those of one with many processes. None of them may start a thread,
@@ -143,13 +147,30 @@ def _forget_supervisord() -> None:
             del sys.modules[name]
 
 
+class RotatingSupervisor(Supervisor):  # type: ignore[misc]
+    """Supervisord, which bounds the logs that its processes write."""
+
+    _next_rotation = 0.0
+
+    def tick(self, now: float | None = None) -> None:
+        """Do what is to be done about once a second. Supervisord calls this at least as often."""
+        super().tick(now)
+        if time.monotonic() < self._next_rotation:
+            return
+        self._next_rotation = time.monotonic() + 1.0
+        for group in self.options.process_group_configs:
+            for process in group.process_configs:
+                with contextlib.suppress(OSError):
+                    log_rotation.rotate(Path(process.stdout_logfile))
+
+
 def main() -> None:
     """Run supervisord until it is told to stop."""
     options: Any = ForkingOptions()
     options.realize(sys.argv[1:], doc=__doc__)
     options.first, options.test = True, False
     with contextlib.suppress(ExitNow):
-        Supervisor(options).main()
+        RotatingSupervisor(options).main()
     options.close_httpservers()
     options.close_logger()
 

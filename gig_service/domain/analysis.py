@@ -7,7 +7,7 @@ letters and digits side by side.
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import Stemmer
@@ -57,6 +57,13 @@ class Document(NamedTuple):
     words: frozenset[str]
 
 
+class Part(NamedTuple):
+    """A description, or some of its sentences: the entry of each lexeme in a `tsvector`, by lexeme, and the words."""
+
+    entries: Mapping[str, str]
+    words: frozenset[str]
+
+
 _local = threading.local()
 _stems: dict[str, str] = {}
 _tokens: dict[str, Token] = {}
@@ -89,24 +96,45 @@ def tokens(text: str) -> Iterator[Token]:
 
 def document(title: str, tags: Sequence[str], description: str) -> Document:
     """Return what a gig is found by. A word counts once, where it weighs most: A in the title, B in tags, C else."""
-    weights: dict[str, str] = {}
+    return document_of_parts(title, tags, (part(description),))
+
+
+def part(text: str) -> Part:
+    """Return what a description gives to its document."""
+    entries: dict[str, str] = {}
     words: set[str] = set()
-    for token in _with_pairs(tokens(description)):
+    for token in _with_pairs(tokens(text)):
         for lexeme in token.stems:
-            weights[lexeme] = "1C"
+            entries[lexeme] = f"'{lexeme}':1C"
         words.update(token.words)
-    for weight, some in (("1B", [token for tag in tags for token in tokens(tag)]), ("1A", list(tokens(title)))):
-        for token in _with_pairs(iter(some), numbers=True):
+    return Part(entries, _candidates(words))
+
+
+def document_of_parts(title: str, tags: Sequence[str], description: Iterable[Part]) -> Document:
+    """Do as `document`, with a description of sentences that are analysed already.
+
+    It is the same where no sentence ends with a single letter, which would be joined to the next word.
+    """
+    entries: dict[str, str] = {}
+    words: set[str] = set()
+    for some in description:
+        entries.update(some.entries)
+        words.update(some.words)
+    of_title = list(tokens(title))
+    typed: set[str] = set()
+    for weight, of_text in (("1B", [token for tag in tags for token in tokens(tag)]), ("1A", of_title)):
+        for token in _with_pairs(iter(of_text), numbers=True):
             for lexeme in (*token.stems, *token.exact):
-                weights[lexeme] = weight
-            words.update(token.words)
-    whole = whole_title([token.exact[0] for token in tokens(title) if token.words[0] not in COMMON])
+                entries[lexeme] = f"'{lexeme}':{weight}"
+            typed.update(token.words)
+    whole = whole_title([token.exact[0] for token in of_title if token.words[0] not in COMMON])
     if whole:
-        weights[whole] = "1A"
-    return Document(
-        " ".join([f"'{lexeme}':{weight}" for lexeme, weight in weights.items()]),
-        frozenset(word for word in words if MIN_CANDIDATE_LENGTH <= len(word) <= MAX_CANDIDATE_LENGTH),
-    )
+        entries[whole] = f"'{whole}':1A"
+    return Document(" ".join(entries.values()), _candidates(typed).union(words))
+
+
+def _candidates(words: Iterable[str]) -> frozenset[str]:
+    return frozenset(word for word in words if MIN_CANDIDATE_LENGTH <= len(word) <= MAX_CANDIDATE_LENGTH)
 
 
 def whole_title(exact_words: Sequence[str]) -> str:

@@ -88,6 +88,19 @@ class Gig:
     image_ids: tuple[UUID, ...] = ()
 
 
+class Versions(NamedTuple):
+    """The versions of all that a gig's page shows. Each change of the page raises one of them."""
+
+    gig: int
+    rating: int
+    seller: int
+
+    @property
+    def etag(self) -> str:
+        """The page's `ETag`: another one after every change of its content."""
+        return etag(*self)
+
+
 @dataclass(frozen=True, slots=True)
 class GigPage:
     """Everything on a gig's page. Times are aware, in UTC. Packages and images stand in the order of their adding."""
@@ -105,8 +118,8 @@ class GigPage:
 
     @property
     def etag(self) -> str:
-        """The `ETag` of the page: another one after every change of its content."""
-        return etag(self.gig.version, self.rating_version, self.seller.version)
+        """The page's `ETag`."""
+        return Versions(self.gig.version, self.rating_version, self.seller.version).etag
 
     def package(self, package_id: UUID) -> Package:
         """Return the package with this id, which must be one of the gig's."""
@@ -146,9 +159,14 @@ class GigView(NamedTuple):
     images: list[list[Any]]
 
     @property
-    def etag(self) -> str:
-        """The page's `ETag`, as that of GigPage."""
-        return etag(self.version, self.rating_version, self.seller_version)
+    def versions(self) -> Versions:
+        """The versions of what the page shows."""
+        return Versions(self.version, self.rating_version, self.seller_version)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether everybody may see the gig, until a version changes."""
+        return self.status == Status.ACTIVE
 
     @property
     def badges(self) -> list[str]:
@@ -157,7 +175,7 @@ class GigView(NamedTuple):
 
     def check_visible(self, caller: Caller) -> None:
         """Raise NotFound unless the caller may see the gig."""
-        if self.status != Status.ACTIVE:
+        if not self.is_public:
             check_visible(Gig(UUID(self.id), UUID(self.seller_id), Status(self.status), self.version), caller)
 
 

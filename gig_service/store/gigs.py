@@ -7,7 +7,7 @@ from uuid import UUID
 
 import orjson
 
-from gig_service.domain.gig import Gig, GigDetails, GigPage, GigView, Package, PackageDetails, Seller, Status
+from gig_service.domain.gig import Gig, GigDetails, GigPage, GigView, Package, PackageDetails, Seller, Status, Versions
 from gig_service.domain.image import Image
 from gig_service.domain.rating import RatingTotals
 from gig_service.store.documents import Documents
@@ -66,6 +66,12 @@ VIEW = Statement("""
     WHERE g.id = $1::uuid AND g.deleted_at IS NULL
 """)
 
+# The columns of Versions.
+VERSIONS = Statement("""
+    SELECT g.version, g.rating_version, s.version FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id
+    WHERE g.id = $1::uuid AND g.deleted_at IS NULL
+""")
+
 _JSON_COLUMNS = [GigView._fields.index(name) for name in ("tags", "packages", "images")]
 
 
@@ -107,6 +113,11 @@ class Gigs:
         for position in _JSON_COLUMNS:
             values[position] = orjson.loads(values[position] or "[]")
         return GigView._make(values)
+
+    def versions(self, gig_id: str) -> Versions | None:
+        """Return the versions of what a gig's page shows; None without such a gig. `gig_id` is a UUID."""
+        row = self._database.fetch_tuple(VERSIONS, gig_id)
+        return None if row is None else Versions._make(row)
 
     def create(self, seller_id: UUID, details: GigDetails, packages: Sequence[PackageDetails]) -> UUID:
         """Store a new gig, ACTIVE, with its packages in this order, and return its id. The seller must be stored."""

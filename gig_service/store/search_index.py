@@ -1,6 +1,5 @@
 """The tables that searches read, in step with the gigs: every write of a gig or a package ends here."""
 
-from collections.abc import Collection
 from uuid import UUID
 
 from servicekit.database import Database, Statement
@@ -18,7 +17,7 @@ _ROWS = """
     FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id
     WHERE g.deleted_at IS NULL
 """
-_COLUMNS = (
+COLUMNS = (
     "package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count,"
     " created_at, is_cheapest"
 )
@@ -28,14 +27,10 @@ REFRESH = Statement(f"""
     WITH rows AS MATERIALIZED ({_ROWS} AND g.id = $1), gone AS (
         DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows)
     )
-    INSERT INTO search_rows AS stored ({_COLUMNS}) SELECT * FROM rows
+    INSERT INTO search_rows AS stored ({COLUMNS}) SELECT * FROM rows
     ON CONFLICT (package_id) DO UPDATE SET ({_CHANGING}) = ({_qualified("excluded", _CHANGING)})
     WHERE ({_qualified("stored", _CHANGING)}) IS DISTINCT FROM ({_qualified("excluded", _CHANGING)})
 """)  # noqa: S608  # constants of ours
-# The rows of all gigs, for loading in bulk into an empty table.
-FILL = f"INSERT INTO search_rows ({_COLUMNS}) {_ROWS}"
-# Those of new gigs.
-ADD_NEW = Statement(f"INSERT INTO search_rows ({_COLUMNS}) {_ROWS} AND g.id = ANY ($1::uuid[])")
 
 
 class SearchIndex:
@@ -47,10 +42,3 @@ class SearchIndex:
     def refresh(self, gig_id: UUID) -> None:
         """Bring a gig's search rows up to date, after a change of its filters or sort keys; a deleted gig has none."""
         self._database.fetch_all(REFRESH, gig_id)
-
-    def add_new(self, gig_ids: Collection[str]) -> None:
-        """Write the search rows of many gigs that have none, in a transaction."""
-        # A lookup for each gig: the cost must not grow with the table, whatever the planner knows of it.
-        for setting in ("enable_hashjoin", "enable_mergejoin", "enable_seqscan"):
-            self._database.execute(f"SET LOCAL {setting} = off")
-        self._database.fetch_all(ADD_NEW, "{" + ",".join(gig_ids) + "}")

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from benchmarks import search_mix
-from benchmarks.bench import cases, load, market, parts, report, same_answers, sides
+from benchmarks.bench import cases, load, market, paced, parts, plan, report, same_answers, sides
 from benchmarks.bench.goals import GOALS
+from benchmarks.bench.load import Request
 from benchmarks.bench.market import Market
 from benchmarks.bench.sides import Side
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
 
-PLAN = cases.Plan(seconds=1, rounds=1, compared=60, sizes=(), clients=(4,), steady_seconds=4, starts=0)
+PLAN = plan.Plan(seconds=1, rounds=1, compared=60, sizes=(), clients=(4,), steady_seconds=4, starts=0)
 
 pytestmark = pytest.mark.skipif(bool(load.missing_tools()), reason=" ".join(load.missing_tools()))
 
@@ -63,6 +68,36 @@ def some_results(**changed: Any) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def slow_server(seconds: float) -> Iterator[tuple[str, list[str]]]:
+    """Run an HTTP server that takes so long for an answer. Yield its URL and the paths that it was asked for."""
+    paths: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            time.sleep(seconds)
+            paths.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", paths
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 def goal_rows(results: Mapping[str, Any]) -> dict[str, list[str]]:
     return {row[0]: row for row in (goal.row(dict(results)) for goal in GOALS)}
 
@@ -79,7 +114,7 @@ def test_a_peer_with_another_answer_ends_the_run(stack: Stack, sample: Market) -
 def test_reads_of_all_sides_are_measured(stack: Stack, sample: Market, peers: dict[str, Side]) -> None:
     case = next(case for case in cases.cases(sample) if case.name == "gig")
 
-    results = cases.compare_reads(case, sides.edge(stack), peers, None, PLAN)
+    results = cases.compare_reads(case, sides.edge(stack), list(peers.values()), PLAN)
 
     assert set(results) == {"product", *peers}
     for result in results.values():
@@ -116,6 +151,27 @@ def test_an_open_load_sends_at_its_rate_whatever_the_answers_take(stack: Stack, 
 
     assert outcome["sent"] == 40
     assert outcome["statuses"] == {"200": 40}
+
+
+def test_an_open_load_counts_a_time_from_when_its_request_was_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One connection and a server that takes 50 ms: of forty requests in a second half wait longer and longer."""
+    monkeypatch.setattr(paced, "MAX_CONNECTIONS", 1)
+    with slow_server(0.05) as (url, _):
+        outcome = paced.run(url, [Request("/")], 40, 1, warm=0)
+
+    assert outcome.statuses == {200: 40}
+    assert outcome.quantile(0.99) > 500
+    assert outcome.good_in_time < 25
+
+
+def test_an_open_load_of_several_processes_sends_each_request_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paced, "RATE_OF_A_PROCESS", 20)
+    with slow_server(0) as (url, paths):
+        outcome = paced.run(url, [Request("/one"), Request("/two")], 40, 1, warm=0.5)
+
+    assert outcome.sent == 40
+    assert outcome.statuses == {200: 40}
+    assert Counter(paths) == {"/one": 30, "/two": 30}
 
 
 def test_searches_of_the_mix_are_answered_and_timed_by_shape(stack: Stack, sample: Market) -> None:

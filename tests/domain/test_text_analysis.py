@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gig_service.domain import analysis
-from gig_service.domain.analysis import MAX_WORD_LENGTH, document, stem, tokens
+from gig_service.domain.analysis import MAX_WORD_LENGTH, document, document_of_parts, part, stem, tokens
 from gig_service.domain.folding import fold
 
 LEXEME = re.compile(r"'([^'\\]+)':1([ABC])")
@@ -141,3 +141,19 @@ def test_what_is_kept_of_words_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(words(" ".join(f"word{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"))) == 26
 
     assert (len(analysis._tokens), len(analysis._stems)) == (10, 10)
+
+
+SENTENCES = st.lists(
+    st.lists(st.sampled_from(("logos", "gpt-4", "C++", "t-shirt", "24", "colour", "a fox")), min_size=1)
+)
+
+
+@given(SENTENCES)
+def test_sentences_give_a_document_the_same_one_by_one_as_together(some: list[list[str]]) -> None:
+    sentences = [f"{' '.join(words)} end." for words in some]
+
+    together = document("A colour logo", ("t-shirt",), " ".join(sentences))
+    one_by_one = document_of_parts("A colour logo", ("t-shirt",), map(part, sentences))
+
+    assert set(one_by_one.lexemes.split()) == set(together.lexemes.split())
+    assert one_by_one.words == together.words

@@ -16,6 +16,7 @@ from google.api import httpbody_pb2
 
 from marketplace.gig.v1 import gig_pb2
 from tests.support.edge import Edge, get
+from tests.support.encodings import ENCODINGS
 from tests.support.upstream import returns
 
 GIG = "/api/gigs/0190a000-0000-7000-8000-000000000001"
@@ -42,21 +43,7 @@ def on_the_wire(client: httpx.Client, path: str, encodings: str) -> tuple[httpx.
         return response, sum(len(piece) for piece in response.iter_raw())
 
 
-@pytest.mark.parametrize(
-    ("accepted", "encoding"),
-    [
-        ("gzip", "gzip"),
-        ("br", "br"),
-        ("gzip, deflate, br, zstd", "br"),
-        ("gzip, deflate", "gzip"),
-        ("br;q=0.1, gzip;q=0.9", "gzip"),
-        ("*", "br"),
-        ("gzip;q=0", None),
-        ("identity", None),
-        ("zstd, deflate", None),
-        ("", None),
-    ],
-)
+@pytest.mark.parametrize(("accepted", "encoding"), ENCODINGS)
 def test_a_client_gets_the_encoding_that_it_likes_best(
     page: Edge, api: httpx.Client, accepted: str, encoding: str | None
 ) -> None:

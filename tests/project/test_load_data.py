@@ -20,6 +20,8 @@ from deploy.local.load_data.loading import TABLES, Missing, Target, Worker
 from deploy.local.load_data.market import user_id
 from deploy.local.settings import StackSettings
 from edge import tokens
+from gig_service.domain.analysis import document
+from gig_service.store.search_index import SearchIndex
 from servicekit.database import Database, Statement
 from tests.support.eventually import eventually
 from tests.support.stack import ROOT, Stack
@@ -159,6 +161,28 @@ def test_pages_and_searches_show_the_gigs(loaded: Stack) -> None:
     assert len(page["packages"]) == 3
     assert first["id"] in [each["id"] for each in found["results"]]
     assert 0 < cheap["total"] < best["total"]
+
+
+def test_searches_read_what_a_write_of_the_gigs_would_have_left(loaded: Stack) -> None:
+    database = Database(target(loaded).urls["gig"])
+    gigs = database.fetch_all(Statement("SELECT id, title, tags, description, document::text AS document FROM gigs"))
+    search_rows = Statement("SELECT * FROM search_rows ORDER BY package_id")
+    before = database.fetch_all(search_rows)
+    documents = {gig["id"]: document(gig["title"], gig["tags"], gig["description"]) for gig in gigs}
+
+    for gig_id in documents:
+        SearchIndex(database).refresh(gig_id)
+
+    assert database.fetch_all(search_rows) == before
+    as_written = Statement("SELECT $1::tsvector::text AS document")
+    for gig in gigs:
+        [row] = database.fetch_all(as_written, documents[gig["id"]].lexemes)
+        assert gig["document"] == row["document"], gig["title"]
+    counted = database.fetch_all(Statement("SELECT word, gigs FROM words"))
+    assert {row["word"]: row["gigs"] for row in counted} == Counter(
+        word for each in documents.values() for word in each.words
+    )
+    database.close()
 
 
 def test_users_of_the_load_see_their_orders(loaded: Stack) -> None:

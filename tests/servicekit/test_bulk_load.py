@@ -117,3 +117,30 @@ def test_one_load_at_a_time(bulk: BulkLoad, gig_database: Database) -> None:
     assert not BulkLoad(other).lock()
 
     other.close()
+
+
+def test_reserved_ids_follow_each_other_and_nobody_else_gets_them(bulk: BulkLoad) -> None:
+    bulk.database.execute("CREATE TABLE numbered (id bigint GENERATED ALWAYS AS IDENTITY)")
+    other = Database(url_of(bulk.database))
+    insert = Statement("INSERT INTO numbered DEFAULT VALUES RETURNING id")
+
+    before = other.fetch_all(insert)[0]["id"]
+    first = bulk.reserve("numbered", 50)
+    after = other.fetch_all(insert)[0]["id"]
+    other.close()
+
+    assert before < first
+    assert after == first + 50
+    assert bulk.reserve("numbered", 0) == 0
+    assert bulk.reserve("numbered", 1) == after + 1
+
+
+def test_ids_that_somebody_takes_in_between_are_not_reserved(bulk: BulkLoad, monkeypatch: pytest.MonkeyPatch) -> None:
+    bulk.database.execute("CREATE TABLE numbered (id bigint GENERATED ALWAYS AS IDENTITY)")
+    taken = [{"first": 1, "last": 11}, {"first": 20, "last": 29}]
+    fetch_one = bulk.database.fetch_one
+    monkeypatch.setattr(
+        bulk.database, "fetch_one", lambda statement, *values: taken.pop(0) if taken else fetch_one(statement, *values)
+    )
+
+    assert bulk.reserve("numbered", 10) == 20

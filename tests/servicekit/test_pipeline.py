@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -17,6 +18,7 @@ from servicekit import validation
 from servicekit.call import MIN_CALL_SECONDS, Call, current_call
 from servicekit.errors import CODES, Conflict, InvalidArgument, MarketplaceError, Violation, spec_of
 from servicekit.pipeline import Pipeline
+from servicekit.server import ByteResponses
 from tests.support.identity import service_token, token, user_id, verifier
 from tests.support.rpc import Rpc
 
@@ -255,18 +257,38 @@ def test_texts_are_trimmed_and_composed_before_a_handler_sees_them() -> None:
     assert handlers.request.comment == "caf\u00e9"
 
 
-def test_grpc_callers_find_the_reason_and_the_violations_in_the_details() -> None:
+@contextmanager
+def serving(handlers: object) -> Iterator[review_pb2_grpc.ReviewServiceStub]:
+    """Serve over a network, as a worker does, and yield a stub."""
     server = grpc.server(ThreadPoolExecutor(1))
-    review_pb2_grpc.add_ReviewServiceServicer_to_server(Pipeline(verifier()).around(Handlers(), SERVICE), server)
+    # Any: generated code wants a whole server.
+    adding: Any = ByteResponses(server)
+    review_pb2_grpc.add_ReviewServiceServicer_to_server(Pipeline(verifier()).around(handlers, SERVICE), adding)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as refused:
-            review_pb2_grpc.ReviewServiceStub(channel).SubmitReview(
-                a_review(rating=9), metadata=(("authorization", "Bearer " + token("ann", "buyer")),)
-            )
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield review_pb2_grpc.ReviewServiceStub(channel)
     finally:
         server.stop(None)
+
+
+def test_a_response_in_bytes_is_sent_as_it_is() -> None:
+    response = review_pb2.ListReviewsResponse(total=7)
+
+    class Serialized(Handlers):
+        def ListReviews(self, request: review_pb2.ListReviewsRequest, call: Call) -> Any:
+            return response.SerializeToString()
+
+    with serving(Serialized()) as stub:
+        received = stub.ListReviews(review_pb2.ListReviewsRequest(gig_id=ORDER))
+
+    assert received == response
+
+
+def test_grpc_callers_find_the_reason_and_the_violations_in_the_details() -> None:
+    with serving(Handlers()) as stub, pytest.raises(grpc.RpcError) as refused:
+        stub.SubmitReview(a_review(rating=9), metadata=(("authorization", "Bearer " + token("ann", "buyer")),))
 
     trailers = {entry.key: entry.value for entry in refused.value.trailing_metadata() or ()}
     status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])

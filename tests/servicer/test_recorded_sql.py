@@ -163,8 +163,8 @@ def test_the_sql_of_gigs(sql: Recorder, gig_database: Database) -> None:
     def internal(name: str, request: Any) -> None:
         sql.call(name, partial(gigs.internal, request))
 
-    def create() -> str:
-        return str(call("CreateGig", a_gig()).id)
+    def create(shape: str = "") -> str:
+        return str(call(f"CreateGig{shape}", a_gig()).id)
 
     def lists() -> None:
         call("SearchGigs", gig_pb2.SearchGigsRequest(), None)
@@ -185,12 +185,13 @@ def test_the_sql_of_gigs(sql: Recorder, gig_database: Database) -> None:
         request.created_at.FromSeconds(1_800_000_000)
         return request
 
-    gig, found = create(), 1
+    gig, found = create(": the first one of a worker"), 1
     call("CreateGig: with a key", a_gig(), idempotency_key="k1")
     call("CreateGig: with a known key", a_gig(), idempotency_key="k1")
     call("UpdateGig", an_update(gig), if_match=gigs.etag(gig))
-    call("GetGig", gig_pb2.GetGigRequest(gig_id=gig), None)
-    call("GetGig: the seller", gig_pb2.GetGigRequest(gig_id=gig))
+    call("GetGig: a page that has changed", gig_pb2.GetGigRequest(gig_id=gig), None)
+    call("GetGig: a ready page", gig_pb2.GetGigRequest(gig_id=gig), None)
+    call("GetGig: a ready page, the seller", gig_pb2.GetGigRequest(gig_id=gig))
     images = gigs.add_images(gig, 3)
     call("UpdateImage", gig_pb2.UpdateImageRequest(gig_id=gig, image_id=str(images[1].id), is_primary=True))
     call("DeleteImage", gig_pb2.DeleteImageRequest(gig_id=gig, image_id=str(images[2].id)))
@@ -210,6 +211,7 @@ def test_the_sql_of_gigs(sql: Recorder, gig_database: Database) -> None:
     internal("ApplyReview", a_review())
     found = MORE
     lists()
+    call("GetGig", gig_pb2.GetGigRequest(gig_id=create()), None)
     call("DeletePackage", gig_pb2.DeletePackageRequest(gig_id=gig, package_id=added))
     call("SetGigStatus", gig_pb2.SetGigStatusRequest(gig_id=gig))
     call("DeleteGig", gig_pb2.DeleteGigRequest(gig_id=gig))

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gig_service.servicer import GigServicer
 from marketplace.gig.v1 import gig_pb2
 from review_service import repair_ratings
 from review_service.domain.rating_differences import GigServiceRating
@@ -27,7 +26,7 @@ from servicekit.outbox.relay import PARK_AFTER
 from servicekit.progress import ShownProgress
 from tests.support.at_once import closing
 from tests.support.eventually import eventually
-from tests.support.gigs import MEDIA_URL, Gigs
+from tests.support.gigs import Gigs
 from tests.support.reviewservice import World
 from tests.support.standins import OrderStandIn, service_tokens, serving
 
@@ -78,7 +77,7 @@ def market(review_database: Database, gig_database: Database) -> Iterator[Market
     gigs = Gigs(gig_database)
     with ExitStack() as stack:
         orders = OrderStandIn()
-        gig_address = stack.enter_context(serving(GigServicer(gigs.store, MEDIA_URL)))
+        gig_address = stack.enter_context(serving(gigs.servicer))
         world = World(review_database, gig_address, stack.enter_context(serving(orders)))
         world.orders = orders
         world.relay.start()

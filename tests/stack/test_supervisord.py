@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deploy.local import supervise, supervisord
+from deploy.local import log_rotation, supervise, supervisord
 from deploy.local.layout import Layout
 from tests.support.eventually import eventually
 from tests.support.folders import temporary_folder
@@ -23,7 +23,7 @@ OF_IMAGES = {"PIL", "landlockpy", "python_multipart", "seccompy"}
 
 # Writes down what it is, and then ends in one of the ways in which a program ends.
 PROBE = """
-import atexit, json, os, pathlib, random, signal, sys
+import atexit, json, os, pathlib, random, signal, sys, time
 names = sorted(sys.modules)
 import uuid_utils
 proc = pathlib.Path("/proc/self")
@@ -45,13 +45,18 @@ if os.environ["ENDS"] == "by itself":
 if os.environ["ENDS"] == "by an error":
     raise ValueError("a mistake")
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+if os.environ["ENDS"] == "never, and writes":
+    for number in range(60_000):
+        os.write(1, b"%08d" % number + b"x" * 991 + bytes([10]))
+        if number % 1000 == 0:
+            time.sleep(0.05)
 signal.pause()
 """
 
 
 @pytest.fixture(scope="module")
 def logs() -> Iterator[dict[str, Path]]:
-    """Run four processes of a service under supervisord; yield the log of each."""
+    """Run five processes of a service under supervisord; yield the log of each."""
     with temporary_folder() as name:
         layout = Layout.of(Path(name))
         layout.create()
@@ -62,14 +67,20 @@ def logs() -> Iterator[dict[str, Path]]:
                 process,
                 supervise.launched(
                     "SIGTERM",
-                    ["--environment", f"run/environment/{process}.json", sys.executable, "-m", "probe_service"],
+                    [
+                        *("--environment", f"run/environment/{process}.json", "--log", f"logs/{process}.log"),
+                        *(sys.executable, "-m", "probe_service"),
+                    ],
                 ),
                 20,
                 5,
             )
-            for process in ("one", "two", "ending", "failing")
+            for process in ("one", "two", "ending", "failing", "writing")
         ]
-        for process, ends in (("one", ""), ("two", ""), ("ending", "by itself"), ("failing", "by an error")):
+        for process, ends in (
+            *(("one", ""), ("two", ""), ("ending", "by itself"), ("failing", "by an error")),
+            ("writing", "never, and writes"),
+        ):
             own = {"PYTHONPATH": f"{PYTHONPATH}:{layout.data_dir}", "ENDS": ends, "OWN": process}
             (layout.environments / f"{process}.json").write_text(json.dumps(own))
         layout.supervisor_config.write_text(supervise.render(programs, layout))
@@ -131,6 +142,24 @@ def test_a_process_ends_as_python_does_and_is_started_again(logs: dict[str, Path
 
     eventually(lambda: logs[process].read_text().count(f"{words}\nat exit\n") > 1, 30)
     assert "Traceback" in logs[process].read_text() or process == "ending"
+
+
+def test_a_log_is_bounded_and_its_newest_lines_are_there(logs: dict[str, Path]) -> None:
+    log = logs["writing"]
+    told(logs["one"])
+
+    def older(number: int) -> Path:
+        return log.with_name(f"{log.name}.{number}")
+
+    eventually(
+        lambda: older(2).exists() and b"00059999x" in log.read_bytes()[-1000:] + older(1).read_bytes()[-1000:], 60
+    )
+
+    assert not older(3).exists()
+    for file in (log, older(1), older(2)):
+        lines = file.read_bytes().splitlines()
+        assert {len(line) for line in lines if line[:1] != b"{"} <= {999}, "no line is cut"
+        assert len(lines) * 1000 < 3 * log_rotation.MAX_BYTES
 
 
 @pytest.mark.parametrize(

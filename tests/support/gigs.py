@@ -9,6 +9,7 @@ from uuid import UUID
 from gig_service.domain.gig import Gig, Status
 from gig_service.domain.image import Image, after_adding
 from gig_service.media.storage import new_key
+from gig_service.ready_pages import ReadyPages
 from gig_service.servicer import GigServicer
 from gig_service.store.store import Store
 from marketplace.gig.v1 import gig_pb2
@@ -22,6 +23,7 @@ WEB_DEV = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 SERVICE = gig_pb2.DESCRIPTOR.services_by_name["GigService"]
 OWNER = user_id("webdev_pro")
 MEDIA_URL = "https://market.example.com/media"
+READY_BYTES = 1024 * 1024
 
 
 def a_domain_gig(**changes: Any) -> Gig:
@@ -81,7 +83,8 @@ class Gigs:
 
     def __init__(self, database: Database) -> None:
         self.store = Store(database)
-        self.rpc = Rpc(GigServicer(self.store, MEDIA_URL), SERVICE, IdempotencyKeys(database, timedelta(hours=48)))
+        self.servicer = GigServicer(self.store, MEDIA_URL, ReadyPages(READY_BYTES))
+        self.rpc = Rpc(self.servicer, SERVICE, IdempotencyKeys(database, timedelta(hours=48)))
         self._versions: dict[str, int] = {}
         self._reviews = 0
 

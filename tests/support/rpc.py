@@ -11,6 +11,7 @@ import grpc
 import grpc_testing
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from servicekit.idempotency import IdempotencyKeys
 from servicekit.pipeline import Pipeline
@@ -75,13 +76,17 @@ class Rpc:
         self._service = service
         self._context: _Recording | None = None
         self._seconds: float | None = None
-        recorded = type("Recorded", (), {m.name: self._recorded(getattr(wrapped, m.name)) for m in service.methods})()
+        methods = {
+            m.name: self._recorded(getattr(wrapped, m.name), GetMessageClass(m.output_type)) for m in service.methods
+        }
+        recorded = type("Recorded", (), methods)()
         self._server = grpc_testing.server_from_dictionary({service: recorded}, grpc_testing.strict_real_time())
 
-    def _recorded(self, method: Any) -> Any:
+    def _recorded(self, method: Any, response_class: type[Message]) -> Any:
         def call(request: Message, context: grpc.ServicerContext) -> Any:
             self._context = _Recording(context, self._seconds)
-            return method(request, self._context)
+            response = method(request, self._context)
+            return response_class.FromString(response) if isinstance(response, bytes) else response
 
         return staticmethod(call)
 

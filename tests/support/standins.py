@@ -19,6 +19,7 @@ from servicekit.call import Call
 from servicekit.errors import NotFound
 from servicekit.identity import ServiceTokens
 from servicekit.pipeline import Pipeline
+from servicekit.server import ByteResponses
 from tests.support.identity import signing_key, verifier
 
 
@@ -96,7 +97,9 @@ def serving(stand_in: GigStandIn | OrderStandIn | GigServicer, address: str = "1
     server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
     if isinstance(stand_in, GigStandIn | GigServicer):
         service = gig_pb2.DESCRIPTOR.services_by_name["GigService"]
-        gig_pb2_grpc.add_GigServiceServicer_to_server(pipeline.around(stand_in, service), server)
+        # Any: generated code wants a whole server.
+        adding: Any = ByteResponses(server)
+        gig_pb2_grpc.add_GigServiceServicer_to_server(pipeline.around(stand_in, service), adding)
     else:
         service = order_pb2.DESCRIPTOR.services_by_name["OrderService"]
         order_pb2_grpc.add_OrderServiceServicer_to_server(pipeline.around(stand_in, service), server)

@@ -22,6 +22,7 @@ from deploy.local.layout import Layout
 from deploy.local.load_data import plan
 from deploy.local.load_data.loading import KEPT, TABLES, Missing, Target, load
 from deploy.local.settings import StackSettings, explain
+from gig_service.store import bulk_load as gigs_bulk_load
 from servicekit.errors import MarketplaceError
 
 HELP = """\
@@ -84,6 +85,7 @@ def run(
         if not bulk.lock():
             raise LoadError("another load is running on these databases")
         bulk.set_aside(TABLES[name], KEPT.get(name, ()))
+    gigs_bulk_load.prepare(connections["gig"])
     batches = plan.extend(connections["gig"], seed, gigs, size)
     loaded = {name: bulk.loaded(seed) for name, bulk in connections.items()}
     missing = [

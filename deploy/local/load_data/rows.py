@@ -6,7 +6,7 @@ No text has a tab, a line end or a backslash, so none is escaped.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from random import Random
@@ -20,7 +20,7 @@ from gig_service.store.bulk_load import GigRows
 from order_service.domain.commission import commission
 from order_service.payments.sandbox.bulk_load import SandboxRows
 from order_service.payments.sandbox.records import CENT, FEE_FIXED, FEE_PART
-from order_service.store.bulk_load import OrderRows
+from order_service.store.bulk_load import LoadedOrder, LoadedPayout
 from review_service.store.bulk_load import ReviewRows
 from servicekit.bulk_load import NULL
 from servicekit.rating import mean_rating
@@ -38,6 +38,7 @@ def gig_rows(market: Market, batch: Batch, services: texts.Services) -> GigRows:
     sentences, random = texts.sentences(batch.seed), rng.random
     seller_lines, review_lines, gig_lines = [], [], []
     package_lines: list[str] = []
+    search_lines: list[str] = []
     words: Counter[str] = Counter()
     for seller in market.sellers:
         newest = seller.newest
@@ -51,27 +52,32 @@ def gig_rows(market: Market, batch: Batch, services: texts.Services) -> GigRows:
     for place, gig in enumerate(market.gigs):
         names = services.names[gig.service]
         tags = [*dict.fromkeys((names[int(random() * len(names))].lower(), *drawn[4 * place : 4 * place + 4]))]
-        description = " ".join(
-            (f"{gig.title}.", *(sentences[int(random() * len(sentences))] for _ in range(2 + int(3 * random()))))
-        )
-        document = analysis.document(gig.title, tags, description)
+        body = [sentences[int(random() * len(sentences))] for _ in range(2 + int(3 * random()))]
+        description = f"{gig.title}. {' '.join([text for text, _ in body])}"
+        # The title gives the description nothing that it has not by itself.
+        document = analysis.document_of_parts(gig.title, tags, [part for _, part in body])
         words.update(document.words)
-        gig_lines.append(f"{_gig_line(gig, services, description, tags, random())}\t{document.lexemes}")
+        chance, created = random(), at(gig.created)
+        status = "ACTIVE" if chance < 0.97 else "PAUSED" if chance < 0.998 else "SUSPENDED"
+        count = sum(gig.star_counts)
+        total = sum(stars * number for stars, number in enumerate(gig.star_counts, start=1))
+        rating = mean_rating(count, total)
+        category = services.category_ids[gig.service]
+        tag_list = '","'.join(tags)
+        # A rating's version is its number of reviews.
+        gig_lines.append(
+            f'{gig.id}\t{gig.seller.id}\t{gig.title}\t{description}\t{category}\t{{"{tag_list}"}}\t{status}\t1'
+            f"\t{created}\t{created}\t{count}\t{count}\t{total}\t{rating}\t{document.lexemes}"
+        )
         package_lines += _package_lines(gig, rng)
-    return GigRows(seller_lines, gig_lines, package_lines, review_lines, [gig.id for gig in market.gigs], words)
-
-
-def _gig_line(gig: Gig, services: texts.Services, description: str, tags: list[str], chance: float) -> str:
-    count = sum(gig.star_counts)
-    total = sum(stars * number for stars, number in enumerate(gig.star_counts, start=1))
-    status = "ACTIVE" if chance < 0.97 else "PAUSED" if chance < 0.998 else "SUSPENDED"
-    quoted = ",".join(f'"{tag}"' for tag in tags)
-    created = at(gig.created)
-    # A rating's version is its number of reviews.
-    return (
-        f"{gig.id}\t{gig.seller.id}\t{gig.title}\t{description}\t{services.category_ids[gig.service]}\t{{{quoted}}}"
-        f"\t{status}\t1\t{created}\t{created}\t{count}\t{count}\t{total}\t{mean_rating(count, total)}"
-    )
+        before = f"{gig.id}\t{gig.seller.id}\t{status}\t{category}\t{services.section_ids[gig.service]}"
+        after = f"{rating}\t{count}\t{created}"
+        # The first package is the cheapest.
+        search_lines += [
+            f"{gig.package_ids[place]}\t{before}\t{gig.prices[place]}\t{gig.days[place]}\t{after}\t{place == 0}"
+            for place in range(3)
+        ]
+    return GigRows(seller_lines, gig_lines, package_lines, review_lines, search_lines, words)
 
 
 def _package_lines(gig: Gig, rng: Random) -> Iterator[str]:
@@ -109,50 +115,74 @@ def _review_line(rng: Random, batch: Batch, order: Order, review: Review) -> str
 
 
 @lru_cache(maxsize=100_000)
-def _money(price: int, percent: Decimal) -> tuple[str, str, int]:
-    """Return the commission on a price, the sandbox's fee for it, and the seller's part in cents."""
-    part = commission(Decimal(price), percent)
+def _money(price: int, percent: Decimal) -> tuple[int, int]:
+    """Return the commission on a whole price and the sandbox's fee for it, in cents."""
     fee = (price * FEE_PART + FEE_FIXED).quantize(CENT, ROUND_HALF_UP)
-    return str(part), str(fee), int((price - part) * 100)
+    return int(commission(Decimal(price), percent) * 100), int(fee * 100)
 
 
-def order_rows(market: Market, batch: Batch, currency: str, percent: Decimal) -> tuple[OrderRows, SandboxRows]:
-    """Return the rows of OrderService and of the sandbox."""
+def order_rows(market: Market, batch: Batch, percent: Decimal) -> tuple[list[LoadedOrder], list[LoadedPayout]]:
+    """Return the orders and payouts of OrderService."""
     rng = Random(f"{batch.seed}:{batch.number}:money")  # noqa: S311  # no secrets
-    orders, payments, fees, refunds = [], [], [], []
+    orders, payouts = [], []
     for order in market.orders:
         gig, place = order.gig, order.package
         price = gig.prices[place]
-        part, fee, net = _money(price, percent)
-        refund_id = new_id(rng, order.ended) if order.outcome == "cancelled" else NULL
-        times = "\t".join(
-            at(time) if time else NULL for time in (order.placed, order.accepted, order.delivered, order.ended)
+        part, fee = _money(price, percent)
+        loaded = LoadedOrder(
+            order.id,
+            order.outcome,
+            order.buyer_id,
+            gig.seller.id,
+            gig.id,
+            gig.title,
+            gig.package_ids[place],
+            PACKAGES[0][place],
+            price * 100,
+            part,
+            fee,
+            gig.days[place],
+            place + 1,
+            REQUIREMENTS[order.placed % len(REQUIREMENTS)],
+            order.placed,
+            order.accepted,
+            order.delivered,
+            order.ended,
+            new_id(rng, order.ended) if order.outcome == "cancelled" else NULL,
         )
-        orders.append(
-            f"{order.id}\t{order.outcome}\t{order.buyer_id}\t{gig.seller.id}\t{gig.id}\t{gig.title}"
-            f"\t{gig.package_ids[place]}\t{PACKAGES[0][place]}\t{price}\t{part}\t{fee}\t{gig.days[place]}\t{place + 1}"
-            f"\t{REQUIREMENTS[order.placed % len(REQUIREMENTS)]}\t{times}\t{refund_id}"
-        )
-        state = PAYMENT_STATES.get(order.outcome, "CAPTURED")
-        payments.append(
-            f"{order.id}\tsandbox_{order.id}\t\t{price}\t{currency}\t{state}\t{at(order.placed + 7 * DAY)}"
-            f"\t{at(order.placed)}"
-        )
-        if state == "CAPTURED":
-            fees.append(f"fee_sandbox_{order.id}\t{order.id}\t{fee}")
-        if refund_id is not NULL:
-            refunds.append(f"refund_{refund_id}\t{refund_id}\t{order.id}\t{price}\tSUCCEEDED")
+        orders.append(loaded)
         if order.outcome in COMPLETED:
-            gig.seller.available += net
+            gig.seller.available += price * 100 - part
             gig.seller.last_sale = max(gig.seller.last_sale, order.ended)
-    payouts, paid = [], []
     for seller in market.sellers:
         if seller.available < SMALLEST_PAYOUT or rng.random() < 0.4:
             continue
         requested = seller.last_sale + int((batch.anchor - seller.last_sale) * 0.5 * rng.random())
-        payout_id, amount = new_id(rng, requested), seller.available // 125
-        destination = f"acct_{seller.id[:8]}"
-        done = at(min(batch.anchor, requested + 5000))
-        payouts.append(f"{payout_id}\t{seller.id}\t{amount}\t{destination}\t{at(requested)}\t{done}")
-        paid.append(f"{payout_id}\tsandbox_{payout_id}\t{amount}\t{currency}\t{destination}\t{at(requested)}")
-    return OrderRows(orders, payouts, currency, str(percent)), SandboxRows(payments, fees, refunds, paid)
+        # Four fifths of it, a whole amount.
+        amount = seller.available // 125 * 100
+        paid = min(batch.anchor, requested + 5000)
+        payouts.append(
+            LoadedPayout(new_id(rng, requested), seller.id, amount, f"acct_{seller.id[:8]}", requested, paid)
+        )
+    return orders, payouts
+
+
+def sandbox_rows(orders: Iterable[LoadedOrder], payouts: Iterable[LoadedPayout], currency: str) -> SandboxRows:
+    """Return the rows of the sandbox."""
+    made = SandboxRows([], [], [], [])
+    for order in orders:
+        state = PAYMENT_STATES.get(order.outcome, "CAPTURED")
+        made.payments.append(
+            f"{order.id}\tsandbox_{order.id}\t\t{order.price}e-2\t{currency}\t{state}\t{at(order.placed + 7 * DAY)}"
+            f"\t{at(order.placed)}"
+        )
+        if state == "CAPTURED":
+            made.fees.append(f"fee_sandbox_{order.id}\t{order.id}\t{order.fee}e-2")
+        if order.refund_id != NULL:
+            made.refunds.append(f"refund_{order.refund_id}\t{order.refund_id}\t{order.id}\t{order.price}e-2\tSUCCEEDED")
+    for payout in payouts:
+        made.payouts.append(
+            f"{payout.id}\tsandbox_{payout.id}\t{payout.amount}e-2\t{currency}\t{payout.destination}"
+            f"\t{at(payout.requested)}"
+        )
+    return made

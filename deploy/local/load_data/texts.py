@@ -9,6 +9,7 @@ from random import Random
 import wordfreq
 
 from deploy.local.load_data.phrases import QUALITIES, SERVICES, TITLES, VERBS
+from gig_service.domain.analysis import Part, part
 from gig_service.domain.search import Category
 
 # The most frequent words, such as "the", are left out of titles; sentences have them.
@@ -47,10 +48,10 @@ def words() -> Words:
 
 
 @lru_cache(maxsize=2)
-def sentences(seed: int) -> list[str]:
-    """Return the sentences that the descriptions of a load are made of."""
+def sentences(seed: int) -> list[tuple[str, Part]]:
+    """Return the sentences that the descriptions of a load are made of, analysed once for all gigs."""
     rng = Random(f"sentences of {seed}")  # noqa: S311  # no secrets
-    return [words().sentence(rng) for _ in range(SENTENCES)]
+    return [(text, part(text)) for text in (words().sentence(rng) for _ in range(SENTENCES))]
 
 
 class Services:
@@ -58,12 +59,14 @@ class Services:
 
     def __init__(self, categories: list[Category]) -> None:
         known = [(category.id, *SERVICES[category.slug]) for category in categories if category.slug in SERVICES]
+        sections = {category.id: category.parent_id or category.id for category in categories}
         self.category_ids = [str(category_id) for category_id, _, _ in known]
+        self.section_ids = [str(sections[category_id]) for category_id, _, _ in known]
         self.names = [names for _, _, names in known]
         self._weights = list(accumulate(weight for _, weight, _ in known))
 
     def draw(self, rng: Random, number: int) -> list[int]:
-        """Return places in `category_ids` and `names`."""
+        """Return places in `category_ids`, `section_ids` and `names`."""
         return rng.choices(range(len(self.names)), cum_weights=self._weights, k=number)
 
 
@@ -79,7 +82,10 @@ def title(rng: Random, service: str, word: str, other: str) -> str:
     )
     if random() < TYPOS:
         text = with_typo(rng, text)
-    return text[:1].upper() + text[1:MAX_TITLE]
+    if len(text) > MAX_TITLE:
+        # Not within a word: a single letter at the end would be one with the next word.
+        text = text[:MAX_TITLE].rpartition(" ")[0]
+    return text[:1].upper() + text[1:]
 
 
 def with_typo(rng: Random, text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from servicekit.bulk_load import BulkLoad, CopyInto
@@ -18,10 +17,10 @@ TABLES = ("payments", "fees", "refunds", "payouts")
 class SandboxRows:
     """The rows of a batch: lines of COPY's text format, with the columns above."""
 
-    payments: Sequence[str]
-    fees: Sequence[str]
-    refunds: Sequence[str]
-    payouts: Sequence[str]
+    payments: list[str]
+    fees: list[str]
+    refunds: list[str]
+    payouts: list[str]
 
 
 def write(bulk: BulkLoad, rows: SandboxRows) -> None:
