@@ -48,7 +48,7 @@ def candidates(cores: int) -> list[Counts]:
     processes = sorted({1, max(1, cores // 2), min(7, cores)} | ({2} if cores < 4 else set()))
     found = [Counts(envoy, workers, 4) for envoy in halves for workers in processes]
     usual = Counts(max(1, cores // 2), 2 if cores < 4 else cores // 2, 4)
-    return found + [usual._replace(threads=threads) for threads in (2, 8)]
+    return found + [usual._replace(threads=threads) for threads in (2, 8) if cores > 1]
 
 
 def measure(folder: Path, cores: Sequence[int], seconds: float, rounds: int = ROUNDS) -> dict[str, Any]:
@@ -70,12 +70,12 @@ def _with_cores(
             name = f"threads-{count}-{counts.envoy}-{counts.workers}-{counts.threads}"
             stack = Stack(folder / name / "data", **sides.SETTINGS | counts.settings)
             stack.data_dir.parent.mkdir(mode=0o711)
-            with _bound_to(inside):
+            with bound_to(inside):
                 running.callback(stack.stop)
                 stack.start()
             market.fill_by_api(stack, GIGS)
             stacks[counts] = stack, market.sample(stack)
-        running.enter_context(_bound_to(outside))
+        running.enter_context(bound_to(outside))
         for number in range(rounds + 1):
             turns = list(stacks.items())
             for counts, (stack, sample) in turns if number % 2 else reversed(turns):
@@ -109,7 +109,7 @@ def _medians(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 @contextmanager
-def _bound_to(cpus: set[int]) -> Iterator[None]:
+def bound_to(cpus: set[int]) -> Iterator[None]:
     """Bind this process, and those that it starts, to these CPUs until the end of the block."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cpus)

@@ -14,6 +14,9 @@ local MAX_HEADER_BYTES = 16 * 1024
 -- The bytes of a header line beside name and value: ": " and the end of the line.
 local HEADER_OVERHEAD = 4
 
+-- A longer method is not logged.
+local MAX_METHOD_BYTES = 16
+
 -- The headers that the services get. All others are removed: cookies, claims of an identity, and headers with a meaning
 -- of their own in gRPC (`grpc-*`, `*-bin`, `te`).
 local KNOWN_HEADERS = {
@@ -112,7 +115,9 @@ local function check_headers(handle)
   local context = handle:filterContext()
   local is_grpc_web = context:get("grpc_web")
   local plain_path = headers:get(":path"):match("^[^?#]*")
-  handle:streamInfo():dynamicMetadata():set("edge", "path", is_grpc_web and plain_path or loggable(plain_path))
+  local method, metadata = headers:get(":method"), handle:streamInfo():dynamicMetadata()
+  metadata:set("edge", "path", is_grpc_web and plain_path or loggable(plain_path))
+  metadata:set("edge", "method", method:find("^%u+$") and #method <= MAX_METHOD_BYTES and method or "-")
   remove_broken_trace(headers)
   local size
   if is_grpc_web then
@@ -125,7 +130,7 @@ local function check_headers(handle)
   if not encoding.unescape(path) then return error_response.send(handle, "NOT_FOUND") end
   if not context:get("status") then return end
   -- The services know GET only; response.lua removes the body of the response to HEAD.
-  if headers:get(":method") == "HEAD" then headers:replace(":method", "GET") end
+  if method == "HEAD" then headers:replace(":method", "GET") end
   if not normalise_token(headers) then return error_response.send(handle, "UNAUTHORIZED") end
 end
 

@@ -194,22 +194,20 @@ def _to_url(key: str, media_url: str) -> str:
 
 def to_results(results: Iterable[SearchResult], total: Total, media_url: str) -> gig_pb2.SearchGigsResponse:
     """Return a page of results, still without the token of the next page."""
-    return gig_pb2.SearchGigsResponse(
-        results=[
-            gig_pb2.GigSummary(
-                id=str(result.id),
-                title=result.title,
-                starting_price=float(result.starting_price),
-                rating=float(result.rating),
-                review_count=result.review_count,
-                seller=to_seller(result.seller),
-                thumbnail=_to_url(result.thumbnail_key, media_url) if result.thumbnail_key else "",
-            )
-            for result in results
-        ],
-        total=total.count,
-        total_is_estimate=total.is_estimate,
-    )
+    # Any: see `to_page`.
+    summaries: Any = [
+        {
+            "id": result.id,
+            "title": result.title,
+            "starting_price": result.starting_price,
+            "rating": result.rating,
+            "review_count": result.review_count,
+            "seller": {"id": result.seller_id, "username": result.username, "badges": result.badges},
+            "thumbnail": _to_url(result.thumbnail_key, media_url) if result.thumbnail_key else "",
+        }
+        for result in results
+    ]
+    return gig_pb2.SearchGigsResponse(results=summaries, total=total.count, total_is_estimate=total.is_estimate)
 
 
 def to_category(category: Category) -> gig_pb2.Category:

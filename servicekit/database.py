@@ -11,7 +11,7 @@ import hashlib
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,8 +33,8 @@ from servicekit.spans import spans
 psycopg2.extras.register_uuid()
 
 Row = dict[str, Any]
-# The names of the columns, and the rows.
-_Result = tuple[list[str], list[tuple[Any, ...]]]
+# The columns as psycopg2 describes them, and the rows.
+_Result = tuple[Iterable[Any], list[tuple[Any, ...]]]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -76,9 +76,9 @@ class Statement:
         return f"EXECUTE {self.name}" + (f" ({', '.join(['%s'] * number)})" if number else "")
 
 
-def placeholders(number: int) -> str:
-    """Return the parameters of a statement, `$1, $2, …`, so many of them."""
-    return ", ".join(f"${each}" for each in range(1, number + 1))
+def placeholders(number: int, first: int = 1) -> str:
+    """Return the parameters of a statement, `$1, $2, …` or from a later one, so many of them."""
+    return ", ".join(f"${each}" for each in range(first, first + number))
 
 
 class DatabaseAway(Unavailable):
@@ -168,7 +168,8 @@ class Database:
 
     def fetch_all(self, statement: Statement, *params: object) -> list[Row]:
         """Run a prepared statement and return its rows."""
-        names, rows = self._fetch(statement, params)
+        columns, rows = self._fetch(statement, params)
+        names = [column.name for column in columns]
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def fetch_one(self, statement: Statement, *params: object) -> Row | None:
@@ -178,8 +179,12 @@ class Database:
 
     def fetch_tuple(self, statement: Statement, *params: object) -> tuple[Any, ...] | None:
         """Do as `fetch_one`, with the columns in the order of the statement, for the reads that must be cheap."""
-        rows = self._fetch(statement, params)[1]
+        rows = self.fetch_tuples(statement, *params)
         return rows[0] if rows else None
+
+    def fetch_tuples(self, statement: Statement, *params: object) -> list[tuple[Any, ...]]:
+        """Do as `fetch_all`, with the columns in the order of the statement, for the reads that must be cheap."""
+        return self._fetch(statement, params)[1]
 
     def write(self, statement: Statement, *params: object) -> None:
         """Run a prepared statement whose result nobody needs.
@@ -243,4 +248,4 @@ class Database:
         with self.peewee.send(Sent.of(statement, params)) as cursor:
             spans().changed(statement.sql, cursor.rowcount)
             columns = cursor.description
-            return ([column.name for column in columns], cursor.fetchall()) if columns else ([], [])
+            return (columns, cursor.fetchall()) if columns else ((), [])

@@ -7,6 +7,7 @@ much as the largest valid request does, not as much as the largest body.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, MutableSequence
 from functools import cache
 from typing import Any
@@ -28,6 +29,9 @@ MAX_SPELLINGS = 10
 CONTROLS_MESSAGE = "must not contain control characters other than newline and tab"
 
 _validator = protovalidate.Validator()
+_UUID_RULES = FieldRules(string=StringRules(uuid=True))
+# As normalization leaves it.
+_NORMAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def check(request: Message, path_fields: frozenset[str] = frozenset()) -> None:
@@ -37,21 +41,37 @@ def check(request: Message, path_fields: frozenset[str] = frozenset()) -> None:
     violations of all other fields. When there are none, raises NotFound, named after the field, for an id in the path
     that is not a UUID, whatever characters it consists of.
     """
-    ids = {request.DESCRIPTOR.fields_by_name[name]: getattr(request, name) for name in path_fields}
+    sent = [(name, getattr(request, name)) for name in path_fields]
+    if _has_only_ids(request.DESCRIPTOR, path_fields) and all(_NORMAL_UUID.fullmatch(value) for _, value in sent):
+        # Nothing else could break a bound.
+        request.DiscardUnknownFields()
+        return
     violations = list(_normalize(request, ""))
     request.DiscardUnknownFields()
-    for collected in _validator.collect_violations(request):
-        violation = collected.proto
-        violations.append(Violation(_json_path(request.DESCRIPTOR, violation), violation.message))
+    collected = _validator.collect_violations(request)
     # Normalization has trimmed the ids; what it has changed was not a UUID.
-    malformed = {field.json_name for field, sent in ids.items() if getattr(request, field.name) != sent.lower()}
-    malformed |= {violation.field for violation in violations} & {field.json_name for field in ids}
+    changed = {name for name, value in sent if getattr(request, name) != value.lower()}
+    if not (violations or collected or changed):
+        return
+    violations += [Violation(_json_path(request.DESCRIPTOR, each.proto), each.proto.message) for each in collected]
+    ids = {request.DESCRIPTOR.fields_by_name[name].json_name for name in path_fields}
+    malformed = {request.DESCRIPTOR.fields_by_name[name].json_name for name in changed}
+    malformed |= {violation.field for violation in violations} & ids
     others = [violation for violation in violations if violation.field not in malformed]
     if others:
         raise InvalidArgument(others[:MAX_VIOLATIONS])
     for field in request.DESCRIPTOR.fields:
         if field.json_name in malformed:
             raise NotFound(field.name.removesuffix("_id").capitalize())
+
+
+@cache
+def _has_only_ids(descriptor: Descriptor, path_fields: frozenset[str]) -> bool:
+    """Return whether requests of this type have ids in their path, and nothing else that has a rule."""
+    return not descriptor.GetOptions().ListFields() and all(
+        field.name in path_fields and not field.is_repeated and _rules(field) == _UUID_RULES
+        for field in descriptor.fields
+    )
 
 
 def _json_path(descriptor: Any, violation: Any) -> str:
@@ -77,8 +97,10 @@ _Step = Callable[[Message, str], Iterator[Violation]]
 
 
 def _normalize(message: Message, path: str) -> Iterator[Violation]:
-    for step in _steps(message.DESCRIPTOR):
-        yield from step(message, path)
+    present = {field.number for field, _ in message.ListFields()}
+    for number, step in _steps(message.DESCRIPTOR):
+        if number in present:
+            yield from step(message, path)
 
 
 def require_bounds(request: Descriptor) -> None:
@@ -129,16 +151,16 @@ def _max_length(field: FieldDescriptor) -> int:
 
 
 @cache
-def _steps(descriptor: Descriptor) -> tuple[_Step, ...]:
-    """Return the steps that normalize a message of this type."""
-    steps: list[_Step] = []
+def _steps(descriptor: Descriptor) -> tuple[tuple[int, _Step], ...]:
+    """Return the steps that normalize a message of this type, with the numbers of their fields."""
+    steps: list[tuple[int, _Step]] = []
     for field in descriptor.fields:
         if field.is_repeated and not _is_own(descriptor):
-            steps.append(_unread_list(field))
+            steps.append((field.number, _unread_list(field)))
         elif field.type == FieldDescriptor.TYPE_STRING and _is_own(descriptor):
-            steps.append(_texts(field) if field.is_repeated else _text(field))
+            steps.append((field.number, _texts(field) if field.is_repeated else _text(field)))
         elif field.message_type is not None:
-            steps.append(_messages(field) if field.is_repeated else _message(field))
+            steps.append((field.number, _messages(field) if field.is_repeated else _message(field)))
     return tuple(steps)
 
 

@@ -21,7 +21,8 @@ SOURCES = (
     *(f"{each}_service/migrations" for each in ("gig", "order", "review")),
 )
 # A gig with its packages, reviews, orders and ledger, with indexes, WAL and room for both while they are rebuilt.
-BYTES_OF_A_GIG = 16_000
+BYTES_OF_A_GIG = 24_000
+MARKER = "loaded.json"
 
 
 @contextmanager
@@ -30,27 +31,40 @@ def stack_of(folder: Path, gigs: int, settings: Mapping[str, Any]) -> Iterator[S
 
     Only reads may be sent to it. Raises RuntimeError when the disk has too little room.
     """
-    place, wanted = folder / f"gigs-{gigs}", {"gigs": gigs, "release": release()}
-    marker = place / "loaded.json"
-    is_loaded = marker.exists() and json.loads(marker.read_text()) == wanted
-    if not is_loaded:
-        shutil.rmtree(place, ignore_errors=True)
-        free = shutil.disk_usage(folder).free
-        if free < gigs * BYTES_OF_A_GIG:
-            raise RuntimeError(
-                f"{gigs:,} gigs need {gigs * BYTES_OF_A_GIG >> 30} GiB in {folder}; {free >> 30} are free"
-            )
-        # PostgreSQL gets a uid of its own under root.
-        place.mkdir(mode=0o711)
+    place = folder / f"gigs-{gigs}"
+    is_loaded = prepare(place, gigs)
     stack = Stack(place / "data", **settings)
     try:
         stack.start()
         if not is_loaded:
             market.fill(stack, gigs)
-            marker.write_text(json.dumps(wanted))
+            mark(place, gigs)
         yield stack
     finally:
         stack.stop()
+
+
+def prepare(place: Path, gigs: int) -> bool:
+    """Return whether so many gigs are there; empty the folder where they are not. Raises RuntimeError without room."""
+    marker = place / MARKER
+    if marker.exists() and json.loads(marker.read_text()) == _contents(gigs):
+        return True
+    shutil.rmtree(place, ignore_errors=True)
+    free, needed = shutil.disk_usage(place.parent).free, gigs * BYTES_OF_A_GIG
+    if free < needed:
+        raise RuntimeError(f"{gigs:,} gigs need {needed >> 30} GiB in {place.parent}; {free >> 30} are free")
+    # PostgreSQL gets a uid of its own under root.
+    place.mkdir(mode=0o711)
+    return False
+
+
+def mark(place: Path, gigs: int) -> None:
+    """Say that so many gigs are there."""
+    (place / MARKER).write_text(json.dumps(_contents(gigs)))
+
+
+def _contents(gigs: int) -> dict[str, Any]:
+    return {"gigs": gigs, "release": release()}
 
 
 def release() -> str:

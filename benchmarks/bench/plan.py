@@ -36,7 +36,7 @@ class Plan:
 
 FULL = Plan(
     seconds=4,
-    rounds=4,
+    rounds=3,
     compared=1000,
     sizes=(10_000, 100_000, 1_000_000),
     clients=(8, 64, 512),

@@ -25,6 +25,8 @@ from tests.support.stack import Stack
 
 # Seconds that loading a gig takes at most, on two cores.
 LOAD_SECONDS_OF_A_GIG = 1 / 2500
+# The parts that start stacks of their own.
+WITHOUT_NEW_STACK = ("start", "sizes ", "threads")
 
 
 class Run:
@@ -42,13 +44,15 @@ class Run:
     def all(self) -> Results:
         """Measure everything and return the results."""
         plan = self._plan
-        self._try("stack", self.of_new_stack)
+        if not self._only or not all(each.startswith(WITHOUT_NEW_STACK) for each in self._only):
+            self._try("stack", self.of_new_stack)
         if plan.starts:
             self.part("start", 25 * plan.starts, lambda: parts.start_seconds(self._folder, plan, SETTINGS))
         for size in plan.sizes[1:]:
             self.part(f"sizes {size}", 60 + size * LOAD_SECONDS_OF_A_GIG, partial(self.of_size, size))
         if plan.cores:
-            self.part("threads", 90, lambda: thread_counts.measure(self._folder, plan.cores, plan.seconds))
+            seconds = plan.seconds / 2
+            self.part("threads", 120, lambda: thread_counts.measure(self._folder, plan.cores, seconds, rounds=1))
         self.results["seconds"] = round(time.monotonic() - self._began)
         return self.results
 

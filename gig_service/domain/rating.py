@@ -50,12 +50,17 @@ BADGES = (
     Badge("Rising Talent", min_reviews=3, max_reviews=9, min_mean_tenths=45),
 )
 
+_FEWEST_REVIEWS = min(badge.min_reviews for badge in BADGES)
+
 
 def badges(totals: RatingTotals) -> list[str]:
     """Return the names of the badges earned with these totals: those of each buyer's newest review of a seller's gigs.
 
     Deleted gigs count as well.
     """
+    # Most sellers have fewer reviews than the first badge needs.
+    if totals.count < _FEWEST_REVIEWS:
+        return []
     return [badge.name for badge in BADGES if badge.is_earned_by(totals)]
 
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from gig_service.domain.gig import Seller, Status
+from gig_service.domain.gig import Status
+from gig_service.domain.rating import RatingTotals, badges
 from servicekit.call import Caller
 from servicekit.errors import Forbidden, InvalidArgument, Violation
 
@@ -72,25 +73,31 @@ class Filters:
     seller_id: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """One gig among the results.
+class SearchResult(NamedTuple):
+    """One gig among the results, as it is sent: ids are texts, amounts are doubles.
 
     `starting_price` is the price of its cheapest package that meets the filters. `thumbnail_key` names the thumbnail of
     its primary image; it is empty when the gig has no images.
     """
 
-    id: UUID
+    id: str
     title: str
-    starting_price: Decimal
-    rating: Decimal
+    starting_price: float
+    rating: float
     review_count: int
-    seller: Seller
+    seller_id: str
+    username: str
+    buyer_count: int
+    buyer_rating_sum: int
     thumbnail_key: str
 
+    @property
+    def badges(self) -> list[str]:
+        """The seller's badges."""
+        return badges(RatingTotals(self.buyer_count, self.buyer_rating_sum)) if self.buyer_count else []
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+
+class Hit(NamedTuple):
     """A result and its place in the order of the search."""
 
     result: SearchResult

@@ -8,15 +8,15 @@ from servicekit.errors import InvalidArgument, Violation
 
 _COLUMNS = "SELECT id, slug, name, parent_id FROM categories"
 ALL = Statement(f"{_COLUMNS} ORDER BY position")
-FIND = Statement(f"{_COLUMNS} WHERE slug = $1 OR id::text = lower($1)")
-EXISTS = Statement("SELECT id FROM categories WHERE id = $1")
 
 
 class Categories:
-    """The categories."""
+    """The categories. Those that were read once are remembered."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._by_slug: dict[str, Category] = {}
+        self._by_id: dict[str, Category] = {}
 
     def all(self) -> list[Category]:
         """Return the whole tree: each parent, then its children."""
@@ -24,12 +24,22 @@ class Categories:
 
     def find(self, slug_or_id: str) -> Category:
         """Return the category with this slug, or with this id in any letter case. Raises InvalidArgument for others."""
-        row = self._database.fetch_one(FIND, slug_or_id)
-        if row is None:
+        category = self._remembered(slug_or_id) or self._read(slug_or_id)
+        if category is None:
             raise InvalidArgument([Violation("category", "is not a known category")])
-        return Category(**row)
+        return category
 
     def require(self, category_id: UUID) -> None:
         """Raise InvalidArgument when there is no category with this id."""
-        if self._database.fetch_one(EXISTS, category_id) is None:
+        if (self._remembered(str(category_id)) or self._read(str(category_id))) is None:
             raise InvalidArgument([Violation("categoryId", "is not a known category")])
+
+    def _remembered(self, slug_or_id: str) -> Category | None:
+        return self._by_slug.get(slug_or_id) or self._by_id.get(slug_or_id.lower())
+
+    def _read(self, slug_or_id: str) -> Category | None:
+        """Read all categories anew, since a migration of a newer version may have added some."""
+        categories = self.all()
+        self._by_slug = {category.slug: category for category in categories}
+        self._by_id = {str(category.id): category for category in categories}
+        return self._remembered(slug_or_id)

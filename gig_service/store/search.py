@@ -10,11 +10,10 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from gig_service.domain.gig import Seller
-from gig_service.domain.rating import RatingTotals
 from gig_service.domain.search import (
     EXACT_TOTAL,
     SORT_ORDERS,
@@ -29,7 +28,7 @@ from gig_service.domain.search import (
 from gig_service.store import search_statements as statements
 from gig_service.store.relevance import match_values, rank_values
 from gig_service.store.search_statements import Query, Shape
-from servicekit.database import Database, Row
+from servicekit.database import Database
 
 # How long an estimate is used again, and that more than EXACT_TOTAL gigs were counted; and how many of each are kept.
 ESTIMATE_SECONDS = 60.0
@@ -45,8 +44,15 @@ _ANY_DAYS = 32_767
 _TOP = (Decimal("9.9"), 0, UUID(int=0))
 
 Values = dict[str, Any]
+Row = tuple[Any, ...]
 # The filters and the words of a search.
 _Asked = tuple[Filters, str]
+
+# The number of columns of a result, and the sort key of a row.
+_RESULT = len(SearchResult._fields)
+_KEYS = {
+    sort: itemgetter(*map(statements.shown_columns(sort).index, order.columns)) for sort, order in SORT_ORDERS.items()
+}
 
 
 class _Recent:
@@ -102,11 +108,11 @@ class Search:
 
     def _plain(self, asked: _Asked, shape: Shape, values: Values) -> SearchPage:
         query = statements.plain(shape)
-        rows = self._database.fetch_all(query.prepared, *(values[name] for name in query.names))
+        rows = self._database.fetch_tuples(query.prepared, *(values[name] for name in query.names))
         if not rows and not shape.is_first:
             with self._database.transaction():
                 return SearchPage([], self._total(asked, shape, values))
-        count = rows[0]["total"] if rows else 0
+        count = rows[0][-1] if rows else 0
         if count <= EXACT_TOTAL:
             return SearchPage(_hits(rows, shape.sort), Total(count, is_estimate=False))
         with self._database.transaction():
@@ -146,7 +152,7 @@ class Search:
             page = self._collect(asked, shape, values) if len(rows) < limit and not few else None
             if page:
                 return page
-            boundary = tuple(rows[0][f"until_{name}"] for name in _BY_RATING) if rows else _TOP
+            boundary = rows[0][-len(_BY_RATING) :] if rows else _TOP
         elif values["rank"] != UNRANKED:
             rows = self._run(statements.rank(shape, has_boundary=True), values | _boundary(boundary))
         hits = _hits(rows, shape.sort)
@@ -171,14 +177,14 @@ class Search:
     def _collect(self, asked: _Asked, shape: Shape, values: Values, *, is_bounded: bool = True) -> SearchPage | None:
         """Return the page by finding all gigs; None when there are too many."""
         rows = self._run(statements.collect(shape, is_bounded=is_bounded), values)
-        if is_bounded and rows[0]["found"] > statements.bound(shape):
+        found, total = rows[0][-2:]
+        if is_bounded and found > statements.bound(shape):
             # The next minute's searches need not try it again, nor count.
             self._estimates.put(asked, max(self._estimate(asked, shape, values), statements.COLLECTED + 1))
-            if rows[0]["total"] > EXACT_TOTAL:
-                self._counted_many.put(asked, rows[0]["total"])
+            if total > EXACT_TOTAL:
+                self._counted_many.put(asked, total)
             return None
-        total: int = rows[0]["total"]
-        hits = _hits((row for row in rows if row["gig_id"]), shape.sort)
+        hits = _hits((row for row in rows if row[0]), shape.sort)
         if total <= EXACT_TOTAL:
             return SearchPage(hits, Total(total, is_estimate=False))
         return SearchPage(hits, Total(total, is_estimate=True))
@@ -186,9 +192,9 @@ class Search:
     def _total(self, asked: _Asked, shape: Shape, values: Values) -> Total:
         """Return the number of gigs: counted up to EXACT_TOTAL, and the planner's estimate beyond."""
         if self._counted_many.get(asked) is None:
-            count: int = self._run(statements.total(shape, is_first_try=True), values)[0]["total"]
+            count: int = self._run(statements.total(shape, is_first_try=True), values)[0][0]
             if count <= EXACT_TOTAL and shape.has_packages:
-                count = self._run(statements.total(shape), values)[0]["total"]
+                count = self._run(statements.total(shape), values)[0][0]
             if count <= EXACT_TOTAL:
                 return Total(count, is_estimate=False)
             self._counted_many.put(asked, count)
@@ -199,16 +205,16 @@ class Search:
         known = self._estimates.get(asked)
         if known is not None:
             return known
-        (row,) = self._run(statements.estimate(shape), values)
-        estimate = int(row["QUERY PLAN"][0]["Plan"]["Plan Rows"])
+        [(plan,)] = self._run(statements.estimate(shape), values)
+        estimate = int(plan[0]["Plan"]["Plan Rows"])
         self._estimates.put(asked, estimate)
         return estimate
 
     def _run(self, query: Query, values: Values) -> list[Row]:
         """Run a statement that is planned with its values, within a transaction."""
         cursor = self._database.peewee.execute_sql(query.literal, {name: values[name] for name in query.names})
-        names = [column.name for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        rows: list[Row] = cursor.fetchall()
+        return rows
 
 
 def _shape(filters: Filters, words: str, sort: Sort, *, is_first: bool) -> Shape:
@@ -252,18 +258,5 @@ def _boundary(key: SortKey) -> Values:
 
 
 def _hits(rows: Iterable[Row], sort: Sort) -> list[Hit]:
-    columns = SORT_ORDERS[sort].columns
-    return [Hit(_to_result(row), tuple([row[column] for column in columns])) for row in rows]
-
-
-def _to_result(row: Row) -> SearchResult:
-    totals = RatingTotals(row["buyer_count"], row["buyer_rating_sum"])
-    return SearchResult(
-        id=row["gig_id"],
-        title=row["title"],
-        starting_price=row["price"],
-        rating=row["rating"],
-        review_count=row["review_count"],
-        seller=Seller(row["seller_id"], row["username"], totals, row["version"]),
-        thumbnail_key=row["thumbnail_key"],
-    )
+    key = _KEYS[sort]
+    return [Hit(SearchResult._make(row[:_RESULT]), key(row)) for row in rows]

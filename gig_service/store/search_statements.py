@@ -11,6 +11,7 @@ Three statements read a page, and one more counts:
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -40,12 +41,18 @@ _TYPES = {
 _OF_PACKAGE = "{0}.price BETWEEN :min_price::numeric AND :max_price::numeric AND {0}.delivery_days <= :max_days::int"
 _RESULT = "gig_id, seller_id, price, rating, review_count, created_at"
 _SELLER = """CROSS JOIN LATERAL (
-        SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1
+        SELECT username, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1
     ) AS u"""
 _GIG = """CROSS JOIN LATERAL (
         SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1
     ) AS g"""
-_SHOWN = "u.username, u.version, u.buyer_count, u.buyer_rating_sum"
+# The columns of SearchResult, with the types in which they are sent.
+_SHOWN = {
+    "gig_id": "::text", "title": "", "price": "::float8", "rating": "::float8", "review_count": "",
+    "seller_id": "::text", "username": "", "buyer_count": "", "buyer_rating_sum": "", "thumbnail_key": "",
+}  # fmt: skip
+_OF_SELLER = dict.fromkeys(("username", "buyer_count", "buyer_rating_sum"), "u")
+_OF_GIG = dict.fromkeys(("title", "thumbnail_key"), "g")
 
 
 class Query:
@@ -101,6 +108,10 @@ class Shape:
         order = SORT_ORDERS[self.sort]
         return ", ".join(f"{column} DESC" if order.descending else column for column in order.columns)
 
+    def order_of(self, row: str) -> str:
+        """Return the columns of ORDER BY, of a row: without it they are those that are sent, whose types differ."""
+        return ", ".join(f"{row}.{column}" for column in self.order.split(", "))
+
     def of_gig(self, row: str) -> str:
         """Return the conditions on the columns that `search_rows` has of each gig; in `gigs` for the row `g`."""
         conditions = [f"{row}.status = :status" if self.of_seller else f"{row}.status = 'ACTIVE'"]
@@ -137,12 +148,12 @@ def plain(shape: Shape) -> Query:
     behind = "" if shape.is_first else shape.behind("s")
     gigs = f"FROM search_rows AS s WHERE {shape.of_gig('s')} AND s.is_cheapest"
     return Query(f"""
-        SELECT page.*, g.title, g.thumbnail_key, {_SHOWN},
+        SELECT {_shown(shape, _OF_SELLER | _OF_GIG)},
             (SELECT count(*) FROM (SELECT {gigs} LIMIT {EXACT_TOTAL + 1}) AS matching) AS total
         FROM (
             SELECT {_RESULT} {gigs}{behind} ORDER BY {shape.order} LIMIT {LARGEST_PAGE}
         ) AS page {_GIG} {_SELLER}
-        ORDER BY {shape.order} LIMIT :limit::int
+        ORDER BY {shape.order_of("page")} LIMIT :limit::int
     """)  # noqa: S608  # constants of ours
 
 
@@ -161,12 +172,12 @@ def walk(shape: Shape, *, is_bounded: bool) -> Query:
         conditions = "true"
     priced, starting = _priced(shape)
     return Query(f"""
-        SELECT page.*, {_SHOWN}{priced}
+        SELECT {_shown(shape, _OF_SELLER | priced)}
         FROM (
             SELECT {_matching(shape)} {rows} {_look_ups(shape)}
             WHERE {conditions} AND {kept} ORDER BY {shape.order} LIMIT {LARGEST_PAGE}
         ) AS page {_SELLER} {starting}
-        ORDER BY {shape.order} LIMIT :limit::int
+        ORDER BY {shape.order_of("page")} LIMIT :limit::int
     """)  # noqa: S608  # constants of ours
 
 
@@ -174,7 +185,7 @@ def walk(shape: Shape, *, is_bounded: bool) -> Query:
 def rank(shape: Shape, *, has_boundary: bool) -> Query:
     """Return the statement that ranks the best rated matching gigs: RANKED of them, or all down to a boundary.
 
-    Each row has their number and the sort key of the last one by rating, the boundary.
+    Each row ends with the sort key of the last one by rating, the boundary.
     """
     rating = Shape(Sort.RATING)
     key = SORT_ORDERS[Sort.RATING].columns
@@ -192,10 +203,9 @@ def rank(shape: Shape, *, has_boundary: bool) -> Query:
         ), last AS (
             SELECT rating, review_count, gig_id FROM ranked ORDER BY rating, review_count, gig_id LIMIT 1
         )
-        SELECT page.*, {_SHOWN}{priced}, (SELECT count(*) FROM ranked) AS found, last.rating AS until_rating,
-            last.review_count AS until_review_count, last.gig_id AS until_gig_id
+        SELECT {_shown(shape, _OF_SELLER | priced)}, last.rating::float8, last.review_count, last.gig_id::text
         FROM (SELECT * FROM ranked {behind} ORDER BY {shape.order} LIMIT :limit::int) AS page {_SELLER} {starting}, last
-        ORDER BY {", ".join(f"page.{column}" for column in shape.order.split(", "))}
+        ORDER BY {shape.order_of("page")}
     """)  # noqa: S608  # constants of ours
 
 
@@ -203,24 +213,24 @@ def rank(shape: Shape, *, has_boundary: bool) -> Query:
 def collect(shape: Shape, *, is_bounded: bool) -> Query:
     """Return the statement that finds all gigs that match, counts and sorts them.
 
-    Each row has the number of rows that were found, `found`, and of gigs among them, `total`. A page without gigs is
-    one row with these alone.
+    Each row ends with the number of rows that were found, and of gigs among them. A page without gigs is one row with
+    these alone.
     """
     behind = "" if shape.is_first else f"WHERE true{shape.behind('hits')}"
     distinct = "SELECT DISTINCT ON (gig_id) * FROM found ORDER BY gig_id, price"
-    priced, starting = _priced(shape) if shape.is_of_gigs_alone else ("", "")
+    priced, starting = _priced(shape) if shape.is_of_gigs_alone else ({}, "")
     return Query(f"""
         WITH found AS MATERIALIZED (
             SELECT {_found(shape)} {_flat(shape)} {f"LIMIT {bound(shape) + 1}" if is_bounded else ""}
         ), hits AS MATERIALIZED ({distinct if shape.has_packages else "SELECT * FROM found"})
-        SELECT shown.*, counts.*
+        SELECT {_shown(shape, {})}, counts.found, counts.total
         FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts
         LEFT JOIN (
-            SELECT page.*, g.title, g.thumbnail_key, {_SHOWN}{priced}
+            SELECT page.*, g.title, g.thumbnail_key, u.*{", p.price" if priced else ""}
             FROM (SELECT * FROM hits {behind} ORDER BY {shape.order} LIMIT :limit::int) AS page
             {_GIG} {_SELLER} {starting}
-        ) AS shown ON true
-        ORDER BY {shape.order}
+        ) AS page ON true
+        ORDER BY {shape.order_of("page")}
     """)  # noqa: S608  # constants of ours
 
 
@@ -254,6 +264,18 @@ def estimate(shape: Shape) -> Query:
     return Query(f"EXPLAIN (FORMAT JSON) SELECT s.gig_id {_flat(shape)} GROUP BY s.gig_id")
 
 
+def shown_columns(sort: Sort) -> tuple[str, ...]:
+    """Return the first columns of each row of a page: those of SearchResult, and others of the sort key."""
+    return (*_SHOWN, *(column for column in SORT_ORDERS[sort].columns if column not in _SHOWN))
+
+
+def _shown(shape: Shape, sources: Mapping[str, str]) -> str:
+    """Return `shown_columns`, each of the row in `sources` or of `page`."""
+    return ", ".join(
+        f"{sources.get(column, 'page')}.{column}{_SHOWN.get(column, '')}" for column in shown_columns(shape.sort)
+    )
+
+
 def _found(shape: Shape) -> str:
     """Return the columns of a matching row, as far as the order needs them."""
     ranked = f", {RANK} AS rank" if shape.sort is Sort.RELEVANCE else ""
@@ -275,12 +297,12 @@ def _flat(shape: Shape) -> str:
     return f"FROM gigs AS g {joined} WHERE {shape.of_gig('g')} AND g.deleted_at IS NULL{shape.of_text('g')}"
 
 
-def _priced(shape: Shape) -> tuple[str, str]:
-    """Return the column of the starting price and its look-up, for the gigs of a page that have none yet."""
+def _priced(shape: Shape) -> tuple[dict[str, str], str]:
+    """Return where the starting price stands and its look-up, for the gigs of a page that have none yet."""
     if shape.has_packages or shape.sort in BY_PRICE:
-        return "", ""
+        return {}, ""
     return (
-        ", p.price",
+        {"price": "p"},
         """CROSS JOIN LATERAL (
         SELECT price FROM search_rows AS s WHERE s.gig_id = page.gig_id AND s.is_cheapest LIMIT 1
     ) AS p""",

@@ -23,7 +23,8 @@ BATCH = 1000
 ROWS = 500
 
 HAS_NEW = Statement("SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new")
-# A statement of its own: the next one's snapshot is taken when the lock is there, so it sees what the one before wrote.
+# A statement of its own, though it is sent with the next one: that one's snapshot is taken when the lock is there, so
+# it sees what the one before wrote.
 LOCK = Statement("SELECT pg_advisory_xact_lock(hashtextextended('positions of events', 0))")
 NUMBER = Statement("""
     WITH new AS (
@@ -44,17 +45,21 @@ IS_OLD = Statement("""
     SELECT at < app_now() - $2::interval AS is_old FROM events WHERE position > $1 ORDER BY position LIMIT 1
 """)
 _COLUMNS = "position, order_id, version, buyer_id, seller_id"
-_HISTORY_ROW = ", ".join(f"history.{name}" for name in EVENT_COLUMNS.split(", "))
 
 
 def _news(events: str) -> Statement:
     """Return the statement for these events, at most ROWS, with their rows of the history.
 
-    Their number is known to the planner, which then looks each row up instead of reading the whole history.
+    LIMIT 1 makes the planner look each row up. As a plain join it expects ROWS events and reads the whole history,
+    though most often there are a few.
     """
     return Statement(f"""
-        SELECT {_COLUMNS}, {_HISTORY_ROW} FROM ({events} ORDER BY position LIMIT {ROWS}) AS events
-        LEFT JOIN order_events history USING (order_id, version) ORDER BY position
+        SELECT {_COLUMNS}, history.* FROM ({events} ORDER BY position LIMIT {ROWS}) AS events
+        LEFT JOIN LATERAL (
+            SELECT {EVENT_COLUMNS} FROM order_events
+            WHERE order_events.order_id = events.order_id AND order_events.version = events.version LIMIT 1
+        ) AS history ON true
+        ORDER BY position
     """)  # noqa: S608  # our own column names
 
 
@@ -87,7 +92,7 @@ class FeedReader:
         is_full = row is not None and row["has_new"]
         while is_full:
             with self._database.transaction():
-                self._database.fetch_all(LOCK)
+                self._database.write(LOCK)
                 is_full = len(self._database.fetch_all(NUMBER, BATCH)) == BATCH
 
     def newest(self) -> int:

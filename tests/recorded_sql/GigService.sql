@@ -45,9 +45,33 @@ UPDATE "sellers" SET "version" = ("sellers"."version" + %s), "buyer_count" = %s,
 -- 5
 COMMIT;
 
--- CreateGig (messages: 12, statements: 12)
+-- CreateGig (messages: 11, statements: 11)
 -- 1
-SELECT id FROM categories WHERE id = $1;
+BEGIN;
+-- 2
+INSERT INTO "sellers" ("id", "username", "version", "buyer_count", "buyer_rating_sum") VALUES (%s, %s, %s, %s, %s) ON CONFLICT ("id") DO UPDATE SET "username" = EXCLUDED."username", "version" = ("sellers"."version" + %s) WHERE ((EXCLUDED."username" != %s) AND (EXCLUDED."username" != "sellers"."username")) RETURNING "sellers"."id";
+-- 3
+SELECT app_now() AS now;
+-- 4
+INSERT INTO "gigs" ("id", "seller_id", "title", "description", "category_id", "tags", "status", "version", "created_at", "updated_at", "rating_version", "review_count", "rating_sum", "rating", "thumbnail_key", "document") VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING "gigs"."id";
+-- 5
+SELECT coalesce(max(position), 0) AS last FROM packages WHERE gig_id = $1;
+-- 6
+INSERT INTO "packages" ("id", "gig_id", "position", "title", "description", "price", "delivery_days", "features", "revisions") VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING "packages"."id";
+-- 7
+WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
+-- 8
+SELECT word, gigs FROM words WHERE word = ANY ($1::text[]);
+-- 9
+INSERT INTO words (word, gigs) SELECT word, gigs FROM unnest($1::text[], $2::integer[]) AS counted (word, gigs) ORDER BY word ON CONFLICT (word) DO UPDATE SET gigs = greatest(0, words.gigs + excluded.gigs);
+-- 10
+SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
+-- 11
+COMMIT;
+
+-- CreateGig: the first one of a worker (messages: 12, statements: 12)
+-- 1
+SELECT id, slug, name, parent_id FROM categories ORDER BY position;
 -- 2
 BEGIN;
 -- 3
@@ -71,35 +95,33 @@ SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version,
 -- 12
 COMMIT;
 
--- CreateGig: with a key (messages: 14, statements: 17)
+-- CreateGig: with a key (messages: 13, statements: 16)
 -- 1
 SELECT digest, attempt, answer, etag FROM idempotency_keys WHERE caller = $1 AND scope = $2 AND key = $3 AND (answer IS NULL OR created_at > app_now() - $4::interval);
 -- 2
 BEGIN;
 INSERT INTO idempotency_keys AS known (caller, scope, key, digest, attempt, created_at) VALUES ($1, $2, $3, $4, $5, app_now()) ON CONFLICT (caller, scope, key) DO UPDATE SET digest = excluded.digest, attempt = excluded.attempt, answer = NULL, etag = '', created_at = excluded.created_at WHERE known.answer IS NOT NULL AND known.created_at <= app_now() - $6::interval RETURNING key;
 -- 3
-SELECT id FROM categories WHERE id = $1;
--- 4
 SAVEPOINT s;
--- 5
+-- 4
 INSERT INTO "sellers" ("id", "username", "version", "buyer_count", "buyer_rating_sum") VALUES (%s, %s, %s, %s, %s) ON CONFLICT ("id") DO UPDATE SET "username" = EXCLUDED."username", "version" = ("sellers"."version" + %s) WHERE ((EXCLUDED."username" != %s) AND (EXCLUDED."username" != "sellers"."username")) RETURNING "sellers"."id";
--- 6
+-- 5
 SELECT app_now() AS now;
--- 7
+-- 6
 INSERT INTO "gigs" ("id", "seller_id", "title", "description", "category_id", "tags", "status", "version", "created_at", "updated_at", "rating_version", "review_count", "rating_sum", "rating", "thumbnail_key", "document") VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING "gigs"."id";
--- 8
+-- 7
 SELECT coalesce(max(position), 0) AS last FROM packages WHERE gig_id = $1;
--- 9
+-- 8
 INSERT INTO "packages" ("id", "gig_id", "position", "title", "description", "price", "delivery_days", "features", "revisions") VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING "packages"."id";
--- 10
+-- 9
 WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
--- 11
+-- 10
 SELECT word, gigs FROM words WHERE word = ANY ($1::text[]);
--- 12
+-- 11
 INSERT INTO words (word, gigs) SELECT word, gigs FROM unnest($1::text[], $2::integer[]) AS counted (word, gigs) ORDER BY word ON CONFLICT (word) DO UPDATE SET gigs = greatest(0, words.gigs + excluded.gigs);
--- 13
+-- 12
 SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 14
+-- 13
 RELEASE SAVEPOINT s;
 UPDATE idempotency_keys SET answer = $4, etag = $5 WHERE caller = $1 AND scope = $2 AND key = $3;
 COMMIT;
@@ -239,13 +261,11 @@ SELECT id, rating_version, review_count, rating_sum, rating, NOT EXISTS ( SELECT
 
 -- SearchGigs (messages: 1, statements: 1)
 -- 1
-SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum, (SELECT count(*) FROM (SELECT FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.is_cheapest LIMIT 1001) AS matching) AS total FROM ( SELECT gig_id, seller_id, price, rating, review_count, created_at FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.is_cheapest ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT 101 ) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT $1::int;
+SELECT page.gig_id::text, g.title, page.price::float8, page.rating::float8, page.review_count, page.seller_id::text, u.username, u.buyer_count, u.buyer_rating_sum, g.thumbnail_key, (SELECT count(*) FROM (SELECT FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.is_cheapest LIMIT 1001) AS matching) AS total FROM ( SELECT gig_id, seller_id, price, rating, review_count, created_at FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.is_cheapest ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT 101 ) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ORDER BY page.rating DESC, page.review_count DESC, page.gig_id DESC LIMIT $1::int;
 
--- SearchGigs: a category (messages: 2, statements: 2)
+-- SearchGigs: a category (messages: 1, statements: 1)
 -- 1
-SELECT id, slug, name, parent_id FROM categories WHERE slug = $1 OR id::text = lower($1);
--- 2
-SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum, (SELECT count(*) FROM (SELECT FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.category_id = $1::uuid AND s.is_cheapest LIMIT 1001) AS matching) AS total FROM ( SELECT gig_id, seller_id, price, rating, review_count, created_at FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.category_id = $1::uuid AND s.is_cheapest ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT 101 ) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT $2::int;
+SELECT page.gig_id::text, g.title, page.price::float8, page.rating::float8, page.review_count, page.seller_id::text, u.username, u.buyer_count, u.buyer_rating_sum, g.thumbnail_key, (SELECT count(*) FROM (SELECT FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.category_id = $1::uuid AND s.is_cheapest LIMIT 1001) AS matching) AS total FROM ( SELECT gig_id, seller_id, price, rating, review_count, created_at FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.category_id = $1::uuid AND s.is_cheapest ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT 101 ) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ORDER BY page.rating DESC, page.review_count DESC, page.gig_id DESC LIMIT $2::int;
 
 -- SearchGigs: a seller (messages: 4, statements: 4)
 -- 1
@@ -253,7 +273,7 @@ BEGIN;
 -- 2
 EXPLAIN (FORMAT JSON) SELECT FROM search_rows AS s WHERE s.status = %(status)s AND s.seller_id = %(seller)s::uuid AND s.is_cheapest;
 -- 3
-WITH found AS MATERIALIZED ( SELECT s.gig_id, s.seller_id, s.price, s.rating, s.review_count, s.created_at FROM search_rows AS s WHERE s.status = %(status)s AND s.seller_id = %(seller)s::uuid AND s.is_cheapest LIMIT 5001 ), hits AS MATERIALIZED (SELECT * FROM found) SELECT shown.*, counts.* FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum FROM (SELECT * FROM hits ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ) AS shown ON true ORDER BY rating DESC, review_count DESC, gig_id DESC;
+WITH found AS MATERIALIZED ( SELECT s.gig_id, s.seller_id, s.price, s.rating, s.review_count, s.created_at FROM search_rows AS s WHERE s.status = %(status)s AND s.seller_id = %(seller)s::uuid AND s.is_cheapest LIMIT 5001 ), hits AS MATERIALIZED (SELECT * FROM found) SELECT page.gig_id::text, page.title, page.price::float8, page.rating::float8, page.review_count, page.seller_id::text, page.username, page.buyer_count, page.buyer_rating_sum, page.thumbnail_key, counts.found, counts.total FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.* FROM (SELECT * FROM hits ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ) AS page ON true ORDER BY page.rating DESC, page.review_count DESC, page.gig_id DESC;
 -- 4
 COMMIT;
 
@@ -263,7 +283,7 @@ BEGIN;
 -- 2
 EXPLAIN (FORMAT JSON) SELECT s.gig_id FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.price BETWEEN %(min_price)s::numeric AND %(max_price)s::numeric AND s.delivery_days <= %(max_days)s::int GROUP BY s.gig_id;
 -- 3
-WITH found AS MATERIALIZED ( SELECT s.gig_id, s.seller_id, s.price, s.rating, s.review_count, s.created_at FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.price BETWEEN %(min_price)s::numeric AND %(max_price)s::numeric AND s.delivery_days <= %(max_days)s::int LIMIT 10011 ), hits AS MATERIALIZED (SELECT DISTINCT ON (gig_id) * FROM found ORDER BY gig_id, price) SELECT shown.*, counts.* FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum FROM (SELECT * FROM hits ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ) AS shown ON true ORDER BY rating DESC, review_count DESC, gig_id DESC;
+WITH found AS MATERIALIZED ( SELECT s.gig_id, s.seller_id, s.price, s.rating, s.review_count, s.created_at FROM search_rows AS s WHERE s.status = 'ACTIVE' AND s.price BETWEEN %(min_price)s::numeric AND %(max_price)s::numeric AND s.delivery_days <= %(max_days)s::int LIMIT 10011 ), hits AS MATERIALIZED (SELECT DISTINCT ON (gig_id) * FROM found ORDER BY gig_id, price) SELECT page.gig_id::text, page.title, page.price::float8, page.rating::float8, page.review_count, page.seller_id::text, page.username, page.buyer_count, page.buyer_rating_sum, page.thumbnail_key, counts.found, counts.total FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.* FROM (SELECT * FROM hits ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ) AS page ON true ORDER BY page.rating DESC, page.review_count DESC, page.gig_id DESC;
 -- 4
 COMMIT;
 
@@ -271,7 +291,7 @@ COMMIT;
 -- 1
 BEGIN;
 -- 2
-WITH found AS MATERIALIZED ( SELECT s.gig_id, s.seller_id, s.price, s.rating, s.review_count, s.created_at FROM search_rows AS s WHERE s.status = %(status)s AND s.seller_id = %(seller)s::uuid AND s.is_cheapest LIMIT 5001 ), hits AS MATERIALIZED (SELECT * FROM found) SELECT shown.*, counts.* FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum FROM (SELECT * FROM hits ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ) AS shown ON true ORDER BY rating DESC, review_count DESC, gig_id DESC;
+WITH found AS MATERIALIZED ( SELECT s.gig_id, s.seller_id, s.price, s.rating, s.review_count, s.created_at FROM search_rows AS s WHERE s.status = %(status)s AND s.seller_id = %(seller)s::uuid AND s.is_cheapest LIMIT 5001 ), hits AS MATERIALIZED (SELECT * FROM found) SELECT page.gig_id::text, page.title, page.price::float8, page.rating::float8, page.review_count, page.seller_id::text, page.username, page.buyer_count, page.buyer_rating_sum, page.thumbnail_key, counts.found, counts.total FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.* FROM (SELECT * FROM hits ORDER BY rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u ) AS page ON true ORDER BY page.rating DESC, page.review_count DESC, page.gig_id DESC;
 -- 3
 COMMIT;
 
@@ -293,7 +313,7 @@ BEGIN;
 -- 8
 EXPLAIN (FORMAT JSON) SELECT FROM gigs AS g WHERE g.status = 'ACTIVE' AND g.deleted_at IS NULL AND g.document @@ %(words)s::tsquery;
 -- 9
-WITH found AS MATERIALIZED ( SELECT g.id AS gig_id, g.seller_id, g.rating, g.review_count, g.created_at, (ts_rank(g.document, %(any_word)s::tsquery) * 10000)::int + (g.document @@ %(own)s::tsquery)::int * 100000 AS rank FROM gigs AS g WHERE g.status = 'ACTIVE' AND g.deleted_at IS NULL AND g.document @@ %(words)s::tsquery LIMIT 5001 ), hits AS MATERIALIZED (SELECT * FROM found) SELECT shown.*, counts.* FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.username, u.version, u.buyer_count, u.buyer_rating_sum, p.price FROM (SELECT * FROM hits ORDER BY rank DESC, rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, version, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u CROSS JOIN LATERAL ( SELECT price FROM search_rows AS s WHERE s.gig_id = page.gig_id AND s.is_cheapest LIMIT 1 ) AS p ) AS shown ON true ORDER BY rank DESC, rating DESC, review_count DESC, gig_id DESC;
+WITH found AS MATERIALIZED ( SELECT g.id AS gig_id, g.seller_id, g.rating, g.review_count, g.created_at, (ts_rank(g.document, %(any_word)s::tsquery) * 10000)::int + (g.document @@ %(own)s::tsquery)::int * 100000 AS rank FROM gigs AS g WHERE g.status = 'ACTIVE' AND g.deleted_at IS NULL AND g.document @@ %(words)s::tsquery LIMIT 5001 ), hits AS MATERIALIZED (SELECT * FROM found) SELECT page.gig_id::text, page.title, page.price::float8, page.rating::float8, page.review_count, page.seller_id::text, page.username, page.buyer_count, page.buyer_rating_sum, page.thumbnail_key, page.rank, counts.found, counts.total FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts LEFT JOIN ( SELECT page.*, g.title, g.thumbnail_key, u.*, p.price FROM (SELECT * FROM hits ORDER BY rank DESC, rating DESC, review_count DESC, gig_id DESC LIMIT %(limit)s::int) AS page CROSS JOIN LATERAL ( SELECT title, thumbnail_key FROM gigs WHERE gigs.id = page.gig_id LIMIT 1 ) AS g CROSS JOIN LATERAL ( SELECT username, buyer_count, buyer_rating_sum FROM sellers WHERE sellers.id = page.seller_id LIMIT 1 ) AS u CROSS JOIN LATERAL ( SELECT price FROM search_rows AS s WHERE s.gig_id = page.gig_id AND s.is_cheapest LIMIT 1 ) AS p ) AS page ON true ORDER BY page.rank DESC, page.rating DESC, page.review_count DESC, page.gig_id DESC;
 -- 10
 COMMIT;
 
@@ -316,31 +336,29 @@ SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version,
 -- 8
 COMMIT;
 
--- UpdateGig (messages: 12, statements: 13)
+-- UpdateGig (messages: 11, statements: 12)
 -- 1
-SELECT id FROM categories WHERE id = $1;
--- 2
 BEGIN;
 SELECT id FROM gigs WHERE id = $1 FOR UPDATE;
--- 3
+-- 2
 SELECT id, seller_id, status, version, array(SELECT p.id FROM packages AS p WHERE p.gig_id = gigs.id ORDER BY p.position) AS package_ids, array(SELECT i.id FROM images AS i WHERE i.gig_id = gigs.id ORDER BY i.position) AS image_ids FROM gigs WHERE id = $1 AND deleted_at IS NULL;
--- 4
+-- 3
 INSERT INTO "sellers" ("id", "username", "version", "buyer_count", "buyer_rating_sum") VALUES (%s, %s, %s, %s, %s) ON CONFLICT ("id") DO UPDATE SET "username" = EXCLUDED."username", "version" = ("sellers"."version" + %s) WHERE ((EXCLUDED."username" != %s) AND (EXCLUDED."username" != "sellers"."username")) RETURNING "sellers"."id";
--- 5
+-- 4
 SELECT title, tags, description FROM gigs WHERE id = $1;
--- 6
+-- 5
 SELECT app_now() AS now;
--- 7
+-- 6
 UPDATE "gigs" SET "title" = %s, "description" = %s, "category_id" = %s, "tags" = %s, "version" = ("gigs"."version" + %s), "updated_at" = %s, "document" = %s WHERE ("gigs"."id" = %s);
--- 8
+-- 7
 WITH rows AS MATERIALIZED ( SELECT p.id AS package_id, g.id AS gig_id, g.seller_id, g.status, g.category_id, coalesce(c.parent_id, c.id) AS section_id, p.price, p.delivery_days, g.rating, g.review_count, g.created_at, row_number() OVER (PARTITION BY g.id ORDER BY p.price, p.id) = 1 AS is_cheapest FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id WHERE g.deleted_at IS NULL AND g.id = $1), gone AS ( DELETE FROM search_rows WHERE gig_id = $1 AND package_id NOT IN (SELECT package_id FROM rows) ) INSERT INTO search_rows AS stored (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days, rating, review_count, created_at, is_cheapest) SELECT * FROM rows ON CONFLICT (package_id) DO UPDATE SET (status, category_id, section_id, price, delivery_days, rating, review_count, is_cheapest) = (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest) WHERE (stored.status, stored.category_id, stored.section_id, stored.price, stored.delivery_days, stored.rating, stored.review_count, stored.is_cheapest) IS DISTINCT FROM (excluded.status, excluded.category_id, excluded.section_id, excluded.price, excluded.delivery_days, excluded.rating, excluded.review_count, excluded.is_cheapest);
--- 9
+-- 8
 SELECT word, gigs FROM words WHERE word = ANY ($1::text[]);
--- 10
+-- 9
 INSERT INTO words (word, gigs) SELECT word, gigs FROM unnest($1::text[], $2::integer[]) AS counted (word, gigs) ORDER BY word ON CONFLICT (word) DO UPDATE SET gigs = greatest(0, words.gigs + excluded.gigs);
--- 11
+-- 10
 SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating, g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version, s.buyer_count, s.buyer_rating_sum, ( SELECT coalesce(json_agg(json_build_object( 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text, 'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id ) AS packages, ( SELECT coalesce(json_agg(json_build_object( 'id', i.id, 'key', i.key, 'thumbnail_key', i.thumbnail_key, 'is_primary', i.is_primary ) ORDER BY i.position), '[]') FROM images AS i WHERE i.gig_id = g.id ) AS images FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
--- 12
+-- 11
 COMMIT;
 
 -- UpdateImage (messages: 11, statements: 12)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
@@ -157,3 +159,46 @@ def test_an_endless_id_is_no_id() -> None:
 
 def test_an_answer_has_fifty_violations_at_most() -> None:
     assert len(violations(a_gig(packages=[{"features": [""] * 31}] * 11))) == 50
+
+
+def outcome(request: Any, path_fields: frozenset[str]) -> tuple[str, Any]:
+    """Return the error of a check, or the request as the check leaves it."""
+    try:
+        validation.check(request, path_fields)
+    except (InvalidArgument, NotFound) as error:
+        return error.code, (error.message, error.violations)
+    return "", request.SerializeToString()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.from_regex(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\s?"), st.text(max_size=40)))
+@example(ID)
+@example(ID.upper())
+@example(f" {ID}")
+@example(f"{ID}\n")
+@example(f"{{{ID}}}")
+@example(ID.replace("3", "\u0663"))
+@example("")
+def test_an_id_alone_is_checked_as_every_other_field(monkeypatch: pytest.MonkeyPatch, sent: str) -> None:
+    path = frozenset(("gig_id",))
+    short = outcome(gig_pb2.GetGigRequest(gig_id=sent), path)
+    with monkeypatch.context() as patch:
+        patch.setattr(validation, "_has_only_ids", lambda *_: False)
+        whole = outcome(gig_pb2.GetGigRequest(gig_id=sent), path)
+
+    assert short == whole
+
+
+def test_only_requests_of_nothing_but_ids_in_their_path_are_checked_by_their_ids_alone() -> None:
+    path = frozenset(("gig_id",))
+
+    assert validation._has_only_ids(gig_pb2.GetGigRequest.DESCRIPTOR, path)
+    assert not validation._has_only_ids(gig_pb2.GetGigRequest.DESCRIPTOR, frozenset())
+    assert not validation._has_only_ids(gig_pb2.SetGigStatusRequest.DESCRIPTOR, path)
+    assert not validation._has_only_ids(gig_pb2.DeletePackageRequest.DESCRIPTOR, path)
+
+
+def test_unknown_fields_beside_an_id_are_removed() -> None:
+    request = gig_pb2.GetGigRequest.FromString(gig_pb2.GetGigRequest(gig_id=ID).SerializeToString() + UNKNOWN_FIELD)
+
+    assert outcome(request, frozenset(("gig_id",))) == ("", gig_pb2.GetGigRequest(gig_id=ID).SerializeToString())

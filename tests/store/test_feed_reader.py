@@ -8,8 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from order_service.store.feed_reader import BATCH, FeedReader
+from order_service.store.feed_reader import BATCH, OF_USER, TAIL, FeedReader
+from order_service.store.store import Store
 from servicekit.database import Database, Statement
+from tests.support.orders import a_placing, store_placing
 from tests.support.postgres import url_of
 
 POSITIONS = Statement("SELECT sequence, position FROM events ORDER BY sequence")
@@ -80,3 +82,30 @@ def test_a_row_that_is_not_committed_has_no_position_and_leaves_no_gap(
 
     # In the order of the writing among those that are new, after those that were there.
     assert list(positions(order_database).values()) == [2, 1, 3]
+
+
+@pytest.mark.parametrize("read", [TAIL, OF_USER])
+def test_news_are_looked_up_in_the_history_and_do_not_read_all_of_it(order_database: Database, read: Statement) -> None:
+    order = store_placing(Store(order_database), a_placing)
+    # Enough that a plain join reads the whole history for the few news of a moment.
+    order_database.execute("""
+        INSERT INTO order_events (order_id, version, at, by, action, went_to, message)
+        SELECT order_id, number, at, by, action, went_to, '' FROM order_events, generate_series(2, 5000) AS number
+    """)
+    order_database.execute(
+        """
+        INSERT INTO events (id, position, at, type, order_id, version, buyer_id, seller_id, subject)
+        SELECT gen_random_uuid(), version, at, 'order.placed', order_id, version, gen_random_uuid(), %s, '{}'
+        FROM order_events
+        """,
+        (order.seller_id,),
+    )
+    order_database.execute("ANALYZE events, order_events; SET plan_cache_mode = force_generic_plan")
+    arguments = ["4990"] if read is TAIL else [f"'{order.seller_id}'", "4990"]
+
+    with order_database.peewee.connection().cursor() as cursor:
+        cursor.execute(f"PREPARE news AS {read.sql}")
+        cursor.execute(f"EXPLAIN EXECUTE news ({', '.join(arguments)})")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+
+    assert "Seq Scan" not in plan, plan

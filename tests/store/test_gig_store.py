@@ -17,7 +17,7 @@ from gig_service.domain.gig import GigDetails, PackageDetails, Status
 from gig_service.domain.rating import BuyerReview, GigRating, RatingTotals
 from gig_service.domain.search import EXACT_TOTAL, Filters, Sort
 from gig_service.store.store import Store
-from servicekit.database import Database, Row, Statement
+from servicekit.database import Database, Statement
 from servicekit.errors import NotFound
 from servicekit.ids import new_id
 from tests.support.at_once import at_once
@@ -153,17 +153,17 @@ def test_a_page_and_a_search_take_one_statement_whatever_hangs_on_the_gigs(
     for _ in range(5):
         a_stored_gig(store, packages=10)
     statements: list[str] = []
-    fetch_all, execute = gig_database.fetch_all, gig_database.peewee.execute_sql
+    fetch_prepared, execute = gig_database._fetch, gig_database.peewee.execute_sql
 
-    def fetch(statement: Statement, *params: object) -> list[Row]:
+    def fetch(statement: Statement, params: tuple[object, ...]) -> object:
         statements.append("prepared")
-        return fetch_all(statement, *params)
+        return fetch_prepared(statement, params)
 
     def run(sql: str, params: object = None) -> object:
         statements.append("planned")
         return execute(sql, params)
 
-    monkeypatch.setattr(gig_database, "fetch_all", fetch)
+    monkeypatch.setattr(gig_database, "_fetch", fetch)
     monkeypatch.setattr(gig_database.peewee, "execute_sql", run)
 
     page = store.gigs.page(gig_id)

@@ -129,7 +129,7 @@ def every_page(search: Search, filters: Filters, words: str, sort: Sort, size: i
     while True:
         page = search.page(filters, words, sort, after=after, limit=size, boundary=boundary)
         assert (page.total.count, page.total.is_estimate) == (total, False)
-        ids += [hit.result.id for hit in page.hits]
+        ids += [UUID(hit.result.id) for hit in page.hits]
         if len(page.hits) < size:
             return ids
         after, boundary = page.hits[-1].sort_key, page.boundary
@@ -195,4 +195,4 @@ def test_the_price_of_a_result_is_that_of_the_cheapest_package_that_meets_the_fi
 
             assert page.hits
             for hit in page.hits:
-                assert hit.result.starting_price == stored[hit.result.id].price(filters)
+                assert hit.result.starting_price == stored[UUID(hit.result.id)].price(filters)
