@@ -303,7 +303,7 @@ SELECT word, gigs FROM words WHERE word = ANY ($1::text[]);
 -- 3
 BEGIN;
 -- 4
-SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM "gigs" AS "t1" WHERE ((("t1"."document" @@ CAST(%s AS tsquery)) AND ("t1"."status" = %s)) AND ("t1"."deleted_at" IS NULL)) LIMIT %s) AS "matching");
+SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM "gigs" AS "t1" WHERE ((("t1"."document" @@ CAST(%s AS tsquery)) AND ("t1"."status" = %s)) AND ("t1"."deleted_at" IS NULL)) LIMIT (SELECT 11)) AS "matching");
 -- 5
 COMMIT;
 -- 6
