@@ -1,6 +1,6 @@
 """The generator of `generated/envoy/`, from the descriptor set.
 
-- `messages.lua`, `errors.lua`: tables for Envoy's scripts
+- `messages.lua`, `errors.lua`, `services.lua`: tables for Envoy's scripts
 - `descriptors.binpb`: the descriptor set for Envoy's transcoder
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from google.protobuf import message_factory
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from edge import contract
+from edge import contract, overload
 
 DESCRIPTOR_SET = "descriptors.binpb"
 HEADER = "-- Written by `make generate` from the protos; do not edit.\n"
@@ -41,6 +41,7 @@ def generate(target: Path) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "messages.lua").write_text(_messages(protos))
     (folder / "errors.lua").write_text(_errors(protos))
+    (folder / "services.lua").write_text(_services(protos))
     (folder / DESCRIPTOR_SET).write_bytes(_for_the_transcoder(source.read_bytes()))
 
 
@@ -105,6 +106,15 @@ def _errors(protos: contract.Contract) -> str:
     lines.append("  },\n  by_grpc_status = {\n")
     lines += [f"    [{_text(str(status))}] = {_text(name)},\n" for status, name in BARE_STATUSES.items()]
     return "".join([*lines, "  },\n}\n"])
+
+
+def _services(protos: contract.Contract) -> str:
+    lines = [HEADER, "-- The service of each method and path whose requests overload.lua may refuse.\nreturn {\n"]
+    lines += [
+        f"  [{_text(route)}] = {_text(service)},\n"
+        for route, service in sorted(overload.guarded_services(protos).items())
+    ]
+    return "".join([*lines, "}\n"])
 
 
 def _text(value: str) -> str:

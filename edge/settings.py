@@ -111,6 +111,12 @@ class EdgeSettings(TraceSettings, BaseSettings):
     )
     tls_private_key: str = Field("", description="The file (PEM, without a password) of the certificate's key.")
     edge_docs: Literal["on", "off"] = Field("on", description="Whether the edge has /openapi.json and the page /docs.")
+    edge_late_seconds: float = Field(
+        0.3,
+        ge=0,
+        le=60,
+        description="While all reads of a service take longer, more requests than it answers are a 503. 0: no limit.",
+    )
     edge_max_connections: int = Field(10_000, ge=1, description="Connections of clients at once; more are refused.")
     edge_max_heap_mib: int = Field(
         2048, ge=128, description="MiB of memory that Envoy may use; close to it requests are refused with 503."

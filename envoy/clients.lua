@@ -47,7 +47,7 @@ local function search_for_ended(now, limit)
 end
 
 -- Returns the name that an address is counted by: a network of 64 bits for IPv6. Envoy writes IPv6 in its short form.
-local function counted_as(address)
+function clients.counted_as(address)
   local ipv4 = address:match("%d+%.%d+%.%d+%.%d+$")
   if ipv4 then return ipv4 end
   local groups = {}
@@ -68,7 +68,7 @@ local function check_request(handle)
   local limit = context:get("per_address")
   local client = client_address(handle)
   handle:headers():replace("x-forwarded-for", client)
-  local address = context:get("kind") .. " " .. counted_as(client)
+  local address = context:get("kind") .. " " .. clients.counted_as(client)
   if (counts[address] or 0) >= limit then
     search_for_ended(handle:timestamp() / 1000, limit)
     if (counts[address] or 0) >= limit then return error_response.send(handle, "RATE_LIMITED") end

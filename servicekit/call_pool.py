@@ -34,7 +34,7 @@ _this_thread = threading.local()
 
 
 def has_no_place() -> bool:
-    """Return whether the current call found no place in its pool: it has to be refused."""
+    """Return whether the current call found no place in its pool, or an old queue: it has to be refused."""
     return getattr(_this_thread, "has_no_place", False)
 
 
@@ -138,19 +138,51 @@ class _Places:
             self.taken -= 1
 
 
+class QueueAge:
+    """How long the calls that leave a queue have waited; times are those of `time.monotonic`.
+
+    The queue is old when all calls that left it for `seconds` had waited longer than `seconds`. A burst that is over
+    before that does not make it old, and neither does a queue that is long but moves fast (CoDel, RFC 8289).
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        # When the first of the calls left that have waited too long; None when the last one had not.
+        self._late_since: float | None = None
+
+    def left(self, since: float, now: float) -> None:
+        """Note that a call leaves the queue, in which it was `since` that time."""
+        if now - since <= self._seconds:
+            self._late_since = None
+        elif self._late_since is None:
+            self._late_since = now
+
+    def is_empty(self) -> None:
+        """Note that nothing waits."""
+        self._late_since = None
+
+    def is_old(self, now: float) -> bool:
+        """Return whether a new call would wait too long."""
+        late_since = self._late_since
+        return late_since is not None and now - late_since > self._seconds
+
+
 class CallPool(ThreadPoolExecutor):
     """Threads for unary calls: `threads` run, and more wait, until `places` calls do either.
 
-    A call over the limit runs at once, in a thread of its own, only to be refused: `has_no_place` is true there.
+    A call over the limit, or one that finds a queue that is old by `queue_seconds`, runs at once, in a thread of its
+    own, only to be refused: `has_no_place` is true there.
     Calls reach the threads by a queue of this class: nobody waits for their Futures, which cost more than the queue.
     """
 
-    def __init__(self, threads: int, places: int, name: str) -> None:
+    def __init__(self, threads: int, places: int, name: str, queue_seconds: float = float("inf")) -> None:
         super().__init__(threads, thread_name_prefix=name)
         self._places = _Places(places)
+        self._age = QueueAge(queue_seconds)
         self._name = name
         self._thread_count = 0
-        self._calls: SimpleQueue[tuple[_Rpc, Any] | None] = SimpleQueue()
+        # Each call with the time at which it came.
+        self._calls: SimpleQueue[tuple[_Rpc, Any, float] | None] = SimpleQueue()
         weakref.finalize(self, _end_threads, self._calls, threads)
         self._refusals = ThreadPoolExecutor(1, thread_name_prefix="refusal", initializer=_have_no_place)
 
@@ -166,14 +198,18 @@ class CallPool(ThreadPoolExecutor):
 
     def _admit(self, rpc: _Rpc, request: Any) -> None:
         """Give a received call to the threads. Only the server's own thread does this."""
-        if not self._places.acquire():
+        now = time.monotonic()
+        if self._calls.empty():
+            self._age.is_empty()
+        if self._age.is_old(now) or not self._places.acquire():
             self._refusals.submit(_answer, rpc, request)
             return
         if self._thread_count < min(self._places.taken, self._max_workers):
             name = f"{self._name}_{self._thread_count}"
-            threading.Thread(target=_serve, args=(self._calls, self._places), name=name, daemon=True).start()
+            served = (self._calls, self._places, self._age)
+            threading.Thread(target=_serve, args=served, name=name, daemon=True).start()
             self._thread_count += 1
-        self._calls.put((rpc, request))
+        self._calls.put((rpc, request, now))
 
     def _run(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
         if not self._places.acquire():
@@ -284,21 +320,23 @@ def _answer(rpc: _Rpc, request: Any) -> None:
         _waiting.add(rpc)
 
 
-def _serve(calls: SimpleQueue[tuple[_Rpc, Any] | None], places: _Places) -> None:
+def _serve(calls: SimpleQueue[tuple[_Rpc, Any, float] | None], places: _Places, age: QueueAge) -> None:
     """Answer calls until there is a None in their place."""
     while (call := calls.get()) is not None:
+        rpc, request, since = call
+        age.left(since, time.monotonic())
         try:
-            _answer(*call)
+            _answer(rpc, request)
         except Exception:
             # grpcio has answered the call, or could not.
             structlog.get_logger().exception("a call was not answered")
         finally:
             # The request's memory is not held until the next call comes.
-            del call
+            del call, rpc, request
             places.release()
 
 
-def _end_threads(calls: SimpleQueue[tuple[_Rpc, Any] | None], threads: int) -> None:
+def _end_threads(calls: SimpleQueue[tuple[_Rpc, Any, float] | None], threads: int) -> None:
     for _ in range(threads):
         calls.put(None)
 

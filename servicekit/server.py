@@ -223,7 +223,7 @@ class _Server:
 def _serve(settings: ServiceSettings, spec: ServiceSpec) -> _Server | None:
     """Start to serve. Returns None when the address is taken."""
     # The pools bound the calls. gRPC's own bound would count the streams of tools, and refuse health checks.
-    calls = CallPool(settings.rpc_threads, settings.max_concurrent_rpcs, "rpc")
+    calls = CallPool(settings.rpc_threads, settings.max_concurrent_rpcs, "rpc", settings.rpc_queue_seconds)
     server = grpc.server(calls, options=server_options(settings))
     methods = [Method.of(method) for service in spec.services for method in service.descriptor.methods]
     if spec.idempotency_keys is None and any(method.takes_idempotency_key for method in methods):

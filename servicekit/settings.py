@@ -63,6 +63,12 @@ class ServiceSettings(TraceSettings, BaseSettings):
         description="Calls that a worker accepts at once, waiting ones included; more are refused as UNAVAILABLE. "
         "By default 1000 in the process for uploads, 12000 in the one for watches.",
     )
+    rpc_queue_seconds: float = Field(
+        0.3,
+        gt=0,
+        le=60,
+        description="How long calls may wait for a worker's thread; while all wait longer, new ones are UNAVAILABLE.",
+    )
     grpc_tools: Literal["on", "off"] = Field(
         "off",
         description="gRPC reflection and channelz of the workers, for grpcurl and debugging; health is always on.",

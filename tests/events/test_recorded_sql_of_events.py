@@ -27,15 +27,16 @@ def sql(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
 
 
 def test_the_sql_of_watches_and_the_feed(sql: Recorder, world: OrderBackend, events: EventServer, watch: Watch) -> None:
-    def open_watch(rpc: str, request: Any, responses: int, **metadata: str) -> Answer:
+    def open_watch(rpc: str, request: Any, last_event_id: str | None) -> Answer:
+        metadata: dict[str, Any] = {"last_event_id": last_event_id} if last_event_id else {}
         opened = watch(rpc, request, BUYER, **metadata)
-        opened.wait_for(responses)
+        opened.wait_for(1)
         return Answer(opened.responses, grpc.StatusCode.OK, "")
 
-    def call(name: str, responses: int = 1, metadata: dict[str, str] | None = None, **fields: str) -> None:
+    def call(name: str, last_event_id: str | None = None, **fields: str) -> None:
         rpc = name.partition(":")[0]
         request = getattr(event_pb2, f"{rpc}Request")(**fields)
-        sql.call(name, partial(open_watch, rpc, request, responses, **(metadata or {})))
+        sql.call(name, partial(open_watch, rpc, request, last_event_id))
 
     order = world.placed()
     feed = Feed(events)
@@ -47,10 +48,10 @@ def test_the_sql_of_watches_and_the_feed(sql: Recorder, world: OrderBackend, eve
         sql.call("ListEvents", partial(feed.ask, sent=ADMIN))
         call("WatchOrder", order_id=order)
         call("WatchOrder: resumed", order_id=order, after="1")
-        call("WatchOrderSse: resumed", order_id=order, metadata={"last_event_id": "1"})
+        call("WatchOrderSse: resumed", order_id=order, last_event_id="1")
         call("Watch")
         call("Watch: resumed", after=first.next)
-        call("WatchSse: resumed", metadata={"last_event_id": first.next})
+        call("WatchSse: resumed", last_event_id=first.next)
     feed.channel.close()
 
     compare("EventService", sql, SERVICE)

@@ -14,7 +14,7 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 
 from servicekit import call_pool
-from servicekit.call_pool import AtOncePool, CallPool, StreamPool, has_no_place, in_pool, stream_in_pool
+from servicekit.call_pool import AtOncePool, CallPool, QueueAge, StreamPool, has_no_place, in_pool, stream_in_pool
 from tests.support.eventually import eventually
 from tests.support.rpc_floods import SlowReader
 
@@ -192,6 +192,72 @@ def test_a_call_without_a_place_is_refused_while_the_others_run() -> None:
         codes = Counter(code_of(call) for call in calls)
 
     assert codes == Counter({grpc.StatusCode.OK: 3, grpc.StatusCode.UNAVAILABLE: 7})
+
+
+def test_a_queue_is_old_when_calls_have_waited_too_long_for_long_enough() -> None:
+    age = QueueAge(0.3)
+    age.left(since=10.0, now=10.4)
+    assert not age.is_old(10.4)
+
+    age.left(since=10.2, now=10.8)
+
+    assert age.is_old(10.8)
+
+
+def test_one_call_that_has_not_waited_long_makes_a_queue_young() -> None:
+    age = QueueAge(0.3)
+    age.left(since=10.0, now=10.4)
+    age.left(since=10.6, now=10.8)
+
+    assert not age.is_old(10.8)
+    age.left(since=10.4, now=10.9)
+    assert not age.is_old(11.1)
+    assert age.is_old(11.3)
+
+
+def test_an_empty_queue_is_young() -> None:
+    age = QueueAge(0.3)
+    age.left(since=10.0, now=10.4)
+    assert age.is_old(11.0)
+
+    age.is_empty()
+
+    assert not age.is_old(11.0)
+
+
+def test_calls_that_find_an_old_queue_are_refused_until_it_is_empty() -> None:
+    """Calls leave the queue late two times, so far apart that it is old; the third one still runs."""
+    handlers, steps = Handlers(), threading.Semaphore(0)
+
+    def step(request: bytes, context: grpc.ServicerContext) -> bytes:
+        if has_no_place():
+            context.abort(grpc.StatusCode.UNAVAILABLE, "an old queue")
+        handlers.begun.append(request)
+        assert steps.acquire(timeout=30)
+        return request
+
+    method = grpc.unary_unary_rpc_method_handler(step)
+    pool = CallPool(1, 100, "rpc", queue_seconds=0.05)
+    with serving(pool, Echo=method) as (channel, _):
+
+        def ask(name: bytes) -> Any:
+            return channel.unary_unary(ECHO).future(name, timeout=30)
+
+        queued = [ask(name) for name in (b"1", b"2", b"3", b"4")]
+        # One runs, and nothing has made the queue old before the others wait in it.
+        eventually(lambda: pool._calls.qsize() == 3)
+        for waiting in (2, 1):
+            time.sleep(0.1)
+            steps.release()
+            eventually(lambda: pool._calls.qsize() == waiting)  # noqa: B023  # called at once
+        time.sleep(0.1)
+
+        assert code_of(ask(b"5")) is grpc.StatusCode.UNAVAILABLE
+        steps.release(2)
+        assert [code_of(call) for call in queued] == [grpc.StatusCode.OK] * 4
+        steps.release()
+        assert code_of(ask(b"6")) is grpc.StatusCode.OK
+        assert len(handlers.begun) == 5
 
 
 def test_a_handler_that_waits_for_nothing_is_answered_while_all_threads_are_busy() -> None:

@@ -156,6 +156,10 @@ class Edge:
         """Return a client of HTTP/1.1, or of HTTP/2 without TLS."""
         return httpx.Client(base_url=self.url, http1=not http2, http2=http2, timeout=30)
 
+    def connect(self, source: str = "127.0.0.1", seconds: float = 10) -> socket.socket:
+        """Return a connection from an address of loopback."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=seconds, source_address=(source, 0))
+
     def raw(self, request: bytes, seconds: float = 10) -> httpx.Response:
         """Send bytes over a new connection and read one response of HTTP/1.1."""
         with closing(socket.create_connection(("127.0.0.1", self.port), timeout=seconds)) as connection:
