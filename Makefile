@@ -114,7 +114,7 @@ test-fast: install-dev ## Run the tests that need neither the stack nor Envoy, i
 
 .PHONY: record-sql
 record-sql: install-dev ## Write the SQL of every RPC to tests/recorded_sql, after a change that is meant.
-	@RECORD_SQL=1 $(BIN)/python -m pytest -q tests/servicer/test_recorded_sql.py
+	@RECORD_SQL=1 $(BIN)/python -m pytest -q tests/*/test_recorded_sql*.py
 
 .PHONY: coverage
 coverage: install-dev ## Run all tests and print the coverage by file, subprocesses not counted. ARGS=tests/domain

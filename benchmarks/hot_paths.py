@@ -34,7 +34,7 @@ CONNECTIONS = 16
 GIGS = 500
 # Prime, so that samples do not fall into step with timers.
 PERF_HERTZ, SPY_HERTZ = 997, 199
-# Parts below this share of a process are told together.
+# Parts below this share of a process are told together, and groups below this share of a request not at all.
 SMALLEST = 0.03
 SERVICES = ("GigService", "OrderService", "ReviewService")
 Parts = dict[str, float]
@@ -43,6 +43,7 @@ Parts = dict[str, float]
 KERNEL = (
     ("kernel: network", r"tcp|sock|inet|skb|net_|ip_|loopback|epoll|ep_|softirq|sendmsg|recvmsg|nf_|dev_|eth_"),
     ("kernel: files", r"vfs|ext4|jbd|xfs|page_cache|write_iter|fsync|blk_|virtio|io_schedule|filemap|pipe"),
+    ("kernel: waiting and waking", r"futex|sched|switch|wake|task|timer|rcu|spin_unlock|poll|select"),
     ("kernel: else", r""),
 )
 POSTGRES = (
@@ -103,6 +104,7 @@ def measure(stack: Stack, sample: Market, seconds: float) -> dict[str, Any]:
         if not outcome.rate:
             raise load.LoadError(f"{name}: no good answer")
         perf, modules = profiled(product.groups(), work)
+        whole = sum(used.values())
         found[name] = {
             group: {
                 "cpu_us": round(microseconds, 1),
@@ -110,7 +112,7 @@ def measure(stack: Stack, sample: Market, seconds: float) -> dict[str, Any]:
                 "modules": shares_of(modules.get(group, Counter()), microseconds),
             }
             for group, microseconds in used.items()
-            if microseconds >= 5
+            if microseconds >= SMALLEST * whole
         }
     return found
 
@@ -147,16 +149,9 @@ def profiled(
         for group in SERVICES:
             for process in groups.get(group, ()):
                 spied[file := Path(folder, f"{process.pid}.raw")] = group
-                spy = [
-                    str(Path(sys.executable).with_name("py-spy")),
-                    "record",
-                    "--gil",
-                    "--full-filenames",
-                    "-f",
-                    "raw",
-                ]
+                spy = [str(Path(sys.executable).with_name("py-spy")), "record", "-o", str(file), "-p", str(process.pid)]
                 # Only threads that have the interpreter's lock; the others wait, or are in the libraries.
-                options = ["--gil", "-r", str(SPY_HERTZ), "-d", "60", "-p", str(process.pid), "-o", str(file)]
+                options = ["--gil", "--full-filenames", "-f", "raw", "-r", str(SPY_HERTZ), "-d", "60"]
                 profilers.append(_started(running, [*spy, *options]))
         load_thread = threading.Thread(target=work)
         load_thread.start()

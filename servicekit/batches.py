@@ -7,7 +7,7 @@ row, decides and writes five rows takes two messages, not eight.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import peewee
@@ -48,12 +48,18 @@ BEGIN, COMMIT, ROLLBACK = Sent("BEGIN"), Sent("COMMIT"), Sent("ROLLBACK")
 
 
 class Connection(psycopg2.extensions.connection):
-    """A connection with the names of the statements that are prepared on it, and the statements that wait."""
+    """A connection with the names of the statements that are prepared on it, and the statements that wait.
+
+    `locks` are the names of the session's advisory locks, `unlocking` has the statements that release some of them with
+    the next COMMIT.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.prepared: set[str] = set()
         self.waiting: list[Sent] = []
+        self.locks: set[str] = set()
+        self.unlocking: dict[str, Sent] = {}
 
 
 # Any: peewee has no types.
@@ -77,13 +83,19 @@ class BatchingDatabase(_Postgresql):  # type: ignore[misc]
         waiting = self.connection().waiting
         if waiting == [BEGIN]:
             waiting.clear()
+            self.connection().unlocking.clear()
             return
         if waiting[:1] == [BEGIN]:
             self.send().close()
-        self.send(COMMIT).close()
+        connection = self.connection()
+        unlocking, connection.unlocking = connection.unlocking, {}
+        connection.waiting += [COMMIT, *unlocking.values()]
+        self.send().close()
+        connection.locks.difference_update(unlocking)
 
     def rollback(self) -> None:
         """Take everything back that was sent, and forget the rest."""
+        self.connection().unlocking.clear()
         waiting = self.connection().waiting
         is_begun = waiting[:1] != [BEGIN]
         waiting.clear()
@@ -97,6 +109,12 @@ class BatchingDatabase(_Postgresql):  # type: ignore[misc]
     def later(self, sent: Sent) -> None:
         """Send a write with the next statement, in a transaction. Its errors come from that one."""
         self.connection().waiting.append(sent)
+
+    def unlock_with_commit(self, name: str, unlock: Sent) -> None:
+        """Release an advisory lock with the COMMIT of the transaction, if this session has it."""
+        connection = self.connection()
+        if name in connection.locks:
+            connection.unlocking[name] = unlock
 
     def send(self, sent: Sent | None = None) -> Any:
         """Send the statements that wait, and this one. Return the cursor, with the result of the last one.
@@ -167,16 +185,17 @@ def _send_one(connection: Connection, sent: Sent) -> Any:
     return cursor
 
 
-def _send(connection: Connection, statements: Iterable[Sent]) -> Any:
+def _send(connection: Connection, statements: Sequence[Sent]) -> Any:
     cursor = connection.cursor()
     prepared = [sent.prepared for sent in statements if sent.prepared]
     if not all(statement.name in connection.prepared for statement in prepared):
         _prepare(connection, cursor, prepared)
     params = [param for sent in statements for param in sent.params]
     cursor.execute("; ".join([sent.text for sent in statements]), params or None)
-    for statement in prepared[:-1]:
+    for sent in statements[:-1]:
         # The number of their rows is not known; whoever sends a write with others means it.
-        spans().changed(statement.sql, 1)
+        if sent.prepared:
+            spans().changed(sent.prepared.sql, 1)
     return cursor
 
 

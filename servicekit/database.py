@@ -76,9 +76,9 @@ class Statement:
         return f"EXECUTE {self.name}" + (f" ({', '.join(['%s'] * number)})" if number else "")
 
 
-def placeholders(number: int) -> str:
-    """Return the parameters of a statement, `$1, $2, …`, so many of them."""
-    return ", ".join(f"${each}" for each in range(1, number + 1))
+def placeholders(number: int, first: int = 1) -> str:
+    """Return the parameters of a statement, `$1, $2, …` or from a later one, so many of them."""
+    return ", ".join(f"${each}" for each in range(first, first + number))
 
 
 class DatabaseAway(Unavailable):

@@ -73,15 +73,16 @@ class AcceptOrder:
             with self._store.transaction("accepting"):
                 order, now = self._store.orders.lock(order_id)
                 change = self._decide(order, now, command, caller)
+                attempt = None
                 if change.order.is_being_captured and not order.is_being_captured:
-                    self._store.attempts.begin_capture(order_id, command.message)
+                    attempt = self._store.attempts.begin_capture(order_id, command.message, now)
                 self._store.orders.save(change, now)
                 # From here on the capture may be made, also when the commit's response is lost.
                 begun.enter_context(in_doubt())
             if not change.order.is_being_captured:
                 return change.order
-            attempt = self._store.attempts.get(order_id)
-            accepted = attempt and self._finish_accepting.execute(attempt)
+            attempt = attempt or self._store.attempts.get(order_id)
+            accepted = attempt and self._finish_accepting.execute(attempt, change.order, now)
             # Payment recovery may have finished it in the meantime.
             return accepted or self._store.orders.get(order_id).order
 

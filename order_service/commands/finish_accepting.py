@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from order_service.commands.record_report import RecordReport
@@ -22,14 +23,15 @@ class FinishAccepting:
         self._gateway = gateway
         self._record_report = record_report
 
-    def execute(self, attempt: Attempt) -> Order | None:
+    def execute(self, attempt: Attempt, order: Order, now: datetime) -> Order | None:
         """Return the order IN_PROGRESS, or CANCELLED when the capture is refused for good; None when it ended before.
+
+        `order` is the one that is being captured, as it was read at `now` (aware).
 
         Raises Unavailable when the outcome is not known, and then the attempt stays until the authorization lapses:
         from then on no capture can succeed, and the order is CANCELLED. The void that follows shows whether an earlier
         one has succeeded, and then the money is refunded.
         """
-        order, now = self._store.orders.get(attempt.order_id)
         command = Command(Action.ACCEPT, attempt.message)
         try:
             captured = self._gateway.capture(order.id, order.payment_reference, order.price)
@@ -52,4 +54,5 @@ class FinishAccepting:
             if captured is not None:
                 change = self._record_report.extend(change, captured, now)
             self._store.orders.save(change, now)
+            self._store.unlock_attempt_with_commit(order_id)
         return change.order

@@ -84,6 +84,7 @@ class FinishPlacing:
             change = place(draft, authorization, now)
             self._store.orders.insert(change, now)
             self._responses.store(change.order.id, change.order)
+            self._store.unlock_attempt_with_commit(change.order.id)
         return change.order
 
     @retry_conflicts

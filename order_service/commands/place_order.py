@@ -61,13 +61,15 @@ class PlaceOrder:
         terms = self._gigs.package_terms(package_id)
         new_draft = draft(new_id(), terms, request, self._order_policy, expected_price)
         require_time()
-        with self._store.attempt_lock(new_draft.order_id), ExitStack() as begun:
+        with self._store.attempt_lock_at(new_draft.order_id) as now, ExitStack() as begun:
+            # Nobody else knows the id of a new order.
+            assert now is not None
             with self._store.transaction("placing"):
-                attempt = self._store.attempts.begin_authorization(new_draft)
+                attempt = self._store.attempts.begin_authorization(new_draft, now)
                 self._idempotency_keys.begin(claim, new_draft.order_id)
                 # From here on the order may be placed, also when the commit's response is lost.
                 begun.enter_context(in_doubt())
-            order = self._finish_placing.execute(attempt, attempt.created_at, buyer_waits=True)
+            order = self._finish_placing.execute(attempt, now, buyer_waits=True)
             if order is None:
                 raise OutcomeUnknown
             return order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -51,17 +52,21 @@ class RecordReport:
         One `save` for both holds the locks of the seller's ledger accounts for a shorter time than two.
         """
         order_id, records = change.order.id, self._store.provider_records
-        refunds = records.refunds(order_id)
+        refunds = {each.id: each for each in records.refunds(order_id)}
         chargebacks = {each.id: each for each in records.chargebacks(order_id)}
         for reported in report.refunds:
-            records.save_refund(_refund_after(refunds, order_id, reported))
+            refund = _refund_after(refunds.values(), order_id, reported)
+            refunds[refund.id] = refund
+            records.save_refund(refund)
         for fee in report.fees:
             records.save_fee(fee.id, order_id, fee.amount)
         for each in report.chargebacks:
             new = Chargeback(each.id, order_id, each.amount, each.state, each.evidence_due_by, now)
-            known = chargebacks.get(each.id, new)
-            records.save_chargeback(known.after(each.amount, each.state, each.evidence_due_by))
-        recorded = settlement.record(change.order, records.facts(order_id))
+            chargeback = chargebacks.get(each.id, new).after(each.amount, each.state, each.evidence_due_by)
+            chargebacks[each.id] = chargeback
+            records.save_chargeback(chargeback)
+        facts = settlement.Facts.of(refunds.values(), chargebacks.values(), records.fees(order_id))
+        recorded = settlement.record(change.order, facts)
         return replace(
             change,
             order=recorded.order,
@@ -70,7 +75,7 @@ class RecordReport:
         )
 
 
-def _refund_after(refunds: list[Refund], order_id: UUID, reported: ProviderRefund) -> Refund:
+def _refund_after(refunds: Iterable[Refund], order_id: UUID, reported: ProviderRefund) -> Refund:
     """Return the refund after a report of it. One that nobody here has requested was made by hand."""
     for known in refunds:
         if reported.refund_id == known.id or reported.id == known.provider_id:

@@ -50,7 +50,7 @@ class RecoverAttempt:
             if attempt is None:
                 return False
             if attempt.kind is Kind.CAPTURE:
-                return self._finish_accepting.execute(attempt) is not None
+                return self._finish_accepting.execute(attempt, *self._store.orders.get(order_id)) is not None
             if attempt.is_over(now, self._limits):
                 return self._give_up.execute(attempt)
             return self._ask(attempt, now)

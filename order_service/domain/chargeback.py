@@ -1,5 +1,6 @@
 """A chargeback: a buyer's bank takes a payment back. "Dispute" is a status of an order, never this."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -62,6 +63,6 @@ class Chargeback:
         return Chargeback(self.id, self.order_id, amount, state, evidence_due_by, self.reported_at)
 
 
-def shown(chargebacks: list[Chargeback]) -> Chargeback | None:
+def shown(chargebacks: Iterable[Chargeback]) -> Chargeback | None:
     """Return the chargeback that an order shows: the newest that is open, else the newest."""
     return max(chargebacks, key=lambda each: (each.state.is_open, each.reported_at, each.id), default=None)

@@ -6,16 +6,19 @@ after it. So the ledger depends on the state of an order, and never on the order
 An order from before there were payments has no money behind it: nothing is posted for it.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from order_service.domain import ledger
-from order_service.domain.chargeback import Chargeback
+from order_service.domain.chargeback import Chargeback, shown
 from order_service.domain.commission import commission
 from order_service.domain.ledger import Account, Kind, Line
 from order_service.domain.order import Change, Order, PaidBy, PaymentTask, Status
 from order_service.domain.payment import PaymentStatus
+from order_service.domain.refund import Refund
 from servicekit.errors import Conflict, InvalidArgument, Violation
 
 NOTHING = Decimal(0)
@@ -33,6 +36,16 @@ class Facts:
     charged_back: Decimal = NOTHING
     fees: Decimal = NOTHING
     chargeback: Chargeback | None = None
+
+    @classmethod
+    def of(cls, refunds: Collection[Refund], chargebacks: Collection[Chargeback], fees: Decimal) -> Facts:
+        """Return the records of an order, added up. `fees` is the sum of the fees."""
+        return cls(
+            refunded=sum((refund.amount for refund in refunds if refund.state.counts), NOTHING),
+            charged_back=sum((each.amount for each in chargebacks if each.state.holds_money), NOTHING),
+            fees=fees,
+            chargeback=shown(chargebacks),
+        )
 
 
 def begin_capture(order: Order) -> Order:

@@ -20,7 +20,7 @@ from servicekit.spans import spans
 POLL_SECONDS = 1.0
 AWAY_SECONDS = 0.5
 # After a look that has found something; so that many commits at once need few looks.
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.05
 STOP_SECONDS = 1.0
 
 T = TypeVar("T")

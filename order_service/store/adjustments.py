@@ -17,4 +17,4 @@ class Adjustments:
     def add(self, adjustment: Adjustment) -> None:
         """Store an adjustment, in the transaction of its posting and before it."""
         values = (adjustment.id, adjustment.seller_id, adjustment.admin_id, adjustment.amount, adjustment.at)
-        self._database.fetch_all(ADD, *values)
+        self._database.write(ADD, *values)

@@ -16,8 +16,7 @@ from servicekit.database import Database, Row, Statement
 COLUMNS = "order_id, kind, data, created_at, tries, state, reference, confirm_before"
 
 BEGIN = Statement("""
-    INSERT INTO attempts (order_id, kind, data, created_at, next_try_at)
-    SELECT $1, $2, $3::jsonb, now, now FROM app_now() AS now RETURNING created_at
+    INSERT INTO attempts (order_id, kind, data, created_at, next_try_at) VALUES ($1, $2, $3::jsonb, $4, $4)
 """)
 GET = Statement(f"SELECT {COLUMNS} FROM attempts WHERE order_id = $1")  # noqa: S608
 DUE = Statement(f"""
@@ -79,17 +78,16 @@ class Attempts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin_authorization(self, draft: Draft) -> Attempt:
+    def begin_authorization(self, draft: Draft, now: datetime) -> Attempt:
         """Store the attempt to authorize a draft's payment. It is committed before the call."""
         data = DRAFT.dump_python(draft, mode="json")
-        stored = {STORED_NAMES.get(name, name): data[name] for name in data}
-        created_at = self._begin(draft.order_id, Kind.AUTHORIZE, stored)
-        return Attempt(draft.order_id, Kind.AUTHORIZE, created_at, tries=0, draft=draft)
+        self._begin(draft.order_id, Kind.AUTHORIZE, {STORED_NAMES.get(name, name): data[name] for name in data}, now)
+        return Attempt(draft.order_id, Kind.AUTHORIZE, now, tries=0, draft=draft)
 
-    def begin_capture(self, order_id: UUID, message: str) -> Attempt:
+    def begin_capture(self, order_id: UUID, message: str, now: datetime) -> Attempt:
         """Store the attempt to capture an order's payment. It is committed before the call."""
-        created_at = self._begin(order_id, Kind.CAPTURE, {"message": message})
-        return Attempt(order_id, Kind.CAPTURE, created_at, tries=0, message=message)
+        self._begin(order_id, Kind.CAPTURE, {"message": message}, now)
+        return Attempt(order_id, Kind.CAPTURE, now, tries=0, message=message)
 
     def get(self, order_id: UUID) -> Attempt | None:
         """Return the order's attempt, if it has one."""
@@ -149,10 +147,8 @@ class Attempts:
         """Let the next try be after this time, and count none."""
         self._database.fetch_all(PUT_OFF, order_id, by)
 
-    def _begin(self, order_id: UUID, kind: Kind, data: dict[str, Any]) -> datetime:
-        [row] = self._database.fetch_all(BEGIN, order_id, kind, orjson.dumps(data).decode())
-        created_at: datetime = row["created_at"]
-        return created_at
+    def _begin(self, order_id: UUID, kind: Kind, data: dict[str, Any], now: datetime) -> None:
+        self._database.write(BEGIN, order_id, kind, orjson.dumps(data).decode(), now)
 
 
 def _to_attempt(row: Row) -> Attempt:

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from order_service.domain.feed import TYPES, EventType, FeedEvent
-from order_service.domain.order import Change, Order
+from order_service.domain.feed import EventType, FeedEvent
+from order_service.domain.order import Order
 from order_service.domain.payout import Payout
 from order_service.store.webhook_deliveries import WebhookDeliveries
 from servicekit.database import Database, Statement
@@ -18,10 +18,6 @@ from servicekit.ids import new_id
 ORDER = TypeAdapter(Order)
 PAYOUT = TypeAdapter(Payout)
 
-ADD_OF_ORDER = Statement("""
-    INSERT INTO events (id, at, type, order_id, version, buyer_id, seller_id, subject)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)
-""")
 ADD_OF_PAYOUT = Statement("""
     INSERT INTO events (id, at, type, payout_id, seller_id, subject) VALUES ($1, $2, $3, $4, $5, $6::jsonb)
 """)
@@ -29,21 +25,11 @@ ONE = Statement("SELECT id, at, type, order_id IS NOT NULL AS is_of_order, subje
 
 
 class Feed:
-    """The events of the feed. They are written in the transaction of the change that they tell of."""
+    """The events of the feed, written in the transaction of the change that they tell of: an order's by `Orders`."""
 
     def __init__(self, database: Database, deliveries: WebhookDeliveries) -> None:
         self._database = database
         self._deliveries = deliveries
-
-    def add_of_order(self, change: Change) -> None:
-        """Store the event of a change of an order that is in its history."""
-        event, order = change.event, change.order
-        assert event is not None
-        subject = ORDER.dump_json(order).decode()
-        event_id, event_type = new_id(), TYPES[event.action]
-        people = (order.buyer_id, order.seller_id)
-        self._database.write(ADD_OF_ORDER, event_id, event.at, event_type, order.id, order.version, *people, subject)
-        self._deliveries.add(event_id, event_type, *people)
 
     def add_of_payout(self, event_type: EventType, payout: Payout, at: datetime) -> None:
         """Store the event of a payout: the payout as it is after the change."""

@@ -10,25 +10,36 @@ from order_service.domain.balance import Balance, Entry
 from order_service.domain.ledger import SELLERS, Account, Kind, Posting
 from servicekit.database import Database, Statement
 
-ACCOUNTS = Statement("SELECT id, owner, name FROM ledger_accounts WHERE owner IS NULL OR owner = ANY ($1::uuid[])")
 OPEN = Statement("""
     INSERT INTO ledger_accounts (owner, name) SELECT $1, name FROM unnest($2::text[]) AS name ORDER BY name
     ON CONFLICT DO NOTHING
 """)
 LOCK = Statement("SELECT id FROM ledger_accounts WHERE owner = $1 ORDER BY id FOR UPDATE")
-LAST = Statement("""
-    SELECT account.id, last.number, last.balance FROM ledger_accounts AS account CROSS JOIN LATERAL (
-        SELECT number, balance FROM ledger_entries WHERE account_id = account.id ORDER BY number DESC LIMIT 1
-    ) AS last
-    WHERE account.owner = ANY ($1::uuid[])
-""")
-TRANSACTION = Statement("""
-    INSERT INTO ledger_transactions (reference, order_id, payout_id, adjustment_id, message, at)
-    VALUES ($1, $2, $3, $4, $5, $6) RETURNING id
-""")
-ENTRY = Statement("""
+# The entries of a seller's account go on with the number and the balance of its last one.
+POST = Statement("""
+    WITH transaction AS (
+        INSERT INTO ledger_transactions (reference, order_id, payout_id, adjustment_id, message, at)
+        VALUES ($1, $2, $3, $4, $5, $6) RETURNING id
+    ), line AS (
+        SELECT place, owner, amount, kind, CASE
+            WHEN owner IS NULL THEN (SELECT id FROM ledger_accounts WHERE owner IS NULL AND name = account)
+            ELSE (SELECT id FROM ledger_accounts WHERE owner = line.owner AND name = account)
+        END AS account_id
+        FROM unnest($7::uuid[], $8::text[], $9::numeric[], $10::text[])
+            WITH ORDINALITY AS line (owner, account, amount, kind, place)
+    ), numbered AS (
+        SELECT line.*, coalesce(last.number, 0) + row_number() OVER so_far AS number,
+            coalesce(last.balance, 0) + sum(amount) OVER so_far AS balance
+        FROM line LEFT JOIN LATERAL (
+            SELECT number, balance FROM ledger_entries
+            WHERE line.owner IS NOT NULL AND account_id = line.account_id ORDER BY number DESC LIMIT 1
+        ) AS last ON true
+        WINDOW so_far AS (PARTITION BY line.account_id ORDER BY place)
+    )
     INSERT INTO ledger_entries (transaction_id, account_id, amount, kind, number, balance_before, balance)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    SELECT transaction.id, account_id, amount, kind, CASE WHEN owner IS NOT NULL THEN number END,
+        CASE WHEN owner IS NOT NULL THEN balance - amount END, CASE WHEN owner IS NOT NULL THEN balance END
+    FROM transaction, numbered ORDER BY place
 """)
 BALANCES = Statement("""
     SELECT account.name, last.balance FROM ledger_accounts AS account CROSS JOIN LATERAL (
@@ -73,27 +84,18 @@ class Ledger:
     def post(self, posting: Posting, at: datetime) -> None:
         """Write a posting in the caller's transaction.
 
-        It locks its accounts until the end of the transaction, so it comes last there. The database refuses a posting
-        that does not sum to zero, that was written before, or that takes more than the seller has.
+        It locks its accounts until the end of the transaction, so it comes last there. The next statement or the
+        commit fails for a posting that does not sum to zero, that was written before, or that takes more than the
+        seller has.
         """
         if not self._database.peewee.in_transaction():
             raise RuntimeError("a posting is written in the transaction of its event")
         owners = sorted({line.owner for line in posting.lines if line.owner is not None})
         for owner in owners:
             self.lock(owner)
-        accounts = {(row["owner"], row["name"]): row["id"] for row in self._database.fetch_all(ACCOUNTS, owners)}
-        last = {row["id"]: (row["number"], row["balance"]) for row in self._database.fetch_all(LAST, owners)}
         belongs_to = (posting.order_id, posting.payout_id, posting.adjustment_id)
-        transaction = self._database.fetch_one(TRANSACTION, posting.reference, *belongs_to, posting.message, at)
-        assert transaction is not None
-        for line in posting.lines:
-            account = accounts[line.owner, line.account]
-            chain: tuple[int | None, Decimal | None, Decimal | None] = (None, None, None)
-            if line.owner is not None:
-                number, before = last.get(account, (0, Decimal(0)))
-                chain = (number + 1, before, before + line.amount)
-                last[account] = (number + 1, before + line.amount)
-            self._database.write(ENTRY, transaction["id"], account, line.amount, line.kind, *chain)
+        columns = [[getattr(line, name) for line in posting.lines] for name in ("owner", "account", "amount", "kind")]
+        self._database.write(POST, posting.reference, *belongs_to, posting.message, at, *columns)
 
     def balance(self, seller_id: UUID) -> Balance:
         """Return the seller's balance. It costs the same for any number of entries."""

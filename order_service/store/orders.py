@@ -9,18 +9,20 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
 from order_service.domain.chargeback import ChargebackState
+from order_service.domain.feed import TYPES
 from order_service.domain.order import Change, Event, Order, PaidBy, Party, Status
 from order_service.domain.payment import PaymentStatus
-from order_service.store.feed import Feed
+from order_service.store.feed import ORDER
 from order_service.store.ledger import Ledger
 from order_service.store.put_off_orders import IS_PUT_OFF
+from order_service.store.webhook_deliveries import DELIVERIES
 from servicekit.database import Database, Row, Statement, placeholders
 from servicekit.errors import NotFound
+from servicekit.ids import new_id
 from servicekit.outbox import Outbox
 
 # The outbox topic of payment tasks; its key is the order's id, its payload {"task"}.
@@ -30,23 +32,45 @@ PAYMENTS = "payment"
 # By name, not `*`: a prepared statement must not notice a column that a newer version adds.
 NAMES = [field.name for field in fields(Order)]
 COLUMNS = ", ".join(NAMES)
-_values = attrgetter(*NAMES)
-INSERT = Statement(f"INSERT INTO orders ({COLUMNS}) VALUES ({placeholders(len(NAMES))})")  # noqa: S608
-# The first parameter is the id, which is the first field.
-UPDATE = Statement(f"""
-    UPDATE orders SET {", ".join(f"{name} = ${number}" for number, name in enumerate(NAMES[1:], 2))} WHERE id = $1
-""")  # noqa: S608  # our own column names
+# The order of $1, which is the JSON of its event in the feed. As a parameter for each column it would cost more to read
+# than to store.
+_NEW = "jsonb_populate_record(NULL::orders, $1::jsonb)"
+_INSERT = f"INSERT INTO orders ({COLUMNS}) SELECT {COLUMNS} FROM {_NEW}"  # noqa: S608  # our own column names
+_UPDATE = f"""
+    UPDATE orders SET {", ".join(f"{name} = new.{name}" for name in NAMES[1:])} FROM {_NEW} AS new
+    WHERE orders.id = ($1::jsonb ->> 'id')::uuid
+"""  # noqa: S608  # our own column names
 READING = f"SELECT {COLUMNS}, (SELECT app_now()) AS now FROM orders"  # noqa: S608  # our own column names
 ONE = Statement(f"{READING} WHERE id = $1")
 BY_REFERENCE = Statement("SELECT id FROM orders WHERE payment_reference = $1 AND payment_reference <> ''")
 HAS_SOLD = Statement("SELECT EXISTS (SELECT FROM orders WHERE seller_id = $1) AS has_sold")
 EVENT_COLUMNS = "at, by, action, came_from, went_to, message, amount, paid_by, is_reminder"
-ADD_EVENT = Statement(f"""
-    INSERT INTO order_events (order_id, version, {EVENT_COLUMNS}) VALUES ({placeholders(11)})
-""")  # noqa: S608  # our own column names
 HISTORY = Statement(f"""
     SELECT {EVENT_COLUMNS} FROM order_events WHERE order_id = $1 AND NOT is_reminder ORDER BY version
 """)  # noqa: S608  # our own column names
+
+
+def _with_event(write: str) -> Statement:
+    """Return the statement that stores an order, its event in the history and in the feed, and the event's deliveries.
+
+    $2 and $3 are the id and the type of the event in the feed; the EVENT_COLUMNS follow.
+    """
+    return Statement(f"""
+        WITH changed AS (
+            {write} RETURNING orders.id, orders.version, orders.buyer_id, orders.seller_id
+        ), history AS (
+            INSERT INTO order_events (order_id, version, {EVENT_COLUMNS})
+            SELECT id, version, {placeholders(9, first=4)} FROM changed
+        ), event AS (
+            INSERT INTO events (id, at, type, order_id, version, buyer_id, seller_id, subject)
+            SELECT $2, $4, $3, id, version, buyer_id, seller_id, $1::jsonb FROM changed
+        )
+        {DELIVERIES.format("$2, $3, buyer_id, seller_id")} FROM changed
+    """)  # noqa: S608  # our own words
+
+
+UPDATE = Statement(_UPDATE)
+INSERT_WITH_EVENT, UPDATE_WITH_EVENT = _with_event(_INSERT), _with_event(_UPDATE)
 
 
 def _locked(rows: str) -> Statement:
@@ -129,15 +153,15 @@ FIRST_DUE = DueKey(datetime.min.replace(tzinfo=UTC), UUID(int=0))
 class Orders:
     """Orders and their history."""
 
-    def __init__(self, database: Database, ledger: Ledger, outbox: Outbox, feed: Feed) -> None:
+    def __init__(self, database: Database, ledger: Ledger, outbox: Outbox) -> None:
         self._database = database
         self._ledger = ledger
         self._outbox = outbox
-        self._feed = feed
 
     def insert(self, change: Change, now: datetime) -> None:
         """Store a new order and everything that its change says."""
-        self._database.write(INSERT, *_values(change.order))
+        assert change.event is not None
+        self._write_with_event(INSERT_WITH_EVENT, change.order, change.event)
         self._write_rest(change, now)
 
     def lock(self, order_id: UUID) -> Reading:
@@ -160,7 +184,10 @@ class Orders:
 
     def save(self, change: Change, now: datetime) -> None:
         """Store the change of an order that this transaction has locked. Ledger accounts are locked last."""
-        self._database.write(UPDATE, *_values(change.order))
+        if change.event is None:
+            self._database.write(UPDATE, ORDER.dump_json(change.order).decode())
+        else:
+            self._write_with_event(UPDATE_WITH_EVENT, change.order, change.event)
         self._write_rest(change, now)
 
     def id_by_payment(self, reference: str) -> UUID | None:
@@ -181,20 +208,18 @@ class Orders:
         return [to_event(row) for row in self._database.fetch_all(HISTORY, order_id)]
 
     def _write_rest(self, change: Change, now: datetime) -> None:
-        if change.event is not None:
-            self._write_event(change.order, change.event)
-            self._feed.add_of_order(change)
         if change.payment_task is not None:
             self._outbox.add(PAYMENTS, str(change.order.id), change.order.version, {"task": change.payment_task})
         # Last, since other transactions wait for these locks.
         for posting in change.postings:
             self._ledger.post(posting, now)
 
-    def _write_event(self, order: Order, event: Event) -> None:
+    def _write_with_event(self, statement: Statement, order: Order, event: Event) -> None:
         self._database.write(
-            ADD_EVENT,
-            order.id,
-            order.version,
+            statement,
+            ORDER.dump_json(order).decode(),
+            new_id(),
+            TYPES[event.action],
             event.at,
             event.by,
             event.action,

@@ -27,12 +27,12 @@ class PayoutHolds:
 
     def lock_for_payout(self, seller_id: UUID) -> bool:
         """Return whether the seller's payouts are held. Until the transaction ends, that does not change."""
-        self._database.fetch_all(LOCK_FOR_PAYOUT, seller_id)
+        self._database.write(LOCK_FOR_PAYOUT, seller_id)
         return self.get(seller_id) is not None
 
     def lock_for_change(self, seller_id: UUID) -> None:
         """Wait for the transactions that have read the seller's hold, and stop others until the transaction ends."""
-        self._database.fetch_all(LOCK_FOR_CHANGE, seller_id)
+        self._database.write(LOCK_FOR_CHANGE, seller_id)
 
     def get(self, seller_id: UUID) -> PayoutHold | None:
         """Return the hold of the seller's payouts, if there is one."""

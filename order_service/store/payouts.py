@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
-import peewee
-
 from order_service.domain.payout import Payout, Status
-from servicekit.database import Database, Row, Statement
+from servicekit.database import Database, Row, Statement, placeholders
 from servicekit.outbox import Outbox
 
 # The outbox topic of payouts to make; its key is the payout's id, its payload empty.
 PAYOUTS = "payout"
 
 
-class PayoutRow(peewee.Model):
-    """A row of `payouts`; its columns are the fields of domain.payout.Payout, and the time of the last change."""
-
-    id = peewee.UUIDField(primary_key=True)
-    seller_id = peewee.UUIDField()
-    amount = peewee.DecimalField(max_digits=16, decimal_places=2)
-    currency = peewee.TextField()
-    status = peewee.TextField()
-    destination = peewee.TextField()
-    reference = peewee.TextField()
-    error = peewee.TextField()
-    created_at = peewee.DateTimeField()
-    sent_at = peewee.DateTimeField(null=True)
-    refusals = peewee.IntegerField()
-    updated_at = peewee.DateTimeField()
-    reversed = peewee.DecimalField(max_digits=16, decimal_places=2)
-
-    class Meta:
-        table_name = "payouts"
-
-
 # By name, not `*`: a prepared statement must not notice a column that a newer version adds.
-COLUMNS = ", ".join(field.name for field in fields(Payout))
+NAMES = [field.name for field in fields(Payout)]
+COLUMNS = ", ".join(NAMES)
+_values = attrgetter(*NAMES)
+ADD = Statement(f"""
+    INSERT INTO payouts ({COLUMNS}, updated_at) VALUES ({placeholders(len(NAMES) + 1)})
+""")  # noqa: S608  # our own column names
 READING = f"""
     SELECT {COLUMNS}, EXISTS (SELECT FROM payout_holds WHERE payout_holds.seller_id = payouts.seller_id) AS is_held
     FROM payouts
@@ -108,8 +91,7 @@ class Payouts:
 
     def add(self, payout: Payout) -> None:
         """Store a new payout and its outbox row, in the transaction that takes its amount from the balance."""
-        row = {**asdict(payout), "updated_at": payout.created_at}
-        PayoutRow.insert(row).execute(self._database.peewee)
+        self._database.write(ADD, *_values(payout), payout.created_at)
         self._outbox.add(PAYOUTS, str(payout.id), 1, {})
 
     def get(self, payout_id: UUID) -> Reading | None:
@@ -129,7 +111,7 @@ class Payouts:
 
     def begin(self, payout_id: UUID) -> None:
         """Record that the provider is going to be asked for a payout that this transaction has locked."""
-        self._database.fetch_all(SENT, payout_id)
+        self._database.write(SENT, payout_id)
 
     def not_done(self, payout: Payout) -> None:
         """Record that the provider has definitely not paid the payout. Does nothing when somebody else has done so."""
@@ -137,11 +119,11 @@ class Payouts:
 
     def save_outcome(self, payout: Payout) -> None:
         """Store the outcome of a payout that this transaction has locked."""
-        self._database.fetch_all(OUTCOME, payout.id, payout.status, payout.reference, payout.error)
+        self._database.write(OUTCOME, payout.id, payout.status, payout.reference, payout.error)
 
     def save_reversal(self, payout: Payout) -> None:
         """Store the reversal of a payout that this transaction has locked."""
-        self._database.fetch_all(SAVE_REVERSAL, payout.id, payout.reversed, payout.status)
+        self._database.write(SAVE_REVERSAL, payout.id, payout.reversed, payout.status)
 
     def send_pending(self, seller_id: UUID) -> None:
         """Let the seller's PENDING payouts be sent, those of a hold that this transaction releases."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
-from order_service.domain.chargeback import Chargeback, ChargebackState, shown
+from order_service.domain.chargeback import Chargeback, ChargebackState
 from order_service.domain.refund import Refund, RefundState
-from order_service.domain.settlement import NOTHING, Facts
 from servicekit.database import Database, Row, Statement
 
 RECORD_EVENT = Statement("""
@@ -57,9 +57,7 @@ class ProviderRecords:
 
     def save_refund(self, refund: Refund) -> None:
         """Store a new refund, or the state of a known one."""
-        self._database.fetch_all(
-            SAVE_REFUND, refund.id, refund.order_id, refund.amount, refund.state, refund.provider_id
-        )
+        self._database.write(SAVE_REFUND, refund.id, refund.order_id, refund.amount, refund.state, refund.provider_id)
 
     def remove_refund(self, refund_id: UUID) -> None:
         """Remove a refund that was REQUESTED, and that the provider has definitely not made."""
@@ -71,7 +69,7 @@ class ProviderRecords:
 
     def save_chargeback(self, chargeback: Chargeback) -> None:
         """Store a new chargeback, or the state of a known one."""
-        self._database.fetch_all(
+        self._database.write(
             SAVE_CHARGEBACK,
             chargeback.id,
             chargeback.order_id,
@@ -83,19 +81,14 @@ class ProviderRecords:
 
     def save_fee(self, fee_id: str, order_id: UUID, amount: object) -> None:
         """Store a fee, unless it is known."""
-        self._database.fetch_all(SAVE_FEE, fee_id, order_id, amount)
+        self._database.write(SAVE_FEE, fee_id, order_id, amount)
 
-    def facts(self, order_id: UUID) -> Facts:
-        """Return the records of an order, added up."""
-        refunds, chargebacks = self.refunds(order_id), self.chargebacks(order_id)
-        fees = self._database.fetch_one(FEES, order_id)
-        assert fees is not None
-        return Facts(
-            refunded=sum((refund.amount for refund in refunds if refund.state.counts), NOTHING),
-            charged_back=sum((each.amount for each in chargebacks if each.state.holds_money), NOTHING),
-            fees=fees["amount"],
-            chargeback=shown(chargebacks),
-        )
+    def fees(self, order_id: UUID) -> Decimal:
+        """Return the sum of the fees of an order."""
+        row = self._database.fetch_one(FEES, order_id)
+        assert row is not None
+        amount: Decimal = row["amount"]
+        return amount
 
     def polled_until(self) -> datetime | None:
         """Return the time (aware) until which the provider was asked for its events; None before the first time."""

@@ -17,7 +17,7 @@ from order_service.store.provider_records import ProviderRecords
 from order_service.store.put_off_orders import PutOffOrders
 from order_service.store.webhook_deliveries import WebhookDeliveries
 from order_service.store.webhook_endpoints import WebhookEndpoints
-from servicekit.advisory_lock import advisory_lock
+from servicekit.advisory_lock import advisory_lock, advisory_lock_at, unlock_with_commit
 from servicekit.clock import Clock
 from servicekit.database import Database
 from servicekit.outbox import Outbox
@@ -51,7 +51,7 @@ class Store:
         self.webhook_deliveries = WebhookDeliveries(database, outbox)
         self.feed = Feed(database, self.webhook_deliveries)
         self.feed_reader = FeedReader(database)
-        self.orders = Orders(database, self.ledger, outbox, self.feed)
+        self.orders = Orders(database, self.ledger, outbox)
         self.order_lists = OrderLists(database)
         self.payouts = Payouts(database, outbox)
         self.payout_holds = PayoutHolds(database)
@@ -76,4 +76,16 @@ class Store:
 
         Only its holder begins, continues or finishes an attempt. The lock ends with the holder's connection.
         """
-        return advisory_lock(self._database, f"attempt:{order_id}")
+        return advisory_lock(self._database, _attempt_lock(order_id))
+
+    def attempt_lock_at(self, order_id: UUID) -> AbstractContextManager[datetime | None]:
+        """Do as `attempt_lock`; yield the time (aware, UTC), or None when another call holds it."""
+        return advisory_lock_at(self._database, _attempt_lock(order_id))
+
+    def unlock_attempt_with_commit(self, order_id: UUID) -> None:
+        """Release the lock on the attempt, if this call holds it, with the transaction that ends the attempt."""
+        unlock_with_commit(self._database, _attempt_lock(order_id))
+
+
+def _attempt_lock(order_id: UUID) -> str:
+    return f"attempt:{order_id}"

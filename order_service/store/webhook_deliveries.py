@@ -16,8 +16,10 @@ from servicekit.outbox import Outbox
 WEBHOOK = "webhook"
 
 COLUMNS = ", ".join(field.name for field in fields(Delivery))
-# Of all endpoints that get the event, with their outbox rows; see migration 0016.
-ADD = Statement("SELECT add_webhook_deliveries($1, $2, $3, $4)")
+# Stores a delivery of an event for each endpoint that gets it, with its outbox row; see migration 0016. The event's id
+# and type, the buyer and the seller stand between the brackets.
+DELIVERIES = "SELECT add_webhook_deliveries({})"
+ADD = Statement(DELIVERIES.format("$1, $2, $3, $4"))
 ONE = Statement(f"SELECT {COLUMNS} FROM webhook_deliveries WHERE id = $1")  # noqa: S608  # our own column names
 LOCKED = Statement(f"SELECT {COLUMNS} FROM webhook_deliveries WHERE id = $1 FOR UPDATE")  # noqa: S608
 # The limit is hidden from the planner, for the reason that store/order_lists.py gives.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
-from servicekit.advisory_lock import advisory_lock
-from servicekit.database import Database
+from servicekit.advisory_lock import advisory_lock, unlock_with_commit
+from servicekit.database import Database, Statement
 from tests.support.at_once import closing
 from tests.support.eventually import eventually
+
+WRITE = Statement("UPDATE app_clock SET ahead = ahead")
 
 
 def is_free(database: Database, name: str) -> bool:
@@ -49,3 +52,28 @@ def test_a_lost_connection_frees_the_name(order_database: Database) -> None:
 
         # The server notices the end of a connection a moment later.
         assert eventually(lambda: is_free(order_database, "first"))
+
+
+def test_a_name_can_be_freed_with_the_commit_of_a_transaction(order_database: Database) -> None:
+    with advisory_lock(order_database, "first"):
+        with order_database.transaction():
+            order_database.write(WRITE)
+            unlock_with_commit(order_database, "first")
+            order_database.fetch_all(WRITE)
+            assert not is_free(order_database, "first")
+
+        assert is_free(order_database, "first")
+
+
+def test_a_name_stays_locked_when_the_transaction_that_would_free_it_is_rolled_back(order_database: Database) -> None:
+    with advisory_lock(order_database, "first"):
+        with suppress(ValueError), order_database.transaction():
+            order_database.fetch_all(WRITE)
+            unlock_with_commit(order_database, "first")
+            raise ValueError
+        with order_database.transaction():
+            order_database.fetch_all(WRITE)
+
+        assert not is_free(order_database, "first")
+
+    assert is_free(order_database, "first")

@@ -5,15 +5,12 @@ A list is called with one row and with more: both must send the same statements.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from google.protobuf.descriptor import ServiceDescriptor
 
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
@@ -25,13 +22,10 @@ from tests.support import reviewservice, webhooks
 from tests.support.gigs import OWNER, WEB_DEV, Gigs, a_gig, an_update
 from tests.support.identity import service_token, user_id
 from tests.support.orderservice import ADMIN, BUYER, SELLER, SERVICE, WEBHOOKS, OrderBackend
-from tests.support.recorded_sql import Recorder, recording
+from tests.support.recorded_sql import Recorder, compare, recording
 from tests.support.reviewservice import a_world
 from tests.support.rpc import Rpc
 
-FOLDER = Path(__file__).resolve().parents[1] / "recorded_sql"
-# Stripe's events need its own way of payments; tests/payments covers them.
-WITHOUT = {"ReceiveStripeEvent"}
 MORE = 5
 LAST_ID = str(UUID(int=2**128 - 1))
 FAILED = Statement("UPDATE webhook_deliveries SET status = 'FAILED', next_at = NULL")
@@ -41,15 +35,6 @@ FAILED = Statement("UPDATE webhook_deliveries SET status = 'FAILED', next_at = N
 def sql(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     with recording(monkeypatch) as recorder:
         yield recorder
-
-
-def compare(name: str, sql: Recorder, service: ServiceDescriptor) -> None:
-    """Compare the notes with those of the repository, or write them there when RECORD_SQL is set."""
-    assert sql.rpcs >= {method.name for method in service.methods} - WITHOUT
-    file = FOLDER / f"{name}.sql"
-    if os.environ.get("RECORD_SQL"):
-        file.write_text(sql.text())
-    assert file.read_text().splitlines() == sql.text().splitlines(), "see `make record-sql`"
 
 
 class Calls:
@@ -125,7 +110,8 @@ def test_the_sql_of_orders(sql: Recorder, world: OrderBackend) -> None:
         call("RequestPayout", SELLER, f"more {number}", amount=1)
     lists()
 
-    compare("OrderService", sql, SERVICE)
+    # Stripe's events need its own way of payments: tests/payments/test_recorded_sql_of_stripe.py.
+    compare("OrderService", sql, SERVICE, elsewhere=frozenset({"ReceiveStripeEvent"}))
 
 
 def test_the_sql_of_webhooks(sql: Recorder, world: OrderBackend) -> None:

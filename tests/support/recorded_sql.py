@@ -5,18 +5,26 @@ Connections get cursors that take notes, in the way that traces do it.
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg2
 import psycopg2.extensions
+from google.protobuf.descriptor import ServiceDescriptor
 
 from tests.support.rpc import Answer
 
+FOLDER = Path(__file__).resolve().parents[1] / "recorded_sql"
+
 _PREPARE = re.compile(r"PREPARE (s_[0-9a-f]{20}) AS (.*)", re.DOTALL)
 _EXECUTE = re.compile(r"EXECUTE (s_[0-9a-f]{20})(?: \((?:%s(?:, )?)*\))?")
+# The threads of background work, whose messages belong to no call.
+_BACKGROUND = {"feed"}
 _SAVEPOINT = re.compile(r'"s[0-9a-f]{32}";?')
 
 
@@ -60,9 +68,13 @@ class Recorder:
         """Note a message that is sent to a database."""
         if prepare := _PREPARE.match(sql):
             self._texts[prepare[1]] = prepare[2]
-        elif self._current is not None and not sql.startswith("DEALLOCATE"):
+        elif self._is_noting() and not sql.startswith("DEALLOCATE"):
             where = "" if not database.startswith("sandbox") else "-- in the sandbox's database\n"
+            assert self._current is not None
             self._current.append([where + self._statement(text) for text in sql.split("; ")])
+
+    def _is_noting(self) -> bool:
+        return self._current is not None and threading.current_thread().name not in _BACKGROUND
 
     def _statement(self, text: str) -> str:
         text = _EXECUTE.sub(lambda execute: self._texts[execute[1]], text)
@@ -99,3 +111,15 @@ def recording(monkeypatch: Any) -> Iterator[Recorder]:
     with monkeypatch.context() as patch:
         patch.setattr(psycopg2, "connect", recorded)
         yield recorder
+
+
+def compare(name: str, sql: Recorder, service: ServiceDescriptor, *, elsewhere: frozenset[str] = frozenset()) -> None:
+    """Compare the notes with those of the repository, or write them there when RECORD_SQL is set.
+
+    `elsewhere` are the RPCs of the service that another file has.
+    """
+    assert sql.rpcs >= {method.name for method in service.methods} - elsewhere
+    file = FOLDER / f"{name}.sql"
+    if os.environ.get("RECORD_SQL"):
+        file.write_text(sql.text())
+    assert file.read_text().splitlines() == sql.text().splitlines(), "see `make record-sql`"

@@ -54,8 +54,9 @@ NOT_COVERED_FOR = timedelta(seconds=10)
 RECORD_CALL = Statement("INSERT INTO heard (call) VALUES ($1) ON CONFLICT DO NOTHING RETURNING call")
 AUTHORIZE = Statement("""
     INSERT INTO payments
-        (order_id, reference, token, amount, currency, state, held_until, client_secret, confirms_at)
-    VALUES ($1, $2, $3, $4, $5, $6, app_now() + $7::interval, $8, app_now() + $9::interval) ON CONFLICT DO NOTHING
+        (order_id, reference, token, amount, currency, state, created_at, held_until, client_secret, confirms_at)
+    SELECT $1, $2, $3, $4, $5, $6, now, now + $7::interval, $8, now + $9::interval FROM app_now() AS now
+    ON CONFLICT DO NOTHING
     RETURNING reference, amount, state, client_secret
 """)
 # A payment that is voided before it is authorized can never be authorized.
@@ -136,7 +137,7 @@ class Sandbox(Bank):
             if payment["amount"] != amount:
                 raise ValueError(f"order {order_id} holds {payment['amount']}, not {amount}")
             if payment["state"] == "HELD" and payment["is_held"] and payment["token"] != scenarios.CAPTURE_DECLINED:
-                self._database.fetch_all(UPDATE, order_id, "CAPTURED")
+                self._database.write(UPDATE, order_id, "CAPTURED")
                 self._add_payment_fee(payment)
                 self._charge_back_by_card(payment)
             elif payment["state"] != "CAPTURED":
@@ -152,7 +153,7 @@ class Sandbox(Bank):
         with self._database.transaction():
             payment = self._payment(order_id)
             if payment["state"] in ("HELD", "WAITING"):
-                self._database.fetch_all(UPDATE, order_id, "VOIDED")
+                self._database.write(UPDATE, order_id, "VOIDED")
         if payment["state"] == "CAPTURED":
             raise AlreadyCapturedError
         self._sleep_if_slow(payment["token"])

@@ -80,7 +80,7 @@ class Records:
         """Store a refund: SUCCEEDED, or PENDING when it fails after an interval."""
         state = RefundState.SUCCEEDED if fails_after is None else RefundState.PENDING
         refund = ProviderRefund(f"refund_{new_id()}", refund_id, amount, state)
-        self._database.fetch_all(ADD_REFUND, refund.id, refund_id, order_id, amount, state, fails_after)
+        self._database.write(ADD_REFUND, refund.id, refund_id, order_id, amount, state, fails_after)
         return refund
 
     def _add_chargeback(
@@ -96,20 +96,20 @@ class Records:
         assert row is not None
         chargeback = to_chargeback(row)
         fee = ProviderFee(f"fee_{chargeback.id}", CHARGEBACK_FEE)
-        self._database.fetch_all(ADD_FEE, fee.id, payment["order_id"], fee.amount)
+        self._database.write(ADD_FEE, fee.id, payment["order_id"], fee.amount)
         self._add_event(PaymentReport(payment["reference"], chargebacks=(chargeback,), fees=(fee,)))
         return chargeback.id
 
     def _add_payment_fee(self, payment: Row) -> None:
         amount = (payment["amount"] * FEE_PART + FEE_FIXED).quantize(CENT, ROUND_HALF_UP)
-        self._database.fetch_all(ADD_FEE, f"fee_{payment['reference']}", payment["order_id"], amount)
+        self._database.write(ADD_FEE, f"fee_{payment['reference']}", payment["order_id"], amount)
 
     def _payment_fee(self, payment: Row) -> tuple[ProviderFee, ...]:
         rows = self._database.fetch_all(FEE, f"fee_{payment['reference']}")
         return tuple(ProviderFee(**row) for row in rows)
 
     def _add_event(self, report: PaymentReport | TransferReport) -> None:
-        self._database.fetch_all(ADD_EVENT, f"event_{new_id()}", REPORTS.dump_json(report).decode())
+        self._database.write(ADD_EVENT, f"event_{new_id()}", REPORTS.dump_json(report).decode())
 
     def _events(self, limit: int) -> list[ProviderEvent]:
         rows = self._database.fetch_all(PENDING_EVENTS, limit)

@@ -1,0 +1,51 @@
+-- ListEvents (messages: 3, statements: 3)
+-- 1
+SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new;
+-- 2
+SELECT coalesce(max(position), 0) AS position FROM events;
+-- 3
+SELECT position, id, at, type, order_id, subject FROM events WHERE position > $1 ORDER BY position LIMIT (SELECT $2::integer);
+
+-- Watch (messages: 2, statements: 2)
+-- 1
+SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new;
+-- 2
+SELECT coalesce(max(position), 0) AS position FROM events;
+
+-- Watch: resumed (messages: 4, statements: 4)
+-- 1
+SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new;
+-- 2
+SELECT coalesce(max(position), 0) AS position FROM events;
+-- 3
+SELECT at < app_now() - $2::interval AS is_old FROM events WHERE position > $1 ORDER BY position LIMIT 1;
+-- 4
+SELECT position, order_id, version, buyer_id, seller_id, history.* FROM (( SELECT position, order_id, version, buyer_id, seller_id FROM events WHERE buyer_id = $1 AND order_id IS NOT NULL AND position > $2 ORDER BY position LIMIT 500 ) UNION ALL ( SELECT position, order_id, version, buyer_id, seller_id FROM events WHERE seller_id = $1 AND order_id IS NOT NULL AND position > $2 ORDER BY position LIMIT 500 ) ORDER BY position LIMIT 500) AS events LEFT JOIN LATERAL ( SELECT at, by, action, came_from, went_to, message, amount, paid_by, is_reminder FROM order_events WHERE order_events.order_id = events.order_id AND order_events.version = events.version LIMIT 1 ) AS history ON true ORDER BY position;
+
+-- WatchOrder (messages: 2, statements: 2)
+-- 1
+SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of, (SELECT app_now()) AS now FROM orders WHERE id = $1;
+-- 2
+SELECT order_id, version, at, by, action, came_from, went_to, message, amount, paid_by, is_reminder FROM order_events WHERE order_id = $1 AND version > $2 ORDER BY version;
+
+-- WatchOrder: resumed (messages: 2, statements: 2)
+-- 1
+SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of, (SELECT app_now()) AS now FROM orders WHERE id = $1;
+-- 2
+SELECT order_id, version, at, by, action, came_from, went_to, message, amount, paid_by, is_reminder FROM order_events WHERE order_id = $1 AND version > $2 ORDER BY version;
+
+-- WatchOrderSse: resumed (messages: 2, statements: 2)
+-- 1
+SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of, (SELECT app_now()) AS now FROM orders WHERE id = $1;
+-- 2
+SELECT order_id, version, at, by, action, came_from, went_to, message, amount, paid_by, is_reminder FROM order_events WHERE order_id = $1 AND version > $2 ORDER BY version;
+
+-- WatchSse: resumed (messages: 4, statements: 4)
+-- 1
+SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new;
+-- 2
+SELECT coalesce(max(position), 0) AS position FROM events;
+-- 3
+SELECT at < app_now() - $2::interval AS is_old FROM events WHERE position > $1 ORDER BY position LIMIT 1;
+-- 4
+SELECT position, order_id, version, buyer_id, seller_id, history.* FROM (( SELECT position, order_id, version, buyer_id, seller_id FROM events WHERE buyer_id = $1 AND order_id IS NOT NULL AND position > $2 ORDER BY position LIMIT 500 ) UNION ALL ( SELECT position, order_id, version, buyer_id, seller_id FROM events WHERE seller_id = $1 AND order_id IS NOT NULL AND position > $2 ORDER BY position LIMIT 500 ) ORDER BY position LIMIT 500) AS events LEFT JOIN LATERAL ( SELECT at, by, action, came_from, went_to, message, amount, paid_by, is_reminder FROM order_events WHERE order_events.order_id = events.order_id AND order_events.version = events.version LIMIT 1 ) AS history ON true ORDER BY position;
