@@ -9,13 +9,14 @@ leaving parts out.
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -28,6 +29,7 @@ from benchmarks.bench import load, market, sides
 from benchmarks.bench.load import Request
 from benchmarks.bench.market import Market
 from benchmarks.bench.rounds import measured
+from tests.support.eventually import eventually
 from tests.support.stack import ROOT, Stack
 
 CONNECTIONS = 16
@@ -36,6 +38,7 @@ GIGS = 500
 PERF_HERTZ, SPY_HERTZ = 997, 199
 # Parts below this share of a process are told together, and groups below this share of a request not at all.
 SMALLEST = 0.03
+ATTACH_SECONDS = 30
 SERVICES = ("GigService", "OrderService", "ReviewService")
 Parts = dict[str, float]
 
@@ -142,31 +145,47 @@ def profiled(
         for process in (member, *member.children(recursive=True))
     }
     with ExitStack() as running, tempfile.TemporaryDirectory() as folder:
-        data = Path(folder, "perf.data")
-        command = [_program("perf"), "record", "-q", "-e", "cpu-clock", "-F", str(PERF_HERTZ), "-o", str(data), "-p"]
-        profilers = [_started(running, [*command, ",".join(map(str, pids))])]
-        spied = {}
-        for group in SERVICES:
-            for process in groups.get(group, ()):
-                spied[file := Path(folder, f"{process.pid}.raw")] = group
-                spy = [str(Path(sys.executable).with_name("py-spy")), "record", "-o", str(file), "-p", str(process.pid)]
-                # Only threads that have the interpreter's lock; the others wait, or are in the libraries.
-                options = ["--gil", "--full-filenames", "-f", "raw", "-r", str(SPY_HERTZ), "-d", "60"]
-                profilers.append(_started(running, [*spy, *options]))
-        load_thread = threading.Thread(target=work)
-        load_thread.start()
-        load_thread.join()
-        for profiler in profilers:
-            # Both write what they have.
-            profiler.send_signal(signal.SIGINT)
-            profiler.wait(30)
-        script = [_program("perf"), "script", "-i", str(data), "-F", "pid,ip,sym,dso"]
-        text = subprocess.run(script, capture_output=True, text=True, check=True).stdout
-        modules: dict[str, Counter[str]] = defaultdict(Counter)
-        for file, group in spied.items():
-            if file.exists():
-                modules[group] += by_module(file.read_text())
-    return by_part(text, pids), modules
+        # One after the other: py-spy stops a process for each sample, and perf would see that.
+        parts = by_part(_sampled_by_perf(running, Path(folder), pids, work), pids)
+        return parts, _sampled_by_spy(running, Path(folder), groups, work)
+
+
+def _sampled_by_perf(running: ExitStack, folder: Path, pids: Mapping[int, str], work: Callable[[], load.Load]) -> str:
+    data, control, answer = (folder / f"perf.{name}" for name in ("data", "control", "answer"))
+    os.mkfifo(control)
+    os.mkfifo(answer)
+    command = [_program("perf"), "record", "-q", "-e", "cpu-clock", "-F", str(PERF_HERTZ), "-o", str(data)]
+    options = ["--delay=-1", f"--control=fifo:{control},{answer}", "-p", ",".join(map(str, pids))]
+    profiler = _started(running, [*command, *options], folder / "perf.log")
+    _enable(control, answer)
+    work()
+    _finish(profiler)
+    script = [_program("perf"), "script", "-i", str(data), "-F", "pid,ip,sym,dso"]
+    return subprocess.run(script, capture_output=True, text=True, check=True).stdout
+
+
+def _sampled_by_spy(
+    running: ExitStack, folder: Path, groups: Mapping[str, list[psutil.Process]], work: Callable[[], load.Load]
+) -> dict[str, Counter[str]]:
+    program = str(Path(sys.executable).with_name("py-spy"))
+    # Only threads that have the interpreter's lock; the others wait, or are in the libraries.
+    options = ["--gil", "--full-filenames", "-f", "raw", "-r", str(SPY_HERTZ), "-d", "60"]
+    profilers, spied = [], {}
+    for group in SERVICES:
+        for process in groups.get(group, ()):
+            spied[file := folder / f"{process.pid}.raw"] = group
+            command = [program, "record", "-o", str(file), "-p", str(process.pid), *options]
+            profilers.append(_started(running, command, file.with_suffix(".log")))
+    # On a busy machine they take seconds to attach.
+    eventually(lambda: all("Sampling" in file.with_suffix(".log").read_text() for file in spied), ATTACH_SECONDS)
+    work()
+    for profiler in profilers:
+        _finish(profiler)
+    modules: dict[str, Counter[str]] = defaultdict(Counter)
+    for file, group in spied.items():
+        if file.exists():
+            modules[group] += by_module(file.read_text())
+    return modules
 
 
 def by_part(script: str, pids: Mapping[int, str]) -> dict[str, Counter[str]]:
@@ -230,8 +249,28 @@ def _program(name: str) -> str:
     raise load.LoadError(f"{name} is missing; on Debian: apt install linux-perf")
 
 
-def _started(running: ExitStack, command: list[str]) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _enable(control: Path, answer: Path) -> None:
+    """Tell perf to begin, and wait until it has. Raises LoadError when it does not answer."""
+    # Opened for both directions, a FIFO does not wait for its other end.
+    ends = [os.open(path, os.O_RDWR) for path in (control, answer)]
+    try:
+        os.write(ends[0], b"enable\n")
+        if not select.select([ends[1]], [], [], ATTACH_SECONDS)[0]:
+            raise load.LoadError("perf does not begin")
+    finally:
+        for end in ends:
+            os.close(end)
+
+
+def _finish(profiler: subprocess.Popen[bytes]) -> None:
+    """Let a profiler write what it has."""
+    profiler.send_signal(signal.SIGINT)
+    profiler.wait(ATTACH_SECONDS)
+
+
+def _started(running: ExitStack, command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     running.callback(_end, process)
     return process
 

@@ -1,7 +1,7 @@
-"""Gigs' pages that a worker keeps ready: the bytes of GetGig's response, with the versions of all that they show.
+"""Gigs' pages that a worker keeps ready: the bytes of GetGig's response, with the state of the rows that they show.
 
-A page is sent only after PostgreSQL has said that these versions are the current ones. So nobody has to tell a worker
-of a change, and it does not matter which of several readers keeps its page last.
+A page is sent only after PostgreSQL has said that this state is the current one. So nobody has to tell a worker of a
+change, and it does not matter which of several readers keeps its page last.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ import threading
 from collections import OrderedDict
 from typing import NamedTuple
 
-from gig_service.domain.gig import Versions
+from gig_service.domain.gig import PageState
 
-# The memory of a page beside its bytes: its id, its versions and its place.
-OVERHEAD_BYTES = 500
+# The memory of a page beside its bytes: its id, its state, its ETag, and its place.
+OVERHEAD_BYTES = 600
 
 
 class ReadyPage(NamedTuple):
     """A page of a gig that everybody may see. `response` is a serialized GetGigResponse."""
 
-    versions: Versions
+    state: PageState
+    etag: str
     response: bytes
 
 

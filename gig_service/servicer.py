@@ -54,15 +54,15 @@ class GigServicer:
 
     def GetGig(self, request: gig_pb2.GetGigRequest, call: Call) -> bytes:
         ready = self._ready_pages.find(request.gig_id)
-        if ready is not None and self._store.gigs.versions(request.gig_id) == ready.versions:
-            call.set_etag(ready.versions.etag)
+        if ready is not None and self._store.gigs.state(request.gig_id) == ready.state:
+            call.set_etag(ready.etag)
             return ready.response
         view = self._store.gigs.view(request.gig_id)
         view.check_visible(call.caller)
-        call.set_etag(view.versions.etag)
+        call.set_etag(view.etag)
         response = convert.to_page(view, self._media_url).SerializeToString()
         if view.is_public:
-            self._ready_pages.keep(request.gig_id, ReadyPage(view.versions, response))
+            self._ready_pages.keep(request.gig_id, ReadyPage(view.state, view.etag, response))
         return response
 
     def UpdateGig(self, request: gig_pb2.UpdateGigRequest, call: Call) -> gig_pb2.UpdateGigResponse:

@@ -28,9 +28,9 @@ class Plan:
     # Searches of the mix whose times are taken by shape.
     searches: int = 600
     # Seconds in which each hot path is profiled, and cores of the stacks whose threads are counted.
-    profile_seconds: float = 5
+    profile_seconds: float = 4
     cores: Sequence[int] = (1, 2, 4, 8)
-    # The run's time after the start of the stack; parts that would not end before are left out.
+    # The run's time; parts that would not end before are left out.
     limit_seconds: float = 34 * 60
 
 

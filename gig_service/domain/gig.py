@@ -88,17 +88,11 @@ class Gig:
     image_ids: tuple[UUID, ...] = ()
 
 
-class Versions(NamedTuple):
-    """The versions of all that a gig's page shows. Each change of the page raises one of them."""
+class PageState(NamedTuple):
+    """The transactions that last wrote the gig and its seller: after a change of the page, one of them is another."""
 
-    gig: int
-    rating: int
-    seller: int
-
-    @property
-    def etag(self) -> str:
-        """The page's `ETag`: another one after every change of its content."""
-        return etag(*self)
+    gig: str
+    seller: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +112,8 @@ class GigPage:
 
     @property
     def etag(self) -> str:
-        """The page's `ETag`."""
-        return Versions(self.gig.version, self.rating_version, self.seller.version).etag
+        """The `ETag` of the page: another one after every change of its content."""
+        return etag(self.gig.version, self.rating_version, self.seller.version)
 
     def package(self, package_id: UUID) -> Package:
         """Return the package with this id, which must be one of the gig's."""
@@ -157,15 +151,22 @@ class GigView(NamedTuple):
     buyer_rating_sum: int
     packages: list[list[Any]]
     images: list[list[Any]]
+    gig_state: str
+    seller_state: str
 
     @property
-    def versions(self) -> Versions:
-        """The versions of what the page shows."""
-        return Versions(self.version, self.rating_version, self.seller_version)
+    def etag(self) -> str:
+        """The page's `ETag`, as that of GigPage."""
+        return etag(self.version, self.rating_version, self.seller_version)
+
+    @property
+    def state(self) -> PageState:
+        """The state of the page's rows when it was read."""
+        return PageState(self.gig_state, self.seller_state)
 
     @property
     def is_public(self) -> bool:
-        """Whether everybody may see the gig, until a version changes."""
+        """Whether everybody may see the gig, in this state."""
         return self.status == Status.ACTIVE
 
     @property

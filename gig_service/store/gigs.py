@@ -7,7 +7,7 @@ from uuid import UUID
 
 import orjson
 
-from gig_service.domain.gig import Gig, GigDetails, GigPage, GigView, Package, PackageDetails, Seller, Status, Versions
+from gig_service.domain.gig import Gig, GigDetails, GigPage, GigView, Package, PackageDetails, PageState, Seller, Status
 from gig_service.domain.image import Image
 from gig_service.domain.rating import RatingTotals
 from gig_service.store.documents import Documents
@@ -61,14 +61,15 @@ VIEW = Statement("""
         (
             SELECT json_agg(json_build_array(i.id, i.key, i.thumbnail_key, i.is_primary) ORDER BY i.position)::text
             FROM images AS i WHERE i.gig_id = g.id
-        )
+        ),
+        g.xmin, s.xmin
     FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id
     WHERE g.id = $1::uuid AND g.deleted_at IS NULL
 """)
 
-# The columns of Versions.
-VERSIONS = Statement("""
-    SELECT g.version, g.rating_version, s.version FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id
+# The columns of PageState. Packages and images change together with the row of their gig.
+STATE = Statement("""
+    SELECT g.xmin, s.xmin FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id
     WHERE g.id = $1::uuid AND g.deleted_at IS NULL
 """)
 
@@ -114,10 +115,10 @@ class Gigs:
             values[position] = orjson.loads(values[position] or "[]")
         return GigView._make(values)
 
-    def versions(self, gig_id: str) -> Versions | None:
-        """Return the versions of what a gig's page shows; None without such a gig. `gig_id` is a UUID."""
-        row = self._database.fetch_tuple(VERSIONS, gig_id)
-        return None if row is None else Versions._make(row)
+    def state(self, gig_id: str) -> PageState | None:
+        """Return the current state of a gig's page; None without such a gig. `gig_id` is a UUID."""
+        row = self._database.fetch_tuple(STATE, gig_id)
+        return None if row is None else PageState._make(row)
 
     def create(self, seller_id: UUID, details: GigDetails, packages: Sequence[PackageDetails]) -> UUID:
         """Store a new gig, ACTIVE, with its packages in this order, and return its id. The seller must be stored."""

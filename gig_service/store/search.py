@@ -30,7 +30,7 @@ from gig_service.store.relevance import match_values, rank_values
 from gig_service.store.search_statements import Query, Shape
 from servicekit.database import Database
 
-# How long an estimate is used again, and how many are kept.
+# How long an estimate is used again, and that more than EXACT_TOTAL gigs were counted; and how many of each are kept.
 ESTIMATE_SECONDS = 60.0
 MAX_ESTIMATES = 2_000
 # The rank of gigs that come after all ranked ones. No gig has it by itself.
@@ -45,6 +45,8 @@ _TOP = (Decimal("9.9"), 0, UUID(int=0))
 
 Values = dict[str, Any]
 Row = tuple[Any, ...]
+# The filters and the words of a search.
+_Asked = tuple[Filters, str]
 
 # The number of columns of a result, and the sort key of a row.
 _RESULT = len(SearchResult._fields)
@@ -53,12 +55,31 @@ _KEYS = {
 }
 
 
+class _Recent:
+    """Numbers of the last minute, by the search."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[_Asked, tuple[float, int]] = {}
+
+    def get(self, asked: _Asked) -> int | None:
+        """Return the number of a search, if it is known."""
+        until, number = self._numbers.get(asked, (0.0, 0))
+        return number if until > time.monotonic() else None
+
+    def put(self, asked: _Asked, number: int) -> None:
+        """Keep the number of a search."""
+        if len(self._numbers) >= MAX_ESTIMATES:
+            self._numbers.clear()
+        self._numbers[asked] = (time.monotonic() + ESTIMATE_SECONDS, number)
+
+
 class Search:
     """Searches. `words` is always a query of `gig_service.domain.words`; an empty one is no condition."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._estimates: dict[tuple[Filters, str], tuple[float, int]] = {}
+        self._estimates = _Recent()
+        self._counted_many = _Recent()
 
     def page(
         self,
@@ -74,43 +95,44 @@ class Search:
 
         `boundary` is that of the page before.
         """
+        asked = (filters, words)
         shape = _shape(filters, words, sort, is_first=after is None)
         values = _values(filters, words, sort, after, limit)
         if shape.is_plain:
-            return self._plain(filters, shape, values)
+            return self._plain(asked, shape, values)
         with self._database.transaction():
-            few = self._estimate(filters, words, shape, values) <= statements.COLLECTED
+            few = self._estimate(asked, shape, values) <= statements.COLLECTED
             if sort is Sort.RELEVANCE:
-                return self._by_relevance(filters, words, shape, values, boundary, few=few)
-            return self._sorted(filters, words, shape, values, few=few)
+                return self._by_relevance(asked, shape, values, boundary, few=few)
+            return self._sorted(asked, shape, values, few=few)
 
-    def _plain(self, filters: Filters, shape: Shape, values: Values) -> SearchPage:
+    def _plain(self, asked: _Asked, shape: Shape, values: Values) -> SearchPage:
         query = statements.plain(shape)
         rows = self._database.fetch_tuples(query.prepared, *(values[name] for name in query.names))
         if not rows and not shape.is_first:
             with self._database.transaction():
-                return SearchPage([], self._total(filters, "", shape, values))
+                return SearchPage([], self._total(asked, shape, values))
         count = rows[0][-1] if rows else 0
         if count <= EXACT_TOTAL:
             return SearchPage(_hits(rows, shape.sort), Total(count, is_estimate=False))
         with self._database.transaction():
-            estimate = self._estimate(filters, "", shape, values)
+            estimate = self._estimate(asked, shape, values)
         return SearchPage(_hits(rows, shape.sort), Total(max(count, estimate), is_estimate=True))
 
-    def _sorted(self, filters: Filters, words: str, shape: Shape, values: Values, *, few: bool) -> SearchPage:
-        page = self._collect(shape, values) if few else None
+    def _sorted(self, asked: _Asked, shape: Shape, values: Values, *, few: bool) -> SearchPage:
+        page = self._collect(asked, shape, values) if few else None
         if page:
             return page
         rows = self._run(statements.walk(shape, is_bounded=True), values)
         if len(rows) < values["limit"]:
-            page = None if few else self._collect(shape, values)
+            page = None if few else self._collect(asked, shape, values)
             if page:
                 return page
             rows = self._run(statements.walk(shape, is_bounded=False), values)
-        return SearchPage(_hits(rows, shape.sort), self._total(filters, words, shape, values))
+        return SearchPage(_hits(rows, shape.sort), self._total(asked, shape, values))
 
     def _by_relevance(
-        self, filters: Filters, words: str, shape: Shape, values: Values, boundary: SortKey | None, *, few: bool
+        self, asked: _Asked, shape: Shape, values: Values, boundary: SortKey | None, *, few: bool
     ) -> SearchPage:
         """Return a page of the gigs down to the boundary by rank, and then of those behind it by rating.
 
@@ -119,15 +141,15 @@ class Search:
         limit: int = values["limit"]
         rows: list[Row] = []
         if not shape.is_first and boundary is None:
-            page = self._collect(shape, values, is_bounded=False)
+            page = self._collect(asked, shape, values, is_bounded=False)
             assert page is not None
             return page
         if boundary is None:
-            page = self._collect(shape, values) if few else None
+            page = self._collect(asked, shape, values) if few else None
             if page:
                 return page
             rows = self._run(statements.rank(shape, has_boundary=False), values)
-            page = self._collect(shape, values) if len(rows) < limit and not few else None
+            page = self._collect(asked, shape, values) if len(rows) < limit and not few else None
             if page:
                 return page
             boundary = rows[0][-len(_BY_RATING) :] if rows else _TOP
@@ -135,54 +157,57 @@ class Search:
             rows = self._run(statements.rank(shape, has_boundary=True), values | _boundary(boundary))
         hits = _hits(rows, shape.sort)
         if len(hits) < limit:
-            hits += self._unranked(shape, values, boundary, limit - len(hits))
-        return SearchPage(hits, self._total(filters, words, shape, values), boundary)
+            hits += self._unranked(asked, shape, values, boundary, limit - len(hits))
+        return SearchPage(hits, self._total(asked, shape, values), boundary)
 
-    def _unranked(self, shape: Shape, values: Values, boundary: SortKey, limit: int) -> list[Hit]:
+    def _unranked(self, asked: _Asked, shape: Shape, values: Values, boundary: SortKey, limit: int) -> list[Hit]:
         """Return gigs behind the boundary by rating, or behind the last one of the page before when that is later."""
         by_rating = replace(shape, sort=Sort.RATING, is_first=False)
         after = dict(zip(_BY_RATING, boundary, strict=True)) if values.get("rank") != UNRANKED else {}
         values = values | after | {"limit": limit}
         rows = self._run(statements.walk(by_rating, is_bounded=True), values)
         if len(rows) < limit:
-            page = self._collect(by_rating, values)
+            page = self._collect(asked, by_rating, values)
             rows = self._run(statements.walk(by_rating, is_bounded=False), values) if page is None else []
             hits = _hits(rows, Sort.RATING) if page is None else page.hits
         else:
             hits = _hits(rows, Sort.RATING)
         return [Hit(hit.result, (UNRANKED, *hit.sort_key)) for hit in hits]
 
-    def _collect(self, shape: Shape, values: Values, *, is_bounded: bool = True) -> SearchPage | None:
+    def _collect(self, asked: _Asked, shape: Shape, values: Values, *, is_bounded: bool = True) -> SearchPage | None:
         """Return the page by finding all gigs; None when there are too many."""
         rows = self._run(statements.collect(shape, is_bounded=is_bounded), values)
         found, total = rows[0][-2:]
         if is_bounded and found > statements.bound(shape):
+            # The next minute's searches need not try it again, nor count.
+            self._estimates.put(asked, max(self._estimate(asked, shape, values), statements.COLLECTED + 1))
+            if total > EXACT_TOTAL:
+                self._counted_many.put(asked, total)
             return None
         hits = _hits((row for row in rows if row[0]), shape.sort)
         if total <= EXACT_TOTAL:
             return SearchPage(hits, Total(total, is_estimate=False))
         return SearchPage(hits, Total(total, is_estimate=True))
 
-    def _total(self, filters: Filters, words: str, shape: Shape, values: Values) -> Total:
+    def _total(self, asked: _Asked, shape: Shape, values: Values) -> Total:
         """Return the number of gigs: counted up to EXACT_TOTAL, and the planner's estimate beyond."""
-        count: int = self._run(statements.total(shape, is_first_try=True), values)[0][0]
-        if count <= EXACT_TOTAL and shape.has_packages:
-            count = self._run(statements.total(shape), values)[0][0]
-        if count <= EXACT_TOTAL:
-            return Total(count, is_estimate=False)
-        return Total(max(count, self._estimate(filters, words, shape, values)), is_estimate=True)
+        if self._counted_many.get(asked) is None:
+            count: int = self._run(statements.total(shape, is_first_try=True), values)[0][0]
+            if count <= EXACT_TOTAL and shape.has_packages:
+                count = self._run(statements.total(shape), values)[0][0]
+            if count <= EXACT_TOTAL:
+                return Total(count, is_estimate=False)
+            self._counted_many.put(asked, count)
+        return Total(max(EXACT_TOTAL + 1, self._estimate(asked, shape, values)), is_estimate=True)
 
-    def _estimate(self, filters: Filters, words: str, shape: Shape, values: Values) -> int:
+    def _estimate(self, asked: _Asked, shape: Shape, values: Values) -> int:
         """Return how many gigs the planner expects; for the same search it is asked once in ESTIMATE_SECONDS."""
-        now = time.monotonic()
-        known = self._estimates.get((filters, words))
-        if known and known[0] > now:
-            return known[1]
+        known = self._estimates.get(asked)
+        if known is not None:
+            return known
         [(plan,)] = self._run(statements.estimate(shape), values)
         estimate = int(plan[0]["Plan"]["Plan Rows"])
-        if len(self._estimates) >= MAX_ESTIMATES:
-            self._estimates.clear()
-        self._estimates[filters, words] = (now + ESTIMATE_SECONDS, estimate)
+        self._estimates.put(asked, estimate)
         return estimate
 
     def _run(self, query: Query, values: Values) -> list[Row]:

@@ -28,8 +28,8 @@ COLLECTED = 5_000
 COLLECTED_PACKAGES = COUNTED_PACKAGES
 # The gigs that `walk` and `rank` look at before they give up, and those that `rank` sorts.
 WALKED = 5_000
-RANKED_OF = 3_000
-RANKED = 1_000
+RANKED_OF = 2_000
+RANKED = 300
 
 BY_PRICE = (Sort.PRICE, Sort.PRICE_DESCENDING)
 
@@ -162,18 +162,21 @@ def walk(shape: Shape, *, is_bounded: bool) -> Query:
     """Return the statement that reads gigs in order and takes those that match; WALKED of them, or all."""
     by_price = shape.has_packages and shape.sort in BY_PRICE
     behind = "" if shape.is_first else shape.behind("s")
-    found, kept = _look_ups(shape), "f.package_id = s.package_id" if by_price else "true"
+    kept = "f.package_id = s.package_id" if by_price else "true"
     conditions = f"{shape.of_gig('s')} AND {_OF_PACKAGE.format('s') if by_price else 's.is_cheapest'}{behind}"
     rows = "FROM search_rows AS s"
     if is_bounded:
-        rows = f"FROM (SELECT * {rows} WHERE {conditions} ORDER BY {shape.order} LIMIT {WALKED}) AS s"
+        # Columns of the index alone: its entries are read without their rows.
+        columns = ", ".join((*SORT_ORDERS[shape.sort].columns, *(["package_id"] if by_price else [])))
+        rows = f"FROM (SELECT {columns} {rows} WHERE {conditions} ORDER BY {shape.order} LIMIT {WALKED}) AS s"
         conditions = "true"
+    priced, starting = _priced(shape)
     return Query(f"""
-        SELECT {_shown(shape, _OF_SELLER)}
+        SELECT {_shown(shape, _OF_SELLER | priced)}
         FROM (
-            SELECT {_matching(shape, by_price=by_price)} {rows} {found}
+            SELECT {_matching(shape)} {rows} {_look_ups(shape)}
             WHERE {conditions} AND {kept} ORDER BY {shape.order} LIMIT {LARGEST_PAGE}
-        ) AS page {_SELLER}
+        ) AS page {_SELLER} {starting}
         ORDER BY {shape.order_of("page")} LIMIT :limit::int
     """)  # noqa: S608  # constants of ours
 
@@ -186,21 +189,22 @@ def rank(shape: Shape, *, has_boundary: bool) -> Query:
     """
     rating = Shape(Sort.RATING)
     key = SORT_ORDERS[Sort.RATING].columns
+    priced, starting = _priced(shape)
     until = shape.behind("s", key, ">=", "until_") if has_boundary else ""
     bound, taken = ("", "") if has_boundary else (f"LIMIT {RANKED_OF}", f"LIMIT {RANKED}")
     behind = "" if shape.is_first else f"WHERE true{shape.behind('ranked')}"
     return Query(f"""
         WITH ranked AS MATERIALIZED (
-            SELECT {_matching(shape, by_price=False)}, {RANK} AS rank
+            SELECT {_matching(shape)}, {RANK} AS rank
             FROM (
-                SELECT * FROM search_rows AS s WHERE {shape.of_gig("s")} AND s.is_cheapest{until}
+                SELECT {", ".join(key)} FROM search_rows AS s WHERE {shape.of_gig("s")} AND s.is_cheapest{until}
                 ORDER BY {rating.order} {bound}
             ) AS s {_look_ups(shape)} ORDER BY {rating.order} {taken}
         ), last AS (
             SELECT rating, review_count, gig_id FROM ranked ORDER BY rating, review_count, gig_id LIMIT 1
         )
-        SELECT {_shown(shape, _OF_SELLER)}, last.rating::float8, last.review_count, last.gig_id::text
-        FROM (SELECT * FROM ranked {behind} ORDER BY {shape.order} LIMIT :limit::int) AS page {_SELLER}, last
+        SELECT {_shown(shape, _OF_SELLER | priced)}, last.rating::float8, last.review_count, last.gig_id::text
+        FROM (SELECT * FROM ranked {behind} ORDER BY {shape.order} LIMIT :limit::int) AS page {_SELLER} {starting}, last
         ORDER BY {shape.order_of("page")}
     """)  # noqa: S608  # constants of ours
 
@@ -214,15 +218,7 @@ def collect(shape: Shape, *, is_bounded: bool) -> Query:
     """
     behind = "" if shape.is_first else f"WHERE true{shape.behind('hits')}"
     distinct = "SELECT DISTINCT ON (gig_id) * FROM found ORDER BY gig_id, price"
-    is_priced = not shape.is_of_gigs_alone
-    price = "" if is_priced else ", p.price"
-    starting = (
-        ""
-        if is_priced
-        else """CROSS JOIN LATERAL (
-                SELECT price FROM search_rows AS s WHERE s.gig_id = page.gig_id AND s.is_cheapest LIMIT 1
-            ) AS p"""
-    )
+    priced, starting = _priced(shape) if shape.is_of_gigs_alone else ({}, "")
     return Query(f"""
         WITH found AS MATERIALIZED (
             SELECT {_found(shape)} {_flat(shape)} {f"LIMIT {bound(shape) + 1}" if is_bounded else ""}
@@ -230,7 +226,7 @@ def collect(shape: Shape, *, is_bounded: bool) -> Query:
         SELECT {_shown(shape, {})}, counts.found, counts.total
         FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts
         LEFT JOIN (
-            SELECT page.*, g.title, g.thumbnail_key, u.*{price}
+            SELECT page.*, g.title, g.thumbnail_key, u.*{", p.price" if priced else ""}
             FROM (SELECT * FROM hits {behind} ORDER BY {shape.order} LIMIT :limit::int) AS page
             {_GIG} {_SELLER} {starting}
         ) AS page ON true
@@ -301,22 +297,39 @@ def _flat(shape: Shape) -> str:
     return f"FROM gigs AS g {joined} WHERE {shape.of_gig('g')} AND g.deleted_at IS NULL{shape.of_text('g')}"
 
 
-def _matching(shape: Shape, *, by_price: bool) -> str:
-    price = "f.price" if shape.has_packages and not by_price else "s.price"
-    return f"s.gig_id, s.seller_id, {price} AS price, s.rating, s.review_count, s.created_at, g.title, g.thumbnail_key"
+def _priced(shape: Shape) -> tuple[dict[str, str], str]:
+    """Return where the starting price stands and its look-up, for the gigs of a page that have none yet."""
+    if shape.has_packages or shape.sort in BY_PRICE:
+        return {}, ""
+    return (
+        {"price": "p"},
+        """CROSS JOIN LATERAL (
+        SELECT price FROM search_rows AS s WHERE s.gig_id = page.gig_id AND s.is_cheapest LIMIT 1
+    ) AS p""",
+    )
+
+
+def _matching(shape: Shape) -> str:
+    """Return the columns of a gig that matches. Those of the order are the index's own."""
+    columns = SORT_ORDERS[Sort.RATING if shape.sort is Sort.RELEVANCE else shape.sort].columns
+    others = [f"g.{name}" for name in ("seller_id", "rating", "review_count", "created_at") if name not in columns]
+    price = ["f.price"] if shape.has_packages and "price" not in columns else []
+    return ", ".join((*(f"s.{name}" for name in columns), *price, *others, "g.title", "g.thumbnail_key"))
 
 
 def _look_ups(shape: Shape) -> str:
-    """Return the tables that say of each gig whether it matches."""
+    """Return the tables that say of each gig whether it matches; words and tags first, which the fewest gigs have."""
+    columns = "id, seller_id, rating, review_count, created_at, title, thumbnail_key"
     document = ", document" if shape.has_words else ""
     gig = f"""CROSS JOIN LATERAL (
-        SELECT title, thumbnail_key{document} FROM gigs WHERE gigs.id = s.gig_id{shape.of_text("gigs")} LIMIT 1
+        SELECT {columns}{document} FROM gigs WHERE gigs.id = s.gig_id{shape.of_text("gigs")} LIMIT 1
     ) AS g"""  # noqa: S608  # constants of ours
     if not shape.has_packages:
         return gig
-    # Of two equally cheap packages the one with the smaller id counts.
+    # Of two equally cheap packages the one with the smaller id counts. The second look-up needs the first one.
+    before = "g.id" if shape.has_text else "s.gig_id"
     cheapest = f"""CROSS JOIN LATERAL (
-        SELECT price, package_id FROM search_rows AS p WHERE p.gig_id = s.gig_id AND {_OF_PACKAGE.format("p")}
+        SELECT price, package_id, gig_id FROM search_rows AS p WHERE p.gig_id = {before} AND {_OF_PACKAGE.format("p")}
         ORDER BY p.price, p.package_id LIMIT 1
     ) AS f"""  # noqa: S608  # constants of ours
-    return f"{cheapest} {gig}"
+    return f"{gig} {cheapest}" if shape.has_text else f"{cheapest} {gig.replace('s.gig_id', 'f.gig_id')}"

@@ -185,7 +185,9 @@ def _count(stem: str, up_to: int) -> peewee.Node:
     matching = (
         GigRow.select(peewee.SQL("1"))
         .where(_matches(stem), GigRow.status == Status.ACTIVE, GigRow.deleted_at.is_null())
-        .limit(up_to)
+        # In a subquery, so that the planner does not know it. Of a stem that its statistics do not have it expects
+        # hundreds of gigs, and would read the whole table to find the first few.
+        .limit(peewee.SQL(f"(SELECT {up_to})"))
     )
     return peewee.Select([matching.alias("matching")], [peewee.fn.COUNT(peewee.SQL("*"))])
 

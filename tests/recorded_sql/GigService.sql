@@ -227,21 +227,21 @@ SELECT sent.review_id FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timest
 
 -- GetGig (messages: 1, statements: 1)
 -- 1
-SELECT g.id::text, g.title, g.description, g.category_id::text, to_json(g.tags)::text, g.status, g.version, g.rating_version, g.rating::float8, g.review_count, floor(extract(epoch FROM g.created_at))::bigint, floor(extract(epoch FROM g.updated_at))::bigint, g.seller_id::text, s.username, s.version, s.buyer_count, s.buyer_rating_sum, ( SELECT json_agg(json_build_array( p.id, p.title, p.description, p.price::float8, p.delivery_days, p.features, p.revisions ) ORDER BY p.position)::text FROM packages AS p WHERE p.gig_id = g.id ), ( SELECT json_agg(json_build_array(i.id, i.key, i.thumbnail_key, i.is_primary) ORDER BY i.position)::text FROM images AS i WHERE i.gig_id = g.id ) FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1::uuid AND g.deleted_at IS NULL;
+SELECT g.id::text, g.title, g.description, g.category_id::text, to_json(g.tags)::text, g.status, g.version, g.rating_version, g.rating::float8, g.review_count, floor(extract(epoch FROM g.created_at))::bigint, floor(extract(epoch FROM g.updated_at))::bigint, g.seller_id::text, s.username, s.version, s.buyer_count, s.buyer_rating_sum, ( SELECT json_agg(json_build_array( p.id, p.title, p.description, p.price::float8, p.delivery_days, p.features, p.revisions ) ORDER BY p.position)::text FROM packages AS p WHERE p.gig_id = g.id ), ( SELECT json_agg(json_build_array(i.id, i.key, i.thumbnail_key, i.is_primary) ORDER BY i.position)::text FROM images AS i WHERE i.gig_id = g.id ), g.xmin, s.xmin FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1::uuid AND g.deleted_at IS NULL;
 
 -- GetGig: a page that has changed (messages: 2, statements: 2)
 -- 1
-SELECT g.version, g.rating_version, s.version FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1::uuid AND g.deleted_at IS NULL;
+SELECT g.xmin, s.xmin FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1::uuid AND g.deleted_at IS NULL;
 -- 2
-SELECT g.id::text, g.title, g.description, g.category_id::text, to_json(g.tags)::text, g.status, g.version, g.rating_version, g.rating::float8, g.review_count, floor(extract(epoch FROM g.created_at))::bigint, floor(extract(epoch FROM g.updated_at))::bigint, g.seller_id::text, s.username, s.version, s.buyer_count, s.buyer_rating_sum, ( SELECT json_agg(json_build_array( p.id, p.title, p.description, p.price::float8, p.delivery_days, p.features, p.revisions ) ORDER BY p.position)::text FROM packages AS p WHERE p.gig_id = g.id ), ( SELECT json_agg(json_build_array(i.id, i.key, i.thumbnail_key, i.is_primary) ORDER BY i.position)::text FROM images AS i WHERE i.gig_id = g.id ) FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1::uuid AND g.deleted_at IS NULL;
+SELECT g.id::text, g.title, g.description, g.category_id::text, to_json(g.tags)::text, g.status, g.version, g.rating_version, g.rating::float8, g.review_count, floor(extract(epoch FROM g.created_at))::bigint, floor(extract(epoch FROM g.updated_at))::bigint, g.seller_id::text, s.username, s.version, s.buyer_count, s.buyer_rating_sum, ( SELECT json_agg(json_build_array( p.id, p.title, p.description, p.price::float8, p.delivery_days, p.features, p.revisions ) ORDER BY p.position)::text FROM packages AS p WHERE p.gig_id = g.id ), ( SELECT json_agg(json_build_array(i.id, i.key, i.thumbnail_key, i.is_primary) ORDER BY i.position)::text FROM images AS i WHERE i.gig_id = g.id ), g.xmin, s.xmin FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1::uuid AND g.deleted_at IS NULL;
 
 -- GetGig: a ready page (messages: 1, statements: 1)
 -- 1
-SELECT g.version, g.rating_version, s.version FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1::uuid AND g.deleted_at IS NULL;
+SELECT g.xmin, s.xmin FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1::uuid AND g.deleted_at IS NULL;
 
 -- GetGig: a ready page, the seller (messages: 1, statements: 1)
 -- 1
-SELECT g.version, g.rating_version, s.version FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1::uuid AND g.deleted_at IS NULL;
+SELECT g.xmin, s.xmin FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1::uuid AND g.deleted_at IS NULL;
 
 -- GetPackageTerms (messages: 1, statements: 1)
 -- 1
@@ -303,7 +303,7 @@ SELECT word, gigs FROM words WHERE word = ANY ($1::text[]);
 -- 3
 BEGIN;
 -- 4
-SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM "gigs" AS "t1" WHERE ((("t1"."document" @@ CAST(%s AS tsquery)) AND ("t1"."status" = %s)) AND ("t1"."deleted_at" IS NULL)) LIMIT %s) AS "matching");
+SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM "gigs" AS "t1" WHERE ((("t1"."document" @@ CAST(%s AS tsquery)) AND ("t1"."status" = %s)) AND ("t1"."deleted_at" IS NULL)) LIMIT (SELECT 11)) AS "matching");
 -- 5
 COMMIT;
 -- 6

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from gig_service.domain.gig import Versions
+from gig_service.domain.gig import PageState
 from gig_service.ready_pages import OVERHEAD_BYTES, ReadyPage, ReadyPages
 from gig_service.servicer import GigServicer
 from marketplace.gig.v1 import gig_pb2
@@ -18,6 +18,7 @@ from tests.support.gigs import MEDIA_URL, READY_BYTES, SERVICE, Gigs, an_update
 from tests.support.rpc import Answer, Rpc
 
 RENAME = Statement("UPDATE sellers SET username = $2, version = version + 1 WHERE id = $1")
+STATE = PageState("1", "2")
 PACKAGE: dict[str, Any] = {"title": "Premium Website", "price": 900, "delivery_days": 7, "features": ["CMS"]}
 
 
@@ -100,6 +101,16 @@ def test_a_ready_page_is_not_sent_after_a_change_by_another_worker(
     assert [each.headers for each in after] == [made_now.headers] * 2
 
 
+def test_a_change_of_the_row_by_hand_shows_too(gigs: Gigs, reader: Reader, gig_database: Database) -> None:
+    gig_id = gigs.create()
+    for _ in range(2):
+        reader.get(gig_id)
+
+    gig_database.execute("UPDATE gigs SET review_count = 9")
+
+    assert reader.get(gig_id).response.gig.review_count == 9
+
+
 def test_a_ready_page_is_sent_without_being_read_again(gigs: Gigs, gig_database: Database) -> None:
     ready_pages = ReadyPages(READY_BYTES)
     reader = Reader(gigs, ready_pages)
@@ -177,7 +188,7 @@ def test_a_ready_page_is_not_sent_once_the_gig_is_deleted(gigs: Gigs) -> None:
 
 
 def test_the_pages_that_were_read_longest_ago_make_room_for_others() -> None:
-    page = ReadyPage(Versions(1, 0, 1), b"x" * 100)
+    page = ReadyPage(STATE, '"1-0-1"', b"x" * 100)
     ready_pages = ReadyPages(3 * (100 + OVERHEAD_BYTES))
     for gig_id in ("a", "b", "c"):
         ready_pages.keep(gig_id, page)
@@ -189,7 +200,7 @@ def test_the_pages_that_were_read_longest_ago_make_room_for_others() -> None:
 
 
 def test_a_page_that_is_kept_anew_takes_its_place_once() -> None:
-    page = ReadyPage(Versions(1, 0, 1), b"x" * 100)
+    page = ReadyPage(STATE, '"1-0-1"', b"x" * 100)
     ready_pages = ReadyPages(2 * (100 + OVERHEAD_BYTES))
 
     for _ in range(5):
@@ -202,6 +213,6 @@ def test_a_page_that_is_kept_anew_takes_its_place_once() -> None:
 def test_a_page_larger_than_all_room_is_not_kept() -> None:
     ready_pages = ReadyPages(OVERHEAD_BYTES)
 
-    ready_pages.keep("a", ReadyPage(Versions(1, 0, 1), b"x"))
+    ready_pages.keep("a", ReadyPage(STATE, '"1-0-1"', b"x"))
 
     assert ready_pages.find("a") is None
