@@ -112,7 +112,7 @@ class EdgeSettings(TraceSettings, BaseSettings):
     tls_private_key: str = Field("", description="The file (PEM, without a password) of the certificate's key.")
     edge_docs: Literal["on", "off"] = Field("on", description="Whether the edge has /openapi.json and the page /docs.")
     edge_late_seconds: float = Field(
-        0.3,
+        0.4,
         ge=0,
         le=60,
         description="While all reads of a service take longer, more requests than it answers are a 503. 0: no limit.",

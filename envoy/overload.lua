@@ -47,8 +47,8 @@ end
 local late_since, late_at = {}, {}
 -- The state of each overloaded service.
 local overloaded = {}
--- The number of each service's last request, and of the last one whose read was answered. Answers come about in the order
--- of requests, so what lies between is under way.
+-- The number of each service's last request, and of the last one that succeeded: answers come about in the order of
+-- requests, so what lies between is under way. Refusals count for nothing, since many come before any queue.
 local last_number, answered_number = {}, {}
 
 -- Returns the service of a request; nil when it is none whose answers come at once.
@@ -84,11 +84,12 @@ function overload.passed(service)
   return last_number[service]
 end
 
--- Notes the answer to a request with its number and the time at which it began, in seconds. `is_read`: a read that the
--- service has answered. `limit`: the seconds after which a read is late.
-function overload.answered(service, number, began, now, is_read, limit)
+-- Notes the answer to a request with its number and the time at which it began, in seconds. `limit`: the seconds after which
+-- a read is late.
+function overload.answered(service, number, began, now, is_success, is_read, limit)
   local seconds = now - began
-  if is_read then answered_number[service] = math.max(number, answered_number[service] or 0) end
+  if is_success then answered_number[service] = math.max(number, answered_number[service] or 0) end
+  is_read = is_read and is_success
   local late = is_read and is_late(service, now, seconds, limit)
   if late then begin(service, now) end
   local state = overloaded[service]
@@ -126,13 +127,14 @@ end
 function overload.may_pass(service, address, now)
   local state = overloaded[service]
   if not state then return true end
+  local under_way = (last_number[service] or 0) - (answered_number[service] or 0)
   -- A clock may have been set back.
-  if now - state.late_at > NORMAL_SECONDS or now < state.filled_at then
+  if under_way == 0 or now - state.late_at > NORMAL_SECONDS or now < state.filled_at then
     overloaded[service] = nil
     return true
   end
   fill(state, now)
-  return take(state, address) or (last_number[service] or 0) - (answered_number[service] or 0) < FREE_REQUESTS
+  return take(state, address) or under_way < FREE_REQUESTS
 end
 
 local function check_request(handle)
@@ -155,10 +157,9 @@ end
 local function note_answer(handle)
   local request = handle:streamInfo():dynamicMetadata():get("overload")
   if not request then return end
-  local status = handle:headers():get(":status")
-  local is_read = request.is_read and (status == "200" or status == "304")
-  local limit = handle:filterContext():get("late_milliseconds") / 1000
-  overload.answered(request.service, request.number, request.began, handle:timestamp() / 1000, is_read, limit)
+  local is_success = tonumber(handle:headers():get(":status")) < 400
+  local limit, now = handle:filterContext():get("late_milliseconds") / 1000, handle:timestamp() / 1000
+  overload.answered(request.service, request.number, request.began, now, is_success, request.is_read, limit)
 end
 
 -- A fault in here costs only the early refusal: the request, or the answer, goes on.

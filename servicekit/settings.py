@@ -64,7 +64,7 @@ class ServiceSettings(TraceSettings, BaseSettings):
         "By default 1000 in the process for uploads, 12000 in the one for watches.",
     )
     rpc_queue_seconds: float = Field(
-        0.3,
+        0.5,
         gt=0,
         le=60,
         description="How long calls may wait for a worker's thread; while all wait longer, new ones are UNAVAILABLE.",

@@ -37,7 +37,7 @@ class Service:
         end = self.now + seconds
         while self._under_way and self._under_way[0][0] <= end:
             self.now, number, began = self._under_way.popleft()
-            self._script[b"answered"](SERVICE, number, began, self.now, True, LIMIT)
+            self._script[b"answered"](SERVICE, number, began, self.now, True, True, LIMIT)
             self.times.append(self.now - began)
         self.now = end
 
@@ -97,6 +97,16 @@ def test_after_an_overload_everything_passes() -> None:
     service.load(500, seconds=1)
 
     assert service.load(900, seconds=5) == 900
+
+
+def test_a_service_with_nothing_under_way_is_normal_at_once() -> None:
+    service = Service(rate=100)
+    for _ in range(2):
+        for _ in range(200):
+            assert service.ask()
+        service.pass_time(2.1)
+
+    assert max(service.times) > 1.9
 
 
 def test_one_service_is_refused_and_another_one_is_not() -> None:

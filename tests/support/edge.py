@@ -40,6 +40,8 @@ def settings_for_tests(folder: Path, **changes: Any) -> EdgeSettings:
         "media_dir": folder / "media",
         # Tests set a response and ask for it at once.
         "edge_cache": "off",
+        # How long answers take is the machine's to decide.
+        "edge_late_seconds": 0,
         **{f"{service}_service_addresses": "127.0.0.1:1" for service in SERVICES},
     }
     return EdgeSettings(**{**values, **changes})
