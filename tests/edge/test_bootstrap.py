@@ -227,7 +227,7 @@ def test_one_line_of_json_is_logged_for_a_request(edge: Edge, api: httpx.Client)
     api.head("/gig/0190a000-0000-7000-8000-000000000001", headers={"X-Request-Id": "logged"})
 
     [line] = edge.access_log("logged")
-    assert line["method"] == "GET"
+    assert line["method"] == "HEAD"
     assert line["path"] == "/api/gigs/0190a000-0000-7000-8000-000000000001"
     assert line["code"] == 200
     assert line["upstream"] == f"127.0.0.1:{edge.gig.port}"
