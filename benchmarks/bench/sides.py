@@ -21,13 +21,17 @@ from benchmarks.bench import processes
 from deploy.local.postgres import database_url
 from deploy.local.supervise import envoy_program
 from edge import signing_keys
+from edge.settings import EdgeSettings
+from servicekit.settings import ServiceSettings
 from tests.support.ports import free_ports
 from tests.support.stack import ROOT, UNLIMITED_WRITES, Stack
 
-# As `make run` starts it: an empty variable counts as one that is not set.
+# As `make run` starts it, where a stack of tests is different. For the stack an empty variable is one that is not set.
 AS_RUN = {
     "EDGE_CACHE": "on",
-    **dict.fromkeys(("EDGE_LATE_SECONDS", "RPC_QUEUE_SECONDS", "GIG_WORKERS", "ORDER_WORKERS", "REVIEW_WORKERS"), ""),
+    "EDGE_LATE_SECONDS": str(EdgeSettings.model_fields["edge_late_seconds"].default),
+    "RPC_QUEUE_SECONDS": str(ServiceSettings.model_fields["rpc_queue_seconds"].default),
+    **dict.fromkeys(("GIG_WORKERS", "ORDER_WORKERS", "REVIEW_WORKERS"), ""),
 }
 # All load comes from one address, so what a client's address may do is no part of what is measured.
 ONE_ADDRESS = {**UNLIMITED_WRITES, "EDGE_REQUESTS_PER_ADDRESS": "100000", "EDGE_CONNECTIONS_PER_ADDRESS": "100000"}
