@@ -135,6 +135,8 @@ def test_what_people_have_changed_since_is_left_alone(seeded: Stack) -> None:
             each for each in pages(buyer, "/api/orders", role="buyer") if each["package"] == "Poster and flyer"
         )
         ok(seller.post(f"/api/orders/{order['orderId']}/decline"))
+        # Declining does not wait for the payment to be voided.
+        eventually(lambda: ok(buyer.get(f"/api/orders/{order['orderId']}"))["payment"]["status"] == "VOIDED")
         gig = pages(seller, "/api/gigs", sellerId=str(user_id("petra_ink")), q="packaging")[0]
         assert seller.delete(f"/api/gigs/{gig['id']}").status_code == 204
     before = everything(seeded)
