@@ -16,7 +16,7 @@ from edge.overload import guarded_services, is_guarded
 from marketplace.gig.v1 import gig_pb2
 from tests.support.edge import Edge, assert_refused, get, read_response
 from tests.support.eventually import eventually
-from tests.support.grpc_web import BINARY, Answer, frame, read
+from tests.support.grpc_web import Answer, call
 from tests.support.upstream import slow
 
 GIG = "/api/gigs/0190a000-0000-7000-8000-000000000001"
@@ -53,20 +53,14 @@ def overloaded(patient: Edge) -> Iterator[Edge]:
 
 
 def burst(edge: Edge, method: str, path: str, count: int = BURST) -> list[httpx.Response]:
-    """Send requests all at once. Writes have a key. Return the answers as they come."""
+    """Send requests all at once, each on its own connection. Writes have a key. Return the answers as they come."""
     token = f"Authorization: Bearer {edge.token('seller')}"
     body = b"" if method == "GET" else b'{"title": "A gig"}'
     own = ["Content-Type: application/json", f"Content-Length: {len(body)}"] if body else ["Cache-Control: no-cache"]
-    keys = [f"Idempotency-Key: {number}" for number in range(count)]
-    return at_once(edge, [get(path, token, key, *own, method=method) + body for key in keys])
-
-
-def at_once(edge: Edge, requests: list[bytes]) -> list[httpx.Response]:
-    """Send each request on its own connection. Return the answers as they come."""
     with ExitStack() as stack:
-        connections = [stack.enter_context(closing(edge.connect())) for _ in requests]
-        for each, request in zip(connections, requests, strict=True):
-            each.sendall(request)
+        connections = [stack.enter_context(closing(edge.connect())) for _ in range(count)]
+        for number, each in enumerate(connections):
+            each.sendall(get(path, token, f"Idempotency-Key: {number}", *own, method=method) + body)
         answers = []
         while connections:
             for each in select.select(connections, [], [], 30)[0]:
@@ -115,14 +109,12 @@ def flooded(edge: Edge) -> Iterator[None]:
 
 
 def test_refused_calls_of_grpc_web_have_its_form(overloaded: Edge) -> None:
-    path, body = "/marketplace.gig.v1.GigService/ListCategories", frame(gig_pb2.ListCategoriesRequest())
-    kind = [f"Content-Type: {BINARY}", f"Accept: {BINARY}", f"Content-Length: {len(body)}"]
+    path, request = "/marketplace.gig.v1.GigService/ListCategories", gig_pb2.ListCategoriesRequest()
+    with flooded(overloaded), overloaded.client() as page, ThreadPoolExecutor(40) as threads:
 
-    def refused() -> list[Answer]:
-        answers = [read(each) for each in at_once(overloaded, [get(path, *kind, method="POST") + body] * 40)]
-        return [each for each in answers if each.status]
+        def refused() -> list[Answer]:
+            return [each for each in threads.map(lambda _: call(page, path, request), range(40)) if each.status]
 
-    with flooded(overloaded):
         found = eventually(refused)
 
     assert {each.code for each in found} == {"UNAVAILABLE"}
