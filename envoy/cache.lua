@@ -11,6 +11,7 @@
 -- context of `clients`.
 
 local clients = require("clients")
+local overload = require("overload")
 
 local cache = {}
 
@@ -180,8 +181,9 @@ function cache.on_request(handle)
     handle:logErr(tostring(answer))
     answer = nil
   end
-  if not answer or may_pile_up(handle, answer) then clients.on_request(handle) end
-  if answer then respond(handle, answer, now) end
+  if not answer then return clients.on_request(handle) end
+  if may_pile_up(handle, answer) then clients.count(handle) end
+  respond(handle, answer, now)
 end
 
 function cache.on_response(handle)
@@ -190,6 +192,7 @@ function cache.on_response(handle)
   local headers = handle:headers()
   local may, length = may_keep(headers)
   if not may then return clients.on_response(handle) end
+  overload.note(handle)
   local ok, fault = pcall(keep, handle, asked, headers, length)
   if not ok then handle:logErr(tostring(fault)) end
   clients.forget(handle)

@@ -1,4 +1,5 @@
--- Bounds the requests under way of each client address; watches, which last for an hour, are counted apart.
+-- Bounds the requests under way of each client address; watches, which last for an hour, are counted apart. Then has
+-- overload.lua look at the request: a filter of its own would cost each request as much as this one.
 --
 -- Each of Envoy's threads has tables of its own, so a client with many connections may have the bound in each thread. A
 -- request is under way from its headers until its client has the last byte of the response.
@@ -9,9 +10,11 @@
 --
 -- On the routes of the cache, cache.lua calls this script.
 --
--- The route's filter context, or the filter's: `kind` of the requests that are counted together, `per_address`.
+-- The route's filter context, or the filter's: `kind` of the requests that are counted together, `per_address`, and that of
+-- overload.lua.
 
 local error_response = require("error_response")
+local overload = require("overload")
 
 local clients = {}
 
@@ -47,7 +50,7 @@ local function search_for_ended(now, limit)
 end
 
 -- Returns the name that an address is counted by: a network of 64 bits for IPv6. Envoy writes IPv6 in its short form.
-function clients.counted_as(address)
+local function counted_as(address)
   local ipv4 = address:match("%d+%.%d+%.%d+%.%d+$")
   if ipv4 then return ipv4 end
   local groups = {}
@@ -63,12 +66,14 @@ local function client_address(handle)
   return (handle:streamInfo():downstreamRemoteAddress():gsub(":%d+$", ""):gsub("[%[%]]", ""))
 end
 
-local function check_request(handle)
+-- Counts a request. Returns the name of its client's address; nil when it was refused.
+local function count(handle)
   local context = handle:filterContext()
   local limit = context:get("per_address")
   local client = client_address(handle)
   handle:headers():replace("x-forwarded-for", client)
-  local address = context:get("kind") .. " " .. clients.counted_as(client)
+  local counted = counted_as(client)
+  local address = context:get("kind") .. " " .. counted
   if (counts[address] or 0) >= limit then
     search_for_ended(handle:timestamp() / 1000, limit)
     if (counts[address] or 0) >= limit then return error_response.send(handle, "RATE_LIMITED") end
@@ -77,6 +82,12 @@ local function check_request(handle)
   addresses[last_number], numbers[handle] = address, last_number
   counts[address] = (counts[address] or 0) + 1
   handle:streamInfo():dynamicMetadata():set("clients", "request", last_number)
+  return counted
+end
+
+local function check_request(handle)
+  local client = count(handle)
+  if client then overload.check(handle, client) end
 end
 
 -- Returns the number of the request; nil when it is not counted, or when its end is not seen.
@@ -98,11 +109,17 @@ function clients.forget(handle)
   if number then forget(number) end
 end
 
+-- Counts a request that no service has to answer.
+function clients.count(handle)
+  error_response.run(handle, count)
+end
+
 function clients.on_request(handle)
   error_response.run(handle, check_request)
 end
 
 function clients.on_response(handle)
+  overload.note(handle)
   local ok, fault = pcall(end_request, handle)
   if not ok then handle:logErr(tostring(fault)) end
 end

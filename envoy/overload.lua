@@ -6,9 +6,8 @@
 --
 -- Each of Envoy's threads has a memory of its own, so a service may be overloaded in one thread only.
 --
--- The filter's context: `late_milliseconds`, after which a read is late.
+-- clients.lua runs it. The filter's context: `late_milliseconds`, after which a read is late; without it nothing is refused.
 
-local clients = require("clients")
 local error_response = require("error_response")
 local services = require("services")
 
@@ -31,7 +30,8 @@ local FREE_REQUESTS = 32
 -- Credits that are left to the addresses which have had less than their share, and the seconds that shares count for.
 local RESERVE, SHARE_SECONDS = 10, 1
 
--- The services by method and path: a node has its children by their segments ("*" for a variable), and its service.
+-- The services by method and path: a node has its children by their segments ("*" for a variable), its service, and the
+-- template of its path.
 local root = { children = {} }
 for route, service in pairs(services) do
   local node = root
@@ -40,7 +40,7 @@ for route, service in pairs(services) do
     node.children[name] = node.children[name] or { children = {} }
     node = node.children[name]
   end
-  node.service = service
+  node.service, node.path = service, route:match(" (.*)")
 end
 
 -- When the reads of each service began to be late, and when the last one was.
@@ -51,14 +51,14 @@ local overloaded = {}
 -- requests, so what lies between is under way. Refusals count for nothing, since many come before any queue.
 local last_number, answered_number = {}, {}
 
--- Returns the service of a request; nil when it is none whose answers come at once.
+-- Returns the service of a request and the template of its path; nil when it is none whose answers come at once.
 local function service_of(method, path)
   local node = root.children[method == "HEAD" and "GET" or method]
   for segment in path:match("^[^?#]*"):gmatch("[^/]+") do
     if not node then return nil end
     node = node.children[segment] or node.children["*"]
   end
-  return node and node.service
+  if node then return node.service, node.path end
 end
 
 -- Notes whether a read was late. Returns whether all have been for long enough.
@@ -137,42 +137,46 @@ function overload.may_pass(service, address, now)
   return take(state, address) or under_way < FREE_REQUESTS
 end
 
-local function check_request(handle)
-  local headers = handle:headers()
+local function check_request(handle, address, limit)
+  local headers, metadata = handle:headers(), handle:streamInfo():dynamicMetadata()
   local method = headers:get(":method")
-  local service = service_of(method, headers:get(":path"))
+  local service, path = service_of(method, headers:get(":path"))
   if not service then return end
   local now = handle:timestamp() / 1000
-  if overloaded[service] then
-    local address = clients.counted_as(headers:get("x-forwarded-for") or "")
-    if not overload.may_pass(service, address, now) then return error_response.send(handle, "UNAVAILABLE") end
+  if overloaded[service] and not overload.may_pass(service, address, now) then
+    metadata:set("overload", "refused", path)
+    return error_response.send(handle, "UNAVAILABLE")
   end
-  local metadata = handle:streamInfo():dynamicMetadata()
   metadata:set("overload", "service", service)
   metadata:set("overload", "number", overload.passed(service))
   metadata:set("overload", "began", now)
+  metadata:set("overload", "limit", limit / 1000)
   metadata:set("overload", "is_read", method == "GET" or method == "HEAD")
 end
 
 local function note_answer(handle)
   local request = handle:streamInfo():dynamicMetadata():get("overload")
-  if not request then return end
+  if not request or request.refused then return end
   local is_success = tonumber(handle:headers():get(":status")) < 400
-  local limit, now = handle:filterContext():get("late_milliseconds") / 1000, handle:timestamp() / 1000
-  overload.answered(request.service, request.number, request.began, now, is_success, request.is_read, limit)
+  local now = handle:timestamp() / 1000
+  overload.answered(request.service, request.number, request.began, now, is_success, request.is_read, request.limit)
 end
 
 -- A fault in here costs only the early refusal: the request, or the answer, goes on.
-local function run(step, handle)
-  local ok, fault = pcall(step, handle)
+local function run(step, handle, ...)
+  local ok, fault = pcall(step, handle, ...)
   if not ok then handle:logErr(tostring(fault)) end
 end
 
-function overload.on_request(handle)
-  run(check_request, handle)
+-- Refuses the request when its service is overloaded; the calling script ends then. `address` is the client's, as it is
+-- counted.
+function overload.check(handle, address)
+  local limit = handle:filterContext():get("late_milliseconds")
+  if limit then run(check_request, handle, address, limit) end
 end
 
-function overload.on_response(handle)
+-- Notes the answer to a request.
+function overload.note(handle)
   run(note_answer, handle)
 end
 

@@ -88,6 +88,9 @@ def test_more_than_a_late_service_can_answer_is_refused_before_anything_has_begu
     assert len(keys - {None}) == len(passed)
     # They did not wait for the service.
     assert answers.index(refused[-1]) < answers.index(passed[-1])
+    [line] = overloaded.access_log(refused[0].headers["x-request-id"])
+    template = "/api/gigs/{gig_id}" if method == "GET" else "/api/gigs"
+    assert (line["method"], line["path"], line["code"], line["details"]) == (method, template, 503, "overload")
 
 
 @contextmanager
