@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,7 +97,7 @@ def _round(stack: Stack, sample: Market, seconds: float) -> dict[str, float]:
     ):
         outcome, used = measured(
             product,
-            lambda: load.http(product.url, requests, seconds, CONNECTIONS, cached=cached),  # noqa: B023
+            partial(load.http, product.url, requests, seconds, CONNECTIONS, cached=cached),
         )
         if not outcome.rate:
             raise load.LoadError(f"{name}: no good answer")

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import grpc
@@ -246,13 +247,16 @@ def test_calls_that_find_an_old_queue_are_refused_until_it_is_empty() -> None:
         def ask(name: bytes) -> Any:
             return channel.unary_unary(ECHO).future(name, timeout=30)
 
+        def has_waiting(count: int) -> bool:
+            return pool._calls.qsize() == count
+
         queued = [ask(name) for name in (b"1", b"2", b"3", b"4")]
         # One runs, and nothing has made the queue old before the others wait in it.
-        eventually(lambda: pool._calls.qsize() == 3)
+        eventually(partial(has_waiting, 3))
         for waiting in (2, 1):
             time.sleep(0.1)
             steps.release()
-            eventually(lambda: pool._calls.qsize() == waiting)  # noqa: B023  # called at once
+            eventually(partial(has_waiting, waiting))
         time.sleep(0.1)
 
         assert code_of(ask(b"5")) is grpc.StatusCode.UNAVAILABLE

@@ -6,31 +6,20 @@ import pytest
 
 from gig_service.domain.words import MAX_MISSPELT
 from gig_service.store.vocabulary import NEIGHBOURS, WORDS_AT_ONCE
-from servicekit.database import Database, Row, Statement
+from servicekit.database import Database
+from tests.support.counting import CountingDatabase
 from tests.support.gigs import Gigs
 
 KNOWN = [f"{first}{second}logo" for first in "bcdfghk" for second in "aeiou"]
 
 
-class Counter(Database):
-    """A database that counts the look-ups of candidates."""
-
-    looked_up = 0
-
-    def fetch_all(self, statement: Statement, *params: object) -> list[Row]:
-        self.looked_up += statement is NEIGHBOURS
-        return super().fetch_all(statement, *params)
+@pytest.fixture
+def database(gig_database: Database) -> CountingDatabase:
+    return CountingDatabase.of(gig_database)
 
 
 @pytest.fixture
-def database(gig_database: Database) -> Counter:
-    gig_database.__class__ = Counter
-    assert isinstance(gig_database, Counter)
-    return gig_database
-
-
-@pytest.fixture
-def gigs(database: Counter) -> Gigs:
+def gigs(database: CountingDatabase) -> Gigs:
     return Gigs(database)
 
 
@@ -38,33 +27,35 @@ def misspelt(word: str) -> str:
     return f"{word[:-1]}x"
 
 
-def test_a_search_looks_no_further_than_the_first_word_without_a_correction(gigs: Gigs, database: Counter) -> None:
+def test_a_search_looks_no_further_than_the_first_word_without_a_correction(
+    gigs: Gigs, database: CountingDatabase
+) -> None:
     gigs.create(description=" ".join(KNOWN))
 
     assert gigs.found(q=" ".join(["qwxyjz", *map(misspelt, KNOWN[: MAX_MISSPELT - 1])])) == []
-    assert database.looked_up == 1
+    assert database.reads(NEIGHBOURS) == 1
 
 
 @pytest.mark.parametrize("hopeless", ["zq", "12345", "q" * 43])
 def test_a_word_that_cannot_be_misspelt_ends_a_search_before_any_look_up(
-    gigs: Gigs, database: Counter, hopeless: str
+    gigs: Gigs, database: CountingDatabase, hopeless: str
 ) -> None:
     gigs.create(description=" ".join(KNOWN))
 
     assert gigs.found(q=f"{misspelt(KNOWN[0])} {hopeless}") == []
-    assert database.looked_up == 0
+    assert database.reads(NEIGHBOURS) == 0
     words = gigs.store.vocabulary.words(" ".join([KNOWN[0], hopeless, *KNOWN[1:]]))
     assert [word.text for word in words] == [KNOWN[0], hopeless]
 
 
-def test_so_many_words_of_a_search_may_be_misspelt(gigs: Gigs, database: Counter) -> None:
+def test_so_many_words_of_a_search_may_be_misspelt(gigs: Gigs, database: CountingDatabase) -> None:
     gig_id = gigs.create(description=" ".join(KNOWN))
 
     assert gigs.found(q=" ".join(map(misspelt, KNOWN[:MAX_MISSPELT]))) == [gig_id]
-    assert database.looked_up == MAX_MISSPELT
+    assert database.reads(NEIGHBOURS) == MAX_MISSPELT
 
     assert gigs.found(q=" ".join(map(misspelt, KNOWN[: MAX_MISSPELT + 1]))) == []
-    assert database.looked_up == MAX_MISSPELT
+    assert database.reads(NEIGHBOURS) == MAX_MISSPELT
 
 
 def test_a_hundred_nonsense_words_are_counted_in_two_statements_at_most(

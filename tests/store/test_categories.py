@@ -7,33 +7,22 @@ from uuid import UUID
 import pytest
 
 from gig_service.store.categories import ALL, Categories
-from servicekit.database import Database, Row, Statement
+from servicekit.database import Database
 from servicekit.errors import InvalidArgument
 from servicekit.ids import new_id
+from tests.support.counting import CountingDatabase
 from tests.support.gigs import WEB_DEV
 
 ADD = "INSERT INTO categories (id, slug, name, position) VALUES (%s, 'gardening', 'Gardening', 1000)"
 
 
-class Counter(Database):
-    """A database that counts the reads of the tree."""
-
-    reads = 0
-
-    def fetch_all(self, statement: Statement, *params: object) -> list[Row]:
-        self.reads += statement is ALL
-        return super().fetch_all(statement, *params)
+@pytest.fixture
+def database(gig_database: Database) -> CountingDatabase:
+    return CountingDatabase.of(gig_database)
 
 
 @pytest.fixture
-def database(gig_database: Database) -> Counter:
-    gig_database.__class__ = Counter
-    assert isinstance(gig_database, Counter)
-    return gig_database
-
-
-@pytest.fixture
-def categories(database: Counter) -> Categories:
+def categories(database: CountingDatabase) -> Categories:
     return Categories(database)
 
 
@@ -46,16 +35,16 @@ def test_a_category_is_found_by_its_slug_and_by_its_id_in_any_letter_case(catego
         categories.find("Web-Dev")
 
 
-def test_the_categories_are_read_once(categories: Categories, database: Counter) -> None:
+def test_the_categories_are_read_once(categories: Categories, database: CountingDatabase) -> None:
     for _ in range(3):
         categories.find("web-dev")
         categories.find("seo")
         categories.require(UUID(WEB_DEV))
 
-    assert database.reads == 1
+    assert database.reads(ALL) == 1
 
 
-def test_a_category_that_a_newer_version_has_added_is_found(categories: Categories, database: Counter) -> None:
+def test_a_category_that_a_newer_version_has_added_is_found(categories: Categories, database: CountingDatabase) -> None:
     added = new_id()
     for unknown in ("gardening", str(added)):
         with pytest.raises(InvalidArgument):
