@@ -100,7 +100,7 @@ def flooded(edge: Edge) -> Iterator[None]:
 
     def flood() -> None:
         while not is_over.is_set():
-            burst(edge, "GET", GIG, 60)
+            burst(edge, "GET", GIG)
 
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(flood)
@@ -113,10 +113,10 @@ def flooded(edge: Edge) -> Iterator[None]:
 
 def test_refused_calls_of_grpc_web_have_its_form(overloaded: Edge) -> None:
     path, request = "/marketplace.gig.v1.GigService/ListCategories", gig_pb2.ListCategoriesRequest()
-    with flooded(overloaded), overloaded.client() as page, ThreadPoolExecutor(40) as threads:
+    with flooded(overloaded), overloaded.client() as page, ThreadPoolExecutor(100) as threads:
 
         def refused() -> list[Answer]:
-            return [each for each in threads.map(lambda _: call(page, path, request), range(40)) if each.status]
+            return [each for each in threads.map(lambda _: call(page, path, request), range(100)) if each.status]
 
         found = eventually(refused)
 
