@@ -45,7 +45,7 @@ class StackSettings(BaseSettings):
         default=0,
         ge=0,
         le=64,
-        description="Threads of Envoy that serve clients. 0: half of the CPUs, which leaves the others to the workers.",
+        description="Threads of Envoy that serve clients. 0: half of the CPUs, but two where there are two or three.",
     )
     gig_workers: Workers = Field(default=2, description=f"Processes of GigService, at most {MAX_WORKERS}.")
     order_workers: Workers = Field(default=2, description=f"Processes of OrderService, at most {MAX_WORKERS}.")
