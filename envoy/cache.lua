@@ -10,6 +10,7 @@
 -- The filter's context: `max_age` of an answer in seconds; `max_bytes` that all answers of a thread may have; and the
 -- context of `clients`.
 
+local client_headers = require("client_headers")
 local clients = require("clients")
 local overload = require("overload")
 
@@ -126,6 +127,7 @@ end
 -- Returns the kept answer and the time, or nil when the request has to ask for a new one.
 local function check_request(handle)
   local headers, now = handle:headers(), seconds_now(handle)
+  client_headers.normalise(headers)
   local encoding = encoding_for(headers)
   local key = key_of(headers, encoding)
   if #key > MAX_KEY_BYTES then return end
@@ -179,9 +181,9 @@ function cache.on_request(handle)
   if not ok then
     -- A fault in here costs only the cache: the request goes on.
     handle:logErr(tostring(answer))
-    answer = nil
+    return clients.on_request(handle)
   end
-  if not answer then return clients.on_request(handle) end
+  if not answer then return clients.check(handle) end
   if may_pile_up(handle, answer) then clients.count(handle) end
   respond(handle, answer, now)
 end
