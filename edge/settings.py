@@ -80,7 +80,7 @@ class EdgeSettings(TraceSettings, BaseSettings):
         100, ge=1, le=1000, description="Requests at once on one HTTP/2 connection of a client."
     )
     edge_requests_per_address: int = Field(
-        1000, ge=1, description="Requests under way from one address of a client, in each thread of Envoy; then 429."
+        500, ge=1, description="Requests under way from one address of a client, in each thread of Envoy; then 429."
     )
     edge_watches_per_address: int = Field(
         1000, ge=1, description="Watches at once from one address of a client, in each thread of Envoy; then 429."
