@@ -29,6 +29,7 @@ Resource = dict[str, Any]
 
 PROGRAMS: dict[str, dict[str, Any]] = yaml.safe_load((CHART / "files" / "programs.yaml").read_text())
 PORTS = Ports(DEFAULT_EDGE_PORT)
+PROBE_PORT = 10100
 # The first service of each program's spec.
 SERVED = {
     "gig": gig_pb2.DESCRIPTOR.services_by_name["GigService"],
@@ -72,8 +73,8 @@ def container_of(resources: list[Resource], name: str) -> Any:
     return next(each for each in containers(deployment) if each["name"] == ("bootstrap" if name == "edge" else name))
 
 
-def test_the_examples_are_right_by_the_schemas() -> None:
-    assert [error for values in examples() for error in chart_errors(values)] == []
+def test_every_resource_is_right_by_its_schema(example: list[Resource]) -> None:
+    assert [error for resource in example for error in schemas.errors(resource)] == []
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -105,7 +106,7 @@ def test_the_edge_is_rendered_from_the_settings_of_its_container(
 
     settings = EdgeSettings()  # type: ignore[call-arg]
 
-    bootstrap = yaml.safe_load(render_bootstrap(settings, tmp_path))
+    bootstrap = yaml.load(render_bootstrap(settings, tmp_path), yaml.CSafeLoader)
     clusters = {cluster["name"]: cluster for cluster in bootstrap["static_resources"]["clusters"]}
     for program, setting in EDGE_SETTINGS.items():
         cluster = clusters[setting.lower()]
@@ -185,8 +186,10 @@ def test_probes_name_a_service_whose_health_the_program_has(example: list[Resour
 
     for probe in ("startupProbe", "readinessProbe"):
         grpc = container[probe]["grpc"]
-        assert grpc == {"port": PROGRAMS[program]["port"], "service": SERVED[program].full_name}
-    assert container["livenessProbe"]["grpc"] == {"port": PROGRAMS[program]["port"]}
+        assert grpc == {"port": PROBE_PORT, "service": SERVED[program].full_name}
+    assert container["livenessProbe"]["grpc"] == {"port": PROBE_PORT}
+    assert environment(container)["PROBE_LISTEN"] == f"0.0.0.0:{PROBE_PORT}"
+    assert PROBE_PORT not in (PROGRAMS[program]["port"], PROGRAMS[program]["metricsPort"])
 
 
 def test_every_call_has_its_policy_and_no_other_is_let_through(example: list[Resource]) -> None:
