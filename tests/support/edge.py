@@ -38,6 +38,7 @@ def settings_for_tests(folder: Path, **changes: Any) -> EdgeSettings:
         "user_jwt_issuer": signing_keys.USER_ISSUER,
         "user_jwt_audience": signing_keys.USER_AUDIENCE,
         "media_dir": folder / "media",
+        "internal_tls": "off",
         # Tests set a response and ask for it at once.
         "edge_cache": "off",
         # How long answers take is the machine's to decide.
