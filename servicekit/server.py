@@ -277,5 +277,7 @@ def peers_of(settings: ServiceSettings) -> Peers | None:
 
 def serve_metrics(settings: ServiceSettings) -> None:
     """Serve `/metrics` on the address of the settings."""
+    if tls := settings.tls:
+        metrics.CERTIFICATE_END.labels(tls.identity).set_function(lambda: tls.current().ends.timestamp())
     host, _, port = settings.metrics_listen.rpartition(":")
     metrics.serve(host, int(port), settings.worker)

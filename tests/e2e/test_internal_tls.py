@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -63,6 +64,13 @@ def test_a_worker_takes_no_client_without_a_certificate(stack: Stack) -> None:
         with Worker(worker.address).channel() as plain, pytest.raises(grpc.RpcError) as refused:
             health_pb2_grpc.HealthStub(plain).Check(health_pb2.HealthCheckRequest(), timeout=5)
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE, name
+
+
+def test_the_metrics_of_a_process_say_when_its_certificate_ends(stack: Stack) -> None:
+    page = httpx.get(f"http://127.0.0.1:{stack.ports.metrics('order', 0)}/metrics").text
+
+    (end,) = re.findall(r'^marketplace_certificate_end_seconds{identity="order"} (\S+)$', page, re.MULTILINE)
+    assert float(end) == read(stack.layout.tls / "order", "order").ends.timestamp()
 
 
 @pytest.mark.skipif("os.geteuid() != 0", reason="only root can give its processes other users")

@@ -24,8 +24,10 @@ from servicekit.clients import Stub
 from servicekit.health import Health
 from servicekit.internal_tls import AUTHORITIES, CERTIFICATE, PRIVATE_KEY, InternalTls, InternalTlsError, peer_of
 from servicekit.pipeline import Pipeline
+from servicekit.server import server_options
 from tests.support.aio import AioServer
 from tests.support.authority import DAY, ago, serial_in, write_identity
+from tests.support.events import event_settings
 from tests.support.eventually import eventually
 from tests.support.identity import service_token, token, verifier
 from tests.support.workers import Worker, client_context
@@ -294,3 +296,41 @@ def test_the_certificate_of_another_part_is_refused_at_the_start(tmp_path: Path)
 
     with pytest.raises(InternalTlsError, match="is of order, not of spiffe://marketplace/gig"):
         InternalTls(folder, "gig")
+
+
+def test_a_connection_is_replaced_after_its_time_and_a_watch_on_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("servicekit.server.CONNECTION_SECONDS", 1)
+    write_identity(tmp_path, AUTHORITY, "order-events")
+    settings = event_settings(internal_tls="on", internal_tls_folder=tmp_path)
+    server = grpc.server(ThreadPoolExecutor(4), options=server_options(settings))
+    clients_of_calls: set[str] = set()
+
+    def note(context: Any) -> str:
+        clients_of_calls.add(context.peer())
+        return peer_of(context)
+
+    REGISTER(Pipeline(verifier(), peers=note).around(Gigs(is_aio=False), SERVICE), server)
+    health = Health()
+    health.add_to(server)
+    health.serve()
+    assert settings.tls
+    port = server.add_secure_port("127.0.0.1:0", internal_tls.server_credentials(settings.tls))
+    server.start()
+    edge = Worker(f"127.0.0.1:{port}", "order-events", write_identity(tmp_path, AUTHORITY, "edge"))
+    try:
+        with edge.channel() as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            next(watch)
+            stub = gig_pb2_grpc.GigServiceStub(channel)
+
+            def has_another_connection() -> bool:
+                stub.ListCategories(gig_pb2.ListCategoriesRequest(), timeout=10)
+                return len(clients_of_calls) > 1
+
+            eventually(has_another_connection, 20)
+            assert watch.is_active()
+    finally:
+        health.end()
+        server.stop(None).wait()

@@ -180,8 +180,8 @@ class Edge:
             time.sleep(0.1)
 
     def _copies(self) -> Path | None:
-        """Return a folder with copies of the files that Envoy reads, where it needs one: for a certificate."""
-        if not self.settings.tls_certificate:
+        """Return a folder with copies of the files that Envoy reads, where it needs one: for certificates."""
+        if not self.settings.tls_certificate and self.settings.internal_tls == "off":
             return None
         folder = self.folder / "files"
         folder.mkdir(exist_ok=True)
