@@ -37,6 +37,11 @@ class StackSettings(BaseSettings):
         default=Path(".data"),
         description="Folder of the stack's database, keys, images and logs. Removing it wipes the stack.",
     )
+    erased_users_file: Path | None = Field(
+        default=None,
+        description="File with the ids of erased users, by which erasures are repeated after a restore "
+        "([docs/privacy.md](docs/privacy.md#after-a-restore)). Default: erased-users in DATA_DIR.",
+    )
     edge_host: str = Field(
         default="127.0.0.1",
         description="Address that the edge listens on; 0.0.0.0 makes it reachable from other machines.",

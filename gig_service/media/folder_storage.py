@@ -40,6 +40,15 @@ class FolderStorage:
                 unfinished.unlink(missing_ok=True)
                 raise
 
+    def get(self, key: str, target: Path) -> bool:
+        """Copy a file to `target`. Return False when there is no such file."""
+        with _errors_as_unavailable():
+            try:
+                shutil.copyfile(self._path(key), target)
+            except FileNotFoundError:
+                return False
+            return True
+
     def delete(self, key: str) -> None:
         """Delete a file."""
         with _errors_as_unavailable():

@@ -54,6 +54,17 @@ class S3Storage:
                 Bucket=self._bucket, Key=key, Body=body, ContentType=media_type, CacheControl=CACHE_CONTROL
             )
 
+    def get(self, key: str, target: Path) -> bool:
+        """Copy a file to `target`. Return False when there is no such file."""
+        with _errors_as_unavailable():
+            try:
+                self._client.download_file(self._bucket, key, str(target))
+            except ClientError as error:
+                if _is_missing(error):
+                    return False
+                raise
+            return True
+
     def delete(self, key: str) -> None:
         """Delete a file."""
         with _errors_as_unavailable():
@@ -65,7 +76,7 @@ class S3Storage:
             try:
                 self._client.head_object(Bucket=self._bucket, Key=key)
             except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                if _is_missing(error):
                     return False
                 raise
             return True
@@ -78,6 +89,10 @@ class S3Storage:
                 for file in page.get("Contents", ()):
                     if KEY.fullmatch(file["Key"]) and file["LastModified"] <= last:
                         yield file["Key"]
+
+
+def _is_missing(error: ClientError) -> bool:
+    return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == 404)
 
 
 @contextmanager

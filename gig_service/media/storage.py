@@ -28,6 +28,10 @@ class Storage(Protocol):
         """Store a copy of a file. It appears as a whole, and survives a power cut once this returns."""
         ...
 
+    def get(self, key: str, target: Path) -> bool:
+        """Copy a file to `target`. Return False when there is no such file."""
+        ...
+
     def delete(self, key: str) -> None:
         """Delete a file. A missing file is no error."""
         ...
