@@ -8,11 +8,11 @@ BIN := $(VENV)/bin
 export PYTHONPATH := $(CURDIR):$(CURDIR)/generated
 
 # The stack and `make token` read these from the environment: `make run PORT=9090 DATA_DIR=/srv/marketplace`.
-export PORT DATA_DIR
+export PORT DATA_DIR BACKUP_DIR
 
 # Texts that people write. A recipe reads them from its environment, so that every character in them is only itself:
 # quotes, spaces, `;` and, with the text taken as it was written, `$`. ARGS alone is a piece of a command line.
-TEXTS := DROP FROM GIGS NAME OUT RETRY ROLE SEED SERVICE SINCE TO UNTIL USER VERSION
+TEXTS := BACKUP DROP FROM GIGS MEDIA NAME OUT RETRY ROLE SEED SERVICE SINCE TO UNTIL USER VERSION
 GIVEN := $(foreach text,$(TEXTS),$(if $(filter undefined,$(origin $(text))),,$(text)))
 $(foreach text,$(GIVEN),$(eval override $(text) := $$(value $(text))))
 export $(GIVEN)
@@ -109,6 +109,14 @@ export-user: install ## Write all that is known of a user to a zip. Needs a runn
 .PHONY: erase-user
 erase-user: install ## Erase what is known of a user; the books stay. USER=<id>, or USER=listed after a restore. ARGS=--compact
 	@$(BIN)/python -m deploy.local erase-user --user="$$USER" $(ARGS)
+
+.PHONY: backup
+backup: install ## Copy the databases, images and keys of the running stack, as one moment. BACKUP_DIR=.data-backups
+	@$(BIN)/python -m deploy.local backup
+
+.PHONY: restore
+restore: install ## Make a stack of a backup, in an empty DATA_DIR. BACKUP=2026-11-29T12-00-00Z MEDIA=/old/media
+	@$(BIN)/python -m deploy.local restore $${BACKUP:+--backup="$$BACKUP"} $${MEDIA:+--media="$$MEDIA"}
 
 # Tests
 

@@ -107,10 +107,11 @@ local function find(key, now, max_age)
 end
 
 -- Returns the kept answer, or nil when the request has to ask for a new one; and the result for log and counters.
-local function look_up(key, now, max_age)
+local function look_up(headers, key, now, max_age)
   local answer, is_time = find(key, now, max_age)
   if not answer then return nil, "miss" end
-  if not is_time then return answer, "hit" end
+  -- A refusal would be worse than what is kept.
+  if not is_time or overload.may_refuse(headers) then return answer, "hit" end
   answer.refresh_at = now + REFRESH_SECONDS
   return nil, "refresh"
 end
@@ -131,7 +132,7 @@ local function check_request(handle)
   local encoding = encoding_for(headers)
   local key = key_of(headers, encoding)
   if #key > MAX_KEY_BYTES then return end
-  local answer, result = look_up(key, now, handle:filterContext():get("max_age"))
+  local answer, result = look_up(headers, key, now, handle:filterContext():get("max_age"))
   local metadata = handle:streamInfo():dynamicMetadata()
   metadata:set("cache", "result", result)
   if answer then return answer, now end

@@ -58,7 +58,7 @@ class GigUserData:
         for gig_id, image_id, key in self._gigs.pictures(user_id):
             target = folder / "images" / str(gig_id) / f"{image_id}{Path(key).suffix}"
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._storage.get(key, target)
+            self._storage.fetch(key, target)
         yield from self._data.archive(user_id)
 
     def erase(self, user_id: UUID, _sold: Sequence[UUID], progress: Progress) -> Iterator[Erased]:

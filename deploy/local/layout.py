@@ -24,6 +24,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local import erased_users
+
 # sockaddr_un.sun_path holds 108 bytes with the closing NUL. PostgreSQL's socket has the longest name.
 _SUN_PATH = 107
 _LONGEST_NAME = "postgres/.s.PGSQL.5432.lock"
@@ -61,7 +63,7 @@ class Layout:
     @property
     def erased_users(self) -> Path:
         """The ids of erased users, outside of the database: a restore of the database must not lose them."""
-        return self.data_dir / "erased-users"
+        return self.data_dir / erased_users.NAME
 
     @property
     def logs(self) -> Path:

@@ -22,6 +22,7 @@ import psycopg2
 
 from deploy.local import postgres
 from deploy.local.environment import of_service
+from deploy.local.erased_users import ErasedUsersFile
 from deploy.local.layout import Layout
 from deploy.local.output import say
 from deploy.local.settings import StackSettings
@@ -94,36 +95,6 @@ class _Services:
         return subprocess.run(words, env=environment, input=text, stdout=stdout, text=True, check=False)
 
 
-class ErasedUsersFile:
-    """The list of the users whose erasure has begun: a line each, the id and the time."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    @classmethod
-    def of(cls, settings: StackSettings) -> ErasedUsersFile:
-        """Return the list of a stack."""
-        return cls(settings.erased_users_file or Layout.of(settings.data_dir).erased_users)
-
-    def ids(self) -> list[UUID]:
-        """Return the ids, oldest first, each once. Raises OSError, and ValueError for a line that has none."""
-        if not self._path.exists():
-            return []
-        lines = [line.split() for line in self._path.read_text().splitlines()]
-        return list(dict.fromkeys(UUID(words[0]) for words in lines if words))
-
-    def add(self, user: UUID) -> None:
-        """Add a user, and return when the line is on the disk. Raises OSError."""
-        if user in self.ids():
-            return
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(descriptor, f"{user} {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n".encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def users(argument: str) -> UUID | None:
     """Read the id of a user; None for all users of the list. Raises argparse.ArgumentTypeError."""
     if argument == LISTED:
@@ -177,12 +148,12 @@ def _pack(folder: Path, target: Path) -> None:
 
 def erase_users(settings: StackSettings, user: UUID | None, *, compacts: bool) -> int:
     """Erase a user, or all users of the list. Return 1 when one of them cannot be erased yet, 2 when it failed."""
-    listed = ErasedUsersFile.of(settings)
+    listed = ErasedUsersFile(Layout.of(settings.data_dir).erased_users)
     try:
         chosen = listed.ids() if user is None else [user]
         if not chosen:
             say("The list of erased users is empty.")
-        statuses = [_erase(_Services(settings), listed, each, compacts=compacts) for each in chosen]
+        statuses = [_erase(settings, listed, each, compacts=compacts) for each in chosen]
     except CommandFailed:
         return 2
     except (OSError, ValueError) as error:
@@ -194,12 +165,13 @@ def erase_users(settings: StackSettings, user: UUID | None, *, compacts: bool) -
     return max(statuses, default=0)
 
 
-def _erase(services: _Services, listed: ErasedUsersFile, user: UUID, *, compacts: bool) -> int:
+def _erase(settings: StackSettings, listed: ErasedUsersFile, user: UUID, *, compacts: bool) -> int:
+    services = _Services(settings)
     if _has_obstacles(services, user):
         return 1
     is_begun = user in listed.ids()
-    # In all services, also when one of them has done so before.
-    if any([services.read(service, "close", user)[0] for service in SERVICES]):
+    were_open = [services.read(service, "close", user)[0] for service in SERVICES]
+    if any(were_open):
         say(f"Closing the account of user {user}, which takes {CLOSING_SECONDS:.0f} s")
         time.sleep(CLOSING_SECONDS)
         # The user or others may have ordered meanwhile.
@@ -209,6 +181,9 @@ def _erase(services: _Services, listed: ErasedUsersFile, user: UUID, *, compacts
                     services.run(service, "open", user)
             return 1
     listed.add(user)
+    # Beside the backups too: these have the user, and may be all that is left one day.
+    if settings.backup_folder.is_dir():
+        ErasedUsersFile.beside(settings.backup_folder).add(user)
     _, sold = services.read("order", "sold", user)
     compact = ("--compact",) if compacts else ()
     for service in SERVICES:

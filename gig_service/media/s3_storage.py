@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -54,17 +55,6 @@ class S3Storage:
                 Bucket=self._bucket, Key=key, Body=body, ContentType=media_type, CacheControl=CACHE_CONTROL
             )
 
-    def get(self, key: str, target: Path) -> bool:
-        """Copy a file to `target`. Return False when there is no such file."""
-        with _errors_as_unavailable():
-            try:
-                self._client.download_file(self._bucket, key, str(target))
-            except ClientError as error:
-                if _is_missing(error):
-                    return False
-                raise
-            return True
-
     def delete(self, key: str) -> None:
         """Delete a file."""
         with _errors_as_unavailable():
@@ -76,9 +66,22 @@ class S3Storage:
             try:
                 self._client.head_object(Bucket=self._bucket, Key=key)
             except ClientError as error:
-                if _is_missing(error):
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                     return False
                 raise
+            return True
+
+    def fetch(self, key: str, target: Path) -> bool:
+        """Write a copy of a file to a path; return False when there is no file with this key."""
+        with _errors_as_unavailable():
+            try:
+                body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                    return False
+                raise
+            with target.open("wb") as file:
+                shutil.copyfileobj(body, file)
             return True
 
     def keys(self, older_than: timedelta) -> Iterator[str]:
@@ -89,10 +92,6 @@ class S3Storage:
                 for file in page.get("Contents", ()):
                     if KEY.fullmatch(file["Key"]) and file["LastModified"] <= last:
                         yield file["Key"]
-
-
-def _is_missing(error: ClientError) -> bool:
-    return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == 404)
 
 
 @contextmanager

@@ -28,16 +28,16 @@ class Storage(Protocol):
         """Store a copy of a file. It appears as a whole, and survives a power cut once this returns."""
         ...
 
-    def get(self, key: str, target: Path) -> bool:
-        """Copy a file to `target`. Return False when there is no such file."""
-        ...
-
     def delete(self, key: str) -> None:
         """Delete a file. A missing file is no error."""
         ...
 
     def exists(self, key: str) -> bool:
         """Return whether there is a file with this key."""
+        ...
+
+    def fetch(self, key: str, target: Path) -> bool:
+        """Write a copy of a file to a path; return False when there is no file with this key."""
         ...
 
     def keys(self, older_than: timedelta) -> Iterator[str]:
