@@ -131,7 +131,7 @@ OBSTACLES = Statement("""
     AND order_id IN (SELECT id FROM orders WHERE buyer_id = $1)
     UNION ALL
     SELECT 'payment', key, payload ->> 'task' FROM outbox
-    WHERE topic = 'payment' AND key IN (SELECT id::text FROM orders WHERE $1 IN (buyer_id, seller_id))
+    WHERE topic = 'payment' AND key IN (SELECT id::text FROM orders WHERE buyer_id = $1)
     UNION ALL
     SELECT 'chargeback', order_id::text, state FROM chargebacks
     WHERE state IN ('NEEDS_RESPONSE', 'UNDER_REVIEW')

@@ -26,12 +26,18 @@ def run(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
         "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}",
         "DATA_DIR": str(stack.data_dir),
+        "BACKUP_DIR": str(backups_of(stack)),
         "PORT": str(stack.ports.edge),
     }
     program = [sys.executable, "-m", "deploy.local", *words]
     return subprocess.run(
         program, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS
     )
+
+
+def backups_of(stack: Stack) -> Path:
+    """Return the folder of the stack's backups."""
+    return stack.data_dir.with_name("backups")
 
 
 def what_others_have(market: Market) -> dict[str, Any]:
@@ -70,7 +76,7 @@ def test_an_erased_user_is_nowhere_and_the_books_and_others_are_as_before(stack:
     marks = user.marks.values()
     written = found_in_tables(stack, marks)
     # Texts that were replaced are only in the files of tables.
-    unseen = set(marks) - set().union(*written.values(), *found_in_files(stack, marks).values())
+    unseen = set(marks) - set().union(*written.values(), *found_in_files(stack.data_dir, marks).values())
     assert not unseen, f"not even there before: {[place for place, mark in user.marks.items() if mark in unseen]}"
     assert "gigs.pg_catalog.pg_stats" in written
     others = what_others_have(market)
@@ -86,8 +92,10 @@ def test_an_erased_user_is_nowhere_and_the_books_and_others_are_as_before(stack:
     erased = run(stack, "erase-user", f"--user={user.id}", "--compact")
     assert erased.returncode == 0, erased.stdout + erased.stderr
 
+    assert run(stack, "backup").returncode == 0
     places = {mark: place for place, mark in user.marks.items()}
-    for found in (found_in_tables(stack, marks), found_in_files(stack, marks)):
+    in_backup = found_in_files(backups_of(stack), marks, with_log=True)
+    for found in (found_in_tables(stack, marks), found_in_files(stack.data_dir, marks), in_backup):
         assert not found, {where: [places[mark] for mark in there] for where, there in found.items()}
     assert not own_pictures & pictures(stack)
     assert user.id in (stack.data_dir / "erased-users").read_text()
@@ -105,6 +113,31 @@ def test_an_erased_user_is_nowhere_and_the_books_and_others_are_as_before(stack:
     again = run(stack, "erase-user", "--user=listed")
     assert again.returncode == 0, again.stdout + again.stderr
     assert again.stdout.count("nothing was left to erase") == 3
+
+
+@pytest.mark.timeout(300)
+def test_a_user_whom_a_backup_brings_back_is_erased_again(stack: Stack) -> None:
+    user = MarkedUser(stack)
+    user.offer()
+    assert run(stack, "backup").returncode == 0
+    backup = max(path.name for path in backups_of(stack).glob("*Z"))
+    assert run(stack, "erase-user", f"--user={user.id}").returncode == 0
+    restored = Stack(stack.data_dir.with_name("restored"), workers=1)
+    try:
+        told = run(restored, "restore", f"--backup={backup}")
+        assert told.returncode == 0, told.stdout + told.stderr
+        assert "make erase-user USER=listed" in told.stdout
+        restored.start()
+        assert ok(restored.client().get(f"/api/gigs/{user.gig}"))["seller"]["username"] == user.name
+
+        again = run(restored, "erase-user", "--user=listed")
+
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert restored.client().get(f"/api/gigs/{user.gig}").status_code == 404
+        assert not found_in_tables(restored, user.marks.values())
+        assert not pictures(restored)
+    finally:
+        restored.stop()
 
 
 def market_gig(market: Market, user: MarkedUser) -> str:

@@ -6,6 +6,7 @@ import io
 import secrets
 from collections.abc import Collection, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -188,19 +189,19 @@ def _rows(cursor: Any, table: str) -> Iterator[str]:
         yield " ".join(bytes(v).decode("latin-1") if isinstance(v, memoryview) else str(v) for v in row)
 
 
-def found_in_files(stack: Stack, marks: Collection[str]) -> dict[str, set[str]]:
-    """Return the marks in any file below DATA_DIR, by file; but for the write-ahead log, which goes by itself."""
+def found_in_files(folder: Path, marks: Collection[str], *, with_log: bool = False) -> dict[str, set[str]]:
+    """Return the marks in any file below a folder, by file; in the write-ahead log, which goes by itself, if asked."""
     patterns = {mark: mark.encode() for mark in marks}
     found: dict[str, set[str]] = {}
-    for path in stack.data_dir.rglob("*"):
-        if "pg_wal" in path.parts or not path.is_file() or path.is_symlink():
+    for path in folder.rglob("*"):
+        if ("pg_wal" in path.parts and not with_log) or not path.is_file() or path.is_symlink():
             continue
         try:
             content = path.read_bytes()
         except FileNotFoundError:
             continue
         if there := {mark for mark, pattern in patterns.items() if pattern in content}:
-            found[str(path.relative_to(stack.data_dir))] = there
+            found[str(path.relative_to(folder))] = there
     return found
 
 
