@@ -149,11 +149,15 @@ OBSTACLES = Statement("""
 """)
 # Responses to others with texts of the user: of orders, by their ids, and of adjustments.
 RESPONSES = Statement("""
-    SELECT stored.caller, stored.scope, stored.key, stored.answer, orders.buyer_id = $1 AS is_bought
-    FROM idempotency_keys AS stored LEFT JOIN orders
-        ON orders.id = stored.attempt OR orders.id::text = right(stored.scope, 36)
-    WHERE stored.caller <> $1 AND stored.answer IS NOT NULL
-    AND ($1 IN (orders.buyer_id, orders.seller_id) OR right(stored.scope, 36) = $1::text)
+    WITH own AS MATERIALIZED (
+        SELECT id, id::text AS text, buyer_id = $1 AS is_bought FROM orders WHERE $1 IN (buyer_id, seller_id)
+    ), others AS MATERIALIZED (
+        SELECT caller, scope, key, attempt, answer, right(scope, 36) AS subject FROM idempotency_keys
+        WHERE caller <> $1 AND answer IS NOT NULL
+    )
+    SELECT caller, scope, key, answer, is_bought FROM others JOIN own ON own.id = others.attempt
+    UNION SELECT caller, scope, key, answer, is_bought FROM others JOIN own ON own.text = others.subject
+    UNION SELECT caller, scope, key, answer, NULL FROM others WHERE subject = $1::text
 """)
 REPLACE_RESPONSE = Statement("""
     UPDATE idempotency_keys SET answer = $5 WHERE caller = $1 AND scope = $2 AND key = $3 AND answer = $4
