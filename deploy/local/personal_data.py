@@ -60,10 +60,12 @@ class _Services:
         self._settings = settings
         self._layout = Layout.of(settings.data_dir)
 
-    def run(self, service: str, command: str, user: UUID, *options: str, text: str = "") -> None:
-        """Run a command, whose output is shown. Raises CommandFailed."""
-        if self._run(service, command, user, options, text, None).returncode:
+    def run(self, service: str, command: str, user: UUID, *options: str, text: str = "") -> int:
+        """Run a command, whose output is shown. Return its status, 0 or 1. Raises CommandFailed."""
+        status = self._run(service, command, user, options, text, None).returncode
+        if status > 1:
             raise CommandFailed
+        return status
 
     def read(self, service: str, command: str, user: UUID) -> tuple[int, str]:
         """Run a command. Return its status, 0 or 1, and its output. Raises CommandFailed."""
@@ -189,7 +191,9 @@ def _erase(settings: StackSettings, listed: ErasedUsersFile, user: UUID, *, comp
     for service in SERVICES:
         say(f"Erasing in {service}:")
         options, text = (("--sold",), sold) if service == "review" else ((), "")
-        services.run(service, "erase", user, *compact, *options, text=text)
+        if services.run(service, "erase", user, *compact, *options, text=text):
+            say("That has come meanwhile. Nobody can order any more: run the command again when it is settled.")
+            return 1
     if compacts:
         services.compact_statistics()
     say(f"User {user} is erased. The id, amounts and times stay in the books; see docs/privacy.md for what else stays.")
