@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from servicekit import logs, metrics, privileges, tools
 from servicekit.call_pool import CallPool
 from servicekit.database import Database
+from servicekit.erased_users import ErasedUsers
 from servicekit.health import Health
 from servicekit.idempotency import IdempotencyKeys
 from servicekit.identity import (
@@ -105,11 +106,11 @@ class ServiceSpec:
         return [service.descriptor.full_name for service in self.services]
 
 
-def verifier_for(settings: ServiceSettings) -> Verifier:
-    """Return the verifier of users' tokens and of the services' own tokens."""
+def verifier_for(settings: ServiceSettings, erased_users: ErasedUsers) -> Verifier:
+    """Return the verifier of users' tokens, but for those of erased users, and of the services' own tokens."""
     users = Issuer(settings.user_jwt_issuer, settings.user_jwt_audience, jwks_from(settings.user_jwks), USER_ROLES)
     services = Issuer(SERVICE_ISSUER, SERVICE_AUDIENCE, FileJwks(settings.service_jwks), SERVICE_ROLES)
-    return Verifier([users, services])
+    return Verifier([users, services], erased_users)
 
 
 def service_tokens(settings: CallingSettings, service: str) -> ServiceTokens:
@@ -169,10 +170,14 @@ def run(
         return
     log = structlog.get_logger()
     spec = build(database)
-    server = _serve(settings, spec)
+    erased_users = ErasedUsers(database)
+    erased_users.load_when_reachable(stop)
+    server = _serve(settings, spec, erased_users)
     if server is None:
         fail_to_listen(settings)
-    background = [*spec.background, *([spec.idempotency_keys.sweep_task()] if spec.idempotency_keys else [])]
+    background = [*spec.background, erased_users.task()]
+    if spec.idempotency_keys:
+        background.append(spec.idempotency_keys.sweep_task())
     for task in background:
         task.start()
     log.info("serving", listen=settings.listen)
@@ -220,7 +225,7 @@ class _Server:
         stopped.wait()
 
 
-def _serve(settings: ServiceSettings, spec: ServiceSpec) -> _Server | None:
+def _serve(settings: ServiceSettings, spec: ServiceSpec, erased_users: ErasedUsers) -> _Server | None:
     """Start to serve. Returns None when the address is taken."""
     # The pools bound the calls. gRPC's own bound would count the streams of tools, and refuse health checks.
     calls = CallPool(settings.rpc_threads, settings.max_concurrent_rpcs, "rpc", settings.rpc_queue_seconds)
@@ -231,7 +236,7 @@ def _serve(settings: ServiceSettings, spec: ServiceSpec) -> _Server | None:
             f"an RPC of {', '.join(spec.names)} takes idempotency keys, and the spec has no place for them"
         )
     outside_pool = OutsidePool(spec.outside_threads) if spec.outside_threads else None
-    pipeline = Pipeline(verifier_for(settings), spec.idempotency_keys, outside_pool)
+    pipeline = Pipeline(verifier_for(settings, erased_users), spec.idempotency_keys, outside_pool)
     for service in spec.services:
         service.register(pipeline.around(service.servicer, service.descriptor), ByteResponses(server))
     health = Health(*spec.names)
