@@ -36,6 +36,7 @@ from servicekit.outside import OutsidePool
 from servicekit.pipeline import Pipeline
 from servicekit.settings import CallingSettings, ServiceSettings
 from servicekit.spans import spans
+from servicekit.wal_archive_watch import WalArchiveWatch
 
 # The time after which clients have seen that a worker is unhealthy: Envoy's interval of health checks, and a bit.
 HEALTH_INTERVAL_SECONDS = 1.2
@@ -173,6 +174,7 @@ def run(
     if server is None:
         fail_to_listen(settings)
     background = [*spec.background, *([spec.idempotency_keys.sweep_task()] if spec.idempotency_keys else [])]
+    background.append(WalArchiveWatch(database))
     for task in background:
         task.start()
     log.info("serving", listen=settings.listen)
