@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.local.wal_archive import NAME, S3, archive_at
+from deploy.local.wal_archive import S3, archive_at
+from deploy.local.wal_files import NAME
 
 _PROGRAM = Path(__file__).with_name("wal_archive.py")
 

@@ -12,7 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy.local.wal_archive import compress, decompress, is_same
+from deploy.local.wal_files import compress, decompress, is_same
 
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 30

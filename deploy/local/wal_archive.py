@@ -9,48 +9,24 @@ PostgreSQL then ends its recovery instead of taking what it has for all there is
 """
 
 import contextlib
-import gzip
 import os
-import re
-import shutil
 import struct
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+
+# Isolated, Python does not read PYTHONPATH.
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from deploy.local.wal_files import NAME, Archive, compress, decompress, is_same
 
 NOT_FOUND = 1
 UNREADABLE = 200
 S3 = "s3://"
-# A file of the log, the part of one at the end of a timeline, the history of a timeline, or the place of a backup.
-NAME = re.compile(r"[0-9A-F]{24}(\.partial|\.[0-9A-F]{8}\.backup)?|[0-9A-F]{8}\.history")
 _SUFFIX = ".gz"
 _UNFINISHED = ".unfinished"
-# The least effort: 16 MiB take 0.1 s of CPU, and the unused end of a file nothing.
-_EFFORT = 1
 _LEFT_OVER_SECONDS = 3600.0
-_CHUNK = 1 << 20
-
-
-class Archive(Protocol):
-    """Files of the log of one cluster by their names. Every method may raise OSError."""
-
-    def store(self, name: str, source: Path) -> bool:
-        """Store a file, which then survives a power cut; return False when another file has its name."""
-        ...
-
-    def fetch(self, name: str, target: Path) -> bool:
-        """Write a copy of a file to a path; return False when there is none."""
-        ...
-
-    def names(self) -> Iterator[str]:
-        """Yield the names of all files."""
-        ...
-
-    def delete(self, name: str) -> None:
-        """Delete a file."""
-        ...
 
 
 class FolderArchive:
@@ -116,7 +92,6 @@ def archive_at(where: str, system: str) -> Archive:
     if not where.startswith(S3):
         return FolderArchive(Path(where), system)
     # Not at the top: boto3 takes half a second.
-    sys.path.append(str(Path(__file__).resolve().parents[2]))
     from deploy.local.s3_wal_archive import S3Archive
 
     return S3Archive.from_environment(where, system)
@@ -126,35 +101,6 @@ def system_of(cluster: Path) -> str:
     """Return the system identifier of a data folder, the first number of its control file. Raises OSError."""
     with (cluster / "global" / "pg_control").open("rb") as file:
         return str(struct.unpack("=Q", file.read(8))[0])
-
-
-def compress(original: BinaryIO, target: BinaryIO) -> None:
-    """Write a file compressed. The same file gives the same bytes."""
-    with gzip.GzipFile(filename="", mode="wb", compresslevel=_EFFORT, fileobj=target, mtime=0) as packed:
-        shutil.copyfileobj(original, packed, _CHUNK)
-
-
-def decompress(stored: BinaryIO, target: Path) -> None:
-    """Write a compressed file to a path. Raises OSError when it is damaged."""
-    try:
-        with gzip.GzipFile(fileobj=stored) as unpacked, target.open("wb") as file:
-            shutil.copyfileobj(unpacked, file, _CHUNK)
-    except EOFError as error:
-        raise OSError("a file of the archive is cut off") from error
-
-
-def is_same(stored: BinaryIO, path: Path) -> bool:
-    """Return whether a compressed file is a copy of a file. Raises OSError when it is damaged."""
-    try:
-        with gzip.GzipFile(fileobj=stored) as unpacked, path.open("rb") as file:
-            while True:
-                one, other = unpacked.read(_CHUNK), file.read(_CHUNK)
-                if one != other:
-                    return False
-                if not one:
-                    return True
-    except EOFError as error:
-        raise OSError("a file of the archive is cut off") from error
 
 
 def _sync(folder: Path) -> None:
