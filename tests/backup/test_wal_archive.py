@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import boto3
+import psycopg2
+import psycopg2.extensions
 import pytest
 from moto.server import ThreadedMotoServer
 
 from deploy.local import archiving, wal_archive
+from deploy.local.backup.recovery import Target, recover
+from deploy.local.layout import Layout
+from deploy.local.postgres import SUPERUSER, create_databases, database_url, identity_for, programs
 from deploy.local.wal_archive import archive_at, system_of
+from tests.support.eventually import eventually
+from tests.support.folders import temporary_folder
 
 PROGRAM = Path(wal_archive.__file__)
 SYSTEM = 7713587603997865650
@@ -183,3 +192,53 @@ def test_what_an_interrupted_run_has_left_is_removed_after_an_hour(tmp_path: Pat
 
     assert young.exists()
     assert not old.exists()
+
+
+@contextmanager
+def a_server(layout: Layout, *words: str) -> Iterator[psycopg2.extensions.connection]:
+    """Start a PostgreSQL, yield a connection of its superuser, and stop it in order."""
+    layout.create()
+    command = [sys.executable, "-m", "deploy.local.postgres", f"--data-dir={layout.data_dir}", *words]
+    with layout.log("postgres").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        eventually(lambda: _is_up(layout))
+        connection = psycopg2.connect(database_url(layout, "postgres", SUPERUSER))
+        connection.autocommit = True
+        yield connection
+        connection.close()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def _is_up(layout: Layout) -> bool:
+    try:
+        create_databases(layout)
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
+def test_a_server_that_stops_in_order_has_archived_all_of_its_log(s3: str) -> None:
+    where = f"s3://{BUCKET}/stopped"
+    with temporary_folder() as folder:
+        first, second = Layout.of(Path(folder) / "first"), Layout.of(Path(folder) / "second")
+        copy = second.postgres / "copy"
+        with a_server(first, f"--archive={where}") as connection, connection.cursor() as cursor:
+            second.create()
+            identity = identity_for(second)
+            url = database_url(first, "postgres", SUPERUSER)
+            subprocess.run([programs() / "pg_basebackup", "-d", url, "-D", copy, "--checkpoint=fast"], check=True)
+            cursor.execute("create table t as select 1 as one")
+        if os.geteuid() == 0:
+            for path in (copy, *copy.rglob("*")):
+                os.chown(path, identity.uid, identity.gid)
+
+        recovered = recover(second, "copy", Target(read=where, is_latest=True))
+
+        copy.rename(second.postgres / "18")
+        with a_server(second) as connection, connection.cursor() as cursor:
+            cursor.execute("table t")
+            assert cursor.fetchall() == [(1,)]
+        assert recovered.timeline == 2
