@@ -37,6 +37,7 @@ from servicekit.outside import OutsidePool
 from servicekit.pipeline import Pipeline
 from servicekit.settings import CallingSettings, ServiceSettings
 from servicekit.spans import spans
+from servicekit.wal_archive_watch import WalArchiveWatch
 
 # The time after which clients have seen that a worker is unhealthy: Envoy's interval of health checks, and a bit.
 HEALTH_INTERVAL_SECONDS = 1.2
@@ -175,7 +176,7 @@ def run(
     server = _serve(settings, spec, erased_users)
     if server is None:
         fail_to_listen(settings)
-    background = [*spec.background, erased_users.task()]
+    background = [*spec.background, erased_users.task(), WalArchiveWatch(database)]
     if spec.idempotency_keys:
         background.append(spec.idempotency_keys.sweep_task())
     for task in background:
