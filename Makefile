@@ -160,7 +160,7 @@ bench-quick: install-dev ## Do as `make bench` in two minutes, with less of ever
 # The code
 
 .PHONY: lint
-lint: install-dev ## Check style, types, imports, protos and the edge's scripts and bootstrap.
+lint: install-dev ## Check style, types, imports, protos, the edge's scripts and bootstrap, and the Helm chart.
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy $(CODE)
@@ -168,6 +168,7 @@ lint: install-dev ## Check style, types, imports, protos and the edge's scripts 
 	$(BIN)/buf format --diff --exit-code protos
 	$(BIN)/python -m protos.codegen.check
 	$(BIN)/python -m edge.check
+	$(BIN)/python -m deploy.helm.check
 
 .PHONY: format
 format: install-dev ## Format the code and the protos.

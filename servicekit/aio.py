@@ -23,7 +23,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from servicekit import tools, validation
+from servicekit import probes, tools, validation
 from servicekit.call import Call, current_call, require_time_to_begin
 from servicekit.database import Database
 from servicekit.erased_users import ErasedUsers
@@ -304,6 +304,7 @@ async def _run(
         tools.add_to_aio(server, *spec.names)
     try:
         server.add_insecure_port(settings.listen)
+        probed = probes.serve(settings.probe_listen, health)
     except RuntimeError:
         fail_to_listen(settings)
     serve_metrics(settings)
@@ -324,5 +325,6 @@ async def _run(
     await server.stop(settings.shutdown_grace_seconds)
     for task in background:
         await asyncio.to_thread(task.stop)
+    await asyncio.to_thread(probes.stop, probed)
     await asyncio.to_thread(spans().stop)
     log.info("stopped")

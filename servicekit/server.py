@@ -15,7 +15,7 @@ import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
-from servicekit import logs, metrics, privileges, tools
+from servicekit import logs, metrics, privileges, probes, tools
 from servicekit.call_pool import CallPool
 from servicekit.database import Database
 from servicekit.erased_users import ErasedUsers
@@ -212,8 +212,9 @@ def _serialize(response: Message | bytes) -> bytes:
 
 
 class _Server:
-    def __init__(self, server: grpc.Server, grace: float, health: Health) -> None:
+    def __init__(self, server: grpc.Server, probed: grpc.Server | None, grace: float, health: Health) -> None:
         self._server = server
+        self._probed = probed
         self._grace = grace
         self._health = health
 
@@ -224,6 +225,7 @@ class _Server:
         stopped = self._server.stop(self._grace)
         self._health.end()
         stopped.wait()
+        probes.stop(self._probed)
 
 
 def _serve(settings: ServiceSettings, spec: ServiceSpec, erased_users: ErasedUsers) -> _Server | None:
@@ -246,12 +248,13 @@ def _serve(settings: ServiceSettings, spec: ServiceSpec, erased_users: ErasedUse
         tools.add_to(server, *spec.names)
     try:
         server.add_insecure_port(settings.listen)
+        probed = probes.serve(settings.probe_listen, health)
     except RuntimeError:
         return None
     serve_metrics(settings)
     server.start()
     health.serve()
-    return _Server(server, settings.shutdown_grace_seconds, health)
+    return _Server(server, probed, settings.shutdown_grace_seconds, health)
 
 
 def server_options(settings: ServiceSettings) -> list[tuple[str, int]]:
