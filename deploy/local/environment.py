@@ -201,6 +201,7 @@ def _own_values(settings: StackSettings, layout: Layout, base: Path) -> dict[str
         "SERVICE_JWKS": str(keys / service.jwks.name),
         "SERVICE_SIGNING_KEY": str(keys / service.private.name),
         "WEBHOOK_KEYS": _webhook_keys(settings, layout),
+        "INTERNAL_TLS_FOLDER": str(base / layout.tls.name),
         "MEDIA_DIR": str(base / layout.media.name),
         "MEDIA_URL": settings.media_base,
         "UPLOAD_DIR": str(base / layout.uploads.name),
