@@ -64,7 +64,7 @@ class Stack:
             f"{service.upper()}_WORKERS": str(workers) for service in SERVICES
         }
         self._environment = defaults | tls | environment
-        self.has_internal_tls = environment.get("INTERNAL_TLS") != "off"
+        self.has_internal_tls = (os.environ | environment).get("INTERNAL_TLS") != "off"
         self._process: subprocess.Popen[bytes] | None = None
         self.output = self.data_dir.parent / "output.log"
 

@@ -78,7 +78,8 @@ def wrong_ratings(stack: Stack) -> list[str]:
     addresses = ",".join(f"127.0.0.1:{stack.ports.rpc('gig', worker)}" for worker in range(stack.workers))
     key = signing_keys.service_key(stack.data_dir).private.read_text()
     store = Store(Database(database_url(stack.layout, "reviews")))
-    gigs = Gigs(addresses, ServiceTokens(key, "review"), InternalTls(stack.layout.tls / "review", "review"))
+    tls = InternalTls(stack.layout.tls / "review", "review") if stack.has_internal_tls else None
+    gigs = Gigs(addresses, ServiceTokens(key, "review"), tls)
     return RatingRepair(store, gigs, only_reports=True).execute().differences
 
 
