@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from deploy.local.backup.backup import back_up
-from deploy.local.backup.restore import Request, restore
+from deploy.local.backup.restore import Request, moment, restore
 from deploy.local.control import process_states
 from deploy.local.debug import debug
 from deploy.local.environment import database_urls, of_service
@@ -192,9 +192,16 @@ def _parser() -> argparse.ArgumentParser:
     restored = add(
         "restore",
         "make a stack of a backup, in an empty DATA_DIR",
-        lambda settings, options: restore(settings, Request(options.backup, options.media)),
+        lambda settings, options: restore(
+            settings, Request(options.backup, options.to, options.archive, options.timeline, options.media)
+        ),
     )
     restored.add_argument("--backup", metavar="NAME", help="its path, or its name in BACKUP_DIR; by default the newest")
+    restored.add_argument(
+        "--to", type=moment, metavar="TIME|latest", help="the moment, as 2026-11-29 12:00:00Z; by default the backup's"
+    )
+    restored.add_argument("--archive", metavar="WHERE", help="the archived log to read; by default that of WAL_ARCHIVE")
+    restored.add_argument("--timeline", type=int, metavar="N", help="a timeline of the log; by default the newest")
     restored.add_argument("--media", metavar="FOLDER", type=Path, help="take images that the backup lacks from here")
 
     add("check-media", "list images whose file is missing", lambda settings, _: check_media(settings))

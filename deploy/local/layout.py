@@ -3,6 +3,8 @@
 postgres/   the database cluster (`postgres/18`), owned by the uid that PostgreSQL runs under, 0700
 keys/       the keys that sign local tokens, and those of webhooks' secrets; the private ones are 0600, and the folder
             too is private without root
+tls/        the certificates of Envoy and the services with each other, and the authority that signs them; a key is 0600
+            and belongs to the user of its processes (deploy/local/internal_tls.py)
 media/      the images of gigs, 0755: the edge serves them to everyone; GigService's under root
 uploads/    uploads in progress, 0700; emptied at every start; GigService's under root
 erased-users   the ids of erased users, a line each, 0600; a backup takes it along
@@ -54,6 +56,11 @@ class Layout:
     def media(self) -> Path:
         """The files of images."""
         return self.data_dir / "media"
+
+    @property
+    def tls(self) -> Path:
+        """The certificates of Envoy and the services with each other."""
+        return self.data_dir / "tls"
 
     @property
     def uploads(self) -> Path:
