@@ -122,6 +122,16 @@ class StackSettings(BaseSettings):
     tls_private_key: Path | None = Field(
         default=None, description="File (PEM, without a password) of the certificate's key."
     )
+    internal_tls: Literal["on", "off"] = Field(
+        default="on",
+        description="TLS with certificates on both sides between Envoy and the services "
+        "([docs/internal-tls.md](docs/internal-tls.md)).",
+    )
+    internal_tls_folder: Path | None = Field(
+        default=None,
+        description="Folder with a folder of certificates for each identity, instead of the local authority's. Read "
+        "again when they change.",
+    )
     media_storage: Literal["folder", "s3"] = Field(
         default="folder", description="Storage of images: a folder that the edge serves at /media, or S3."
     )

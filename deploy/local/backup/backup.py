@@ -24,6 +24,7 @@ from deploy.local import archiving, postgres
 from deploy.local.backup import catalog
 from deploy.local.backup.catalog import BackupError, Info
 from deploy.local.environment import ROOT, of_service
+from deploy.local.erased_users import ErasedUsersFile
 from deploy.local.layout import Layout
 from deploy.local.output import say
 from deploy.local.settings import StackSettings
@@ -41,6 +42,7 @@ def back_up(settings: StackSettings) -> int:
         with _the_only_one(settings.backup_folder) as folder:
             began = time.monotonic()
             backup = _make(settings, layout, folder)
+            ErasedUsersFile.beside(folder).take_from(ErasedUsersFile(layout.erased_users))
             info = Info.read(backup)
             sizes = ", ".join(f"{name} {size / 2**20:,.1f} MiB" for name, size in info.bytes.items())
             say(f"{backup}: the databases as of {info.ended:%Y-%m-%d %H:%M:%SZ}; {sizes}")
@@ -48,7 +50,7 @@ def back_up(settings: StackSettings) -> int:
             _retire(folder, settings.backup_keep)
             if settings.archive:
                 _prune(folder, settings.archive, info.system)
-    except (BackupError, OSError, psycopg2.Error) as error:
+    except (BackupError, OSError, ValueError, psycopg2.Error) as error:
         say(f"No backup was made: {str(error).strip()}")
         return 1
     return 0

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 from deploy.local import postgres
 from deploy.local.backup import catalog
@@ -13,6 +14,7 @@ from deploy.local.backup.backup import refuse_other_servers, run, run_media_copi
 from deploy.local.backup.catalog import BackupError, Info
 from deploy.local.backup.recovery import Target, recover
 from deploy.local.environment import ROOT
+from deploy.local.erased_users import ErasedUsersFile
 from deploy.local.layout import Layout
 from deploy.local.output import say
 from deploy.local.preflight import PreflightError, exclusive
@@ -73,16 +75,19 @@ def restore(settings: StackSettings, request: Request) -> int:
             restore_mark(layout).touch()
             try:
                 _restore(settings, layout, backup, request, target)
+                erased = _take_erased_users(layout, {backup.parent, settings.backup_folder})
             finally:
                 layout.remove_sockets()
             restore_mark(layout).unlink()
-    except (BackupError, PreflightError, OSError) as error:
+    except (BackupError, PreflightError, OSError, ValueError) as error:
         say(f"Not restored: {error}")
         return 1
     for name, value in info.settings.items():
         if value != (present := str(getattr(settings, name.lower()))):
             say(f"note: the backup was made with {name}={value}, and now it is {present}")
     say(NEXT)
+    if erased:
+        say(f"  make erase-user USER=listed         erases the {len(erased)} users again whom a backup may bring back")
     return 0
 
 
@@ -138,7 +143,7 @@ def _check_empty(layout: Layout) -> None:
             say(f"{layout.data_dir} has an interrupted restore, which is begun anew")
             for path in layout.data_dir.iterdir():
                 if path not in (layout.run, restore_mark(layout)):
-                    shutil.rmtree(path)
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
     elif any(layout.data_dir.iterdir()):
         raise BackupError(f"{layout.data_dir} is not empty; name an empty folder: make restore DATA_DIR=...")
 
@@ -159,6 +164,14 @@ def _restore(settings: StackSettings, layout: Layout, backup: Path, request: Req
         f"Restored into {layout.data_dir}"
         + (f"; the last transaction is of {last:%Y-%m-%d %H:%M:%S.%fZ}" if last else "")
     )
+
+
+def _take_erased_users(layout: Layout, folders: set[Path]) -> list[UUID]:
+    """Take the lists of erased users beside backups. Return the users."""
+    erased = ErasedUsersFile(layout.erased_users)
+    for folder in folders:
+        erased.take_from(ErasedUsersFile.beside(folder))
+    return erased.ids()
 
 
 def _copy_cluster(layout: Layout, source: Path) -> None:
