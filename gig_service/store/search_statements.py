@@ -8,6 +8,7 @@ Three statements read a page, and one more counts:
 - `collect` finds all gigs that match and sorts them. It is fast when few match. Each run is planned with its values.
 - `rank` reads the best rated matching gigs as `walk` does and sorts these by relevance.
 - `total` counts the gigs that match up to a bound, and its plan tells how many the planner expects.
+- `sample` counts those of them that are in a sixteenth of all gigs, which have an index of their own.
 """
 
 import re
@@ -31,6 +32,14 @@ WALKED = 5_000
 RANKED_OF = 2_000
 RANKED = 300
 
+# One gig of so many is in the sample. Its id says so by its last bits, which are random.
+SAMPLE_SHARE = 16
+# The most matching gigs of the sample that are counted: they stand for 4,480 gigs, fewer than `collect` sorts.
+SAMPLED = 280
+# So many prove that more than EXACT_TOTAL match: of 1,000 gigs the sample has 62 on average, and 128 with a chance of
+# less than one in a billion. With a filter of packages no more are counted, since finding those takes longer.
+SAMPLED_FOR_SURE = 128
+
 BY_PRICE = (Sort.PRICE, Sort.PRICE_DESCENDING)
 
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
@@ -38,6 +47,7 @@ _TYPES = {
     "rank": "int", "rating": "numeric", "review_count": "int", "gig_id": "uuid", "created_at": "timestamptz",
     "price": "numeric",
 }  # fmt: skip
+_IN_SAMPLE = f"get_byte(uuid_send(g.id), 15) & {SAMPLE_SHARE - 1} = 0"
 _OF_PACKAGE = "{0}.price BETWEEN :min_price::numeric AND :max_price::numeric AND {0}.delivery_days <= :max_days::int"
 _RESULT = "gig_id, seller_id, price, rating, review_count, created_at"
 _SELLER = """CROSS JOIN LATERAL (
@@ -96,6 +106,11 @@ class Shape:
     def has_text(self) -> bool:
         """Whether there are conditions on words or tags."""
         return self.has_words or self.has_tags
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the index of the sample has the gigs that match. A seller has too few for a sample."""
+        return self.has_text and not self.of_seller
 
     @property
     def is_of_gigs_alone(self) -> bool:
@@ -253,6 +268,26 @@ def total(shape: Shape, *, is_first_try: bool = False) -> Query:
         SELECT least(count(DISTINCT gig_id), {EXACT_TOTAL + 1}) AS total
         FROM (SELECT s.gig_id {_flat(shape)} LIMIT {limit}) AS matching
     """)  # noqa: S608  # constants of ours
+
+
+@lru_cache(1000)
+def sample(shape: Shape) -> Query:
+    """Return the statement that counts the gigs of the sample that match, up to `sample_bound`."""
+    package = f"""CROSS JOIN LATERAL (
+        SELECT FROM search_rows AS s WHERE s.gig_id = g.id AND {_OF_PACKAGE.format("s")} LIMIT 1
+    ) AS matching"""  # constants of ours
+    return Query(f"""
+        SELECT count(*) FROM (
+            SELECT FROM gigs AS g {package if shape.has_packages else ""}
+            WHERE {_IN_SAMPLE} AND {shape.of_gig("g")} AND g.deleted_at IS NULL{shape.of_text("g")}
+            LIMIT {sample_bound(shape)}
+        ) AS sampled
+    """)  # noqa: S608  # constants of ours
+
+
+def sample_bound(shape: Shape) -> int:
+    """Return the number of gigs that `sample` counts at most."""
+    return SAMPLED_FOR_SURE if shape.has_packages else SAMPLED
 
 
 @lru_cache(1000)

@@ -31,13 +31,16 @@ WORDS = ("logo", "banner", "poster")
 TAGS = ("red", "blue")
 PRICES = st.sampled_from([Decimal(price) for price in (5, 10, 15, 20, 30)])
 # Every way of reading a page: all matches sorted; an index walked to the end or to a bound; the best few ranked.
+# The sample says "many" when its bounds are 0.
+MANY = {"COLLECTED": -1, "SAMPLED": 0, "SAMPLED_FOR_SURE": 0}
 WAYS = {
     "as it comes": {},
     "all are collected": {"COLLECTED": 10_000},
-    "an index is walked": {"COLLECTED": -1, "COLLECTED_PACKAGES": -1},
-    "a short walk, then all are collected": {"COLLECTED": -1, "WALKED": 3, "RANKED_OF": 3},
-    "a short walk, then the rest of it": {"COLLECTED": -1, "COLLECTED_PACKAGES": -1, "WALKED": 7, "RANKED_OF": 9},
-    "only a few are ranked": {"COLLECTED": 4, "COLLECTED_PACKAGES": 4, "RANKED": 5},
+    "an index is walked": {**MANY, "COLLECTED_PACKAGES": -1},
+    "a short walk, then all are collected": {**MANY, "WALKED": 3, "RANKED_OF": 3},
+    "a short walk, then the rest of it": {**MANY, "COLLECTED_PACKAGES": -1, "WALKED": 7, "RANKED_OF": 9},
+    "only a few are ranked": {**MANY, "COLLECTED_PACKAGES": 4, "RANKED": 5},
+    "few by the sample, and too many to collect": {"COLLECTED": 4, "COLLECTED_PACKAGES": 4, "RANKED": 5},
 }
 
 
@@ -170,7 +173,8 @@ def set_bounds(monkeypatch: pytest.MonkeyPatch, bounds: dict[str, int]) -> None:
     """Set bounds of the statements. They are part of their texts, so no statement is kept from before."""
     for name, value in bounds.items():
         monkeypatch.setattr(statements, name, value)
-    for build in (statements.plain, statements.walk, statements.rank, statements.collect, statements.total):
+    built = (statements.walk, statements.rank, statements.collect, statements.total, statements.sample)
+    for build in (statements.plain, *built):
         build.cache_clear()
 
 
