@@ -166,13 +166,10 @@ class Search:
         return [Hit(hit.result, (UNRANKED, *hit.sort_key)) for hit in hits]
 
     def _walk(self, asked: _Asked, shape: Shape, values: Values, *, may_collect: bool) -> list[Hit]:
-        """Return a page by reading an index in the order of the search; by finding all gigs where that is shorter."""
-        limit: int = values["limit"]
+        """Return a page by reading an index in the order of the search; by finding all gigs where it is long."""
         rows = self._run(statements.walk(shape, is_bounded=True), values)
-        if len(rows) < limit:
-            # Of a sampled search many gigs match: where a third of the page was found, the rest is near.
-            is_near = shape.is_sampled and 3 * len(rows) >= limit
-            page = self._collect(asked, shape, values) if may_collect and not is_near else None
+        if len(rows) < values["limit"]:
+            page = self._collect(asked, shape, values) if may_collect else None
             if page:
                 return page.hits
             rows = self._run(statements.walk(shape, is_bounded=False), values)

@@ -27,8 +27,10 @@ COUNTED_PACKAGES = 10 * (EXACT_TOTAL + 1)
 # The gigs that `collect` sorts, or their packages; if more match, it tells so.
 COLLECTED = 5_000
 COLLECTED_PACKAGES = COUNTED_PACKAGES
-# The gigs that `walk` and `rank` look at before they give up, and those that `rank` sorts.
+# The gigs that `walk` and `rank` look at before they give up, and those that `rank` sorts. Where the sample says that
+# many match, `walk` looks at more: of 15,000 among a million, 30 match on average, more than a page has.
 WALKED = 5_000
+WALKED_BY_SAMPLE = 15_000
 RANKED_OF = 2_000
 RANKED = 300
 
@@ -174,7 +176,7 @@ def plain(shape: Shape) -> Query:
 
 @lru_cache(1000)
 def walk(shape: Shape, *, is_bounded: bool) -> Query:
-    """Return the statement that reads gigs in order and takes those that match; WALKED of them, or all."""
+    """Return the statement that reads gigs in order and takes those that match; of so many gigs, or of all."""
     by_price = shape.has_packages and shape.sort in BY_PRICE
     behind = "" if shape.is_first else shape.behind("s")
     kept = "f.package_id = s.package_id" if by_price else "true"
@@ -183,7 +185,8 @@ def walk(shape: Shape, *, is_bounded: bool) -> Query:
     if is_bounded:
         # Columns of the index alone: its entries are read without their rows.
         columns = ", ".join((*SORT_ORDERS[shape.sort].columns, *(["package_id"] if by_price else [])))
-        rows = f"FROM (SELECT {columns} {rows} WHERE {conditions} ORDER BY {shape.order} LIMIT {WALKED}) AS s"
+        walked = WALKED_BY_SAMPLE if shape.is_sampled else WALKED
+        rows = f"FROM (SELECT {columns} {rows} WHERE {conditions} ORDER BY {shape.order} LIMIT {walked}) AS s"
         conditions = "true"
     priced, starting = _priced(shape)
     return Query(f"""

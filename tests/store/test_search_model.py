@@ -33,12 +33,25 @@ PRICES = st.sampled_from([Decimal(price) for price in (5, 10, 15, 20, 30)])
 # Every way of reading a page: all matches sorted; an index walked to the end or to a bound; the best few ranked.
 # The sample says "many" when its bounds are 0.
 MANY = {"COLLECTED": -1, "SAMPLED": 0, "SAMPLED_FOR_SURE": 0}
+
+
+def short_walk(gigs: int) -> dict[str, int]:
+    """Return the bounds of a walk to so many gigs."""
+    return {**MANY, "WALKED": gigs, "WALKED_BY_SAMPLE": gigs, "RANKED_OF": gigs}
+
+
 WAYS = {
     "as it comes": {},
     "all are collected": {"COLLECTED": 10_000},
     "an index is walked": {**MANY, "COLLECTED_PACKAGES": -1},
-    "a short walk, then all are collected": {**MANY, "WALKED": 3, "RANKED_OF": 3},
-    "a short walk, then the rest of it": {**MANY, "COLLECTED_PACKAGES": -1, "WALKED": 7, "RANKED_OF": 9},
+    "a short walk, then all are collected": short_walk(3),
+    "a short walk, then the rest of it": {
+        **MANY,
+        "COLLECTED_PACKAGES": -1,
+        "WALKED": 7,
+        "WALKED_BY_SAMPLE": 7,
+        "RANKED_OF": 9,
+    },
     "only a few are ranked": {**MANY, "COLLECTED_PACKAGES": 4, "RANKED": 5},
     "few by the sample, and too many to collect": {"COLLECTED": 4, "COLLECTED_PACKAGES": 4, "RANKED": 5},
 }
