@@ -126,7 +126,7 @@ def _traces(settings: StackSettings) -> Process:
 
 
 def _default_edge_threads(cpus: int) -> int:
-    """Return the threads of Envoy by the number of CPUs: the workers take the other half. ADR 37 has what was measured."""
+    """Return the threads of Envoy by the number of CPUs; the workers take the other half (ADR 37)."""
     return max(cpus // 2, min(cpus, 2))
 
 

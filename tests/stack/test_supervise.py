@@ -78,7 +78,9 @@ def test_a_dead_process_is_started_again_at_once_and_for_ever(layout: Layout, mo
     assert all(process.autorestart is not False for process in processes)
 
 
-@pytest.mark.parametrize(("cpus", "chosen", "threads"), [(1, "0", "1"), (2, "0", "2"), (3, "0", "2"), (8, "0", "4"), (8, "3", "3")])
+@pytest.mark.parametrize(
+    ("cpus", "chosen", "threads"), [(1, "0", "1"), (2, "0", "2"), (3, "0", "2"), (8, "0", "4"), (8, "3", "3")]
+)
 def test_envoy_has_half_of_the_cpus_as_threads_but_two_of_few_or_what_is_chosen(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, cpus: int, chosen: str, threads: str
 ) -> None:
