@@ -25,6 +25,7 @@ from gig_service.domain.search import (
     SortKey,
     Total,
 )
+from gig_service.domain.words import required_stems
 from gig_service.store import search_statements as statements
 from gig_service.store.relevance import match_values, rank_values
 from gig_service.store.search_statements import Query, Shape
@@ -247,6 +248,7 @@ def _shape(filters: Filters, words: str, sort: Sort, *, is_first: bool) -> Shape
         ),
         has_tags=bool(filters.tags),
         has_words=bool(words),
+        has_required=bool(required_stems(words)),
         is_first=is_first,
     )
 
@@ -263,6 +265,7 @@ def _values(filters: Filters, words: str, sort: Sort, after: SortKey | None, lim
         "max_price": _ANY_PRICE if filters.max_price is None else filters.max_price,
         "max_days": _ANY_DAYS if filters.max_delivery_days is None else filters.max_delivery_days,
         "tags": list(filters.tags),
+        "required": required_stems(words),
         **match_values(words),
         **rank_values(words),
         **dict(key),

@@ -32,6 +32,10 @@ COLLECTED_PACKAGES = COUNTED_PACKAGES
 WALKED = 5_000
 WALKED_BY_SAMPLE = 15_000
 RANKED_OF = 2_000
+# The same where entries have the bits of words: those without the words cost a fifth of a microsecond. With a filter of
+# packages no more are ranked, since of a frequent word each entry is looked up.
+WALKED_BY_BITS = 50_000
+RANKED_OF_BITS = 4_000
 RANKED = 300
 
 # One gig of so many is in the sample. Its id says so by its last bits, which are random.
@@ -96,6 +100,8 @@ class Shape:
     has_packages: bool = False
     has_tags: bool = False
     has_words: bool = False
+    # Whether some words have no alternatives: gigs without their bits need not be looked up.
+    has_required: bool = False
     is_first: bool = True
 
     @property
@@ -113,6 +119,11 @@ class Shape:
     def is_sampled(self) -> bool:
         """Whether the index of the sample has the gigs that match. A seller has too few for a sample."""
         return self.has_text and not self.of_seller
+
+    @property
+    def has_bits(self) -> bool:
+        """Whether an index in the order of the search has the bits of words, and the search asks for some."""
+        return self.has_required and self.sort not in BY_PRICE
 
     @property
     def is_of_gigs_alone(self) -> bool:
@@ -149,6 +160,11 @@ class Shape:
         words = f" AND {gig}.document @@ :words::tsquery" if self.has_words else ""
         return words + (f" AND {gig}.tags @> :tags::text[]" if self.has_tags else "")
 
+    def of_bits(self, row: str) -> str:
+        """Return the condition that a row may have the words, or that its bits are not known, with AND before it."""
+        bits = "word_bits(:required::text[])"
+        return f" AND ({row}.word_bits IS NULL OR {row}.word_bits & {bits} = {bits})" if self.has_bits else ""
+
     def behind(self, row: str, columns: tuple[str, ...] | None = None, operator: str = "", prefix: str = "") -> str:
         """Return the condition that a row lies behind the last one of the page before, with AND before it."""
         order = SORT_ORDERS[self.sort]
@@ -184,8 +200,9 @@ def walk(shape: Shape, *, is_bounded: bool) -> Query:
     rows = "FROM search_rows AS s"
     if is_bounded:
         # Columns of the index alone: its entries are read without their rows.
-        columns = ", ".join((*SORT_ORDERS[shape.sort].columns, *(["package_id"] if by_price else [])))
-        walked = WALKED_BY_SAMPLE if shape.is_sampled else WALKED
+        more = ["package_id"] if by_price else ["word_bits"] if shape.has_bits else []
+        columns = ", ".join((*SORT_ORDERS[shape.sort].columns, *more))
+        walked = WALKED_BY_BITS if shape.has_bits else WALKED_BY_SAMPLE if shape.is_sampled else WALKED
         rows = f"FROM (SELECT {columns} {rows} WHERE {conditions} ORDER BY {shape.order} LIMIT {walked}) AS s"
         conditions = "true"
     priced, starting = _priced(shape)
@@ -193,7 +210,7 @@ def walk(shape: Shape, *, is_bounded: bool) -> Query:
         SELECT {_shown(shape, _OF_SELLER | priced)}
         FROM (
             SELECT {_matching(shape)} {rows} {_look_ups(shape)}
-            WHERE {conditions} AND {kept} ORDER BY {shape.order} LIMIT {LARGEST_PAGE}
+            WHERE {conditions} AND {kept}{shape.of_bits("s")} ORDER BY {shape.order} LIMIT {LARGEST_PAGE}
         ) AS page {_SELLER} {starting}
         ORDER BY {shape.order_of("page")} LIMIT :limit::int
     """)  # noqa: S608  # constants of ours
@@ -209,15 +226,17 @@ def rank(shape: Shape, *, has_boundary: bool) -> Query:
     key = SORT_ORDERS[Sort.RATING].columns
     priced, starting = _priced(shape)
     until = shape.behind("s", key, ">=", "until_") if has_boundary else ""
-    bound, taken = ("", "") if has_boundary else (f"LIMIT {RANKED_OF}", f"LIMIT {RANKED}")
+    ranked_of = RANKED_OF_BITS if shape.has_bits and not shape.has_packages else RANKED_OF
+    bound, taken = ("", "") if has_boundary else (f"LIMIT {ranked_of}", f"LIMIT {RANKED}")
+    bits = ", word_bits" if shape.has_bits else ""
     behind = "" if shape.is_first else f"WHERE true{shape.behind('ranked')}"
     return Query(f"""
         WITH ranked AS MATERIALIZED (
             SELECT {_matching(shape)}, {RANK} AS rank
             FROM (
-                SELECT {", ".join(key)} FROM search_rows AS s WHERE {shape.of_gig("s")} AND s.is_cheapest{until}
-                ORDER BY {rating.order} {bound}
-            ) AS s {_look_ups(shape)} ORDER BY {rating.order} {taken}
+                SELECT {", ".join(key)}{bits} FROM search_rows AS s
+                WHERE {shape.of_gig("s")} AND s.is_cheapest{until} ORDER BY {rating.order} {bound}
+            ) AS s {_look_ups(shape)} WHERE true{shape.of_bits("s")} ORDER BY {rating.order} {taken}
         ), last AS (
             SELECT rating, review_count, gig_id FROM ranked ORDER BY rating, review_count, gig_id LIMIT 1
         )
