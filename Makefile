@@ -66,8 +66,8 @@ psql: install ## Open psql on a service's database. SERVICE=order ARGS="-c 'SELE
 	@$(BIN)/python -m deploy.local psql --service="$$SERVICE" -- $(ARGS)
 
 .PHONY: restart
-restart: install ## Restart the workers of a service, one after the other. SERVICE=order
-	@$(BIN)/python -m deploy.local restart --service="$$SERVICE"
+restart: install ## Replace the running processes one after the other, without a failed request. SERVICE=order
+	@$(BIN)/python -m deploy.local restart $${SERVICE:+--service="$$SERVICE"}
 
 .PHONY: debug
 debug: install ## Run the first worker of a service on this terminal, for breakpoint(). SERVICE=order

@@ -38,13 +38,13 @@ from servicekit.pipeline import (
     wrap_servicer,
 )
 from servicekit.server import (
-    HEALTH_INTERVAL_SECONDS,
     ServiceSpec,
     fail_to_listen,
     prepare,
     serve_metrics,
     server_options,
     verifier_for,
+    waits_until_known,
 )
 from servicekit.settings import ServiceSettings
 from servicekit.spans import spans
@@ -311,7 +311,8 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: thre
     log.info("draining")
     # First become unhealthy, so that no new calls come; then finish the current ones.
     health.drain()
-    await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
+    for seconds in waits_until_known(health):
+        await asyncio.sleep(seconds)
     health.end()
     if spec.end_waiting_calls is not None:
         spec.end_waiting_calls()

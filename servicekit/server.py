@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -37,8 +38,10 @@ from servicekit.pipeline import Pipeline
 from servicekit.settings import CallingSettings, ServiceSettings
 from servicekit.spans import spans
 
-# The time after which clients have seen that a worker is unhealthy: Envoy's interval of health checks, and a bit.
+# A worker that stops takes calls until its clients know that it is unhealthy: for an interval of Envoy's health checks
+# and a bit, and longer while a check is late, as on a busy machine.
 HEALTH_INTERVAL_SECONDS = 1.2
+LATEST_CHECK_SECONDS = 3.0
 
 OPTIONS = [
     # A second start on a taken port fails instead of sharing it.
@@ -205,6 +208,14 @@ def _serialize(response: Message | bytes) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 
+def waits_until_known(health: Health) -> Iterator[float]:
+    """Yield the seconds to wait, one after the other, until the clients know that the worker is unhealthy."""
+    latest = time.monotonic() + LATEST_CHECK_SECONDS
+    yield HEALTH_INTERVAL_SECONDS
+    while not health.is_known() and time.monotonic() < latest:
+        yield 0.05
+
+
 class _Server:
     def __init__(self, server: grpc.Server, grace: float, health: Health) -> None:
         self._server = server
@@ -214,7 +225,8 @@ class _Server:
     def drain(self) -> None:
         """Become unhealthy, so that no new calls come; then finish the current ones."""
         self._health.drain()
-        threading.Event().wait(HEALTH_INTERVAL_SECONDS)
+        for seconds in waits_until_known(self._health):
+            time.sleep(seconds)
         stopped = self._server.stop(self._grace)
         self._health.end()
         stopped.wait()

@@ -171,10 +171,10 @@ def _parser() -> argparse.ArgumentParser:
 
     workers = add(
         "restart",
-        "restart the processes of a service, one after the other",
+        "replace the processes one after the other, without a failed request",
         lambda settings, options: restart(settings, options.service),
     )
-    workers.add_argument("--service", required=True, choices=SERVICES, help="the service")
+    workers.add_argument("--service", choices=SERVICES, help="a service instead of all")
 
     worker = add(
         "debug",

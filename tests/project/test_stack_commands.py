@@ -190,7 +190,9 @@ def test_a_restart_replaces_each_worker_and_readers_notice_nothing(own_stack: St
     reader.join()
 
     assert restarted.returncode == 0, restarted.stdout
-    assert restarted.stdout.count("is healthy as process") == 3
+    # The two workers, the process that takes pictures, and the spare one of each.
+    assert restarted.stdout.count("is healthy as process") == 5
+    assert restarted.stdout.count("-spare") == restarted.stdout.count("has ended") * 2 == 4
     after = pids(own_stack, "gig")
     assert len(after) == 3
     assert not before & after
@@ -241,4 +243,4 @@ def test_an_interrupted_restart_leaves_no_worker_down(own_stack: Stack) -> None:
 
 def processes_of(stack: Stack, service: str) -> list[ProcessState]:
     states = process_states(stack.layout.supervisor_socket) or []
-    return [process for process in states if process.name.startswith(f"{service}-")]
+    return [each for each in states if each.name.startswith(f"{service}-") and not each.name.endswith("-spare")]
