@@ -8,11 +8,11 @@ BIN := $(VENV)/bin
 export PYTHONPATH := $(CURDIR):$(CURDIR)/generated
 
 # The stack and `make token` read these from the environment: `make run PORT=9090 DATA_DIR=/srv/marketplace`.
-export PORT DATA_DIR
+export PORT DATA_DIR BACKUP_DIR
 
 # Texts that people write. A recipe reads them from its environment, so that every character in them is only itself:
 # quotes, spaces, `;` and, with the text taken as it was written, `$`. ARGS alone is a piece of a command line.
-TEXTS := DROP FROM GIGS NAME OUT RETRY ROLE SEED SERVICE SINCE TO UNTIL VERSION
+TEXTS := BACKUP DROP FROM GIGS MEDIA NAME OUT RETRY ROLE SEED SERVICE SINCE TO UNTIL VERSION
 GIVEN := $(foreach text,$(TEXTS),$(if $(filter undefined,$(origin $(text))),,$(text)))
 $(foreach text,$(GIVEN),$(eval override $(text) := $$(value $(text))))
 export $(GIVEN)
@@ -101,6 +101,14 @@ check-media: install ## List images whose file is missing. Needs a running stack
 .PHONY: repair-ratings
 repair-ratings: install ## Compare the ratings of gigs with their reviews, and repair them. ARGS=--dry-run
 	@$(BIN)/python -m deploy.local repair-ratings $(ARGS)
+
+.PHONY: backup
+backup: install ## Copy the databases, images and keys of the running stack, as one moment. BACKUP_DIR=.data-backups
+	@$(BIN)/python -m deploy.local backup
+
+.PHONY: restore
+restore: install ## Make a stack of a backup, in an empty DATA_DIR. BACKUP=2026-11-29T12-00-00Z MEDIA=/old/media
+	@$(BIN)/python -m deploy.local restore $${BACKUP:+--backup="$$BACKUP"} $${MEDIA:+--media="$$MEDIA"}
 
 # Tests
 

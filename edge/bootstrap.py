@@ -132,7 +132,7 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         settings=settings,
         services=protos.services(),
         routes=[
-            *(each for route in sorted(protos.routes, key=_literal_first) for each in _api_routes(route, settings)),
+            *sorted(_rest_routes(protos, settings), key=lambda each: not each.anonymous),  # asked for most
             *(each for route in grpc_web.routes(protos) for each in _grpc_web_routes(route, settings)),
         ],
         grpc_web_groups=grpc_web.groups(protos, settings),
@@ -222,6 +222,14 @@ class ApiRoute:
     with_key: bool = False
     """Whether the route matches only requests with an idempotency key."""
     grpc_web: bool = False
+    anonymous: bool = False
+    """Whether the route matches only requests without a token; then one script checks headers and query."""
+
+
+def _rest_routes(protos: contract.Contract, settings: EdgeSettings) -> Iterator[ApiRoute]:
+    """Yield the routes of the listener `api` for the public paths, literal segments before variables."""
+    for route in sorted(protos.routes, key=_literal_first):
+        yield from _api_routes(route, settings)
 
 
 def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRoute]:
@@ -249,6 +257,9 @@ def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRo
         response["is_read"] = True
         if seconds := max_age(route, settings):
             response["max_age"] = seconds
+        if not (route.needs_token or route.stream):
+            name = f"{route.name} without a token"
+            yield ApiRoute(name, "GET", route, response | body | {"anonymous": True}, {}, times, anonymous=True)
         yield ApiRoute(route.name, "GET", route, response, body, times)
         yield ApiRoute(f"HEAD {route.path}", "HEAD", route, response | {"is_head": True}, body, times)
         return

@@ -46,7 +46,7 @@ CERTIFICATE = "certificate.pem"
 VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {},
     "several workers": {f"{service}_service_addresses": "127.0.0.1:1,127.0.0.1:2" for service in SERVICES},
-    "all addresses": {"edge_host": "0.0.0.0"},  # noqa: S104  # only rendered
+    "all addresses": {"edge_host": "0.0.0.0", "envoy_metrics_port": 18082},  # noqa: S104  # only rendered
     "no limits of writes": {"edge_writes_per_minute_per_address": 0, "edge_writes_per_minute_per_user": 0},
     "trusted proxies": {"trusted_proxies": "10.0.0.0/8, 2001:db8::/32,192.0.2.1"},
     "workers by name": {"gig_service_addresses": "gigs.example:10000,10.0.0.1:10000"},

@@ -23,6 +23,12 @@ class EdgeSettings(TraceSettings, BaseSettings):
     port: int = Field(8080, ge=1, le=65535, description="The port of the public edge.")
     edge_host: str = Field("127.0.0.1", description="The address that the public edge listens on; 0.0.0.0 is all.")
     envoy_admin_port: int = Field(ge=1, le=65535, description="The port of Envoy's metrics and health, on loopback.")
+    envoy_metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="The port of Envoy's metrics and readiness on EDGE_HOST, for programs of other hosts; 0: none.",
+    )
     gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port, comma separated.")
     order_service_addresses: Addresses = Field(description="The workers of OrderService: host:port, comma separated.")
     review_service_addresses: Addresses = Field(description="The workers of ReviewService: host:port, comma separated.")
@@ -74,7 +80,7 @@ class EdgeSettings(TraceSettings, BaseSettings):
         100, ge=1, le=1000, description="Requests at once on one HTTP/2 connection of a client."
     )
     edge_requests_per_address: int = Field(
-        1000, ge=1, description="Requests under way from one address of a client, in each thread of Envoy; then 429."
+        500, ge=1, description="Requests under way from one address of a client, in each thread of Envoy; then 429."
     )
     edge_watches_per_address: int = Field(
         1000, ge=1, description="Watches at once from one address of a client, in each thread of Envoy; then 429."

@@ -10,6 +10,7 @@
 -- The filter's context: `max_age` of an answer in seconds; `max_bytes` that all answers of a thread may have; and the
 -- context of `clients`.
 
+local client_headers = require("client_headers")
 local clients = require("clients")
 local overload = require("overload")
 
@@ -106,10 +107,11 @@ local function find(key, now, max_age)
 end
 
 -- Returns the kept answer, or nil when the request has to ask for a new one; and the result for log and counters.
-local function look_up(key, now, max_age)
+local function look_up(headers, key, now, max_age)
   local answer, is_time = find(key, now, max_age)
   if not answer then return nil, "miss" end
-  if not is_time then return answer, "hit" end
+  -- A refusal would be worse than what is kept.
+  if not is_time or overload.may_refuse(headers) then return answer, "hit" end
   answer.refresh_at = now + REFRESH_SECONDS
   return nil, "refresh"
 end
@@ -126,10 +128,11 @@ end
 -- Returns the kept answer and the time, or nil when the request has to ask for a new one.
 local function check_request(handle)
   local headers, now = handle:headers(), seconds_now(handle)
+  client_headers.normalise(headers)
   local encoding = encoding_for(headers)
   local key = key_of(headers, encoding)
   if #key > MAX_KEY_BYTES then return end
-  local answer, result = look_up(key, now, handle:filterContext():get("max_age"))
+  local answer, result = look_up(headers, key, now, handle:filterContext():get("max_age"))
   local metadata = handle:streamInfo():dynamicMetadata()
   metadata:set("cache", "result", result)
   if answer then return answer, now end
@@ -179,9 +182,9 @@ function cache.on_request(handle)
   if not ok then
     -- A fault in here costs only the cache: the request goes on.
     handle:logErr(tostring(answer))
-    answer = nil
+    return clients.on_request(handle)
   end
-  if not answer then return clients.on_request(handle) end
+  if not answer then return clients.check(handle) end
   if may_pile_up(handle, answer) then clients.count(handle) end
   respond(handle, answer, now)
 end

@@ -1,5 +1,6 @@
--- Bounds the requests under way of each client address; watches, which last for an hour, are counted apart. Then has
--- overload.lua look at the request: a filter of its own would cost each request as much as this one.
+-- Bounds the requests under way of each client address; watches, which last for an hour, are counted apart. Has
+-- client_headers.lua and overload.lua look at the request, too: a filter of its own would cost each request as much as this
+-- one.
 --
 -- Each of Envoy's threads has tables of its own, so a client with many connections may have the bound in each thread. A
 -- request is under way from its headers until its client has the last byte of the response.
@@ -13,6 +14,7 @@
 -- The route's filter context, or the filter's: `kind` of the requests that are counted together, `per_address`, and that of
 -- overload.lua.
 
+local client_headers = require("client_headers")
 local error_response = require("error_response")
 local overload = require("overload")
 
@@ -85,9 +87,14 @@ local function count(handle)
   return counted
 end
 
-local function check_request(handle)
+local function check_counts(handle)
   local client = count(handle)
   if client then overload.check(handle, client) end
+end
+
+local function check_request(handle)
+  client_headers.normalise(handle:headers())
+  check_counts(handle)
 end
 
 -- Returns the number of the request; nil when it is not counted, or when its end is not seen.
@@ -112,6 +119,11 @@ end
 -- Counts a request that no service has to answer.
 function clients.count(handle)
   error_response.run(handle, count)
+end
+
+-- Checks a request whose headers have their right form.
+function clients.check(handle)
+  error_response.run(handle, check_counts)
 end
 
 function clients.on_request(handle)

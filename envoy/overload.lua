@@ -137,6 +137,11 @@ function overload.may_pass(service, address, now)
   return take(state, address) or under_way < FREE_REQUESTS
 end
 
+-- Returns whether a request's service is overloaded, so that the request might be refused.
+function overload.may_refuse(headers)
+  return overloaded[service_of(headers:get(":method"), headers:get(":path"))] ~= nil
+end
+
 local function check_request(handle, address, limit)
   local headers, metadata = handle:headers(), handle:streamInfo():dynamicMetadata()
   local method = headers:get(":method")

@@ -1,5 +1,5 @@
 -- Checks what a caller sends beside the headers: size and type of the body, the query, the types of a JSON body. Runs
--- after jwt_authn, since a bad token is answered first.
+-- after jwt_authn, since a bad token is answered first; for a read without a token request_headers.lua calls it.
 --
 -- The route's filter context: `body` (message name of a JSON body), `raw` (the body goes to the service byte by byte),
 -- `max_file_bytes` (the body is an upload), `query` (parameters by name), `call_milliseconds` (the time for a response,
@@ -96,7 +96,7 @@ local function check_grpc_web(handle, headers)
   if (content_length(headers) or 0) > most + 16 then return error_response.send(handle, "PAYLOAD_TOO_LARGE") end
 end
 
-local function check_body(handle)
+function request_body.check(handle)
   local headers, context = handle:headers(), handle:filterContext()
   if context:get("grpc_web") then return check_grpc_web(handle, headers) end
   if context:get("call_milliseconds") or context:get("stream") then return check_request_without_body(handle, headers, context) end
@@ -128,7 +128,7 @@ local function check_body(handle)
 end
 
 function request_body.on_request(handle)
-  error_response.run(handle, check_body)
+  error_response.run(handle, request_body.check)
 end
 
 return request_body

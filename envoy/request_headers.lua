@@ -4,9 +4,11 @@
 -- The route's filter context: `status` (HTTP status of a success) is set when a service answers. Envoy answers on all
 -- other routes itself (404, 405, OPTIONS), and then no token is checked. `stream`: the route is one of server-sent events.
 -- `grpc_web`: the route is an RPC of gRPC-Web; then `milliseconds` is the longest time for a response, 0 for a stream.
+-- `anonymous`: the route is for requests without a token, so request_body.lua, whose context it has as well, runs at once.
 
 local encoding = require("encoding")
 local error_response = require("error_response")
+local request_body = require("request_body")
 
 local request_headers = {}
 
@@ -128,6 +130,7 @@ local function check_headers(handle)
   if size > MAX_HEADER_BYTES then return error_response.send(handle, "HEADERS_TOO_LARGE") end
   local path = headers:get(":path"):match("^[^?]*")
   if not encoding.unescape(path) then return error_response.send(handle, "NOT_FOUND") end
+  if context:get("anonymous") then return request_body.check(handle) end
   if not context:get("status") then return end
   -- The services know GET only; response.lua removes the body of the response to HEAD.
   if method == "HEAD" then headers:replace(":method", "GET") end

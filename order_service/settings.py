@@ -13,7 +13,7 @@ from order_service.domain.currency import check_currency
 from order_service.domain.lifecycle import Timeouts
 from order_service.domain.payment import Provider
 from order_service.domain.reminders import Leads
-from servicekit.settings import Addresses, CallingSettings, ServiceSettings
+from servicekit.settings import CallingSettings, ServiceSettings, Workers
 
 
 def _check_keys(keys: SecretStr) -> SecretStr:
@@ -96,7 +96,9 @@ class Settings(PaymentSettings, TimeoutSettings, CallingSettings):
 
     program: ClassVar[str] = "order"
 
-    gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port,host:port.")
+    gig_service_addresses: Workers = Field(
+        description="The workers of GigService: host:port,host:port, or one name for all."
+    )
     commission_percent: Decimal = Field(
         Decimal(10),
         ge=0,

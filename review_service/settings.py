@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from servicekit.settings import Addresses, CallingSettings
+from servicekit.settings import CallingSettings, Workers
 
 
 class Settings(CallingSettings):
@@ -13,5 +13,9 @@ class Settings(CallingSettings):
     program: ClassVar[str] = "review"
 
     review_database_url: str = Field(description="ReviewService's database: a libpq URL.")
-    gig_service_addresses: Addresses = Field(description="The workers of GigService: host:port,host:port.")
-    order_service_addresses: Addresses = Field(description="The workers of OrderService: host:port,host:port.")
+    gig_service_addresses: Workers = Field(
+        description="The workers of GigService: host:port,host:port, or one name for all."
+    )
+    order_service_addresses: Workers = Field(
+        description="The workers of OrderService: host:port,host:port, or one name for all."
+    )

@@ -12,6 +12,7 @@ from servicekit.call import current_call, remaining_seconds
 from servicekit.identity import ServiceTokens
 from servicekit.ids import new_id
 from servicekit.metadata import REQUEST_ID, forwarded
+from servicekit.settings import is_name
 from servicekit.spans import spans
 from servicekit.status import error_from_status
 
@@ -53,8 +54,14 @@ OPTIONS = [
 
 
 def channel(addresses: str) -> grpc.Channel:
-    """Return a channel to all workers of a service, given as `host:port,host:port`."""
-    return spans().on_channel(grpc.insecure_channel("ipv4:" + addresses, options=OPTIONS))
+    """Return a channel to all workers of a service, given as in the setting `Workers`."""
+    return spans().on_channel(grpc.insecure_channel(_target(addresses), options=OPTIONS))
+
+
+def _target(addresses: str) -> str:
+    """Return gRPC's name of the workers. It looks a host's name up again when a connection ends."""
+    first = addresses.partition(",")[0]
+    return ("dns:///" if is_name(first.rpartition(":")[0]) else "ipv4:") + addresses
 
 
 class Client:

@@ -116,6 +116,15 @@ def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 
 
+def syncfs(path: Path) -> None:
+    """Write everything that waits for the file system of a path to the disk. Raises OSError where that fails."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        _check(_libc.syncfs(descriptor), "syncfs")
+    finally:
+        os.close(descriptor)
+
+
 def _check(result: int, call: str) -> None:
     if result < 0:
         number = ctypes.get_errno()

@@ -21,7 +21,8 @@ PATH_FIELD = re.compile(r"{(\w+)}")
 class Method:
     """One RPC.
 
-    `anyone` and `roles` say who may call it; without either, any signed-in caller may. `path_fields` are the fields of
+    `anyone` and `roles` say who may call it; without either, any signed-in caller may. An RPC for the marketplace's own
+    services has the names of those that may call it in `services`. `path_fields` are the fields of
     the request that its path contains. `location` is the path of a created resource, with fields of the response in
     braces; empty for an RPC that creates none.
     """
@@ -30,6 +31,7 @@ class Method:
     full_name: str
     anyone: bool
     roles: frozenset[str]
+    services: frozenset[str]
     path_fields: frozenset[str]
     location: str
     takes_idempotency_key: bool
@@ -45,6 +47,10 @@ class Method:
                 f"{descriptor.full_name} must say who may call it: one of anyone, signed_in or roles in its"
                 " (marketplace.common.v1.access)"
             )
+        if bool(access.services) != (options_pb2.SERVICE in access.roles) or (
+            access.services and len(access.roles) > 1
+        ):
+            raise ValueError(f"{descriptor.full_name} must name the services that may call it, if the role SERVICE may")
         rule = options.Extensions[annotations_pb2.http]
         path = getattr(rule, rule.WhichOneof("pattern") or "get")
         return cls(
@@ -52,6 +58,7 @@ class Method:
             full_name=descriptor.full_name,
             anyone=access.anyone,
             roles=frozenset(options_pb2.Role.Name(role).lower() for role in access.roles),
+            services=frozenset(access.services),
             path_fields=frozenset(PATH_FIELD.findall(path)),
             location=options.Extensions[options_pb2.success].location,
             takes_idempotency_key=options.Extensions[options_pb2.takes_key],
@@ -67,6 +74,8 @@ class Method:
         if self.roles and not self.roles & caller.roles:
             needed = " or ".join(sorted(self.roles))
             raise Forbidden(f"You need the role {needed} to do this")
+        if self.services and caller.username not in self.services:
+            raise Forbidden("This is for another service")
 
     def location_of(self, response: Message) -> str:
         """Return the path of the created resource."""

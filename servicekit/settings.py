@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import sys
 from datetime import timedelta
 from functools import cached_property
@@ -31,8 +32,26 @@ def _addresses(value: str) -> str:
     return value
 
 
+def is_name(host: str) -> bool:
+    """Return whether a host is a name for DNS, not an IPv4 address."""
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return True
+    return False
+
+
+def _workers(value: str) -> str:
+    listed = _addresses(value).split(",")
+    if len(listed) > 1 and any(is_name(each.rpartition(":")[0]) for each in listed):
+        raise ValueError("a name stands alone: it has the addresses of all workers in DNS")
+    return value
+
+
 Address = Annotated[str, AfterValidator(_address)]
 Addresses = Annotated[str, AfterValidator(_addresses)]
+# The workers of a service as the other services call them: IPv4 addresses, or one name with all of them in DNS.
+Workers = Annotated[str, AfterValidator(_workers)]
 
 
 # `uid:gid`, neither of them root's.

@@ -5,9 +5,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from pydantic import ValidationError
 
+from deploy.local.backup.backup import back_up
+from deploy.local.backup.restore import Request, restore
 from deploy.local.control import process_states
 from deploy.local.debug import debug
 from deploy.local.environment import database_urls, of_service
@@ -182,6 +185,15 @@ def _parser() -> argparse.ArgumentParser:
         lambda settings, options: debug(settings, options.service),
     )
     worker.add_argument("--service", required=True, choices=SERVICES, help="the service")
+
+    add("backup", "copy the databases, images and keys of a running stack", lambda settings, _: back_up(settings))
+    restored = add(
+        "restore",
+        "make a stack of a backup, in an empty DATA_DIR",
+        lambda settings, options: restore(settings, Request(options.backup, options.media)),
+    )
+    restored.add_argument("--backup", metavar="NAME", help="its path, or its name in BACKUP_DIR; by default the newest")
+    restored.add_argument("--media", metavar="FOLDER", type=Path, help="take images that the backup lacks from here")
 
     add("check-media", "list images whose file is missing", lambda settings, _: check_media(settings))
     books = add(

@@ -20,8 +20,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 import psycopg2
@@ -167,14 +168,17 @@ def _ctype() -> str:
 
 
 def _write_access_rules(cluster: Path, *, under_root: bool) -> None:
-    rules = ["local all all trust"]
+    # `replication` is no database, so `all` does not mean it: only the superuser may copy the cluster.
+    rules = [f"local replication {SUPERUSER} trust", "local all all trust"]
     if under_root:
-        rules = [f"local all {SUPERUSER} peer map=stack", "local all all scram-sha-256"]
+        rules = [f"local all,replication {SUPERUSER} peer map=stack", "local all all scram-sha-256"]
     (cluster / "pg_hba.conf").write_text("".join(f"{rule}\n" for rule in rules))
     (cluster / "pg_ident.conf").write_text(f"stack root {SUPERUSER}\n" if under_root else "")
 
 
-def _server_command(cluster: Path, layout: Layout, max_connections: int) -> list[str]:
+def _server_command(
+    cluster: Path, layout: Layout, max_connections: int, more: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
     settings = {
         "listen_addresses": "",
         # Quoted as an identifier, because a comma in the path would separate two folders.
@@ -198,7 +202,7 @@ def _server_command(cluster: Path, layout: Layout, max_connections: int) -> list
         # For thousands of short statements compiling costs more than it saves.
         "jit": "off",
     }
-    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    options = [part for name, value in (settings | dict(more)).items() for part in ("-c", f"{name}={value}")]
     return [str(programs() / "postgres"), "-D", str(cluster), *options]
 
 
@@ -208,11 +212,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.postgres", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data-dir", type=Path, required=True, help="the stack's DATA_DIR")
     parser.add_argument("--max-connections", type=int, default=100)
+    parser.add_argument("--cluster", default=MAJOR_VERSION, help="another folder of DATA_DIR/postgres, for a restore")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the server")
     arguments = parser.parse_args()
     layout = Layout.of(arguments.data_dir)
     layout.create()
-    cluster = layout.postgres / MAJOR_VERSION
-    command = _server_command(cluster, layout, arguments.max_connections)
+    cluster = layout.postgres / arguments.cluster
+    more = {name: value for name, _, value in (setting.partition("=") for setting in arguments.set)}
+    command = _server_command(cluster, layout, arguments.max_connections, more)
     socket_lock = layout.postgres_socket / f".s.PGSQL.{_PORT}.lock"
     under_root = os.geteuid() == 0
 

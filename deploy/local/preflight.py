@@ -17,6 +17,7 @@ from deploy.local import certificate, postgres
 from deploy.local.layout import Layout
 from deploy.local.ports import Ports
 from deploy.local.reach import users
+from deploy.local.restore_mark import restore_mark
 from deploy.local.settings import StackSettings
 from deploy.local.supervise import envoy_program
 from edge.tls import TlsError
@@ -41,6 +42,7 @@ def checks(settings: StackSettings, layout: Layout) -> list[Check]:
     """Return the checks in their order; later ones may rely on earlier ones."""
     return [
         Check("data folder", lambda: _data_folder(layout)),
+        Check("restore", lambda: _restore(layout)),
         Check("disk", lambda: _disk(layout)),
         Check("PostgreSQL", lambda: _postgres(settings, layout)),
         Check("Envoy", _envoy),
@@ -103,6 +105,15 @@ def _data_folder(layout: Layout) -> str:
             "it), or choose another folder: make run DATA_DIR=..."
         ) from error
     return str(layout.data_dir)
+
+
+def _restore(layout: Layout) -> str:
+    if restore_mark(layout).exists():
+        raise PreflightError(
+            f"a restore into {layout.data_dir} was interrupted. Run `make restore` again, which begins it anew, or "
+            "remove the folder"
+        )
+    return "none is unfinished"
 
 
 def _disk(layout: Layout) -> str:

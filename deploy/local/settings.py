@@ -37,6 +37,14 @@ class StackSettings(BaseSettings):
         default=Path(".data"),
         description="Folder of the stack's database, keys, images and logs. Removing it wipes the stack.",
     )
+    backup_dir: Path | None = Field(
+        default=None,
+        description="Folder of the backups that `make backup` makes, best on another disk. Default: DATA_DIR with "
+        "`-backups` after its name ([docs/backup.md](docs/backup.md)).",
+    )
+    backup_keep: int = Field(
+        default=7, ge=1, description="Backups that are kept; `make backup` removes older ones after it has made one."
+    )
     edge_host: str = Field(
         default="127.0.0.1",
         description="Address that the edge listens on; 0.0.0.0 makes it reachable from other machines.",
@@ -45,7 +53,7 @@ class StackSettings(BaseSettings):
         default=0,
         ge=0,
         le=64,
-        description="Threads of Envoy that serve clients. 0: half of the CPUs, which leaves the others to the workers.",
+        description="Threads of Envoy that serve clients. 0: half of the CPUs, but two where there are two or three.",
     )
     gig_workers: Workers = Field(default=2, description=f"Processes of GigService, at most {MAX_WORKERS}.")
     order_workers: Workers = Field(default=2, description=f"Processes of OrderService, at most {MAX_WORKERS}.")
@@ -219,6 +227,12 @@ class StackSettings(BaseSettings):
         """Whether any database is embedded."""
         needed = {*self.workers, *(["sandbox"] if self.payments == "sandbox" else [])}
         return not needed <= set(self.database_urls)
+
+    @property
+    def backup_folder(self) -> Path:
+        """The folder of backups, absolute."""
+        data_dir = self.data_dir.expanduser().absolute()
+        return (self.backup_dir or data_dir.with_name(f"{data_dir.name}-backups")).expanduser().absolute()
 
     @property
     def edge_url(self) -> str:

@@ -141,12 +141,17 @@ def _traces(settings: StackSettings) -> Process:
     )
 
 
+def _default_edge_threads(cpus: int) -> int:
+    """Return the threads of Envoy by the number of CPUs; the workers take the other half (ADR 37)."""
+    return max(cpus // 2, min(cpus, 2))
+
+
 def _edge(settings: StackSettings, layout: Layout) -> Process:
     # Hot restart takes a name that is unique on the machine, which keeps a second stack from starting.
     config = environment.edge_base(layout) / layout.envoy_config.relative_to(layout.data_dir)
     # Envoy's debug log has all headers of all requests, tokens included.
     level = "info" if settings.log_level == "DEBUG" else settings.log_level.lower()
-    threads = settings.edge_threads or max(1, len(os.sched_getaffinity(0)) // 2)
+    threads = settings.edge_threads or _default_edge_threads(len(os.sched_getaffinity(0)))
     options = ["-c", str(config), "--disable-hot-restart", "--concurrency", str(threads), "--log-level", level]
     # The bridge for MCP writes several errors for each bad message of a client. The access log has the reason.
     options += ["--component-log-level", "filter:critical"]

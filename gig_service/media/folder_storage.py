@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +51,21 @@ class FolderStorage:
         """Return whether there is a file with this key."""
         with _errors_as_unavailable():
             return self._path(key).is_file()
+
+    def fetch(self, key: str, target: Path) -> bool:
+        """Write a copy of a file to a path; return False when there is no file with this key."""
+        with _errors_as_unavailable():
+            try:
+                # The folder is GigService's, and the reader may be root: links and pipes are not files of images.
+                descriptor = os.open(self._path(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            except FileNotFoundError:
+                return False
+            with os.fdopen(descriptor, "rb") as original:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise OSError(errno.EINVAL, "not a file", key)
+                with target.open("wb") as copy:
+                    shutil.copyfileobj(original, copy)
+            return True
 
     def keys(self, older_than: timedelta) -> Iterator[str]:
         """Yield the keys of the files of at least this age."""

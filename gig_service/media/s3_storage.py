@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -68,6 +69,19 @@ class S3Storage:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                     return False
                 raise
+            return True
+
+    def fetch(self, key: str, target: Path) -> bool:
+        """Write a copy of a file to a path; return False when there is no file with this key."""
+        with _errors_as_unavailable():
+            try:
+                body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                    return False
+                raise
+            with target.open("wb") as file:
+                shutil.copyfileobj(body, file)
             return True
 
     def keys(self, older_than: timedelta) -> Iterator[str]:

@@ -36,6 +36,10 @@ class Storage(Protocol):
         """Return whether there is a file with this key."""
         ...
 
+    def fetch(self, key: str, target: Path) -> bool:
+        """Write a copy of a file to a path; return False when there is no file with this key."""
+        ...
+
     def keys(self, older_than: timedelta) -> Iterator[str]:
         """Yield the keys of the files of at least this age, and those of a `put` that was interrupted.
 

@@ -82,8 +82,11 @@ class AcceptOrder:
             if not change.order.is_being_captured:
                 return change.order
             attempt = attempt or self._store.attempts.get(order_id)
-            accepted = attempt and self._finish_accepting.execute(attempt, change.order, now)
             # Payment recovery may have finished it in the meantime.
+            if attempt is None:
+                return self._store.orders.get(order_id).order
+            with self._store.attempts.due_when_in_doubt(attempt):
+                accepted = self._finish_accepting.execute(attempt, change.order, now)
             return accepted or self._store.orders.get(order_id).order
 
     def _decide(self, order: Order, now: datetime, command: Command, caller: Caller) -> Change:

@@ -69,7 +69,8 @@ class PlaceOrder:
                 self._idempotency_keys.begin(claim, new_draft.order_id)
                 # From here on the order may be placed, also when the commit's response is lost.
                 begun.enter_context(in_doubt())
-            order = self._finish_placing.execute(attempt, now, buyer_waits=True)
+            with self._store.attempts.due_when_in_doubt(attempt):
+                order = self._finish_placing.execute(attempt, now, buyer_waits=True)
             if order is None:
                 raise OutcomeUnknown
             return order

@@ -1,5 +1,7 @@
 """Attempts: calls to the payment provider that were begun, and whose outcome is not known yet."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,11 +14,17 @@ from pydantic import TypeAdapter
 from order_service.domain.attempt import Attempt, Kind, State
 from order_service.domain.placing import Draft
 from servicekit.database import Database, Row, Statement
+from servicekit.errors import Unavailable
 
 COLUMNS = "order_id, kind, data, created_at, tries, state, reference, confirm_before"
 
+# Payment recovery leaves a new attempt to its worker for this long. Most are over before, and each look at an attempt
+# that is under way costs a thread and a connection.
+FIRST_TRY = timedelta(seconds=1)
+
 BEGIN = Statement("""
-    INSERT INTO attempts (order_id, kind, data, created_at, next_try_at) VALUES ($1, $2, $3::jsonb, $4, $4)
+    INSERT INTO attempts (order_id, kind, data, created_at, next_try_at)
+    VALUES ($1, $2, $3::jsonb, $4, $4::timestamptz + $5::interval)
 """)
 GET = Statement(f"SELECT {COLUMNS} FROM attempts WHERE order_id = $1")  # noqa: S608
 DUE = Statement(f"""
@@ -139,6 +147,19 @@ class Attempts:
         """Let payment recovery try the order's attempt now, if it has one."""
         self._database.fetch_all(WAKE, order_id)
 
+    @contextmanager
+    def due_when_in_doubt(self, attempt: Attempt) -> Iterator[None]:
+        """Let payment recovery go on at once with an attempt that the block leaves with an unknown outcome.
+
+        One that it has tried before keeps its back-off.
+        """
+        try:
+            yield
+        except Unavailable:
+            if attempt.tries == 0:
+                self.wake(attempt.order_id)
+            raise
+
     def postpone(self, order_id: UUID, by: timedelta) -> None:
         """Count a try whose outcome is unknown; the next try is after this time."""
         self._database.fetch_all(POSTPONE, order_id, by)
@@ -148,7 +169,7 @@ class Attempts:
         self._database.fetch_all(PUT_OFF, order_id, by)
 
     def _begin(self, order_id: UUID, kind: Kind, data: dict[str, Any], now: datetime) -> None:
-        self._database.write(BEGIN, order_id, kind, orjson.dumps(data).decode(), now)
+        self._database.write(BEGIN, order_id, kind, orjson.dumps(data).decode(), now, FIRST_TRY)
 
 
 def _to_attempt(row: Row) -> Attempt:

@@ -22,7 +22,7 @@ end
 
 local function begin(path, accept_encoding, protocol, now, max_age, max_bytes)
   local metadata, handle = { cache = {}, clients = {} }, {}
-  local values = { [":path"] = path, [":scheme"] = "http", [":authority"] = "edge" }
+  local values = { [":method"] = "GET", [":path"] = path, [":scheme"] = "http", [":authority"] = "edge" }
   values["accept-encoding"] = accept_encoding
   local headers = of(values)
   function headers.replace(_, name, value) values[name] = value end
@@ -97,6 +97,14 @@ class Cache:
         for name, value in answer.items():
             table[name.encode()] = value.encode()
         self._handles[b"finish"](handle, body.encode(), table)
+
+    def overload(self, service: str) -> None:
+        """Have all reads of a service late for a moment."""
+        script = self._scripts.module("overload")
+        for _ in range(2):
+            self.now += 0.1
+            number = script[b"passed"](service.encode())
+            script[b"answered"](service.encode(), number, self.now - 1, self.now, True, True, 0.5)
 
     def keep(self, path: str, body: str = "{}") -> None:
         """Ask for a path that is not kept, and answer it."""
@@ -175,6 +183,28 @@ def test_a_request_goes_on_with_the_encoding_that_its_client_likes_best(accepted
     sent = Cache().begin("/api/categories", accepted)[b"encoding"]
 
     assert sent == (encoding and encoding.encode())
+
+
+def test_nobody_asks_again_while_the_service_is_overloaded_until_the_answer_is_too_old() -> None:
+    cache = Cache()
+    cache.keep("/api/categories", "old")
+    cache.now += MAX_AGE * 0.8
+
+    cache.overload("marketplace.gig.v1.GigService")
+
+    assert [cache.begin("/api/categories")[b"result"] for _ in range(2)] == [b"hit", b"hit"]
+    cache.now += MAX_AGE * 0.2
+    assert cache.begin("/api/categories")[b"result"] == b"miss"
+
+
+def test_an_answer_of_another_service_than_the_overloaded_one_is_asked_for_again() -> None:
+    cache = Cache()
+    cache.keep("/api/categories", "old")
+    cache.now += MAX_AGE * 0.8
+
+    cache.overload("marketplace.review.v1.ReviewService")
+
+    assert cache.begin("/api/categories")[b"result"] == b"refresh"
 
 
 def test_an_answer_is_kept_in_each_encoding_that_it_came_in() -> None:

@@ -77,7 +77,7 @@ class Sample:
     ids: dict[str, list[str]] = field(default_factory=dict)
     page_tokens: dict[str, str] = field(default_factory=dict)
     access: list[str] = field(default_factory=list)
-    service_access: str = ""
+    service_access: list[str] = field(default_factory=list)
     buyer_id: str = ""
 
 
@@ -157,10 +157,12 @@ def a_sample(stack: Stack) -> Sample:
     for client in (market.seller, market.buyer, market.admin):
         sample.access.append(str(client.headers["authorization"]))
     now = int(time.time())
-    claims = {"iss": SERVICE_ISSUER, "aud": SERVICE_AUDIENCE, "sub": seller, "roles": ["service"], "exp": now + 86_400}
     key = signing_keys.service_key(stack.data_dir).load()
-    signed = jwt.encode(claims, key, algorithm="ES256", headers={"kid": signing_keys.key_id(key)})
-    sample.service_access = f"Bearer {signed}"
+    for service in ("order", "review"):
+        claims = {"iss": SERVICE_ISSUER, "aud": SERVICE_AUDIENCE, "sub": seller, "preferred_username": service}
+        claims |= {"roles": ["service"], "exp": now + 86_400}
+        signed = jwt.encode(claims, key, algorithm="ES256", headers={"kid": signing_keys.key_id(key)})
+        sample.service_access.append(f"Bearer {signed}")
     return sample
 
 
@@ -250,7 +252,7 @@ def over_grpc(workers: dict[str, RawGrpc], random: Random, sample: Sample) -> tu
         setattr(request, "page_token", token.encode("utf-8", "ignore").decode())  # noqa: B010
     metadata = [(b"authorization", each) for each in access(random, method.name, sample)]
     if method.name not in LISTS and random.random() < 0.3:
-        metadata = [(b"authorization", sample.service_access.encode())]
+        metadata = [(b"authorization", random.choice(sample.service_access).encode())]
     # gRPC's own library answers a malformed timeout with INTERNAL; the edge sets that header itself.
     metadata += [header for header in random_headers(random) if header[0] != b"grpc-timeout"]
     worker = workers[SERVICES[method.containing_service.name]]

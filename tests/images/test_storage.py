@@ -102,6 +102,18 @@ def test_what_was_put_is_there_until_it_is_deleted(storage: Storage, picture: Pa
     assert list(storage.keys(NOW)) == [other]
 
 
+def test_what_was_put_comes_back_as_it_was(storage: Storage, picture: Path, tmp_path: Path) -> None:
+    key = new_key("jpg")
+    storage.put(key, picture, "image/jpeg")
+
+    there = storage.fetch(key, tmp_path / "copy")
+
+    assert there
+    assert (tmp_path / "copy").read_bytes() == b"picture"
+    assert not storage.fetch(new_key("jpg"), tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
+
+
 def test_what_was_put_does_not_go_with_its_source(storage: Storage, picture: Path) -> None:
     key = new_key("png")
     storage.put(key, picture, "image/png")

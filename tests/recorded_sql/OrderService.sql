@@ -7,7 +7,7 @@ SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS locked, app_now() AS now
 BEGIN;
 WITH locked AS (SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of FROM orders WHERE id = $1 FOR UPDATE) SELECT *, app_now() AS now FROM locked;
 -- 4
-INSERT INTO attempts (order_id, kind, data, created_at, next_try_at) VALUES ($1, $2, $3::jsonb, $4, $4);
+INSERT INTO attempts (order_id, kind, data, created_at, next_try_at) VALUES ($1, $2, $3::jsonb, $4, $4::timestamptz + $5::interval);
 UPDATE orders SET version = new.version, status = new.status, buyer_id = new.buyer_id, seller_id = new.seller_id, gig_id = new.gig_id, gig_title = new.gig_title, package_id = new.package_id, package_title = new.package_title, price = new.price, currency = new.currency, delivery_days = new.delivery_days, revisions_left = new.revisions_left, requirements = new.requirements, payment_method = new.payment_method, due_at = new.due_at, first_delivered_at = new.first_delivered_at, last_delivered_at = new.last_delivered_at, created_at = new.created_at, updated_at = new.updated_at, payment_status = new.payment_status, payment_reference = new.payment_reference, capture_before = new.capture_before, refund_due = new.refund_due, refunded = new.refunded, charged_back = new.charged_back, commission_percent = new.commission_percent, platform_refund = new.platform_refund, fees = new.fees, postings = new.postings, chargeback_amount = new.chargeback_amount, chargeback_state = new.chargeback_state, evidence_due_by = new.evidence_due_by, reminded_of = new.reminded_of FROM jsonb_populate_record(NULL::orders, $1::jsonb) AS new WHERE orders.id = ($1::jsonb ->> 'id')::uuid;
 COMMIT;
 -- 5
@@ -188,7 +188,7 @@ SELECT id, seller_id, amount, currency, status, destination, created_at, referen
 SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS locked, app_now() AS now;
 -- 2
 BEGIN;
-INSERT INTO attempts (order_id, kind, data, created_at, next_try_at) VALUES ($1, $2, $3::jsonb, $4, $4);
+INSERT INTO attempts (order_id, kind, data, created_at, next_try_at) VALUES ($1, $2, $3::jsonb, $4, $4::timestamptz + $5::interval);
 -- 3
 COMMIT;
 -- 4
@@ -214,7 +214,7 @@ SELECT digest, attempt, answer, etag FROM idempotency_keys WHERE caller = $1 AND
 SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS locked, app_now() AS now;
 -- 3
 BEGIN;
-INSERT INTO attempts (order_id, kind, data, created_at, next_try_at) VALUES ($1, $2, $3::jsonb, $4, $4);
+INSERT INTO attempts (order_id, kind, data, created_at, next_try_at) VALUES ($1, $2, $3::jsonb, $4, $4::timestamptz + $5::interval);
 INSERT INTO idempotency_keys AS known (caller, scope, key, digest, attempt, created_at) VALUES ($1, $2, $3, $4, $5, app_now()) ON CONFLICT (caller, scope, key) DO UPDATE SET digest = excluded.digest, attempt = excluded.attempt, answer = NULL, etag = '', created_at = excluded.created_at WHERE known.answer IS NOT NULL AND known.created_at <= app_now() - $6::interval RETURNING key;
 -- 4
 COMMIT;

@@ -44,7 +44,7 @@ class Orders:
 
 
 @contextmanager
-def serving(*workers: Orders) -> Iterator[tuple[Callable[[], str], list[grpc.Server]]]:
+def serving(*workers: Orders, host: str = "127.0.0.1") -> Iterator[tuple[Callable[[], str], list[grpc.Server]]]:
     """Run a server for each worker. Yields a client's call, and the servers."""
     servers, addresses = [], []
     for worker in workers:
@@ -56,7 +56,7 @@ def serving(*workers: Orders) -> Iterator[tuple[Callable[[], str], list[grpc.Ser
         )
         service = grpc.method_handlers_generic_handler(SERVICE.full_name, {"DescribeOrder": handler})
         server.add_generic_rpc_handlers((service,))
-        addresses.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+        addresses.append(f"{host}:{server.add_insecure_port('127.0.0.1:0')}")
         server.start()
         servers.append(server)
     pem = signing_key("service").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -85,6 +85,11 @@ def test_calls_go_round_the_workers() -> None:
         answers = {call() for _ in range(20)}
 
     assert answers == {"one", "two"}
+
+
+def test_workers_are_found_by_one_name() -> None:
+    with serving(Orders("found"), host="localhost") as (call, _):
+        assert call() == "found"
 
 
 def test_a_worker_that_is_gone_is_not_noticed() -> None:

@@ -89,6 +89,15 @@ def test_a_statement_that_takes_too_long_is_given_up(postgres: PostgresServer, d
         impatient.fetch_one(SLEEP, 5)
 
 
+def test_a_statement_runs_in_one_process_alone(database: Database) -> None:
+    for cost in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):
+        database.execute(f"SET {cost} = 0")
+
+    plan = database.peewee.execute_sql("EXPLAIN SELECT count(*) FROM pg_attribute").fetchall()
+
+    assert not any("Parallel" in line for (line,) in plan), plan
+
+
 def test_an_error_in_a_transaction_takes_everything_back(database: Database) -> None:
     database.execute("CREATE TABLE things (name text)")
 

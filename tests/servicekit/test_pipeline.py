@@ -410,7 +410,21 @@ def test_a_users_token_never_carries_the_services_role() -> None:
     request = gig_pb2.ApplyRatingRequest(gig_id=ORDER, version=1)
 
     assert rpc.call("ApplyRating", request, token("eve", "service", "admin")).error == "FORBIDDEN"
-    assert rpc.call("ApplyRating", request, service_token()).error == ""
+    assert rpc.call("ApplyRating", request, service_token("review")).error == ""
+
+
+def test_a_service_calls_only_what_names_it() -> None:
+    class Gigs:
+        def __getattr__(self, name: str) -> Any:
+            return lambda request, call: gig_pb2.ApplyRatingResponse()
+
+    rpc = Rpc(Gigs(), gig_pb2.DESCRIPTOR.services_by_name["GigService"])
+    request = gig_pb2.ApplyRatingRequest(gig_id=ORDER, version=1)
+
+    refused = [rpc.call("ApplyRating", request, service_token(name)) for name in ("order", "gig", "reviews")]
+    refused.append(rpc.call("ApplyRating", request, service_token(preferred_username=None)))
+
+    assert {(answer.error, answer.message) for answer in refused} == {("FORBIDDEN", "This is for another service")}
 
 
 def test_a_service_with_an_rpc_without_a_handler_does_not_start() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from marketplace.order.v1 import order_pb2
 from order_service.domain.attempt import Kind
+from order_service.payments.gateway import AuthorizationResult, Purchase
 from order_service.payments.sandbox import scenarios
 from order_service.payments.sandbox.gateway import Sandbox
 from servicekit.database import Database
@@ -74,6 +75,24 @@ def test_payment_recovery_finishes_an_order_that_was_begun_without_a_key(world: 
 
     (order,) = world.listed(BUYER)
     assert world.payment(order) == ("AUTHORIZED", 0)
+
+
+def test_payment_recovery_leaves_an_attempt_to_its_worker_for_a_second(
+    world: OrderBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due: list[int] = []
+    authorize = world.sandbox.authorize
+
+    def authorize_late(purchase: Purchase) -> AuthorizationResult:
+        due.append(len(world.store.attempts.due(10)))
+        world.clock.travel(timedelta(seconds=1))
+        due.append(len(world.store.attempts.due(10)))
+        return authorize(purchase)
+
+    monkeypatch.setattr(world.sandbox, "authorize", authorize_late)
+
+    assert world.place().error == ""
+    assert due == [0, 1]
 
 
 def test_the_same_key_sent_by_fifty_clients_at_once_is_one_order_and_one_payment(world: OrderBackend) -> None:

@@ -32,6 +32,8 @@ GOOD = {
     "WEBHOOK_KEYS": WEBHOOK_KEY,
 }
 
+WORKERS_THAT_NOBODY_FINDS = ("marketplace-gig", "gig-0.example:1,gig-1.example:1", "127.0.0.1:1,gig.example:1")
+
 LEAD_NAMES = ("ORDER_EXPIRING_HOURS", "ORDER_DUE_SOON_HOURS", "ORDER_AUTO_COMPLETING_HOURS")
 
 
@@ -215,3 +217,22 @@ def test_without_webhook_keys_the_service_does_not_start(
     environment.delenv("WEBHOOK_KEYS")
 
     assert refusal(capsys).startswith("WEBHOOK_KEYS: ")
+
+
+@pytest.mark.parametrize("addresses", ["127.0.0.1:1", "127.0.0.1:1,127.0.0.2:1", "marketplace-gig.shop.svc:10000"])
+def test_workers_are_addresses_or_one_name(environment: pytest.MonkeyPatch, addresses: str) -> None:
+    environment.setenv("GIG_SERVICE_ADDRESSES", addresses)
+
+    assert load(Settings).gig_service_addresses == addresses
+
+
+@pytest.mark.parametrize("addresses", WORKERS_THAT_NOBODY_FINDS)
+def test_several_names_are_no_workers(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], addresses: str
+) -> None:
+    environment.setenv("GIG_SERVICE_ADDRESSES", addresses)
+
+    with pytest.raises(SystemExit, match="2"):
+        load(Settings)
+
+    assert "GIG_SERVICE_ADDRESSES: " in capsys.readouterr().err

@@ -107,8 +107,10 @@ def test_other_services_know_the_spare_worker_where_it_takes_the_place_of_the_on
     assert environment["ORDER_SERVICE_ADDRESSES"] == "127.0.0.1:10008,127.0.0.1:10009"
 
 
-@pytest.mark.parametrize(("cpus", "chosen", "threads"), [(1, "0", "1"), (2, "0", "1"), (8, "0", "4"), (8, "3", "3")])
-def test_envoy_has_half_of_the_cpus_as_threads_or_what_is_chosen(
+@pytest.mark.parametrize(
+    ("cpus", "chosen", "threads"), [(1, "0", "1"), (2, "0", "2"), (3, "0", "2"), (8, "0", "4"), (8, "3", "3")]
+)
+def test_envoy_has_half_of_the_cpus_as_threads_but_two_of_few_or_what_is_chosen(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, cpus: int, chosen: str, threads: str
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(cpus)))

@@ -16,6 +16,7 @@ from marketplace.gig.v1 import gig_pb2
 from servicekit.database import Database
 from servicekit.idempotency import IdempotencyKeys
 from servicekit.ids import new_id
+from servicekit.methods import Method
 from tests.support.identity import service_token, token, user_id
 from tests.support.rpc import Answer, Rpc
 
@@ -132,8 +133,10 @@ class Gigs:
         return self.call(request, name, *roles, **sent)
 
     def internal(self, request: Any) -> Answer:
-        """Call an RPC as one of the services."""
-        return self.rpc.call(type(request).__name__.removesuffix("Request"), request, service_token())
+        """Call an RPC as the service that may."""
+        rpc = type(request).__name__.removesuffix("Request")
+        (caller,) = Method.of(gig_pb2.DESCRIPTOR.services_by_name["GigService"].methods_by_name[rpc]).services
+        return self.rpc.call(rpc, request, service_token(caller))
 
     def rate(self, gig_id: str, *stars: int) -> None:
         """Call ApplyRating: all reviews of the gig together gave these stars."""

@@ -75,7 +75,7 @@ def token(name: str, *roles: str, key: str = "user", **changed: Any) -> str:
     return jwt.encode(claims, signing_key(key), algorithm="ES256", headers={"kid": key})
 
 
-def service_token(**changed: Any) -> str:
+def service_token(name: str = "review", **changed: Any) -> str:
     """Return a token of a service."""
     services = {"iss": SERVICE_ISSUER, "aud": SERVICE_AUDIENCE}
-    return token("order_service", "service", **{"key": "service", **services, **changed})
+    return token(name, "service", **{"key": "service", **services, **changed})

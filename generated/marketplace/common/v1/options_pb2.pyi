@@ -64,6 +64,7 @@ class Access(_message.Message):
     ANYONE_FIELD_NUMBER: _builtins.int
     SIGNED_IN_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
+    SERVICES_FIELD_NUMBER: _builtins.int
     anyone: _builtins.bool
     """Anyone, with or without an access token. A bad access token is UNAUTHORIZED all the same."""
     signed_in: _builtins.bool
@@ -72,16 +73,23 @@ class Access(_message.Message):
     def roles(self) -> _containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
         """Callers with at least one of these roles."""
 
+    @_builtins.property
+    def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The services that may call, by the names in their access tokens and certificates: `order`, `review`. The role SERVICE
+        comes with at least one name, and alone.
+        """
+
     def __init__(
         self,
         *,
         anyone: _builtins.bool = ...,
         signed_in: _builtins.bool = ...,
         roles: _abc.Iterable[Global___Role.ValueType] | None = ...,
+        services: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anyone", b"anyone", "roles", b"roles", "signed_in", b"signed_in"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anyone", b"anyone", "roles", b"roles", "services", b"services", "signed_in", b"signed_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,146 @@
+"""`make restore`: a backup becomes the stack of an empty DATA_DIR, at the moment of the backup or a later one."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local import postgres
+from deploy.local.backup import catalog, recovery
+from deploy.local.backup.backup import refuse_other_servers, run, run_media_copies
+from deploy.local.backup.catalog import BackupError, Info
+from deploy.local.environment import ROOT
+from deploy.local.layout import Layout
+from deploy.local.output import say
+from deploy.local.preflight import PreflightError, exclusive
+from deploy.local.restore_mark import restore_mark
+from deploy.local.settings import StackSettings
+from servicekit import linux
+from servicekit.progress import ShownProgress
+
+# The first start of a stack removes a folder of this name, should it find one.
+_UNFINISHED = f"{postgres.MAJOR_VERSION}.unfinished"
+NEXT = """\
+Next, in this order (docs/backup.md#after-a-restore):
+  make run                            starts the stack; then, beside it:
+  make check-media                    names the images whose file is missing
+  make check-books SINCE=beginning    names payments and payouts that are newer than this moment
+  make repair-ratings                 compares the ratings with the reviews, and mends them
+  make outbox                         shows what is still to be sent; some of it was sent before"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asks to be restored: a backup, by default the newest, and a folder with further images."""
+
+    backup: str | None = None
+    media: Path | None = None
+
+
+def restore(settings: StackSettings, request: Request) -> int:
+    """Restore a backup into an empty DATA_DIR. Return 1 when that is impossible."""
+    layout = Layout.of(settings.data_dir)
+    try:
+        refuse_other_servers(settings)
+        backup = _find(settings.backup_folder, request)
+        info = Info.read(backup)
+        _check_release(backup, info)
+        _check_empty(layout)
+        say(f"Checking {backup}: the databases as of {info.ended:%Y-%m-%d %H:%M:%SZ}")
+        catalog.check_sums(backup, ShownProgress())
+        with exclusive(layout):
+            restore_mark(layout).touch()
+            try:
+                _restore(settings, layout, backup, request)
+            finally:
+                layout.remove_sockets()
+            restore_mark(layout).unlink()
+    except (BackupError, PreflightError, OSError) as error:
+        say(f"Not restored: {error}")
+        return 1
+    for name, value in info.settings.items():
+        if value != (present := str(getattr(settings, name.lower()))):
+            say(f"note: the backup was made with {name}={value}, and now it is {present}")
+    say(NEXT)
+    return 0
+
+
+def _find(folder: Path, request: Request) -> Path:
+    """Return the backup that is asked for: a path, or a name in the folder of backups. Raises BackupError."""
+    found = catalog.backups(folder)
+    if request.backup:
+        path = Path(request.backup).expanduser()
+        return path if path.is_dir() else folder / request.backup
+    if not found:
+        raise BackupError(f"{folder} has no backup; BACKUP= or BACKUP_DIR= names another place")
+    return found[-1]
+
+
+def _check_release(backup: Path, info: Info) -> None:
+    """Refuse a backup that this release cannot read. Raises BackupError."""
+    if info.postgres.partition(".")[0] != postgres.MAJOR_VERSION:
+        raise BackupError(f"{backup} is of PostgreSQL {info.postgres}, and this is {postgres.MAJOR_VERSION}")
+    for service, name in info.migrations.items():
+        folder = ROOT / ("order_service/payments/sandbox" if service == "sandbox" else f"{service}_service")
+        if name and not (folder / "migrations" / f"{name}.py").is_file():
+            raise BackupError(
+                f"{backup} was made by release {info.product}, which is newer than this one: its {service} database "
+                f"has the migration {name}"
+            )
+
+
+def _check_empty(layout: Layout) -> None:
+    """Refuse a DATA_DIR with anything in it, but for what an interrupted restore has left: that is removed."""
+    if not layout.data_dir.exists():
+        return
+    if restore_mark(layout).exists():
+        with exclusive(layout):
+            say(f"{layout.data_dir} has an interrupted restore, which is begun anew")
+            for path in layout.data_dir.iterdir():
+                if path not in (layout.run, restore_mark(layout)):
+                    shutil.rmtree(path)
+    elif any(layout.data_dir.iterdir()):
+        raise BackupError(f"{layout.data_dir} is not empty; name an empty folder: make restore DATA_DIR=...")
+
+
+def _restore(settings: StackSettings, layout: Layout, backup: Path, request: Request) -> None:
+    say("Copying the databases")
+    _copy_cluster(layout, backup / "postgres")
+    shutil.copytree(backup / "keys", layout.data_dir / "keys")
+    say("Storing the files of images")
+    for folder in filter(None, (backup / "media", request.media)):
+        run_media_copies(settings, layout, "--from", str(folder))
+    say("Recovering the databases")
+    recovered = recovery.recover(layout, _UNFINISHED, recovery.TO_THE_BACKUP)
+    (layout.postgres / _UNFINISHED).rename(layout.postgres / postgres.MAJOR_VERSION)
+    linux.syncfs(layout.data_dir)
+    last = recovered.last_transaction
+    say(
+        f"Restored into {layout.data_dir}"
+        + (f"; the last transaction is of {last:%Y-%m-%d %H:%M:%S.%fZ}" if last else "")
+    )
+
+
+def _copy_cluster(layout: Layout, source: Path) -> None:
+    """Copy PostgreSQL's data folder for the user that it runs under, and check the copy. Raises BackupError."""
+    identity = postgres.identity_for(layout)
+    target = layout.postgres / _UNFINISHED
+    progress = ShownProgress()
+    progress.begin(sum(1 for path in source.rglob("*") if path.is_file()), "files of the databases")
+    shutil.copytree(source, target, copy_function=_counting(progress))
+    progress.end()
+    run([str(postgres.programs() / "pg_verifybackup"), "--quiet", str(target)])
+    # PostgreSQL refuses a folder that others may enter.
+    target.chmod(0o700)
+    if os.geteuid() == 0:
+        for path in (target, *target.rglob("*")):
+            os.chown(path, identity.uid, identity.gid, follow_symlinks=False)
+
+
+def _counting(progress: ShownProgress) -> Callable[[str, str], object]:
+    def copy(source: str, target: str) -> object:
+        progress.advance(1)
+        return shutil.copy2(source, target)
+
+    return copy

@@ -1,0 +1,63 @@
+"""`python -m edge.drain`: let Envoy's requests end before it is stopped, where no launcher does it, as in a container.
+
+For `--announce` seconds it goes on as before, while load balancers learn that it stops. Then it asks clients to close
+their connections, and ends when no request is under way that comes to an end, or after `--seconds`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import time
+from typing import Any
+from urllib.parse import quote
+
+_TIMEOUT_SECONDS = 2.0
+_LOOK_SECONDS = 0.2
+# Watches and long-polls have no end of their own: their clients come back to another edge.
+_PUBLIC, _WAITING = "http.public.downstream_rq_active", "cluster.event.upstream_rq_active"
+
+
+def drain(admin_port: int, seconds: float) -> None:
+    """Have Envoy end its connections; return when its requests have ended, or after that time."""
+    deadline = time.monotonic() + seconds
+    _request(admin_port, "POST", "/drain_listeners?graceful&skip_exit&inboundonly")
+    while time.monotonic() < deadline and _active_requests(admin_port):
+        time.sleep(_LOOK_SECONDS)
+
+
+def _active_requests(admin_port: int) -> int:
+    body = _request(admin_port, "GET", f"/stats?format=json&filter={quote(f'^({_PUBLIC}|{_WAITING})$')}")
+    stats: list[dict[str, Any]] = json.loads(body)["stats"] if body else []
+    values = {stat["name"]: stat["value"] for stat in stats if "name" in stat}
+    return int(values.get(_PUBLIC, 0)) - int(values.get(_WAITING, 0))
+
+
+def _request(port: int, method: str, path: str) -> bytes:
+    """Return the body; an empty one when nothing answers, as when Envoy has ended already."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        body = response.read()
+        return body if response.status == http.client.OK else b""
+    except (OSError, http.client.HTTPException):
+        return b""
+    finally:
+        connection.close()
+
+
+def main() -> None:
+    """Wait for load balancers, then drain."""
+    parser = argparse.ArgumentParser(prog="python -m edge.drain", description="Lets Envoy's requests end.")
+    parser.add_argument("--admin-port", type=int, required=True, help="ENVOY_ADMIN_PORT of the Envoy")
+    parser.add_argument("--announce", type=float, default=5, help="seconds for load balancers to notice")
+    parser.add_argument("--seconds", type=float, default=20, help="the most seconds for requests to end")
+    options = parser.parse_args()
+    time.sleep(options.announce)
+    drain(options.admin_port, options.seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Backups of a running stack, restores into new folders, and the commands that look for differences."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.support.stack import ROOT, Stack
+from tests.support.story import Market, ok
+from tests.support.uploads import a_jpeg, upload
+
+SECONDS = 60
+
+
+def command(data_dir: Path, backups: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the local stack, with its folder of backups, and return it with its output."""
+    paths = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}", "DATA_DIR": str(data_dir), "BACKUP_DIR": str(backups)}
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.local", *words],
+        cwd=ROOT,
+        env={**os.environ, **paths, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def succeed(ran: subprocess.CompletedProcess[str]) -> str:
+    """Return the output of a command that must have succeeded."""
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def differences(stack: Stack, backups: Path) -> str:
+    """Return the output of each command that looks for differences in a running stack and finds one."""
+    port = str(stack.ports.edge)
+    commands = (["check-media"], ["check-books", "--since=beginning"], ["repair-ratings"])
+    ran = [command(stack.data_dir, backups, *words, PORT=port) for words in commands]
+    return "".join(each.stdout + each.stderr for each in ran if each.returncode)
+
+
+class Trade:
+    """A market in which somebody orders, reviews and uploads without a pause."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._market = Market.of(stack)
+        self._stopping = threading.Event()
+        self.orders: list[str] = []
+        self.images: list[str] = []
+        self.failed: list[str] = []
+
+    def once(self) -> None:
+        """Offer a gig with an image, and complete an order of it. What is acknowledged is kept."""
+        gig = self._market.gig()
+        answer = upload(self._market.seller, gig["id"], a_jpeg())
+        self.images += [image["url"] for image in ok(answer, 201)["images"]]
+        order = self._market.completed(gig)
+        self.orders.append(order)
+        self._market.review(order)
+
+    def missing_in(self, restored: Stack, orders: list[str], images: list[str]) -> list[str]:
+        """Return which of these orders and images a restored stack does not have."""
+        token = self._market.buyer.headers["authorization"]
+        with httpx.Client(base_url=restored.url, headers={"authorization": token}, timeout=15) as client:
+            gone = [order for order in orders if client.get(f"/api/orders/{order}").status_code != 200]
+            paths = (httpx.URL(url).path for url in images)
+            return gone + [path for path in paths if client.get(path).status_code != 200]
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Trade in a thread for as long as the block takes."""
+
+        def run() -> None:
+            while not self._stopping.is_set():
+                try:
+                    self.once()
+                except (AssertionError, httpx.HTTPError) as error:
+                    self.failed.append(repr(error))
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            thread.join()
+            self._stopping.clear()
