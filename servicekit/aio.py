@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +38,7 @@ from servicekit.pipeline import (
 )
 from servicekit.server import (
     ServiceSpec,
+    StopRequest,
     fail_to_listen,
     prepare,
     serve_metrics,
@@ -272,20 +272,25 @@ def run_aio(
     settings: ServiceSettings, database_url: str, migrations: Path, build: Callable[[Database], ServiceSpec]
 ) -> None:
     """Do what `servicekit.server.run` does, for a servicer on `grpc.aio`."""
-    stop = threading.Event()
+    stop = StopRequest()
     database = prepare(settings, database_url, migrations, stop)
     if database is not None:
         asyncio.run(_run(settings, build(database), stop))
 
 
-async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: threading.Event) -> None:
+async def _run(settings: ServiceSettings, spec: ServiceSpec, request: StopRequest) -> None:
     loop = asyncio.get_running_loop()
     # Also the number of database connections: each thread has one.
     loop.set_default_executor(ThreadPoolExecutor(settings.rpc_threads, thread_name_prefix="blocking"))
     stop = asyncio.Event()
+
+    def receive(number: int) -> None:
+        request.receive(number)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    if stopped_early.is_set():
+        loop.add_signal_handler(number, receive, number)
+    if request.is_set():
         return
     log = structlog.get_logger()
     # The pipeline bounds the calls. gRPC's own bound would count the streams of tools, and refuse health checks.
@@ -311,7 +316,7 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: thre
     log.info("draining")
     # First become unhealthy, so that no new calls come; then finish the current ones.
     health.drain()
-    for seconds in waits_until_known(health):
+    for seconds in waits_until_known(health, are_calls_over=request.is_last):
         await asyncio.sleep(seconds)
     health.end()
     if spec.end_waiting_calls is not None:

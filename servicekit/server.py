@@ -41,7 +41,7 @@ from servicekit.spans import spans
 # A worker that stops takes calls until its clients know that it is unhealthy: for an interval of Envoy's health checks
 # and a bit, and longer while a check is late, as on a busy machine.
 HEALTH_INTERVAL_SECONDS = 1.2
-LATEST_CHECK_SECONDS = 3.0
+LATEST_CHECK_SECONDS = 8.0
 
 OPTIONS = [
     # A second start on a taken port fails instead of sharing it.
@@ -63,6 +63,19 @@ OPTIONS = [
     ("grpc.http2.min_ping_interval_without_data_ms", 500),
     ("grpc.keepalive_permit_without_calls", 1),
 ]
+
+
+class StopRequest(threading.Event):
+    """Set by SIGTERM and SIGINT. With SIGINT nobody sends calls any more: the edge has ended, or Ctrl-C was pressed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_last = False
+
+    def receive(self, number: int) -> None:
+        """Take a signal."""
+        self.is_last = self.is_last or number == signal.SIGINT
+        self.set()
 
 
 class Background(Protocol):
@@ -120,14 +133,14 @@ def service_tokens(settings: CallingSettings, service: str) -> ServiceTokens:
     return ServiceTokens(settings.signing_key, service)
 
 
-def prepare(settings: ServiceSettings, database_url: str, migrations: Path, stop: threading.Event) -> Database | None:
+def prepare(settings: ServiceSettings, database_url: str, migrations: Path, stop: StopRequest) -> Database | None:
     """Set up logs and signal handlers, give up root, and migrate the database.
 
     SIGTERM and SIGINT set `stop`. Returns None when that happens before the database answers.
     """
     logs.configure(settings.log_level, settings.log_format, worker=settings.worker)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _: stop.receive(number))
     settings.read_files()
     privileges.drop(settings.run_as)
     _start_traces(settings)
@@ -166,7 +179,7 @@ def run(
     `others` are further databases to migrate, with the folders of their migrations. Raises ValueError when an RPC takes
     idempotency keys and the spec has none.
     """
-    stop = threading.Event()
+    stop = StopRequest()
     database = prepare(settings, database_url, migrations, stop)
     if database is None or not all(migrate_when_reachable(*other, stop) for other in others):
         return
@@ -181,7 +194,7 @@ def run(
     log.info("serving", listen=settings.listen)
     stop.wait()
     log.info("draining")
-    server.drain()
+    server.drain(are_calls_over=stop.is_last)
     for task in background:
         task.stop()
     spans().stop()
@@ -208,11 +221,11 @@ def _serialize(response: Message | bytes) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 
-def waits_until_known(health: Health) -> Iterator[float]:
+def waits_until_known(health: Health, *, are_calls_over: bool) -> Iterator[float]:
     """Yield the seconds to wait, one after the other, until the clients know that the worker is unhealthy."""
     latest = time.monotonic() + LATEST_CHECK_SECONDS
     yield HEALTH_INTERVAL_SECONDS
-    while not health.is_known() and time.monotonic() < latest:
+    while not (are_calls_over or health.is_known()) and time.monotonic() < latest:
         yield 0.05
 
 
@@ -222,10 +235,10 @@ class _Server:
         self._grace = grace
         self._health = health
 
-    def drain(self) -> None:
+    def drain(self, *, are_calls_over: bool) -> None:
         """Become unhealthy, so that no new calls come; then finish the current ones."""
         self._health.drain()
-        for seconds in waits_until_known(self._health):
+        for seconds in waits_until_known(self._health, are_calls_over=are_calls_over):
             time.sleep(seconds)
         stopped = self._server.stop(self._grace)
         self._health.end()

@@ -24,6 +24,7 @@ from deploy.local.control import (
     signal_process,
     start_process,
 )
+from deploy.local.environment import SERVICE_GRACE_SECONDS
 from deploy.local.layout import Layout
 from deploy.local.output import say
 from deploy.local.ports import SERVICES, STREAMING, Ports, spare_of
@@ -33,10 +34,10 @@ from servicekit.server import LATEST_CHECK_SECONDS
 _HEALTHY_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 # A process that does not end by itself is killed: after its clients have had the time to know, and its calls to end.
-_KILL_SECONDS = 20.0
+_KILL_SECONDS = LATEST_CHECK_SECONDS + SERVICE_GRACE_SECONDS + 2.0
 # Envoy notices within this time that a process is gone or hangs: a health check that is under way has two seconds, and
 # the next one comes a second later.
-_NOTICED_SECONDS = LATEST_CHECK_SECONDS + 1.0
+_NOTICED_SECONDS = 4.0
 
 
 class InterruptedRestartError(Exception):

@@ -125,7 +125,8 @@ def _spare(settings: StackSettings, layout: Layout, name: str, port: int) -> Pro
 def _service(name: str, module: str, own: Mapping[str, str]) -> Process:
     # Under root it starts as root, reads its signing key, and then changes to its RUN_AS.
     command = _launched("SIGTERM", name, [sys.executable, "-m", module])
-    return Process(name, command, _SERVICE_PRIORITY, SERVICE_STOP_SECONDS, environment=own)
+    # INT: when the stack stops, the edge has ended before, and no call comes any more.
+    return Process(name, command, _SERVICE_PRIORITY, SERVICE_STOP_SECONDS, "INT", own)
 
 
 def _traces(settings: StackSettings) -> Process:
