@@ -9,26 +9,29 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import grpc
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from deploy.local import envoy_admin
+from deploy.local import edge_config, envoy_admin
 from deploy.local.control import (
     ControlError,
     ProcessState,
+    begin_takeover,
+    complete_takeover,
     process_states,
     signal_process,
     start_process,
 )
-from deploy.local.environment import SERVICE_GRACE_SECONDS
+from deploy.local.environment import EDGE, SERVICE_GRACE_SECONDS
 from deploy.local.layout import Layout
 from deploy.local.output import say
 from deploy.local.ports import SERVICES, STREAMING, Ports, spare_of
 from deploy.local.settings import StackSettings
+from deploy.local.takeover import PARENT_SECONDS
 from servicekit.server import LATEST_CHECK_SECONDS
 
 _HEALTHY_SECONDS = 60.0
@@ -60,8 +63,12 @@ class _Addresses:
         return int(self.rpc.rpartition(":")[2])
 
 
+# The service whose process for slow clients has the watches.
+_WATCHED = "order"
+
+
 def restart(settings: StackSettings, service: str | None) -> int:
-    """Replace the processes of a service, or of all of them, and wait for each until the edge sends it requests.
+    """Replace the processes of a service, Envoy, or all of them, and wait for each until it gets requests.
 
     Return 1 when no stack is running or a process does not come back; the processes after it then stay as they are.
     """
@@ -74,10 +81,14 @@ def restart(settings: StackSettings, service: str | None) -> int:
     signal.signal(signal.SIGINT, lambda *_: interrupted.set())
     replacement = _Replacement(layout, interrupted)
     try:
-        for each in [service] if service else SERVICES:
+        for each in SERVICES if service is None else {service} & {*SERVICES}:
             replacement.replace(each, replacement.workers(each))
-            if each in STREAMING:
+            if each in STREAMING and (service or each != _WATCHED):
                 replacement.replace(STREAMING[each], [STREAMING[each]])
+        if service in (None, EDGE):
+            # The watches that the old Envoy has end in order. A client may come back by the connection that it had; the
+            # headers of that response close it, and the second time the client comes to the new Envoy.
+            replacement.replace(STREAMING[_WATCHED], [STREAMING[_WATCHED]] * 2, first=replacement.replace_edge)
     except (RestartError, ControlError) as error:
         say(f"FAILED: {error}")
         return 1
@@ -94,19 +105,55 @@ class _Replacement:
         self._layout = layout
         self._supervisor = layout.supervisor_socket
         self._interrupted = interrupted
+        self._has_taken_over = False
 
     def workers(self, service: str) -> list[str]:
         """Return the names of a service's workers."""
         names = [process.name for process in process_states(self._supervisor) or []]
         return [name for name in names if name.startswith(f"{service}-") and name.rpartition("-")[2].isdigit()]
 
-    def replace(self, program: str, names: Sequence[str]) -> None:
+    def replace(self, program: str, names: Sequence[str], first: Callable[[], None] = lambda: None) -> None:
         """Replace these processes one after the other, while the spare process of the program takes calls."""
         with self._spare(spare_of(program)):
+            first()
             for name in names:
                 process = self._find(name)
                 if process:
                     self._replace(process)
+
+    def replace_edge(self) -> None:
+        """Let a new Envoy take over, with a configuration that is rendered anew."""
+        try:
+            own = edge_config.kept(self._layout)
+            edge_config.render(self._layout, own)
+            edge_config.validate(self._layout)
+        except (OSError, edge_config.EdgeConfigError) as error:
+            raise RestartError(f"the edge stays as it is: {error}") from error
+        began = time.monotonic()
+        pid, epoch = self._begin_takeover()
+        # It takes over even if this command is interrupted.
+        while envoy_admin.epoch(int(own["ENVOY_ADMIN_PORT"])) != epoch:
+            if time.monotonic() > began + _HEALTHY_SECONDS or not _runs(pid):
+                raise RestartError(f"the new Envoy does not start; its log is {self._layout.log('envoy')}")
+            time.sleep(_POLL_SECONDS)
+        complete_takeover(self._supervisor)
+        self._has_taken_over = True
+        say(
+            f"{'envoy':<20} has been taken over by process {pid}, after {time.monotonic() - began:.1f} s; "
+            f"the one before ends its requests, for {PARENT_SECONDS} s"
+        )
+
+    def _begin_takeover(self) -> tuple[int, int]:
+        deadline = time.monotonic() + PARENT_SECONDS + 5
+        while True:
+            try:
+                return begin_takeover(self._supervisor)
+            except ControlError as error:
+                # After another restart a moment ago.
+                if "still ends" not in str(error) or time.monotonic() > deadline:
+                    raise
+            if self._interrupted.wait(_POLL_SECONDS):
+                raise InterruptedRestartError
 
     @contextlib.contextmanager
     def _spare(self, name: str) -> Iterator[None]:
@@ -155,6 +202,9 @@ class _Replacement:
                     with contextlib.suppress(ControlError):  # it may have ended meanwhile
                         signal_process(self._supervisor, old, "KILL")
             elif pid and health.is_of(pid):
+                # The Envoy that ends its requests checks for itself, and has no admin page any more.
+                if self._has_taken_over and self._interrupted.wait(_NOTICED_SECONDS):
+                    raise InterruptedRestartError
                 return pid
         raise RestartError(f"{name} is not healthy after {_HEALTHY_SECONDS:.0f} s; its log is {self._layout.log(name)}")
 
@@ -215,6 +265,13 @@ def _find_addresses(pid: int) -> _Addresses | None:
         return _Addresses(listen, Ports.admin_beside(int(listen.rpartition(":")[2])))
     except (psutil.Error, KeyError):
         return None
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _serves(address: str) -> bool:

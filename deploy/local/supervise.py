@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from deploy.local import environment, lent_files, users
+from deploy.local import environment, lent_files, takeover, users
 from deploy.local.layout import Layout
 from deploy.local.ports import STREAMING, spare_of
 from deploy.local.settings import StackSettings
@@ -148,12 +148,11 @@ def _default_edge_threads(cpus: int) -> int:
 
 
 def _edge(settings: StackSettings, layout: Layout) -> Process:
-    # Hot restart takes a name that is unique on the machine, which keeps a second stack from starting.
     config = environment.edge_base(layout) / layout.envoy_config.relative_to(layout.data_dir)
     # Envoy's debug log has all headers of all requests, tokens included.
     level = "info" if settings.log_level == "DEBUG" else settings.log_level.lower()
     threads = settings.edge_threads or _default_edge_threads(len(os.sched_getaffinity(0)))
-    options = ["-c", str(config), "--disable-hot-restart", "--concurrency", str(threads), "--log-level", level]
+    options = ["-c", str(config), *takeover.options(), "--concurrency", str(threads), "--log-level", level]
     # The bridge for MCP writes several errors for each bad message of a client. The access log has the reason.
     options += ["--component-log-level", "filter:critical"]
     # Drain all clients with their next response, instead of one after the other over ten minutes.

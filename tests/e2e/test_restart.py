@@ -9,10 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from deploy.local import envoy_admin
 from tests.support.stack import ROOT, UNLIMITED_WRITES, Stack
 from tests.support.steady_load import Outcome, Requests, steady_load
 
-SECONDS = 120
+SECONDS = 300
+
+pytestmark = pytest.mark.timeout(SECONDS)
 PAUSES = dict.fromkeys(Requests.KINDS, 0.1) | {"order": 0.3, "upload": 0.4}
 
 
@@ -32,7 +35,7 @@ def restart(stack: Stack) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS)
 
 
-def test_no_request_fails_while_all_services_are_replaced(own_stack: Stack) -> None:
+def test_no_request_fails_while_all_services_and_envoy_are_replaced(own_stack: Stack) -> None:
     before = {name: process.pid for name, process in own_stack.processes().items() if "-" in name}
     outcome = Outcome()
 
@@ -41,6 +44,7 @@ def test_no_request_fails_while_all_services_are_replaced(own_stack: Stack) -> N
         hints = sum(each.retry_hints for each in load)
 
     assert restarted.returncode == 0, restarted.stdout
+    assert envoy_admin.epoch(own_stack.ports.envoy_admin) == 1
     assert outcome.failures == [], restarted.stdout
     assert set(outcome.done) >= set(Requests.KINDS)
     # Each watch has ended with the time after which to come back.

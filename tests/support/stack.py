@@ -143,6 +143,10 @@ class Stack:
             eventually(partial(_serves, port), START_SECONDS, every=0.05)
         eventually(lambda: healthy_upstreams(self.ports.envoy_admin) == expected, START_SECONDS, every=0.05)
 
+    def healthy_ports(self) -> set[int]:
+        """Return the ports of the workers that Envoy sends requests to."""
+        return healthy_upstreams(self.ports.envoy_admin) or set()
+
     def token(self, name: str, *roles: str) -> str:
         """Return a local user's token."""
         return tokens.mint(self.data_dir, name, roles)
