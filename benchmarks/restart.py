@@ -1,7 +1,7 @@
 """`python -m benchmarks.restart`: `make restart` under load, in a stack of its own. No request may fail.
 
-First each kind of request is sent as fast as its client can, which gives the peak; then each with half of that rate, for
-a minute at least, while services and Envoy are replaced one after the other.
+First each kind of request is sent as fast as its client can, which gives the peak; then each with half of that rate,
+for a minute at least, while services and Envoy are replaced one after the other.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ _TRY_LOCK = Statement("SELECT pg_try_advisory_lock($1) AS is_ours")
 def migrate(database: Database, directory: Path) -> list[str]:
     """Apply the missing migrations in order, and return their names. Other workers wait until this is done.
 
-    Each migration is one transaction, together with the row that records it. One with `atomic = False`, as an index needs
-    that is built CONCURRENTLY, can be repeated when it breaks off.
+    Each migration is one transaction, together with the row that records it. One with `atomic = False`, which an index
+    needs that is built CONCURRENTLY, can be repeated when it breaks off.
     """
     database.execute("SET statement_timeout = 0; SET lock_timeout = 0")
     # A statement that waited for the lock would be a transaction for all that time, and an index that is built
