@@ -59,6 +59,7 @@ def main() -> int:
             time.sleep(max(0.0, given.seconds - took))
             lasted = time.monotonic() - began
             hints = sum(each.retry_hints for each in load)
+        refusals = [line for line in stack.layout.log("envoy").read_text().splitlines() if '"code":50' in line]
     finally:
         stack.stop()
     print(f"make restart took {took:.0f} s, the load lasted {lasted:.0f} s")
@@ -67,6 +68,8 @@ def main() -> int:
     print(f"watches that ended with a time to come back: {hints}")
     for failure in outcome.failures:
         print(f"FAILED {failure}")
+    for line in refusals[:10]:
+        print(f"  Envoy: {line}")
     print(f"{len(outcome.failures)} failed of {sum(outcome.done.values()) + len(outcome.failures):,}, bound 0")
     return 1 if status or outcome.failures else 0
 
