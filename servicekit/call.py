@@ -63,6 +63,8 @@ class Call:
     # The fields of every log line of this call.
     log_fields: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
+    # The identity of the client by its certificate; None on a connection in plain text.
+    peer: str | None = None
     # For handlers marked with servicekit.idempotency.binds_idempotency_key; None without an idempotency key.
     idempotency_claim: IdempotencyClaim | None = None
 

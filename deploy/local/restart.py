@@ -16,7 +16,7 @@ import grpc
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from deploy.local import edge_config, envoy_admin
+from deploy.local import edge_config, envoy_admin, internal_tls
 from deploy.local.control import (
     ControlError,
     ProcessState,
@@ -27,6 +27,7 @@ from deploy.local.control import (
     start_process,
 )
 from deploy.local.environment import EDGE, SERVICE_GRACE_SECONDS
+from deploy.local.internal_tls import server_identity
 from deploy.local.layout import Layout
 from deploy.local.output import say
 from deploy.local.ports import SERVICES, STREAMING, Ports, spare_of
@@ -53,9 +54,10 @@ class RestartError(Exception):
 
 @dataclass(frozen=True)
 class _Addresses:
-    """Where a process serves gRPC (host:port), and the port of Envoy's admin page."""
+    """Where a process serves gRPC (host:port), whether over TLS, and the port of Envoy's admin page."""
 
     rpc: str
+    tls: bool
     envoy_admin: int
 
     @property
@@ -167,7 +169,7 @@ class _Replacement:
         began = time.monotonic()
         try:
             start_process(self._supervisor, process)
-            pid = self._wait_until_healthy(name, _Health())
+            pid = self._wait_until_healthy(name, _Health(self._layout, name))
             say(f"{name:<20} is healthy as process {pid}, after {time.monotonic() - began:.1f} s")
             yield
         finally:
@@ -179,7 +181,7 @@ class _Replacement:
     def _replace(self, process: ProcessState) -> None:
         began = time.monotonic()
         say(f"{process.name:<20} stopping process {process.pid}")
-        health = _Health(_find_addresses(process.pid) if process.pid else None)
+        health = _Health(self._layout, process.name, _find_addresses(process.pid) if process.pid else None)
         # supervisord starts a process again that has ended. So it comes back even if this command is interrupted.
         if process.pid:
             signal_process(self._supervisor, process, "TERM")
@@ -235,7 +237,9 @@ class _Health:
     old one to be unhealthy, or has had the time to know.
     """
 
-    def __init__(self, old: _Addresses | None = None) -> None:
+    def __init__(self, layout: Layout, name: str, old: _Addresses | None = None) -> None:
+        self._layout = layout
+        self._name = name
         self._old = old
         self._is_fresh = old is None
         self._serves_since = 0.0
@@ -249,7 +253,7 @@ class _Health:
     def is_of(self, pid: int) -> bool:
         """Return whether the new process itself answers that it serves, and Envoy knows."""
         addresses = _find_addresses(pid)
-        if addresses is None or not _serves(addresses.rpc):
+        if addresses is None or not _serves(self._layout, self._name, addresses):
             return False
         now = time.monotonic()
         self._serves_since = self._serves_since or now
@@ -261,8 +265,9 @@ class _Health:
 def _find_addresses(pid: int) -> _Addresses | None:
     """Return the addresses in the process's own environment, so that no PORT is needed; `None` while it starts."""
     try:
-        listen = psutil.Process(pid).environ()["LISTEN"]
-        return _Addresses(listen, Ports.admin_beside(int(listen.rpartition(":")[2])))
+        environment = psutil.Process(pid).environ()
+        listen, tls = environment["LISTEN"], environment.get("INTERNAL_TLS") != "off"
+        return _Addresses(listen, tls, Ports.admin_beside(int(listen.rpartition(":")[2])))
     except (psutil.Error, KeyError):
         return None
 
@@ -274,8 +279,8 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def _serves(address: str) -> bool:
-    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+def _serves(layout: Layout, name: str, addresses: _Addresses) -> bool:
+    with internal_tls.channel(layout, addresses.rpc, server_identity(name), tls=addresses.tls) as channel:
         try:
             response = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
         except grpc.RpcError:

@@ -29,7 +29,8 @@ def mixed() -> Iterator[Stack]:
     commit = previous_release()
     if not commit:
         pytest.skip("the history of the repository is not here: the clone has only its newest commits, or none")
-    running = Stack(workers=1, **UNLIMITED_WRITES)
+    # In plain text inside, as a release from before the certificates speaks.
+    running = Stack(workers=1, INTERNAL_TLS="off", **UNLIMITED_WRITES)
     with temporary_folder() as folder:
         try:
             running.start()

@@ -21,6 +21,7 @@ import httpx
 from marketplace.gig.v1 import gig_pb2
 from marketplace.gig.v1.gig_pb2_grpc import GigServiceStub
 from servicekit import clients
+from servicekit.internal_tls import DEVELOPER, read
 from tests.support.stack import Stack
 from tests.support.story import SEED_REVIEW, Market, a_gig
 from tests.support.uploads import a_jpeg
@@ -83,7 +84,9 @@ class Requests:
         ports = [stack.ports.rpc("gig", number) for number in range(stack.workers)]
         if stack.workers == 1:
             ports.append(stack.ports.spares({"gig": 1, "order": 1})["gig-spare"])
-        self._channel = clients.channel(",".join(f"127.0.0.1:{port}" for port in ports))
+        addresses = ",".join(f"127.0.0.1:{port}" for port in ports)
+        folder = stack.layout.tls / DEVELOPER
+        self._channel = clients.channel(addresses, "gig", read(folder, DEVELOPER) if stack.has_internal_tls else None)
         self._gigs = GigServiceStub(self._channel)
         self._picture = a_jpeg()
         self._event = "now"
