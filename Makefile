@@ -66,8 +66,8 @@ psql: install ## Open psql on a service's database. SERVICE=order ARGS="-c 'SELE
 	@$(BIN)/python -m deploy.local psql --service="$$SERVICE" -- $(ARGS)
 
 .PHONY: restart
-restart: install ## Restart the workers of a service, one after the other. SERVICE=order
-	@$(BIN)/python -m deploy.local restart --service="$$SERVICE"
+restart: install ## Replace the running processes one after the other, without a failed request. SERVICE=order
+	@$(BIN)/python -m deploy.local restart $${SERVICE:+--service="$$SERVICE"}
 
 .PHONY: debug
 debug: install ## Run the first worker of a service on this terminal, for breakpoint(). SERVICE=order
@@ -146,7 +146,7 @@ fuzz: install-dev ## Send mutated inputs to a stack of its own for ten minutes. 
 	@$(BIN)/python -m tests.fuzz "$$NAME" $(ARGS)
 
 .PHONY: benchmark
-benchmark: install-dev ## Run a benchmark: balance, edge_cost, get_gig, growth, hot_paths, internal_tls, limits, listing, order_timeouts, outbox, placing, promptness, reconciliation, recovery, reminders, search_plans, texts, thread_counts, traces, uploads, watches, writes. NAME=balance
+benchmark: install-dev ## Run a benchmark: balance, edge_cost, get_gig, growth, hot_paths, internal_tls, limits, listing, order_timeouts, outbox, placing, promptness, reconciliation, recovery, reminders, restart, search_plans, texts, thread_counts, traces, uploads, watches, writes. NAME=balance
 	@$(BIN)/python -m "benchmarks.$${NAME:-balance}" $(ARGS)
 
 .PHONY: bench
