@@ -27,7 +27,7 @@ from servicekit.batches import BatchingDatabase, Connection, NotReplicated, Sent
 from servicekit.call import current_call, note_write, require_time
 from servicekit.crash import crash_point
 from servicekit.errors import DeadlineExceeded, MarketplaceError, Unavailable
-from servicekit.failover import NOT_PRIMARY, OPTIONS, PrimaryAway, Primary, fails_over, own_host_first
+from servicekit.failover import NOT_PRIMARY, OPTIONS, Primary, PrimaryAway, fails_over, own_host_first
 from servicekit.logs import describe
 from servicekit.spans import spans
 

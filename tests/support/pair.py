@@ -90,6 +90,10 @@ class Pair:
         """Return the rows of a statement that the standby runs."""
         return self._as_superuser(self.standby, statement, database)
 
+    def ask_primary(self, statement: str) -> list[tuple[object, ...]]:
+        """Return the rows of a statement that the primary runs."""
+        return self._as_superuser(self.primary.layout, statement)
+
     def _standby_answers(self) -> bool:
         try:
             return bool(self.ask_standby("SELECT 1"))
@@ -97,7 +101,7 @@ class Pair:
             return False
 
     def _has_replayed(self, name: str) -> bool:
-        return bool(self.ask_standby(f"SELECT 1 FROM pg_database WHERE datname = '{name}'"))  # noqa: S608
+        return bool(self.ask_standby(f"SELECT 1 FROM pg_database WHERE datname = '{name}'"))
 
     def _as_superuser(self, layout: Layout, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
         connection = psycopg2.connect(database_url(layout, database, SUPERUSER), connect_timeout=5)
