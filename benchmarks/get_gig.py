@@ -142,6 +142,7 @@ def worker(name: str, checkout: Path, database: Database, request: Path, ready_p
         "USER_JWT_AUDIENCE": USER_AUDIENCE,
         "SERVICE_JWKS": str(jwks_file(folder, "service")),
         "WORKER": name,
+        "INTERNAL_TLS": "off",
         "READY_PAGES_MIB": str(ready_pages_mib),
     }
     with running(["-m", "gig_service"], checkout, log, **settings) as process:

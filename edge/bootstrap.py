@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from edge import browsers, compression, contract, grpc_web, mcp_tools, name_patterns, tls
+from edge import browsers, compression, contract, grpc_web, internal_tls, mcp_tools, name_patterns, tls
 from edge.caching import cached_paths, max_age
 from edge.docs_page import docs_files
 from edge.generate import DESCRIPTOR_SET
@@ -162,6 +162,7 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         grpc_web_browser_headers=browsers.grpc_web_headers(),
         tls_secret=_tls_secret(settings, files),
         tls_secret_name=tls.SECRET_NAME,
+        internal_tls=_internal_tls(settings, files),
         docs_files=docs_files() if settings.edge_docs == "on" else [],
         docs_folder=str(files) if files else "",
         jwks=jwks,
@@ -185,6 +186,13 @@ def _tls_secret(settings: EdgeSettings, files: Path | None) -> str:
     return str(files / tls.SECRET_FILE)
 
 
+def _internal_tls(settings: EdgeSettings, files: Path | None) -> internal_tls.InternalTls | None:
+    try:
+        return internal_tls.for_envoy(settings, files)
+    except ValueError as error:
+        raise BootstrapError(str(error)) from error
+
+
 def copy_files(settings: EdgeSettings, target: Path) -> None:
     """Copy the files that Envoy reads into a folder. Raises BootstrapError and OSError.
 
@@ -197,6 +205,7 @@ def copy_files(settings: EdgeSettings, target: Path) -> None:
         except tls.TlsError as error:
             raise BootstrapError(str(error)) from error
         tls.write_secret(target / tls.SECRET_FILE, secret)
+    internal_tls.write_secrets(settings, target)
     sources = {path.name: path for folder in (TEMPLATES, GENERATED / "envoy") for path in folder.glob("*.lua")}
     sources |= {file.source.name: file.source for file in docs_files()}
     sources[DESCRIPTOR_SET] = GENERATED / "envoy" / DESCRIPTOR_SET

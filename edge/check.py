@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from edge import signing_keys
 from edge.bootstrap import GENERATED, TEMPLATES, copy_files, render
 from edge.self_signed import certificate_and_key
 from edge.settings import EdgeSettings
+from servicekit import internal_tls
+from servicekit.authority import Authority
 
 ENVOY = Path(sys.executable).parent / "envoy"
 
@@ -61,6 +64,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "traces": {"otel_exporter_otlp_endpoint": "http://127.0.0.1:4317", "otel_traces_sampler_arg": 0.25},
     "traces by name": {"otel_exporter_otlp_endpoint": "http://collector.example"},
     "a certificate": {"tls_certificate": CERTIFICATE, "tls_private_key": CERTIFICATE},
+    "TLS with the services": {"internal_tls": "on", "internal_tls_folder": Path("tls")},
     "odd characters": {"user_jwt_issuer": 'https://"login".example/\\ä', "user_jwt_audience": "{{ 1 }} # x: 'y'"},
 }
 
@@ -148,17 +152,22 @@ def bootstrap_errors(folder: Path, **changes: Any) -> Iterator[str]:
         "user_jwt_issuer": signing_keys.USER_ISSUER,
         "user_jwt_audience": signing_keys.USER_AUDIENCE,
         "media_dir": folder / "media",
+        "internal_tls": "off",
         **{f"{service}_service_addresses": "127.0.0.1:1" for service in SERVICES},
     }
     config = folder / "envoy.yaml"
     settings, files = EdgeSettings(**{**values, **changes}), None
     if settings.tls_certificate:
-        certificate, files = folder / CERTIFICATE, folder / "files"
+        certificate = folder / CERTIFICATE
         certificate.write_bytes(b"".join(certificate_and_key("edge.example")))
-        files.mkdir()
         settings = settings.model_copy(
             update={"tls_certificate": str(certificate), "tls_private_key": str(certificate)}
         )
+    if settings.internal_tls_folder:
+        settings = settings.model_copy(update={"internal_tls_folder": _identity_of_the_edge(folder)})
+    if settings.tls_certificate or settings.internal_tls_folder:
+        files = folder / "files"
+        files.mkdir()
         copy_files(settings, files)
     config.write_text(render(settings, files))
     command = [str(ENVOY), "--mode", "validate", "--disable-hot-restart", "-c", str(config)]
@@ -169,6 +178,21 @@ def bootstrap_errors(folder: Path, **changes: Any) -> Iterator[str]:
     for line in result.stderr.splitlines():
         if "[warning]" in line and not any(each in line for each in KNOWN_WARNINGS):
             yield line
+
+
+def _identity_of_the_edge(folder: Path) -> Path:
+    """Write the files of the edge's identity. Return the folder of identities."""
+    authority = Authority.new()
+    certificate, private_key = authority.issue(internal_tls.EDGE, timedelta(days=1))
+    identity = folder / "tls" / internal_tls.EDGE
+    identity.mkdir(parents=True)
+    for name, content in (
+        (internal_tls.CERTIFICATE, certificate),
+        (internal_tls.PRIVATE_KEY, private_key),
+        (internal_tls.AUTHORITIES, authority.pem),
+    ):
+        (identity / name).write_bytes(content)
+    return identity.parent
 
 
 def main() -> int:

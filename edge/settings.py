@@ -12,10 +12,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from edge import browsers
 from servicekit.otlp import TraceSettings
-from servicekit.settings import Addresses
+from servicekit.settings import Addresses, InternalTlsSettings
 
 
-class EdgeSettings(TraceSettings, BaseSettings):
+class EdgeSettings(InternalTlsSettings, TraceSettings, BaseSettings):
     """The settings that Envoy's bootstrap is rendered from. Times are seconds."""
 
     model_config = SettingsConfigDict(extra="ignore")

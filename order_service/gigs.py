@@ -5,22 +5,23 @@ from uuid import UUID
 from marketplace.gig.v1 import gig_pb2
 from marketplace.gig.v1.gig_pb2_grpc import GigServiceStub
 from order_service.domain.placing import PackageTerms
-from servicekit.clients import Client, channel
+from servicekit.clients import Client, Stub
 from servicekit.identity import ServiceTokens
+from servicekit.internal_tls import InternalTls
 from servicekit.money import to_decimal
 
 
 class Gigs:
     """The RPCs of GigService that orders need."""
 
-    def __init__(self, addresses: str, tokens: ServiceTokens) -> None:
+    def __init__(self, addresses: str, tokens: ServiceTokens, tls: InternalTls | None = None) -> None:
         self._client = Client(tokens)
-        self._stub = GigServiceStub(channel(addresses))
+        self._stub = Stub(GigServiceStub, addresses, "gig", tls)
 
     def package_terms(self, package_id: UUID) -> PackageTerms:
         """Return the terms of a package at this moment. Raises NotFound unless its gig is ACTIVE."""
         request = gig_pb2.GetPackageTermsRequest(package_id=str(package_id))
-        response = self._client.call(self._stub.GetPackageTerms, request)
+        response = self._client.call(self._stub().GetPackageTerms, request)
         return PackageTerms(
             package_id=UUID(response.package_id),
             package_title=response.package_title,

@@ -168,5 +168,5 @@ class Worker:
 
 def build(settings: Settings, database: Database, payments: Payments) -> ServiceSpec:
     """Return what the worker serves, and its background work."""
-    gigs = Gigs(settings.gig_service_addresses, service_tokens(settings, "order"))
+    gigs = Gigs(settings.gig_service_addresses, service_tokens(settings, "order"), settings.tls)
     return Worker(settings, database, gigs, payments).spec()

@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import UUID
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from review_service.commands.repair_rating import RepairRating
 from review_service.commands.report_review import ReportReview
@@ -25,7 +25,7 @@ from servicekit.database import Database
 from servicekit.errors import MarketplaceError
 from servicekit.identity import ServiceTokens
 from servicekit.progress import Progress, ShownProgress
-from servicekit.settings import Addresses, load
+from servicekit.settings import Addresses, InternalTlsSettings, load
 
 # The gigs, and the reviews, that are compared at once. GigService takes no more reviews in a request.
 GIGS = 200
@@ -34,7 +34,7 @@ REVIEWS = 500
 STATEMENT_TIMEOUT_MS = 60_000
 
 
-class RepairSettings(BaseSettings):
+class RepairSettings(InternalTlsSettings):
     """The settings of ReviewService that the repair needs."""
 
     model_config = SettingsConfigDict(extra="ignore")
@@ -166,7 +166,8 @@ def main() -> int:
     progress = ShownProgress()
     try:
         store = Store(Database(settings.review_database_url, statement_timeout_ms=STATEMENT_TIMEOUT_MS))
-        gigs = Gigs(settings.gig_service_addresses, ServiceTokens(settings.service_signing_key.read_text(), "review"))
+        tokens = ServiceTokens(settings.service_signing_key.read_text(), "review")
+        gigs = Gigs(settings.gig_service_addresses, tokens, settings.tls_of("review"))
         findings = RatingRepair(store, gigs, only_reports=options.dry_run, progress=progress).execute()
     except MarketplaceError as error:
         print(f"The ratings cannot be compared: {str(error.__cause__ or error).strip()}", file=sys.stderr)

@@ -25,8 +25,8 @@ RATINGS_AT_ONCE = 2
 def build(settings: Settings, database: Database) -> ServiceSpec:
     """Return what the worker serves, and its background work."""
     tokens = service_tokens(settings, "review")
-    gigs = Gigs(settings.gig_service_addresses, tokens)
-    orders = Orders(settings.order_service_addresses, tokens)
+    gigs = Gigs(settings.gig_service_addresses, tokens, settings.tls)
+    orders = Orders(settings.order_service_addresses, tokens, settings.tls)
     store = Store(database)
     idempotency_keys = IdempotencyKeys(database, settings.idempotency_key_lifetime)
     submit_review = SubmitReview(store, orders, idempotency_keys, ResponseStore(idempotency_keys, to_submitted))

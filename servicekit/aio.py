@@ -23,12 +23,14 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from servicekit import tools, validation
+from servicekit import probes, tools, validation
 from servicekit.call import Call, current_call, require_time_to_begin
 from servicekit.database import Database
+from servicekit.erased_users import ErasedUsers
 from servicekit.errors import DeadlineExceeded, MarketplaceError, Unavailable
 from servicekit.health import Health
 from servicekit.identity import Verifier
+from servicekit.internal_tls import Peers
 from servicekit.methods import Method
 from servicekit.pipeline import (
     CallObserver,
@@ -40,7 +42,9 @@ from servicekit.pipeline import (
 from servicekit.server import (
     HEALTH_INTERVAL_SECONDS,
     ServiceSpec,
+    add_port,
     fail_to_listen,
+    peers_of,
     prepare,
     serve_metrics,
     server_options,
@@ -92,7 +96,9 @@ class AioPipeline:
         idle_seconds: float = IDLE_SECONDS,
         longest_seconds: float = LONGEST_SECONDS,
         send_seconds: float = SEND_SECONDS,
+        peers: Peers | None = None,
     ) -> None:
+        self._peers = peers
         self._verifier = verifier
         self._places = places
         self._idle_seconds = idle_seconds
@@ -127,7 +133,7 @@ class AioPipeline:
         is_stream = descriptor.client_streaming
 
         async def serve(requests: AsyncIterator[Message], context: Any) -> Message | None:
-            observer = CallObserver(method, call_from_context(context, log_fields))
+            observer = CallObserver(method, call_from_context(context, log_fields, self._peers))
             # Each call is a task, and each task has its own context.
             current_call.set(observer.call)
             self._places -= 1
@@ -166,7 +172,7 @@ class AioPipeline:
             authorization = call.metadata.get("authorization")
             # In a thread, because an issuer's public keys may have to be fetched.
             call.caller = await asyncio.to_thread(self._verifier.caller, authorization)
-            method.check_access(call.caller)
+            method.check_access(call.caller, call.peer)
             with admit(call):
                 first = await anext(messages, None)
                 if first is None:
@@ -275,10 +281,14 @@ def run_aio(
     stop = threading.Event()
     database = prepare(settings, database_url, migrations, stop)
     if database is not None:
-        asyncio.run(_run(settings, build(database), stop))
+        erased_users = ErasedUsers(database)
+        erased_users.load_when_reachable(stop)
+        asyncio.run(_run(settings, build(database), erased_users, stop))
 
 
-async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: threading.Event) -> None:
+async def _run(
+    settings: ServiceSettings, spec: ServiceSpec, erased_users: ErasedUsers, stopped_early: threading.Event
+) -> None:
     loop = asyncio.get_running_loop()
     # Also the number of database connections: each thread has one.
     loop.set_default_executor(ThreadPoolExecutor(settings.rpc_threads, thread_name_prefix="blocking"))
@@ -290,7 +300,9 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: thre
     log = structlog.get_logger()
     # The pipeline bounds the calls. gRPC's own bound would count the streams of tools, and refuse health checks.
     server = grpc.aio.server(options=[*server_options(settings), *AIO_OPTIONS])
-    pipeline = AioPipeline(verifier_for(settings), places=settings.max_concurrent_rpcs)
+    pipeline = AioPipeline(
+        verifier_for(settings, erased_users), places=settings.max_concurrent_rpcs, peers=peers_of(settings)
+    )
     for service in spec.services:
         service.register(pipeline.around(service.servicer, service.descriptor), RequestStreams(server))
     health = Health(*spec.names)
@@ -298,11 +310,13 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: thre
     if settings.grpc_tools == "on":
         tools.add_to_aio(server, *spec.names)
     try:
-        server.add_insecure_port(settings.listen)
+        add_port(server, settings)
+        probed = probes.serve(settings.probe_listen, health)
     except RuntimeError:
         fail_to_listen(settings)
     serve_metrics(settings)
-    for task in spec.background:
+    background = [*spec.background, erased_users.task()]
+    for task in background:
         task.start()
     await server.start()
     health.serve()
@@ -316,7 +330,8 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: thre
     if spec.end_waiting_calls is not None:
         spec.end_waiting_calls()
     await server.stop(settings.shutdown_grace_seconds)
-    for task in spec.background:
+    for task in background:
         await asyncio.to_thread(task.stop)
+    await asyncio.to_thread(probes.stop, probed)
     await asyncio.to_thread(spans().stop)
     log.info("stopped")

@@ -37,6 +37,8 @@ class Prepared(Protocol):
     def name(self) -> str: ...  # noqa: D102
     @property
     def call(self) -> str: ...  # noqa: D102
+    @property
+    def is_read(self) -> bool: ...  # noqa: D102
 
 
 class Sent(NamedTuple):
@@ -172,6 +174,8 @@ class BatchingDatabase(_Postgresql):  # type: ignore[misc]
         return connection
 
     def _send_to(self, connection: Connection, sent: Sent | None) -> Any:
+        if sent and sent.prepared and not sent.prepared.is_read and not self.in_transaction():
+            note_write()
         if connection.notices:
             connection.notices.clear()
         cursor = self._send_waiting(connection, sent)

@@ -67,6 +67,8 @@ class Call:
     reads_standby: bool = False
     # Whether a COMMIT, or a write without a transaction, was sent: then another run might do it twice.
     may_have_written: bool = False
+    # The identity of the client by its certificate; None on a connection in plain text.
+    peer: str | None = None
     # For handlers marked with servicekit.idempotency.binds_idempotency_key; None without an idempotency key.
     idempotency_claim: IdempotencyClaim | None = None
 

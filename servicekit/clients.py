@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import grpc
 
 from servicekit.call import current_call, remaining_seconds
 from servicekit.identity import ServiceTokens
 from servicekit.ids import new_id
+from servicekit.internal_tls import Credentials, InternalTls, channel_credentials, channel_options
 from servicekit.metadata import REQUEST_ID, forwarded
 from servicekit.settings import is_name
 from servicekit.spans import spans
 from servicekit.status import error_from_status
 
 R = TypeVar("R")
+S = TypeVar("S")
 
 MAX_SECONDS = 3.0
+# A call may have taken the stub of a channel that is replaced, and has not begun yet.
+OLD_CHANNEL_SECONDS = 3 * MAX_SECONDS
 
 # Every call between the services may be repeated: it reads, or it sets a value that does not depend on the old one.
 SERVICE_CONFIG = {
@@ -53,15 +58,57 @@ OPTIONS = [
 ]
 
 
-def channel(addresses: str) -> grpc.Channel:
-    """Return a channel to all workers of a service, given as in the setting `Workers`."""
-    return spans().on_channel(grpc.insecure_channel(_target(addresses), options=OPTIONS))
+def channel(addresses: str, service: str = "", credentials: Credentials | None = None) -> grpc.Channel:
+    """Return a channel to all workers of a service, given as in the setting `Workers`.
+
+    With credentials it speaks TLS, and only with servers that have the service's identity.
+    """
+    target = _target(addresses)
+    if credentials is None:
+        return spans().on_channel(grpc.insecure_channel(target, options=OPTIONS))
+    options = [*OPTIONS, *channel_options(service)]
+    return spans().on_channel(grpc.secure_channel(target, channel_credentials(credentials), options=options))
 
 
 def _target(addresses: str) -> str:
     """Return gRPC's name of the workers. It looks a host's name up again when a connection ends."""
     first = addresses.partition(",")[0]
     return ("dns:///" if is_name(first.rpartition(":")[0]) else "ipv4:") + addresses
+
+
+class Stub(Generic[S]):
+    """The stub of a service: on a channel that is replaced when the caller's certificate is.
+
+    Without `tls` the channel is in plain text.
+    """
+
+    def __init__(
+        self, stub: Callable[[grpc.Channel], S], addresses: str, service: str, tls: InternalTls | None
+    ) -> None:
+        self._make_stub = stub
+        self._addresses = addresses
+        self._service = service
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._connect(tls.current() if tls else None)
+
+    def __call__(self) -> S:
+        """Return the stub for the next call."""
+        if self._tls and self._tls.current() is not self._credentials:
+            with self._lock:
+                newest = self._tls.current()
+                if newest is not self._credentials:
+                    earlier = self._channel
+                    self._connect(newest)
+                    end = threading.Timer(OLD_CHANNEL_SECONDS, earlier.close)
+                    end.daemon = True
+                    end.start()
+        return self._stub
+
+    def _connect(self, credentials: Credentials | None) -> None:
+        self._channel = channel(self._addresses, self._service, credentials)
+        self._stub = self._make_stub(self._channel)
+        self._credentials = credentials
 
 
 class Client:

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import random
 import re
+import select
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,9 +25,9 @@ import structlog
 from prometheus_client import Counter
 
 from servicekit.batches import BatchingDatabase, Connection, NotReplicated, Sent
-from servicekit.call import current_call, note_write, require_time
+from servicekit.call import current_call, require_time
 from servicekit.crash import crash_point
-from servicekit.errors import DeadlineExceeded, MarketplaceError, Unavailable
+from servicekit.errors import DeadlineExceeded, MarketplaceError, OutcomeUnknown, Unavailable
 from servicekit.failover import NOT_PRIMARY, OPTIONS, Primary, PrimaryAway, fails_over, own_host_first
 from servicekit.logs import describe
 from servicekit.spans import spans
@@ -82,6 +83,16 @@ class Statement:
         """The EXECUTE that runs it, with psycopg2's placeholders."""
         number = max(map(int, _PARAMETERS.findall(self.sql)), default=0)
         return f"EXECUTE {self.name}" + (f" ({', '.join(['%s'] * number)})" if number else "")
+
+
+NOTHING = Statement("SELECT")
+
+
+def _is_readable(connection: Connection) -> bool:
+    """Return whether PostgreSQL has sent something to an idle connection, which it does when it closes it."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def placeholders(number: int, first: int = 1) -> str:
@@ -209,6 +220,29 @@ class Database:
         """Do as `fetch_all`, with the columns in the order of the statement, for the reads that must be cheap."""
         return self._fetch(statement, params)[1]
 
+    def commit_one(self, name: str, statement: Statement, *params: object) -> Row | None:
+        """Run a prepared statement that is a transaction by itself. Return its first row, if there is one.
+
+        It has the crash points of a transaction of this name, and is never repeated: nobody would know whether it was
+        committed twice. Raises OutcomeUnknown when its connection is lost, and DatabaseAway when nothing was sent.
+        """
+        assert not self.peewee.in_transaction()
+        with self._translated_errors():
+            is_doubtful = _is_readable(self.peewee.connection())
+        if is_doubtful:
+            # Lost while it was idle, most likely. This is repeated, on another connection.
+            self.fetch_all(NOTHING)
+        crash_point(f"{name}:commit")
+        try:
+            with self._translated_errors():
+                columns, rows = self._execute(statement, params)
+        except DatabaseAway as error:
+            if isinstance(error.__cause__, PrimaryAway):
+                raise
+            raise OutcomeUnknown from error
+        crash_point(f"{name}:committed")
+        return dict(zip([column.name for column in columns], rows[0], strict=True)) if rows else None
+
     def write(self, statement: Statement, *params: object) -> None:
         """Run a prepared statement whose result nobody needs.
 
@@ -284,8 +318,6 @@ class Database:
                 return self._execute(statement, params)
 
     def _execute(self, statement: Statement, params: tuple[object, ...]) -> _Result:
-        if not (statement.is_read or self.peewee.in_transaction()):
-            note_write()
         with self._server_for(statement).send(Sent.of(statement, params)) as cursor:
             spans().changed(statement.sql, cursor.rowcount)
             columns = cursor.description

@@ -13,6 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from marketplace.common.v1 import options_pb2
 from servicekit.call import Caller
 from servicekit.errors import Forbidden, Unauthenticated
+from servicekit.internal_tls import CALL_FOR_USERS
 
 PATH_FIELD = re.compile(r"{(\w+)}")
 
@@ -67,8 +68,14 @@ class Method:
             response=GetMessageClass(descriptor.output_type),
         )
 
-    def check_access(self, caller: Caller) -> None:
-        """Refuse a caller who may not call this RPC. Raises Unauthenticated, Forbidden."""
+    def check_access(self, caller: Caller, peer: str | None = None) -> None:
+        """Refuse a caller who may not call this RPC. Raises Unauthenticated, Forbidden.
+
+        `peer` is the identity of the client by its certificate, None on a connection in plain text. A service calls
+        with its own certificate and its own token; calls of users come from the edge.
+        """
+        if peer is not None and peer not in (self.services or CALL_FOR_USERS):
+            raise Forbidden("The certificate is not one for this call")
         if self.anyone:
             return
         if caller.is_anonymous:
@@ -76,7 +83,7 @@ class Method:
         if self.roles and not self.roles & caller.roles:
             needed = " or ".join(sorted(self.roles))
             raise Forbidden(f"You need the role {needed} to do this")
-        if self.services and caller.username not in self.services:
+        if self.services and (caller.username not in self.services or peer not in (None, caller.username)):
             raise Forbidden("This is for another service")
 
     def location_of(self, response: Message) -> str:

@@ -24,6 +24,10 @@ SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 WORKER = Gauge("marketplace_worker_info", "Which worker this is.", ("worker",))
+# With TLS alone: a gauge without a value would be one that has ended long ago.
+CERTIFICATE_END = Gauge(
+    "marketplace_certificate_end_seconds", "When the certificate ends, in Unix time.", ("identity",)
+)
 
 MAX_CONNECTIONS = 8
 CONNECTION_SECONDS = 5.0

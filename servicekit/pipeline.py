@@ -20,6 +20,7 @@ from servicekit.call import Call, IdempotencyClaim, current_call, require_time_t
 from servicekit.errors import MarketplaceError, OutcomeUnknown
 from servicekit.idempotency import IdempotencyKeys, IdempotencyKeyTaken, StoredResponse, is_binding_handler
 from servicekit.identity import Verifier
+from servicekit.internal_tls import Peers
 from servicekit.logs import describe
 from servicekit.methods import Method
 from servicekit.outside import OutsidePool, is_outside_handler, refuse_without_place
@@ -105,7 +106,8 @@ def success_trailers(method: Method, call: Call, response: Response) -> tuple[tu
 class Pipeline:
     """Wraps the servicers of a process. Without `idempotency_keys`, the keys of requests are ignored.
 
-    Handlers that are marked with `calls_outside` run in the threads of `outside_pool`, when there is one.
+    `peers` names the client of a call; without it nobody has a certificate. Handlers that are marked with
+    `calls_outside` run in the threads of `outside_pool`, when there is one.
     """
 
     def __init__(
@@ -113,7 +115,9 @@ class Pipeline:
         verifier: Verifier,
         idempotency_keys: IdempotencyKeys | None = None,
         outside_pool: OutsidePool | None = None,
+        peers: Peers | None = None,
     ) -> None:
+        self._peers = peers
         self._verifier = verifier
         self._idempotency_keys = idempotency_keys
         self._outside_pool = outside_pool
@@ -129,7 +133,7 @@ class Pipeline:
         self, method: Method, handler: Handler, log_fields: Mapping[str, str]
     ) -> Callable[[Message, grpc.ServicerContext], Any]:
         def serve(request: Message, context: grpc.ServicerContext) -> Response:
-            call = call_from_context(context, log_fields)
+            call = call_from_context(context, log_fields, self._peers)
             longest = time.monotonic() + LONGEST_SECONDS
             call.deadline = longest if call.deadline is None else min(call.deadline, longest)
             observer = CallObserver(method, call)
@@ -159,7 +163,7 @@ class Pipeline:
         try:
             refuse_without_place(handler)
             call.caller = self._verifier.caller(call.metadata.get("authorization"))
-            method.check_access(call.caller)
+            method.check_access(call.caller, call.peer)
             call.reads_standby = method.is_get and call.caller.is_anonymous
             validation.check(request, method.path_fields)
             return self._respond(method, handler, request, call), None
@@ -213,7 +217,7 @@ def _message(response: Response) -> Message:
     return response
 
 
-def call_from_context(context: Any, log_fields: Mapping[str, str]) -> Call:
+def call_from_context(context: Any, log_fields: Mapping[str, str], peers: Peers | None = None) -> Call:
     """Return the call of a context of grpc or grpc.aio. Every log line of the call contains `log_fields`."""
     known = metadata.parse(context.invocation_metadata() or ())
     fields = {"request_id": known[metadata.REQUEST_ID], **log_fields}
@@ -225,4 +229,5 @@ def call_from_context(context: Any, log_fields: Mapping[str, str]) -> Call:
         request_id=known[metadata.REQUEST_ID],
         deadline=None if seconds is None or seconds > NO_DEADLINE_SECONDS else time.monotonic() + seconds,
         log_fields=fields,
+        peer=peers(context) if peers else None,
     )

@@ -7,12 +7,13 @@ import sys
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from servicekit import proxies
+from servicekit.internal_tls import InternalTls
 from servicekit.otlp import TraceSettings
 
 # The clocks of an issuer of tokens and of this machine may differ by so much, at the edge and in the services alike.
@@ -58,7 +59,34 @@ Workers = Annotated[str, AfterValidator(_workers)]
 Identity = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,9}:[1-9][0-9]{0,9}$")]
 
 
-class ServiceSettings(TraceSettings, BaseSettings):
+class InternalTlsSettings(BaseSettings):
+    """The settings of TLS between the edge and the services."""
+
+    internal_tls: Literal["on", "off"] = Field(
+        "on",
+        description="TLS with certificates on both sides between Envoy and the services. Off for one service alone, in "
+        "development.",
+    )
+    internal_tls_folder: Path | None = Field(
+        None,
+        description="The folder with a folder of certificates for each identity "
+        "([docs/internal-tls.md](docs/internal-tls.md)).",
+    )
+
+    @model_validator(mode="after")
+    def _tls_with_its_folder(self) -> Self:
+        if self.internal_tls == "on" and self.internal_tls_folder is None:
+            raise ValueError("INTERNAL_TLS=on needs INTERNAL_TLS_FOLDER")
+        return self
+
+    def tls_of(self, identity: str) -> InternalTls | None:
+        """Return the credentials of an identity; None with INTERNAL_TLS=off. Raises InternalTlsError."""
+        if self.internal_tls == "off" or self.internal_tls_folder is None:
+            return None
+        return InternalTls(self.internal_tls_folder / identity, identity)
+
+
+class ServiceSettings(InternalTlsSettings, TraceSettings, BaseSettings):
     """The settings of every service."""
 
     model_config = SettingsConfigDict(extra="ignore")
@@ -68,6 +96,9 @@ class ServiceSettings(TraceSettings, BaseSettings):
 
     listen: Address = Field(description="Where this worker serves gRPC: host:port.")
     metrics_listen: Address = Field(description="Where this worker serves /metrics: host:port.")
+    probe_listen: Address | None = Field(
+        None, description="Where the health of this process alone is served, without TLS, for probes: host:port."
+    )
     worker: str = Field("0", description="The worker's name in logs and metrics.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="The lowest level that is logged."
@@ -110,8 +141,17 @@ class ServiceSettings(TraceSettings, BaseSettings):
         """The time for which a finished idempotency key is kept."""
         return timedelta(hours=self.idempotency_key_hours)
 
+    @cached_property
+    def tls(self) -> InternalTls | None:
+        """The credentials of this process; None with INTERNAL_TLS=off. Raises InternalTlsError."""
+        return self.tls_of(self.program)
+
     def read_files(self) -> None:
-        """Read the files that the process may not be able to read after it has given up root. Raises OSError."""
+        """Read the files that the process may not be able to read after it has given up root.
+
+        Raises OSError and InternalTlsError.
+        """
+        _ = self.tls
 
 
 class CallingSettings(ServiceSettings):
@@ -125,7 +165,8 @@ class CallingSettings(ServiceSettings):
         return self.service_signing_key.read_text()
 
     def read_files(self) -> None:
-        """Read the signing key. Raises OSError."""
+        """Read the signing key and the certificate. Raises OSError and InternalTlsError."""
+        super().read_files()
         _ = self.signing_key
 
 

@@ -35,7 +35,8 @@ AS_RUN = {
 }
 # All load comes from one address, so what a client's address may do is no part of what is measured.
 ONE_ADDRESS = {**UNLIMITED_WRITES, "EDGE_REQUESTS_PER_ADDRESS": "100000", "EDGE_CONNECTIONS_PER_ADDRESS": "100000"}
-SETTINGS = {**AS_RUN, **ONE_ADDRESS}
+# One worker is called directly, by programs without a certificate. The benchmark internal_tls has the cost of TLS.
+SETTINGS = {**AS_RUN, **ONE_ADDRESS, "INTERNAL_TLS": "off"}
 START_SECONDS = 30
 POOL = 8
 DIRECT = Path(__file__).parents[1] / "peers" / "direct.yaml.j2"

@@ -80,6 +80,8 @@ def _etcd(inventory: Inventory, host: Host) -> dict[str, str]:
 
 def _shared(inventory: Inventory) -> dict[str, str]:
     return {
+        # The network is the hosts' own; `more` may name a folder of certificates instead.
+        "INTERNAL_TLS": "off",
         "USER_JWKS": str(inventory.keys / "user.jwks.json"),
         "USER_JWT_ISSUER": "marketplace-local",
         "USER_JWT_AUDIENCE": "marketplace",

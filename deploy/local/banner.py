@@ -9,6 +9,7 @@ from deploy.local.layout import Layout
 from deploy.local.ports import DEFAULT_EDGE_PORT
 from deploy.local.settings import StackSettings
 from edge.tokens import DEFAULT_DATA_DIR
+from servicekit.internal_tls import DEVELOPER
 
 _GIG = (
     '{"title": "Professional Website Development", "description": "I will build you a responsive website",\n'
@@ -25,6 +26,7 @@ def banner(settings: StackSettings, layout: Layout, seconds: float) -> str:
         "Edge": f"{settings.edge_url}",
         **{name: settings.edge_url + path for name, path in _pages(settings).items()},
         **{f"gRPC {service}": " ".join(addresses(settings, service)) for service in settings.workers},
+        **_certificate(settings, layout),
         "Data": f"{layout.data_dir}   (to wipe it: stop, then rm -rf {data})",
         "Logs": str(layout.logs),
         "Payments": "sandbox: no money moves" if settings.payments == "sandbox" else settings.payments,
@@ -52,6 +54,13 @@ def _pages(settings: StackSettings) -> dict[str, str]:
     """Return the paths of what the edge serves beside the API, for people, tools and agents."""
     docs = {"Docs": "/docs", "OpenAPI": "/openapi.json"} if settings.edge_docs == "on" else {}
     return docs | ({"MCP": "/mcp"} if settings.edge_mcp == "on" else {})
+
+
+def _certificate(settings: StackSettings, layout: Layout) -> dict[str, str]:
+    """Return where the certificate is that clients of gRPC need, when they need one that the stack has made."""
+    if settings.internal_tls == "off" or settings.internal_tls_folder is not None:
+        return {}
+    return {"Certificate": f"{layout.tls / DEVELOPER}   (for clients of gRPC: see the README)"}
 
 
 def _notes(settings: StackSettings) -> list[str]:

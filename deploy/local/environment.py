@@ -170,7 +170,8 @@ def _of_settings(
     """Return the variables of a program's settings: the stack's own values, else the inherited ones."""
     needed = {name.upper() for name in SETTINGS[program].model_fields}
     unused = "STRIPE_" if settings.payments == "sandbox" else "SANDBOX_"
-    needed = {name for name in needed if not name.startswith(unused)}
+    # An address of probes would be that of all processes.
+    needed = {name for name in needed if not name.startswith(unused) and name != "PROBE_LISTEN"}
     # Settings are read in lower case as well.
     given = {name.upper(): value for name, value in inherited.items() if name.upper() in needed}
     own = _stack_values(settings) | _own_values(settings, layout, base)
@@ -200,6 +201,7 @@ def _own_values(settings: StackSettings, layout: Layout, base: Path) -> dict[str
         "SERVICE_JWKS": str(keys / service.jwks.name),
         "SERVICE_SIGNING_KEY": str(keys / service.private.name),
         "WEBHOOK_KEYS": _webhook_keys(settings, layout),
+        "INTERNAL_TLS_FOLDER": str(base / layout.tls.name),
         "MEDIA_DIR": str(base / layout.media.name),
         "MEDIA_URL": settings.media_base,
         "UPLOAD_DIR": str(base / layout.uploads.name),

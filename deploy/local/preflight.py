@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from deploy.local import certificate, postgres
+from deploy.local import certificate, internal_tls, postgres
 from deploy.local.layout import Layout
 from deploy.local.ports import Ports
 from deploy.local.reach import users
@@ -21,6 +21,7 @@ from deploy.local.restore_mark import restore_mark
 from deploy.local.settings import StackSettings
 from deploy.local.supervise import envoy_program
 from edge.tls import TlsError
+from servicekit.internal_tls import InternalTlsError
 
 _FREE_MIB = 512
 _STOPPING_SECONDS = 12
@@ -47,6 +48,7 @@ def checks(settings: StackSettings, layout: Layout) -> list[Check]:
         Check("PostgreSQL", lambda: _postgres(settings, layout)),
         Check("Envoy", _envoy),
         Check("TLS", lambda: _tls(settings)),
+        Check("inner TLS", lambda: _internal_tls(settings)),
         Check("users", lambda: _users(settings, layout)),
         Check("ports", lambda: _ports(settings)),
     ]
@@ -131,7 +133,7 @@ def _postgres(settings: StackSettings, layout: Layout) -> str:
         return "not needed, every database is another server's"
     version = _version([str(postgres.programs() / "postgres"), "--version"], "PostgreSQL")
     try:
-        identity = postgres.identity_for(layout)
+        identity = postgres.identity_for(layout, [settings.archive] if settings.archive else [])
     except OSError as error:
         raise PreflightError(str(error)) from error
     return f"{version}, under uid {identity.uid}"
@@ -146,6 +148,13 @@ def _tls(settings: StackSettings) -> str:
         return certificate.check(settings)
     except TlsError as error:
         raise PreflightError(str(error)) from error
+
+
+def _internal_tls(settings: StackSettings) -> str:
+    try:
+        return internal_tls.check(settings)
+    except InternalTlsError as error:
+        raise PreflightError(f"INTERNAL_TLS_FOLDER: {error}") from error
 
 
 def _users(settings: StackSettings, layout: Layout) -> str:

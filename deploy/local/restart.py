@@ -11,8 +11,9 @@ import grpc
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from deploy.local import envoy_admin
+from deploy.local import envoy_admin, internal_tls
 from deploy.local.control import ControlError, ProcessState, process_states, signal_process, start_process
+from deploy.local.internal_tls import server_identity
 from deploy.local.layout import Layout
 from deploy.local.output import say
 from deploy.local.ports import Ports
@@ -33,9 +34,10 @@ class RestartError(Exception):
 
 @dataclass(frozen=True)
 class _Addresses:
-    """Where a process serves gRPC (host:port), and the port of Envoy's admin page."""
+    """Where a process serves gRPC (host:port), whether over TLS, and the port of Envoy's admin page."""
 
     rpc: str
+    tls: bool
     envoy_admin: int
 
     @property
@@ -93,7 +95,7 @@ def _restart_process(layout: Layout, process: ProcessState, interrupted: threadi
         if pid and pid == process.pid and time.monotonic() > kill_at:
             with contextlib.suppress(ControlError):  # it may have ended meanwhile
                 signal_process(supervisor, process, "KILL")
-        elif pid not in (0, process.pid) and _is_healthy(pid):
+        elif pid not in (0, process.pid) and _is_healthy(layout, process.name, pid):
             return pid
     raise RestartError(
         f"{process.name} is not healthy after {_HEALTHY_SECONDS:.0f} s; its log is {layout.log(process.name)}"
@@ -105,10 +107,10 @@ def _current_pid(supervisor_socket: Path, name: str) -> int:
     return next((process.pid for process in process_states(supervisor_socket) or [] if process.name == name), 0)
 
 
-def _is_healthy(pid: int) -> bool:
+def _is_healthy(layout: Layout, name: str, pid: int) -> bool:
     """Return whether the process itself answers that it serves, and Envoy knows."""
     addresses = _addresses(pid)
-    if addresses is None or not _serves(addresses.rpc):
+    if addresses is None or not _serves(layout, name, addresses):
         return False
     return addresses.port in (envoy_admin.healthy_upstreams(addresses.envoy_admin) or set())
 
@@ -116,14 +118,15 @@ def _is_healthy(pid: int) -> bool:
 def _addresses(pid: int) -> _Addresses | None:
     """Return the addresses in the process's own environment, so that no PORT is needed; `None` while it starts."""
     try:
-        listen = psutil.Process(pid).environ()["LISTEN"]
-        return _Addresses(listen, Ports.admin_beside(int(listen.rpartition(":")[2])))
+        environment = psutil.Process(pid).environ()
+        listen, tls = environment["LISTEN"], environment.get("INTERNAL_TLS") != "off"
+        return _Addresses(listen, tls, Ports.admin_beside(int(listen.rpartition(":")[2])))
     except (psutil.Error, KeyError):
         return None
 
 
-def _serves(address: str) -> bool:
-    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+def _serves(layout: Layout, name: str, addresses: _Addresses) -> bool:
+    with internal_tls.channel(layout, addresses.rpc, server_identity(name), tls=addresses.tls) as channel:
         try:
             response = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
         except grpc.RpcError:

@@ -17,12 +17,14 @@ from deploy.local import environment, envoy_admin, postgres, supervise, users
 from deploy.local.banner import banner
 from deploy.local.certificate import CertificateRenewal
 from deploy.local.control import ControlError, ProcessState, process_states, stop_process
+from deploy.local.internal_tls import InternalCertificates
 from deploy.local.layout import Layout
 from deploy.local.output import say
 from deploy.local.ports import STREAMING
 from deploy.local.preflight import PreflightError, checks, exclusive
 from deploy.local.privileges import adopt_orphans, forbid_new, set_parent_death_signal
 from deploy.local.settings import StackSettings
+from servicekit.internal_tls import InternalTlsError
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 9.0  # of the 10 that a stop may take; then the remaining processes are killed
@@ -72,6 +74,7 @@ class Stack:
         self._layout = layout
         self._stop = stop
         self._certificate = CertificateRenewal(settings, layout)
+        self._internal_certificates = InternalCertificates(settings, layout)
         self._pids: dict[str, int] = {}
         self._exits: Counter[str] = Counter()
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -79,6 +82,10 @@ class Stack:
     def start(self, lock: int) -> None:
         """Render the configurations and start supervisord, which inherits the lock on DATA_DIR. Raises StackError."""
         users.give_folders(self._layout)
+        try:
+            self._internal_certificates.prepare()
+        except (OSError, InternalTlsError) as error:
+            raise StackError(f"INTERNAL_TLS: {error}") from error
         _render_edge(self._settings, self._layout)
         self._certificate.give_to_envoy()
         supervise.write_configuration(self._settings, self._layout)
@@ -115,10 +122,11 @@ class Stack:
                 raise StackError(f"gave up after {_START_SECONDS:.0f} s, waiting for {reported}. {self._logs('envoy')}")
 
     def watch(self) -> None:
-        """Report restarts of processes, and renew the certificate, until a stop is requested. Raises StackError."""
+        """Report restarts of processes, and renew certificates, until a stop is requested. Raises StackError."""
         while not self._stop.wait(0.5):
             self._check_processes(ready=True)
             self._certificate.look()
+            self._internal_certificates.look()
 
     def stop(self) -> None:
         """Finish requests in progress, then end the edge, the services and the database, in this order.

@@ -39,6 +39,7 @@ LIBRARIES = (
     "cryptography.hazmat.primitives.asymmetric.ed25519",
     "cryptography.hazmat.primitives.asymmetric.rsa",
     "cryptography.hazmat.primitives.serialization",
+    "cryptography.x509",
     "google.api.annotations_pb2",
     "google.api.httpbody_pb2",
     "google.protobuf.field_mask_pb2",

@@ -12,6 +12,7 @@ import json
 import sys
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
@@ -71,9 +72,10 @@ class MarketplaceError(Exception):
 class Marketplace:
     """The services, called as one person."""
 
-    def __init__(self, gig_addresses: str, order_addresses: str, token: str) -> None:
-        self.gigs = gig_pb2_grpc.GigServiceStub(self._channel(gig_addresses))
-        self.orders = order_pb2_grpc.OrderServiceStub(self._channel(order_addresses))
+    def __init__(self, gig_addresses: str, order_addresses: str, token: str, certificates: str = "") -> None:
+        self._certificates = certificates
+        self.gigs = gig_pb2_grpc.GigServiceStub(self._channel(gig_addresses, "gig"))
+        self.orders = order_pb2_grpc.OrderServiceStub(self._channel(order_addresses, "order"))
         self._token = token
 
     def call(self, rpc: Callable[..., R], request: Any, *, idempotency_key: str = "") -> R:
@@ -87,15 +89,19 @@ class Marketplace:
         except grpc.RpcError as error:
             raise MarketplaceError.of(error) from error
 
-    @staticmethod
-    def _channel(addresses: str) -> grpc.Channel:
+    def _channel(self, addresses: str, service: str) -> grpc.Channel:
         options = [("grpc.service_config", json.dumps(SERVICE_CONFIG))]
-        return grpc.insecure_channel(f"ipv4:{addresses}", options=options)
+        if not self._certificates:
+            return grpc.insecure_channel(f"ipv4:{addresses}", options=options)
+        files = (Path(self._certificates, name).read_bytes() for name in ("ca.crt", "tls.key", "tls.crt"))
+        # A server is known by its identity, whatever its address is.
+        options.append(("grpc.ssl_target_name_override", f"{service}.marketplace.internal"))
+        return grpc.secure_channel(f"ipv4:{addresses}", grpc.ssl_channel_credentials(*files), options=options)
 
 
-def main(gig_addresses: str, order_addresses: str, token: str) -> None:
+def main(gig_addresses: str, order_addresses: str, token: str, certificates: str = "") -> None:
     """Find a gig, order it twice with one idempotency key, and read an error."""
-    market = Marketplace(gig_addresses, order_addresses, token)
+    market = Marketplace(gig_addresses, order_addresses, token, certificates)
 
     found = market.call(market.gigs.SearchGigs, gig_pb2.SearchGigsRequest(category="web-dev", page_size=1))
     gig = market.call(market.gigs.GetGig, gig_pb2.GetGigRequest(gig_id=found.results[0].id)).gig

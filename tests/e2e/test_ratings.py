@@ -143,6 +143,7 @@ def test_without_gig_service_the_comparison_says_so(stack: Stack) -> None:
         "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}",
         "REVIEW_DATABASE_URL": database_url(stack.layout, DATABASES["review"]),
         "GIG_SERVICE_ADDRESSES": "127.0.0.1:1",
+        "INTERNAL_TLS_FOLDER": str(stack.layout.tls),
         "SERVICE_SIGNING_KEY": str(signing_keys.service_key(stack.data_dir).private),
     }
 

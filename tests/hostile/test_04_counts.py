@@ -116,7 +116,7 @@ def test_a_message_to_a_worker_has_the_same_bounds(
     before = resident_mib(stack)
     reset_peaks(stack)
     with (
-        grpc.insecure_channel(f"127.0.0.1:{stack.ports.rpc(service, 0)}") as channel,
+        stack.targets()[f"{service}-0"].channel() as channel,
         bystanders(stack) as others,
         ThreadPoolExecutor(CLIENTS) as attackers,
     ):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from collections.abc import Iterator
 
@@ -18,19 +17,20 @@ from grpc_health.v1 import health_pb2
 from tests.support.bystanders import bystanders
 from tests.support.eventually import eventually
 from tests.support.memory import peak_mib, reset_peaks
-from tests.support.rpc_floods import SEARCH, addresses, check_health
+from tests.support.rpc_floods import SEARCH, check_health
 from tests.support.stack import Stack
+from tests.support.workers import Worker
 
 WORKER = "gig-0"
 MORE_MIB = 400
 
 
 @pytest.fixture
-def attacked(stack: Stack) -> Iterator[str]:
-    """Yield the address of a worker, and require others to be served and the worker to stay within its memory."""
+def attacked(stack: Stack) -> Iterator[Worker]:
+    """Yield a worker, and require others to be served and the worker to stay within its memory."""
     reset_peaks(stack)
     before = peak_mib(stack)[WORKER]
-    address = addresses(stack)[WORKER]
+    address = stack.targets()[WORKER]
     with bystanders(stack) as others:
         yield address
         # The attack's last connections may still be closing.
@@ -41,7 +41,7 @@ def attacked(stack: Stack) -> Iterator[str]:
     assert peak_mib(stack)[WORKER] - before < MORE_MIB
 
 
-def is_healthy(address: str) -> bool:
+def is_healthy(address: Worker) -> bool:
     try:
         return bool(check_health(address) == health_pb2.HealthCheckResponse.SERVING)
     except grpc.RpcError:
@@ -51,9 +51,8 @@ def is_healthy(address: str) -> bool:
 class Raw:
     """A connection of HTTP/2 on which a test does as it likes."""
 
-    def __init__(self, address: str) -> None:
-        host, _, port = address.rpartition(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=10)
+    def __init__(self, worker: Worker) -> None:
+        self.socket = worker.connect()
         self.http2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
         self.http2.initiate_connection()
         self.flush()
@@ -113,7 +112,7 @@ def trailers(events: list[h2.events.Event]) -> dict[str, str]:
     return {bytes(name).decode(): bytes(value).decode() for name, value in pairs}
 
 
-def test_a_flood_of_pings_ends_its_connection(attacked: str) -> None:
+def test_a_flood_of_pings_ends_its_connection(attacked: Worker) -> None:
     connection = Raw(attacked)
     with contextlib.suppress(OSError):
         for _ in range(1000):
@@ -123,7 +122,7 @@ def test_a_flood_of_pings_ends_its_connection(attacked: str) -> None:
     assert connection.is_ended()
 
 
-def test_a_connection_that_does_not_acknowledge_the_limits_is_closed(attacked: str) -> None:
+def test_a_connection_that_does_not_acknowledge_the_limits_is_closed(attacked: Worker) -> None:
     connection = Raw(attacked)
     connection.socket.settimeout(20)
 
@@ -132,7 +131,7 @@ def test_a_connection_that_does_not_acknowledge_the_limits_is_closed(attacked: s
             pass
 
 
-def test_metadata_that_is_too_large_is_refused(attacked: str) -> None:
+def test_metadata_that_is_too_large_is_refused(attacked: Worker) -> None:
     connection = Raw(attacked).agree()
     stream = connection.open(x_large="x" * 15_000, x_larger="y" * 15_000, x_largest="z" * 40_000)
     connection.http2.send_data(stream, bytes(5), end_stream=True)
@@ -142,7 +141,7 @@ def test_metadata_that_is_too_large_is_refused(attacked: str) -> None:
     assert trailers(connection.events())["grpc-status"] == "8"
 
 
-def test_a_request_that_is_too_large_is_refused_by_its_first_bytes(attacked: str) -> None:
+def test_a_request_that_is_too_large_is_refused_by_its_first_bytes(attacked: Worker) -> None:
     connection = Raw(attacked)
     stream = connection.open()
     connection.http2.send_data(stream, b"\x00" + (64 << 20).to_bytes(4, "big"))
@@ -151,7 +150,7 @@ def test_a_request_that_is_too_large_is_refused_by_its_first_bytes(attacked: str
     assert trailers(connection.events())["grpc-status"] == "8"
 
 
-def test_requests_that_never_end_are_bounded(attacked: str) -> None:
+def test_requests_that_never_end_are_bounded(attacked: Worker) -> None:
     connections = [Raw(attacked).agree() for _ in range(10)]
     for connection in connections:
         for _ in range(60):
@@ -171,7 +170,7 @@ def test_requests_that_never_end_are_bounded(attacked: str) -> None:
     assert ended >= 600 - 128
 
 
-def test_streams_that_are_reset_at_once_hold_up_nobody(attacked: str) -> None:
+def test_streams_that_are_reset_at_once_hold_up_nobody(attacked: Worker) -> None:
     connection = Raw(attacked)
     with contextlib.suppress(OSError, h2.exceptions.H2Error):
         for _ in range(5000):
@@ -179,7 +178,7 @@ def test_streams_that_are_reset_at_once_hold_up_nobody(attacked: str) -> None:
             connection.flush()
 
 
-def test_a_thousand_connections_are_more_than_a_worker_takes(attacked: str) -> None:
+def test_a_thousand_connections_are_more_than_a_worker_takes(attacked: Worker) -> None:
     connections = []
     refused = 0
     for _ in range(1000):

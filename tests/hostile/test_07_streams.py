@@ -22,7 +22,6 @@ from tests.support.rpc_floods import (
     FIRST,
     SEARCH,
     Open,
-    addresses,
     channelz,
     check_health,
     codes,
@@ -60,17 +59,17 @@ def hold(
     Fails when a process says meanwhile that it is unhealthy, or says nothing. With `at_most`, each process is left some
     time to refuse all calls but so many.
     """
-    targets = {name: address for name, address in addresses(stack).items() if name in (processes or addresses(stack))}
+    targets = {name: worker for name, worker in stack.targets().items() if name in (processes or stack.targets())}
 
     async def run() -> dict[str, Counter[str]]:
         async with AsyncExitStack() as held:
             calls = {
-                name: await held.enter_async_context(held_open(address, open_one, count))
-                for name, address in targets.items()
+                name: await held.enter_async_context(held_open(worker, open_one, count))
+                for name, worker in targets.items()
             }
             await asyncio.sleep(SECONDS)
-            for address in targets.values():
-                assert await asyncio.to_thread(check_health, address) == SERVING
+            for worker in targets.values():
+                assert await asyncio.to_thread(check_health, worker) == SERVING
             for opened in calls.values():
                 await refused(opened, 0 if at_most is None else len(opened) - at_most)
             return {name: await codes(calls[name]) for name in targets}
@@ -79,7 +78,7 @@ def hold(
 
 
 def workers(stack: Stack, service: str) -> list[str]:
-    return [name for name in addresses(stack) if name.startswith(f"{service}-") and name not in STREAMING.values()]
+    return [name for name in stack.targets() if name.startswith(f"{service}-") and name not in STREAMING.values()]
 
 
 @pytest.mark.parametrize("count", [4, 200])
@@ -93,11 +92,11 @@ def test_streams_of_reflection_hold_up_nobody(stack: Stack, count: int) -> None:
     others.require_served()
     assert all(found == Counter({"open": 4, "RESOURCE_EXHAUSTED": count - 4}) for found in states.values()), states
     after = peak_mib(stack)
-    assert all(after[name] - before[name] < MORE_MIB for name in addresses(stack)), (before, after)
+    assert all(after[name] - before[name] < MORE_MIB for name in stack.targets()), (before, after)
 
 
 def test_reflection_answers_again_once_the_streams_are_gone(stack: Stack) -> None:
-    address = addresses(stack)["order-0"]
+    address = stack.targets()["order-0"]
     hold(stack, reflection_stream, 4, ["order-0"])
 
     def answers() -> bool:
@@ -122,7 +121,7 @@ def test_watchers_of_health_hold_up_nobody(stack: Stack) -> None:
         100 < found["open"] <= 128 and found["UNIMPLEMENTED"] == 200 - found["open"] for found in states.values()
     ), states
     after = peak_mib(stack)
-    assert all(after[name] - before[name] < MORE_MIB for name in addresses(stack)), (before, after)
+    assert all(after[name] - before[name] < MORE_MIB for name in stack.targets()), (before, after)
 
 
 def test_calls_of_channelz_hold_up_nobody(stack: Stack) -> None:
@@ -154,7 +153,7 @@ def test_clients_that_read_nothing_hold_up_nobody(stack: Stack) -> None:
     watching = health_pb2.HealthCheckRequest().SerializeToString()
     searching = gig_pb2.SearchGigsRequest(page_size=100).SerializeToString()
     with bystanders(stack) as others:
-        for name, address in addresses(stack).items():
+        for name, address in stack.targets().items():
             readers = list(slow_readers(address, "/grpc.health.v1.Health/Watch", watching, 2, 4))
             if name in workers(stack, "gig"):
                 readers += slow_readers(address, SEARCH, searching, 4, 25)
@@ -167,9 +166,9 @@ def test_clients_that_read_nothing_hold_up_nobody(stack: Stack) -> None:
 
 
 def test_connections_that_never_speak_are_closed(stack: Stack) -> None:
-    host, _, port = addresses(stack)["review-0"].rpartition(":")
+    address = stack.targets()["review-0"].host_and_port
     with bystanders(stack) as others:
-        silent = [socket.create_connection((host, int(port)), timeout=10) for _ in range(400)]
+        silent = [socket.create_connection(address, timeout=10) for _ in range(400)]
         # All but the first bytes, SETTINGS of HTTP/2, which the server sends at once.
         ends = [_reads_to_the_end(one) for one in silent]
 
@@ -190,7 +189,7 @@ def _reads_to_the_end(connection: socket.socket) -> bool:
 
 
 def test_without_tools_reflection_and_channelz_are_unimplemented_and_all_else_is_the_same(quiet: Stack) -> None:
-    for name, address in addresses(quiet).items():
+    for name, address in quiet.targets().items():
         with pytest.raises(grpc.RpcError) as refused:
             reflect(address)
         assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED, name

@@ -23,13 +23,15 @@ def lines(mark: str, page: str = PAGE) -> list[str]:
     return [line for each in re.findall(r"```sh\n(.*?)```", block, re.DOTALL) for line in each.splitlines()]
 
 
-def run(line: str, stack: Stack) -> str:
-    """Run a command of the page on the ports of a stack. Return what it prints."""
+def run(line: str, stack: Stack, before: str = "") -> str:
+    """Run a command of the page on the ports of a stack, after the line `before`. Return what it prints."""
     base = stack.ports.base - 10_000
     line = re.sub(r"127\.0\.0\.1:(1\d{4})", lambda found: f"127.0.0.1:{int(found[1]) + base}", line)
     line = line.replace("127.0.0.1:8080", f"127.0.0.1:{stack.ports.edge}")
     environment = {**os.environ, "PORT": str(stack.ports.edge), "DATA_DIR": str(stack.data_dir)}
-    ended = subprocess.run(["bash", "-c", line], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(
+        ["bash", "-c", f"{before}\n{line}"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
@@ -74,7 +76,8 @@ def test_the_client_in_python(stack: Stack) -> None:
 
 @pytest.mark.usefixtures("some_gig")
 def test_the_lines_of_buf_curl(stack: Stack) -> None:
-    methods, found, orders = (run(line, stack) for line in lines("buf"))
+    certificate, *commands = lines("buf")
+    methods, found, orders = (run(line, stack, certificate) for line in commands)
 
     assert "marketplace.gig.v1.GigService/SearchGigs" in methods
     assert '"results"' in found
@@ -85,7 +88,7 @@ def test_the_lines_of_buf_curl(stack: Stack) -> None:
     GRPCURL is None, reason="grpcurl is in no package registry; test_readme.py runs its lines with buf curl"
 )
 def test_the_lines_of_grpcurl(stack: Stack) -> None:
-    search, orders, _ = lines("grpcurl", (ROOT / "README.md").read_text())
+    certificate, search, orders, _ = lines("grpcurl", (ROOT / "README.md").read_text())
 
-    assert run(search, stack).strip()
-    assert run(orders, stack).strip()
+    assert run(search, stack, certificate).strip()
+    assert run(orders, stack, certificate).strip()

@@ -68,10 +68,16 @@ def test_a_grpcurl_line_works_by_reflection(line: str, stack: Stack) -> None:
     """Run the line with `buf curl`, which has the same options and protocol; grpcurl is in no package registry."""
     base = stack.ports.base - 10000
     line = re.sub(r"127\.0\.0\.1:(\d+)", lambda address: f"127.0.0.1:{int(address[1]) + base}", line)
+    certificate = between("grpcurl").splitlines()[0]
     expanded = subprocess.run(
-        ["bash", "-c", f"printf '%s\\n' {line}"], cwd=ROOT, env=environment_of(stack), capture_output=True, text=True
+        ["bash", "-c", f"{certificate}\nprintf '%s\\n' {line}"],
+        cwd=ROOT,
+        env=environment_of(stack),
+        capture_output=True,
+        text=True,
     ).stdout.splitlines()
-    options, address, method = expanded[2:-2], expanded[-2], expanded[-1]
+    options, address, method = expanded[1:-2], expanded[-2], expanded[-1]
+    tls = [part for name in ("cacert", "cert", "key") for part in (f"--{name}", options[options.index(f"-{name}") + 1])]
     data = options[options.index("-d") + 1] if "-d" in options else "{}"
     header = ["-H", options[options.index("-H") + 1]] if "-H" in options else []
 
@@ -81,11 +87,11 @@ def test_a_grpcurl_line_works_by_reflection(line: str, stack: Stack) -> None:
             "curl",
             "--protocol",
             "grpc",
-            "--http2-prior-knowledge",
+            *tls,
             *header,
             "-d",
             data,
-            f"http://{address}/{method}",
+            f"https://{address}/{method}",
         ],
         capture_output=True,
         text=True,

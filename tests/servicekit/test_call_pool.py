@@ -18,6 +18,7 @@ from servicekit import call_pool
 from servicekit.call_pool import AtOncePool, CallPool, QueueAge, StreamPool, has_no_place, in_pool, stream_in_pool
 from tests.support.eventually import eventually
 from tests.support.rpc_floods import SlowReader
+from tests.support.workers import Worker
 
 ECHO = "/test.Service/Echo"
 
@@ -156,7 +157,7 @@ def test_responses_that_nobody_reads_take_no_thread_and_are_bounded(monkeypatch:
     monkeypatch.setattr(call_pool, "_waiting", waiting)
     handlers = Handlers()
     with echoing(handlers) as (channel, address):
-        reader = SlowReader(address)
+        reader = SlowReader(Worker(address))
         for _ in range(10):
             reader.call(ECHO, b"unread")
         eventually(lambda: len(handlers.begun) == 10)

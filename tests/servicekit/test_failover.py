@@ -173,8 +173,14 @@ def test_while_there_is_no_primary_calls_are_refused_at_once_and_go_on_with_the_
     current_call.reset(token)
 
     # The prober knows: nothing is tried any more.
+    alone = Call()
+    token = current_call.set(alone)
     with pytest.raises(DatabaseAway) as at_once:
         database.write(ADD, "never sent")
+    with pytest.raises(DatabaseAway):
+        database.commit_one("adding", ADD, "never sent")
+    current_call.reset(token)
+    assert not alone.may_have_written
     assert refused.value.primary_away
     assert not in_transaction.may_have_written
     assert isinstance(at_once.value.__cause__, PrimaryAway)

@@ -18,6 +18,7 @@ from servicekit.call_pool import CallPool
 from servicekit.health import Health
 from tests.support.eventually import eventually
 from tests.support.rpc_floods import SlowReader
+from tests.support.workers import Worker
 
 Response = health_pb2.HealthCheckResponse
 WATCH = "/grpc.health.v1.Health/Watch"
@@ -128,7 +129,7 @@ def test_a_watcher_sees_each_change_once_and_the_end(worker: tuple[Health, str])
 
 def test_a_watcher_that_reads_nothing_stops_neither_checks_nor_other_watchers(worker: tuple[Health, str]) -> None:
     state, address = worker
-    reader = SlowReader(address)
+    reader = SlowReader(Worker(address))
     reader.call(WATCH, b"")
     with stub_of(address) as stub:
         watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
@@ -13,6 +14,8 @@ from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from marketplace.webhook.v1 import webhook_pb2
+from servicekit.call import Caller
+from servicekit.errors import Forbidden
 from servicekit.methods import Method
 
 METHODS = [
@@ -73,3 +76,14 @@ def test_an_rpc_for_services_names_them_and_is_for_nobody_else(
 ) -> None:
     with pytest.raises(ValueError, match="must name the services that may call it"):
         Method.of(with_access(package, roles=roles, services=services))
+
+
+def test_of_the_services_that_an_rpc_names_each_calls_with_its_own_certificate_and_token() -> None:
+    method = Method.of(with_access("shared", roles=["SERVICE"], services=["order", "review"]))
+    order = Caller(UUID(int=1), "order", frozenset(("service",)))
+
+    method.check_access(order, "order")
+    method.check_access(order, None)
+    for peer in ("review", "edge", "gig", ""):
+        with pytest.raises(Forbidden):
+            method.check_access(order, peer)

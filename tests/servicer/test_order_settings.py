@@ -16,6 +16,7 @@ from tests.support.orders import LEADS, TIMEOUTS
 from tests.support.orderservice import WEBHOOK_KEY
 
 GOOD = {
+    "INTERNAL_TLS": "off",
     "LISTEN": "127.0.0.1:1",
     "METRICS_LISTEN": "127.0.0.1:2",
     "USER_JWKS": "user.json",

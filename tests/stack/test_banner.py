@@ -19,6 +19,7 @@ def test_it_names_what_a_newcomer_needs(tmp_path: Path) -> None:
     for path in ("", "/docs", "/openapi.json", "/mcp"):
         assert f" http://127.0.0.1:8080{path}\n" in shown
     assert "It is for development" in shown
+    assert f"  Certificate {tmp_path}/tls/developer " in shown
     assert f"to wipe it: stop, then rm -rf {tmp_path}" in shown
     assert f"seed DATA_DIR={tmp_path}\n" in shown
 
@@ -27,6 +28,7 @@ def test_it_names_only_what_is_there(tmp_path: Path) -> None:
     settings = StackSettings(
         edge_docs="off",
         edge_mcp="off",
+        internal_tls="off",
         user_jwks="https://login.example",
         user_jwt_issuer="issuer",
         user_jwt_audience="audience",
@@ -34,7 +36,7 @@ def test_it_names_only_what_is_there(tmp_path: Path) -> None:
 
     bare = banner(settings, Layout.of(tmp_path), 1.0)
 
-    for absent in ("/docs", "/openapi.json", "/mcp", "seed", "token ROLE"):
+    for absent in ("/docs", "/openapi.json", "/mcp", "seed", "token ROLE", "Certificate"):
         assert absent not in bare
 
 

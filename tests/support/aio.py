@@ -13,6 +13,8 @@ import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
 from servicekit.aio import AioPipeline, RequestStreams
+from servicekit.health import Health
+from servicekit.internal_tls import InternalTls, server_credentials
 from servicekit.server import Background
 from tests.support.rpc import Answer
 
@@ -27,7 +29,9 @@ class AioServer:
         register: Callable[[Any, Any], None],
         pipeline: AioPipeline,
         background: Sequence[Background] = (),
+        tls: InternalTls | None = None,
     ) -> None:
+        self._tls = tls
         self._servicer = servicer
         self._service = service
         self._register = register
@@ -42,12 +46,20 @@ class AioServer:
         self._stop = asyncio.Event()
         server = grpc.aio.server()
         self._register(self._pipeline.around(self._servicer, self._service), RequestStreams(server))
-        self.port = server.add_insecure_port("127.0.0.1:0")
+        health = Health()
+        health.add_to_aio(server)
+        health.serve()
+        self.port = (
+            server.add_secure_port("127.0.0.1:0", server_credentials(self._tls))
+            if self._tls
+            else server.add_insecure_port("127.0.0.1:0")
+        )
         for task in self._background:
             task.start()
         await server.start()
         self._ready.set()
         await self._stop.wait()
+        health.end()
         await server.stop(None)
         for task in self._background:
             await asyncio.to_thread(task.stop)

@@ -38,6 +38,7 @@ def settings_for_tests(folder: Path, **changes: Any) -> EdgeSettings:
         "user_jwt_issuer": signing_keys.USER_ISSUER,
         "user_jwt_audience": signing_keys.USER_AUDIENCE,
         "media_dir": folder / "media",
+        "internal_tls": "off",
         # Tests set a response and ask for it at once.
         "edge_cache": "off",
         # How long answers take is the machine's to decide.
@@ -179,8 +180,8 @@ class Edge:
             time.sleep(0.1)
 
     def _copies(self) -> Path | None:
-        """Return a folder with copies of the files that Envoy reads, where it needs one: for a certificate."""
-        if not self.settings.tls_certificate:
+        """Return a folder with copies of the files that Envoy reads, where it needs one: for certificates."""
+        if not self.settings.tls_certificate and self.settings.internal_tls == "off":
             return None
         folder = self.folder / "files"
         folder.mkdir(exist_ok=True)

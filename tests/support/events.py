@@ -50,6 +50,7 @@ class EventProcess:
             "USER_JWT_AUDIENCE": USER_AUDIENCE,
             "SERVICE_JWKS": str(jwks_file(folder, "service")),
             "LOG_FORMAT": "json",
+            "INTERNAL_TLS": "off",
             **environment,
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -128,6 +129,7 @@ class EventServer(AioServer):
 def event_settings(**changes: Any) -> EventSettings:
     """Return the settings of the process, with these changes."""
     values: dict[str, Any] = {
+        "internal_tls": "off",
         "listen": "127.0.0.1:1",
         "metrics_listen": "127.0.0.1:2",
         "user_jwks": "user.json",

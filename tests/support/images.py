@@ -142,6 +142,7 @@ class ImagesProcess:
             "LISTEN": f"127.0.0.1:{port}",
             "METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
             "LOG_FORMAT": "json",
+            "INTERNAL_TLS": "off",
             "GIG_DATABASE_URL": database_url,
             "MEDIA_DIR": str(media),
             "MEDIA_URL": MEDIA_URL,

@@ -44,6 +44,7 @@ FIRST_TIME, LAST_TIME = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, t
 def worker_settings(**changes: Any) -> Settings:
     """Return the settings of a worker, with these changes."""
     values: dict[str, Any] = {
+        "internal_tls": "off",
         "listen": "127.0.0.1:1",
         "metrics_listen": "127.0.0.1:2",
         "user_jwks": "user.json",

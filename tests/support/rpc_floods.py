@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -20,8 +19,7 @@ from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from deploy.local.ports import STREAMING
-from tests.support.stack import Stack
+from tests.support.workers import Worker
 
 # Starts one call of a channel.
 Open = Callable[[grpc.aio.Channel], Any]
@@ -32,17 +30,6 @@ FIRST = {
     "order": "/marketplace.order.v1.OrderService/ListOrders",
     "review": "/marketplace.review.v1.ReviewService/ListReviews",
 }
-
-
-def addresses(stack: Stack) -> dict[str, str]:
-    """Return the gRPC address of each process of the services, by its name."""
-    workers = {
-        f"{service}-{number}": stack.ports.rpc(service, number)
-        for service in ("gig", "order", "review")
-        for number in range(stack.workers)
-    }
-    ports = workers | {name: stack.ports.streaming(service) for service, name in STREAMING.items()}
-    return {name: f"127.0.0.1:{port}" for name, port in ports.items()}
 
 
 def reflection_stream(channel: grpc.aio.Channel) -> Any:
@@ -70,15 +57,14 @@ def channelz(channel: grpc.aio.Channel) -> Any:
 
 
 @asynccontextmanager
-async def held_open(address: str, open_one: Open, count: int, per_channel: int = 100) -> AsyncIterator[list[Any]]:
+async def held_open(worker: Worker, open_one: Open, count: int, per_channel: int = 100) -> AsyncIterator[list[Any]]:
     """Open so many calls of one process and hold them during the block. Yields the calls."""
     channels: list[Any] = []
     calls: list[Any] = []
     try:
         for number in range(count):
             if number % per_channel == 0:
-                options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
-                channels.append(grpc.aio.insecure_channel(address, options=options))
+                channels.append(worker.aio_channel())
             call = open_one(channels[-1])
             calls.append(call)
         # All of them arrive meanwhile.
@@ -107,16 +93,16 @@ async def refused(calls: list[Any], count: int, seconds: float = 20) -> None:
                 await asyncio.sleep(0.1)
 
 
-def check_health(address: str, seconds: float = 2) -> int:
+def check_health(worker: Worker, seconds: float = 2) -> int:
     """Return the status of a health check like Envoy's. Raises grpc.RpcError."""
-    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+    with worker.channel() as channel:
         answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=seconds)
         return int(answer.status)
 
 
-def reflect(address: str) -> list[str]:
+def reflect(worker: Worker) -> list[str]:
     """Return the names of the services that reflection lists. Raises grpc.RpcError."""
-    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+    with worker.channel() as channel:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
         request = reflection_pb2.ServerReflectionRequest(list_services="")
         (answer,) = stub.ServerReflectionInfo(iter([request]), timeout=10)
@@ -126,9 +112,8 @@ def reflect(address: str) -> list[str]:
 class SlowReader:
     """A client of HTTP/2 whose windows are 0: it reads headers and no message."""
 
-    def __init__(self, address: str) -> None:
-        host, _, port = address.rpartition(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=10)
+    def __init__(self, worker: Worker) -> None:
+        self.socket = worker.connect()
         self._connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
         self._connection.initiate_connection()
         self._connection.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
@@ -169,10 +154,10 @@ class SlowReader:
             self.socket.close()
 
 
-def slow_readers(address: str, method: str, request: bytes, connections: int, calls: int) -> Iterator[SlowReader]:
+def slow_readers(worker: Worker, method: str, request: bytes, connections: int, calls: int) -> Iterator[SlowReader]:
     """Yield connected clients that have each made so many calls."""
     for _ in range(connections):
-        reader = SlowReader(address)
+        reader = SlowReader(worker)
         for _ in range(calls):
             reader.call(method, request)
         yield reader

@@ -18,12 +18,15 @@ import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.local.envoy_admin import healthy_upstreams
+from deploy.local.internal_tls import server_identity
 from deploy.local.layout import Layout
 from deploy.local.ports import SERVICES, STREAMING, Ports
 from edge import tokens
+from servicekit.internal_tls import DEVELOPER
 from tests.support.eventually import eventually
 from tests.support.folders import temporary_folder
 from tests.support.ports import stack_port
+from tests.support.workers import Worker
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -61,6 +64,7 @@ class Stack:
             f"{service.upper()}_WORKERS": str(workers) for service in SERVICES
         }
         self._environment = defaults | tls | environment
+        self.has_internal_tls = (os.environ | environment).get("INTERNAL_TLS") != "off"
         self._process: subprocess.Popen[bytes] | None = None
         self.output = self.data_dir.parent / "output.log"
 
@@ -137,11 +141,22 @@ class Stack:
 
     def wait_until_healthy(self) -> None:
         """Wait until every worker serves and the edge would send requests to it."""
-        workers = {self.ports.rpc(service, number) for service in SERVICES for number in range(self.workers)}
-        expected = workers | {self.ports.streaming(service) for service in STREAMING}
-        for port in expected:
-            eventually(partial(_serves, port), START_SECONDS, every=0.05)
+        targets = self.targets()
+        for target in targets.values():
+            eventually(partial(_serves, target), START_SECONDS, every=0.05)
+        expected = {target.host_and_port[1] for target in targets.values()}
         eventually(lambda: healthy_upstreams(self.ports.envoy_admin) == expected, START_SECONDS, every=0.05)
+
+    def targets(self, identity: str = DEVELOPER) -> dict[str, Worker]:
+        """Return the processes that serve gRPC, by their names, as a client with this identity reaches them."""
+        ports = {
+            f"{service}-{number}": self.ports.rpc(service, number)
+            for service in SERVICES
+            for number in range(self.workers)
+        }
+        ports |= {name: self.ports.streaming(service) for service, name in STREAMING.items()}
+        folder = self.layout.tls / identity if self.has_internal_tls else None
+        return {name: Worker(f"127.0.0.1:{port}", server_identity(name), folder) for name, port in ports.items()}
 
     def token(self, name: str, *roles: str) -> str:
         """Return a local user's token."""
@@ -180,9 +195,9 @@ def processes_of(data_dir: Path) -> list[str]:
     return lines
 
 
-def _serves(port: int) -> bool:
-    """Whether the worker on this port says that it is healthy."""
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+def _serves(worker: Worker) -> bool:
+    """Whether a worker says that it is healthy."""
+    with worker.channel() as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)
         except grpc.RpcError:

@@ -27,6 +27,7 @@ from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from marketplace.webhook.v1 import webhook_pb2
+from servicekit.internal_tls import InternalTls, server_credentials
 from servicekit.server import OPTIONS
 
 FILES = (event_pb2, gig_pb2, httpbody_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
@@ -76,6 +77,7 @@ class Upstream:
     streams: dict[str, StreamHandler] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
     max_concurrent: int | None = None
+    tls: InternalTls | None = None
 
     def start(self) -> None:
         """Serve until `stop`."""
@@ -85,7 +87,12 @@ class Upstream:
         self.health.set("", health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         self._server.add_generic_rpc_handlers((_EveryMethod(self),))
-        if not self._server.add_insecure_port(f"127.0.0.1:{self.port}"):
+        address = f"127.0.0.1:{self.port}"
+        if not (
+            self._server.add_secure_port(address, server_credentials(self.tls))
+            if self.tls
+            else self._server.add_insecure_port(address)
+        ):
             raise RuntimeError(f"port {self.port} is taken")
         self._server.start()
 

@@ -14,6 +14,7 @@ from review_service.repair_ratings import RatingRepair
 from review_service.store.store import Store
 from servicekit.database import Database
 from servicekit.identity import ServiceTokens
+from servicekit.internal_tls import InternalTls
 from tests.support.stack import Stack
 from tests.torture.retries import RetryingClient
 
@@ -77,7 +78,9 @@ def wrong_ratings(stack: Stack) -> list[str]:
     addresses = ",".join(f"127.0.0.1:{stack.ports.rpc('gig', worker)}" for worker in range(stack.workers))
     key = signing_keys.service_key(stack.data_dir).private.read_text()
     store = Store(Database(database_url(stack.layout, "reviews")))
-    return RatingRepair(store, Gigs(addresses, ServiceTokens(key, "review")), only_reports=True).execute().differences
+    tls = InternalTls(stack.layout.tls / "review", "review") if stack.has_internal_tls else None
+    gigs = Gigs(addresses, ServiceTokens(key, "review"), tls)
+    return RatingRepair(store, gigs, only_reports=True).execute().differences
 
 
 def _as_listed(review: dict[str, Any]) -> tuple[str, str, int, str, str]:

@@ -112,7 +112,7 @@ def _hear_only_their_own(pair: Pair, watch: Watch) -> None:
 
 @contextmanager
 def _stub(pair: Pair) -> Iterator[event_pb2_grpc.EventServiceStub]:
-    with grpc.insecure_channel(f"127.0.0.1:{pair.stack.ports.streaming('order')}") as channel:
+    with pair.stack.targets()["order-events"].channel() as channel:
         yield event_pb2_grpc.EventServiceStub(channel)
 
 

@@ -27,7 +27,7 @@ def refuses_both(service: str, rpc: str, request: Callable[[Pair], Message]) -> 
 
     def case(pair: Pair) -> None:
         name, stub = STUBS[service]
-        with grpc.insecure_channel(f"127.0.0.1:{pair.stack.ports.rpc(name, 0)}") as channel:
+        with pair.stack.targets()[f"{name}-0"].channel() as channel:
             method = getattr(stub(channel), rpc)
             pair.refused_by_grpc(method, request(pair), grpc.StatusCode.PERMISSION_DENIED)
             try:
