@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from threading import Event
 
+import peewee
 import structlog
 from playhouse.migrations import Runner
 
@@ -16,6 +17,7 @@ from servicekit.database import Database, DatabaseAway, Statement
 LOCK = 7_203_114_860
 RETRY_SECONDS = 0.2
 LOCK_RETRY_SECONDS = 0.1
+_IS_INVALID = "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid"
 _TRY_LOCK = Statement("SELECT pg_try_advisory_lock($1) AS is_ours")
 
 
@@ -37,6 +39,23 @@ def migrate(database: Database, directory: Path) -> list[str]:
     finally:
         # Releases the lock and drops the settings above.
         database.close()
+
+
+def build_index(db: peewee.Database, name: str, definition: str) -> None:
+    """Build an index while writes go on, in a migration with `atomic = False`; what a broken run has left is dropped.
+
+    `definition` is what follows ON.
+    """
+    if db.execute_sql(_IS_INVALID, (name,)).fetchone():
+        db.execute_sql(f"DROP INDEX CONCURRENTLY {name}")
+    db.execute_sql(f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {definition}")
+
+
+def replace_index(db: peewee.Database, name: str, definition: str) -> None:
+    """Build an index anew, as `build_index` does; the old one serves until the new one is there."""
+    build_index(db, f"{name}_new", definition)
+    db.execute_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+    db.execute_sql(f"ALTER INDEX {name}_new RENAME TO {name}")
 
 
 def _take_lock(database: Database) -> bool:

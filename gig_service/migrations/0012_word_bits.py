@@ -1,8 +1,8 @@
 """Bits of the words of each gig beside its sort keys, so that a search passes over gigs without its words.
 
 A row without bits is looked up, as before: rows from before, which are given theirs in the background, and rows that an
-older version writes. A trigger keeps the bits right, whichever version changes a text. Writes wait while the six
-indexes are made: ten seconds for a million gigs.
+older version writes. A trigger keeps the bits right, whichever version changes a text. The next migration makes the
+indexes.
 """
 
 from typing import Any
@@ -26,20 +26,9 @@ BEGIN
 END $$;
 CREATE TRIGGER gigs_change_word_bits AFTER UPDATE OF title, tags, description, document ON gigs
     FOR EACH ROW WHEN (OLD.document IS DISTINCT FROM NEW.document) EXECUTE FUNCTION change_word_bits();
-
-CREATE INDEX search_rows_without_bits ON search_rows (gig_id) WHERE word_bits IS NULL;
 """
-SCOPES = {"all": "", "category": "category_id, ", "section": "section_id, "}
-SORTS = {"rating": "rating, review_count, gig_id", "newest": "created_at, gig_id"}
 
 
 def up(_migrator: Any, db: Any) -> None:
     """Apply the migration; servicekit.migrations calls this in a transaction."""
     db.execute_sql(UP)
-    for scope, prefix in SCOPES.items():
-        for sort, columns in SORTS.items():
-            db.execute_sql(f"DROP INDEX search_gigs_{scope}_{sort}")
-            db.execute_sql(
-                f"CREATE INDEX search_gigs_{scope}_{sort} ON search_rows ({prefix}{columns}) INCLUDE (word_bits)"
-                " WHERE status = 'ACTIVE' AND is_cheapest"
-            )

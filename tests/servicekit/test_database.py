@@ -6,13 +6,14 @@ import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import peewee
 import psycopg2
 import pytest
 
 from servicekit.clock import Clock
 from servicekit.database import Database, DatabaseAway, Statement
 from servicekit.errors import DeadlineExceeded, OutcomeUnknown
-from servicekit.migrations import migrate, migrate_when_reachable
+from servicekit.migrations import build_index, migrate, migrate_when_reachable, replace_index
 from tests.support.postgres import PostgresServer
 
 BACKEND = Statement("SELECT pg_backend_pid() AS pid")
@@ -192,6 +193,37 @@ def test_an_index_is_built_concurrently_while_other_workers_wait_for_the_migrati
         worker.join(30)
 
     assert sorted(applied) == [[], [], ["0002_index"]]
+
+
+INDEXES = Statement("""
+    SELECT indexdef, indisvalid FROM pg_indexes JOIN pg_index ON indexrelid = to_regclass(indexname)
+    WHERE tablename = 'things' AND NOT indisprimary
+""")
+
+
+def test_an_index_that_broke_off_is_built_anew_when_its_migration_runs_again(database: Database) -> None:
+    database.execute("CREATE TABLE things (name text); INSERT INTO things VALUES ('a'), ('a')")
+    with pytest.raises(peewee.IntegrityError):
+        database.peewee.execute_sql("CREATE UNIQUE INDEX CONCURRENTLY things_name ON things (name)")
+    assert [each["indisvalid"] for each in database.fetch_all(INDEXES)] == [False]
+
+    for _ in range(2):
+        build_index(database.peewee, "things_name", "things (name)")
+
+    [index] = database.fetch_all(INDEXES)
+    assert index["indisvalid"]
+    assert index["indexdef"].endswith("USING btree (name)")
+
+
+def test_an_index_that_is_replaced_keeps_its_name_also_when_its_migration_runs_again(database: Database) -> None:
+    database.execute("CREATE TABLE things (name text, size int); CREATE INDEX things_name ON things (name)")
+
+    for _ in range(2):
+        replace_index(database.peewee, "things_name", "things (name) INCLUDE (size)")
+
+    [index] = database.fetch_all(INDEXES)
+    assert index["indexdef"].startswith("CREATE INDEX things_name ON")
+    assert index["indexdef"].endswith("(name) INCLUDE (size)")
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(postgres: PostgresServer, tmp_path: Path) -> None:
