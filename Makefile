@@ -66,8 +66,8 @@ psql: install ## Open psql on a service's database. SERVICE=order ARGS="-c 'SELE
 	@$(BIN)/python -m deploy.local psql --service="$$SERVICE" -- $(ARGS)
 
 .PHONY: restart
-restart: install ## Restart the workers of a service, one after the other. SERVICE=order
-	@$(BIN)/python -m deploy.local restart --service="$$SERVICE"
+restart: install ## Replace the running processes one after the other, without a failed request. SERVICE=order
+	@$(BIN)/python -m deploy.local restart $${SERVICE:+--service="$$SERVICE"}
 
 .PHONY: debug
 debug: install ## Run the first worker of a service on this terminal, for breakpoint(). SERVICE=order
@@ -141,12 +141,20 @@ coverage: install-dev ## Run all tests and print the coverage by file, subproces
 torture: install-dev ## Kill parts of a loaded marketplace for three minutes, then check its books. ARGS='--seconds 60'
 	@$(BIN)/python -m tests.torture $(ARGS)
 
+.PHONY: cluster
+cluster: install-dev ## Run three hosts, made of network namespaces, on this machine until Ctrl-C. Needs root, etcd, nft and ip.
+	@$(BIN)/python -m tests.cluster
+
+.PHONY: cluster-torture
+cluster-torture: install-dev ## Take each host of such a loaded cluster away in turn, and check its books. ARGS='--seconds 180'
+	@$(BIN)/python -m tests.cluster.torture $(ARGS)
+
 .PHONY: fuzz
 fuzz: install-dev ## Send mutated inputs to a stack of its own for ten minutes. NAME=http ARGS='--seed 1 --seconds 60'
 	@$(BIN)/python -m tests.fuzz "$$NAME" $(ARGS)
 
 .PHONY: benchmark
-benchmark: install-dev ## Run a benchmark: balance, edge_cost, get_gig, growth, hot_paths, internal_tls, limits, listing, order_timeouts, outbox, placing, promptness, reconciliation, recovery, reminders, search_plans, texts, thread_counts, traces, uploads, watches, writes. NAME=balance
+benchmark: install-dev ## Run a benchmark: balance, edge_cost, get_gig, growth, hot_paths, internal_tls, limits, listing, order_timeouts, outbox, placing, promptness, reconciliation, recovery, reminders, restart, search_plans, texts, thread_counts, traces, uploads, watches, writes. NAME=balance
 	@$(BIN)/python -m "benchmarks.$${NAME:-balance}" $(ARGS)
 
 .PHONY: bench

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -40,8 +39,8 @@ from servicekit.pipeline import (
     wrap_servicer,
 )
 from servicekit.server import (
-    HEALTH_INTERVAL_SECONDS,
     ServiceSpec,
+    StopRequest,
     add_port,
     fail_to_listen,
     peers_of,
@@ -49,6 +48,7 @@ from servicekit.server import (
     serve_metrics,
     server_options,
     verifier_for,
+    waits_until_known,
 )
 from servicekit.settings import ServiceSettings
 from servicekit.spans import spans
@@ -278,7 +278,7 @@ def run_aio(
     settings: ServiceSettings, database_url: str, migrations: Path, build: Callable[[Database], ServiceSpec]
 ) -> None:
     """Do what `servicekit.server.run` does, for a servicer on `grpc.aio`."""
-    stop = threading.Event()
+    stop = StopRequest()
     database = prepare(settings, database_url, migrations, stop)
     if database is not None:
         erased_users = ErasedUsers(database)
@@ -286,16 +286,19 @@ def run_aio(
         asyncio.run(_run(settings, build(database), erased_users, stop))
 
 
-async def _run(
-    settings: ServiceSettings, spec: ServiceSpec, erased_users: ErasedUsers, stopped_early: threading.Event
-) -> None:
+async def _run(settings: ServiceSettings, spec: ServiceSpec, erased_users: ErasedUsers, request: StopRequest) -> None:
     loop = asyncio.get_running_loop()
     # Also the number of database connections: each thread has one.
     loop.set_default_executor(ThreadPoolExecutor(settings.rpc_threads, thread_name_prefix="blocking"))
     stop = asyncio.Event()
+
+    def receive(number: int) -> None:
+        request.receive(number)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    if stopped_early.is_set():
+        loop.add_signal_handler(number, receive, number)
+    if request.is_set():
         return
     log = structlog.get_logger()
     # The pipeline bounds the calls. gRPC's own bound would count the streams of tools, and refuse health checks.
@@ -325,7 +328,8 @@ async def _run(
     log.info("draining")
     # First become unhealthy, so that no new calls come; then finish the current ones.
     health.drain()
-    await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
+    for seconds in waits_until_known(health, are_calls_over=request.is_last):
+        await asyncio.sleep(seconds)
     health.end()
     if spec.end_waiting_calls is not None:
         spec.end_waiting_calls()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -33,6 +34,11 @@ REFUSAL = (grpc.StatusCode.UNIMPLEMENTED, "too many watchers")
 # The longest wait for the request of a call, on grpc.aio.
 REQUEST_SECONDS = 2.0
 
+# Clients that check the health, counted while they do; more are not waited for.
+MAX_CHECKERS = 128
+# A client that has not asked for so long does not ask again: Envoy asks each second, and later on a busy machine.
+CHECKER_SECONDS = 4.0
+
 
 class Health:
     """The health of the services with these names, and of the worker: SERVING between `serve` and `drain`."""
@@ -43,6 +49,8 @@ class Health:
         self._ended = False
         self._condition = threading.Condition()
         self._listeners: set[_Listener] = set()
+        # The last check of each client, and how often it has been told that the worker is unhealthy.
+        self._checkers: dict[str, tuple[float, int]] = {}
 
     def serve(self) -> None:
         """Become healthy."""
@@ -51,6 +59,15 @@ class Health:
     def drain(self) -> None:
         """Become unhealthy, so that no new calls come."""
         self._set(Response.NOT_SERVING)
+
+    def is_known(self) -> bool:
+        """Return whether each client that checks the health knows that the worker is unhealthy.
+
+        A client that asks again has read the first answer, and has had an interval of its checks to act on it.
+        """
+        asked_since = time.monotonic() - CHECKER_SECONDS
+        with self._condition:
+            return all(told >= 2 for asked, told in self._checkers.values() if asked > asked_since)
 
     def end(self) -> None:
         """End the streams of all watchers."""
@@ -88,7 +105,19 @@ class Health:
     def _check(self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext) -> Any:
         if request.service not in self._names:
             context.set_code(grpc.StatusCode.NOT_FOUND)
-        return Response(status=self._of(request.service))
+        status = self._of(request.service)
+        self._note_check(context.peer(), is_healthy=status == Response.SERVING)
+        return Response(status=status)
+
+    def _note_check(self, client: str, *, is_healthy: bool) -> None:
+        now = time.monotonic()
+        with self._condition:
+            if len(self._checkers) >= MAX_CHECKERS:
+                recent = {each: check for each, check in self._checkers.items() if check[0] > now - CHECKER_SECONDS}
+                self._checkers = recent
+            if client in self._checkers or len(self._checkers) < MAX_CHECKERS:
+                _, told = self._checkers.get(client, (now, 0))
+                self._checkers[client] = now, 0 if is_healthy else told + 1
 
     async def _check_aio(self, requests: AsyncIterator[Any], context: Any) -> Any:
         return self._check(await _only(requests, context), context)

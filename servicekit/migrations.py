@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from threading import Event
 
@@ -9,20 +10,26 @@ import structlog
 from playhouse.migrations import Runner
 
 from servicekit import clock, privileges
-from servicekit.database import Database, DatabaseAway
+from servicekit.database import Database, DatabaseAway, Statement
 
 # The advisory lock's number. It is arbitrary; no other lock of the same database uses it.
 LOCK = 7_203_114_860
 RETRY_SECONDS = 0.2
+LOCK_RETRY_SECONDS = 0.1
+_TRY_LOCK = Statement("SELECT pg_try_advisory_lock($1) AS is_ours")
 
 
 def migrate(database: Database, directory: Path) -> list[str]:
     """Apply the missing migrations in order, and return their names. Other workers wait until this is done.
 
-    Each migration is one transaction, together with the row that records it.
+    Each migration is one transaction, together with the row that records it. One with `atomic = False`, which an index
+    needs that is built CONCURRENTLY, can be repeated when it breaks off.
     """
     database.execute("SET statement_timeout = 0; SET lock_timeout = 0")
-    database.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+    # A statement that waited for the lock would be a transaction for all that time, and an index that is built
+    # concurrently waits for every transaction that began before.
+    while not _take_lock(database):
+        time.sleep(LOCK_RETRY_SECONDS)
     try:
         database.execute(clock.SCHEMA)
         applied: list[str] = Runner(database.peewee, str(privileges.reachable(directory))).up()
@@ -30,6 +37,11 @@ def migrate(database: Database, directory: Path) -> list[str]:
     finally:
         # Releases the lock and drops the settings above.
         database.close()
+
+
+def _take_lock(database: Database) -> bool:
+    row = database.fetch_one(_TRY_LOCK, LOCK)
+    return bool(row and row["is_ours"])
 
 
 def migrate_when_reachable(database: Database, directory: Path, stop: Event) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -41,8 +42,10 @@ from servicekit.settings import CallingSettings, ServiceSettings
 from servicekit.spans import spans
 from servicekit.wal_archive_watch import WalArchiveWatch
 
-# The time after which clients have seen that a worker is unhealthy: Envoy's interval of health checks, and a bit.
+# A worker that stops takes calls until its clients know that it is unhealthy: for an interval of Envoy's health checks
+# and a bit, and longer while a check is late, as on a busy machine.
 HEALTH_INTERVAL_SECONDS = 1.2
+LATEST_CHECK_SECONDS = 8.0
 
 OPTIONS = [
     # A second start on a taken port fails instead of sharing it.
@@ -64,6 +67,19 @@ OPTIONS = [
     ("grpc.http2.min_ping_interval_without_data_ms", 500),
     ("grpc.keepalive_permit_without_calls", 1),
 ]
+
+
+class StopRequest(threading.Event):
+    """Set by SIGTERM and SIGINT. With SIGINT nobody sends calls any more: the edge has ended, or Ctrl-C was pressed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_last = False
+
+    def receive(self, number: int) -> None:
+        """Take a signal."""
+        self.is_last = self.is_last or number == signal.SIGINT
+        self.set()
 
 
 class Background(Protocol):
@@ -121,14 +137,14 @@ def service_tokens(settings: CallingSettings, service: str) -> ServiceTokens:
     return ServiceTokens(settings.signing_key, service)
 
 
-def prepare(settings: ServiceSettings, database_url: str, migrations: Path, stop: threading.Event) -> Database | None:
+def prepare(settings: ServiceSettings, database_url: str, migrations: Path, stop: StopRequest) -> Database | None:
     """Set up logs and signal handlers, give up root, and migrate the database.
 
     SIGTERM and SIGINT set `stop`. Returns None when that happens before the database answers.
     """
     logs.configure(settings.log_level, settings.log_format, worker=settings.worker)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _: stop.receive(number))
     try:
         settings.read_files()
     except InternalTlsError as error:
@@ -136,7 +152,7 @@ def prepare(settings: ServiceSettings, database_url: str, migrations: Path, stop
         sys.exit(1)
     privileges.drop(settings.run_as)
     _start_traces(settings)
-    database = Database(database_url)
+    database = Database(database_url, waiting_threads=settings.rpc_threads // 2, own_host=settings.database_own_host)
     return database if migrate_when_reachable(database, migrations, stop) else None
 
 
@@ -171,7 +187,7 @@ def run(
     `others` are further databases to migrate, with the folders of their migrations. Raises ValueError when an RPC takes
     idempotency keys and the spec has none.
     """
-    stop = threading.Event()
+    stop = StopRequest()
     database = prepare(settings, database_url, migrations, stop)
     if database is None or not all(migrate_when_reachable(*other, stop) for other in others):
         return
@@ -190,7 +206,7 @@ def run(
     log.info("serving", listen=settings.listen)
     stop.wait()
     log.info("draining")
-    server.drain()
+    server.drain(are_calls_over=stop.is_last)
     for task in background:
         task.stop()
     spans().stop()
@@ -217,6 +233,14 @@ def _serialize(response: Message | bytes) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 
+def waits_until_known(health: Health, *, are_calls_over: bool) -> Iterator[float]:
+    """Yield the seconds to wait, one after the other, until the clients know that the worker is unhealthy."""
+    latest = time.monotonic() + LATEST_CHECK_SECONDS
+    yield HEALTH_INTERVAL_SECONDS
+    while not (are_calls_over or health.is_known()) and time.monotonic() < latest:
+        yield 0.05
+
+
 class _Server:
     def __init__(self, server: grpc.Server, probed: grpc.Server | None, grace: float, health: Health) -> None:
         self._server = server
@@ -224,10 +248,11 @@ class _Server:
         self._grace = grace
         self._health = health
 
-    def drain(self) -> None:
+    def drain(self, *, are_calls_over: bool) -> None:
         """Become unhealthy, so that no new calls come; then finish the current ones."""
         self._health.drain()
-        threading.Event().wait(HEALTH_INTERVAL_SECONDS)
+        for seconds in waits_until_known(self._health, are_calls_over=are_calls_over):
+            time.sleep(seconds)
         stopped = self._server.stop(self._grace)
         self._health.end()
         stopped.wait()

@@ -14,7 +14,7 @@ from deploy.local.backup.backup import back_up
 from deploy.local.backup.restore import Request, moment, restore
 from deploy.local.control import process_states
 from deploy.local.debug import debug
-from deploy.local.environment import database_urls, of_service
+from deploy.local.environment import EDGE, database_urls, of_service
 from deploy.local.exposure import notes
 from deploy.local.layout import Layout
 from deploy.local.logs import show_logs
@@ -176,10 +176,10 @@ def _parser() -> argparse.ArgumentParser:
 
     workers = add(
         "restart",
-        "restart the processes of a service, one after the other",
+        "replace the processes one after the other, without a failed request",
         lambda settings, options: restart(settings, options.service),
     )
-    workers.add_argument("--service", required=True, choices=SERVICES, help="the service")
+    workers.add_argument("--service", choices=[*SERVICES, EDGE], help="a service, or the edge, instead of all")
 
     worker = add(
         "debug",

@@ -4,7 +4,6 @@ Envoy's user may read neither file, and Envoy does not notice every way in which
 process reads both files and gives Envoy a file of its own.
 """
 
-import os
 from pathlib import Path
 
 from deploy.local.layout import Layout
@@ -30,11 +29,6 @@ class CertificateRenewal:
         self._target = layout.edge_files / tls.SECRET_FILE
         self._identity = edge_identity(settings.port)
         self._seen = self._stamps()
-
-    def give_to_envoy(self) -> None:
-        """Let Envoy's user read the copy that the renderer has made."""
-        if self._identity and self._target.exists():
-            os.chown(self._target, self._identity.uid, self._identity.gid)
 
     def look(self) -> None:
         """Replace the copy when a file has changed; say so, and why not when the new files cannot be used."""

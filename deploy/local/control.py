@@ -49,7 +49,7 @@ class _UnixTransport(xmlrpc.client.Transport):
 def _call(supervisor_socket: Path, method: str, *arguments: object) -> Any:
     server = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=_UnixTransport(supervisor_socket))
     try:
-        return getattr(server.supervisor, method)(*arguments)
+        return getattr(server, method)(*arguments)
     except xmlrpc.client.Fault as fault:
         raise ControlError(fault.faultString) from fault
     except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
@@ -63,7 +63,7 @@ def process_states(supervisor_socket: Path) -> list[ProcessState] | None:
     calls make it restart a dead process sooner.
     """
     try:
-        answer = _call(supervisor_socket, "getAllProcessInfo")
+        answer = _call(supervisor_socket, "supervisor.getAllProcessInfo")
     except ControlError:
         return None
     return [
@@ -80,14 +80,25 @@ def process_states(supervisor_socket: Path) -> list[ProcessState] | None:
 
 def signal_process(supervisor_socket: Path, process: ProcessState, signal_name: str) -> None:
     """Send a signal, such as `TERM`, to a process. Raises ControlError."""
-    _call(supervisor_socket, "signalProcess", process.full_name, signal_name)
+    _call(supervisor_socket, "supervisor.signalProcess", process.full_name, signal_name)
 
 
 def stop_process(supervisor_socket: Path, process: ProcessState) -> None:
     """Stop a process, without waiting for it; it stays down until it is started. Raises ControlError."""
-    _call(supervisor_socket, "stopProcess", process.full_name, False)
+    _call(supervisor_socket, "supervisor.stopProcess", process.full_name, False)
 
 
 def start_process(supervisor_socket: Path, process: ProcessState) -> None:
     """Start a process that is down, without waiting for it. Raises ControlError."""
-    _call(supervisor_socket, "startProcess", process.full_name, False)
+    _call(supervisor_socket, "supervisor.startProcess", process.full_name, False)
+
+
+def begin_takeover(supervisor_socket: Path) -> tuple[int, int]:
+    """Start an Envoy that takes over from the running one. Return its pid and its epoch. Raises ControlError."""
+    pid, epoch = _call(supervisor_socket, "edge.begin")
+    return pid, epoch
+
+
+def complete_takeover(supervisor_socket: Path) -> bool:
+    """Make the new Envoy supervisord's. Return whether it was still there. Raises ControlError."""
+    return bool(_call(supervisor_socket, "edge.complete"))

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings
 
 from deploy.local import postgres
 from deploy.local.layout import Layout
-from deploy.local.ports import Ports
+from deploy.local.ports import STREAMING, Ports, spare_of
 from deploy.local.settings import StackSettings
 from deploy.local.users import decoder_identity, service_identity
 from edge import signing_keys
@@ -57,8 +57,8 @@ LIBPQ = ("PG*",)
 # The file descriptor on DATA_DIR that Envoy gets from its launcher.
 EDGE_FOLDER = 100
 
-# A service's grace ends before supervisord would kill it.
-SERVICE_GRACE_SECONDS = 4
+# A call has as long as the edge waits for it. When the whole stack stops, the edge ends before, and its calls with it.
+SERVICE_GRACE_SECONDS = 15
 
 
 def database_urls(settings: StackSettings, layout: Layout) -> dict[str, str]:
@@ -74,6 +74,30 @@ def database_urls(settings: StackSettings, layout: Layout) -> dict[str, str]:
 def addresses(settings: StackSettings, service: str) -> list[str]:
     """Return the gRPC addresses of a service's workers, host:port each."""
     return [f"127.0.0.1:{settings.ports.rpc(service, worker)}" for worker in range(settings.workers[service])]
+
+
+def _addresses_for_services(settings: StackSettings, service: str) -> str:
+    """Return the addresses at which other services call a service.
+
+    A client tries to connect to an address that nobody listens on all the time, so the spare worker is among them only
+    where it takes the place of the one worker.
+    """
+    spare = settings.ports.spare(service, 1) if settings.workers[service] == 1 else None
+    return ",".join([*addresses(settings, service), *([f"127.0.0.1:{spare}"] if spare else [])])
+
+
+def _with_spares(settings: StackSettings) -> dict[str, str]:
+    """Return the addresses of each cluster of Envoy, the spare process's among them: it is used while it is healthy."""
+    ports, spares = settings.ports, settings.ports.spares(settings.workers)
+    listed = {name: addresses(settings, name) for name in settings.workers}
+    listed |= {name: [f"127.0.0.1:{ports.streaming(service)}"] for service, name in STREAMING.items()}
+    named = {name.rpartition("-")[2].removesuffix("s"): (name, each) for name, each in listed.items()}
+    return {
+        f"{cluster.upper()}_SERVICE_ADDRESSES": ",".join(
+            [*each, *(f"127.0.0.1:{port}" for spare, port in spares.items() if spare == spare_of(name))]
+        )
+        for cluster, (name, each) in named.items()
+    }
 
 
 def of_service(
@@ -106,7 +130,7 @@ def of_worker(
 
 def of_edge_renderer(settings: StackSettings, layout: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the program that renders Envoy's configuration; its current folder is DATA_DIR."""
-    own = _of_settings(EDGE, settings, layout, inherited, edge_base(layout))
+    own = _of_settings(EDGE, settings, layout, inherited, edge_base(layout)) | _with_spares(settings)
     return _inherited(inherited, (*PYTHON, "SSL_CERT_FILE")) | _PYTHON_PATHS | own
 
 
@@ -205,12 +229,10 @@ def _own_values(settings: StackSettings, layout: Layout, base: Path) -> dict[str
         "MEDIA_DIR": str(base / layout.media.name),
         "MEDIA_URL": settings.media_base,
         "UPLOAD_DIR": str(base / layout.uploads.name),
-        "IMAGE_SERVICE_ADDRESSES": f"127.0.0.1:{ports.streaming('gig')}",
-        "EVENT_SERVICE_ADDRESSES": f"127.0.0.1:{ports.streaming('order')}",
         "ENVOY_ADMIN_PORT": str(ports.envoy_admin),
         "OTEL_EXPORTER_OTLP_ENDPOINT": settings.trace_endpoint,
         **{f"{name.upper()}_DATABASE_URL": url for name, url in urls.items()},
-        **{f"{name.upper()}_SERVICE_ADDRESSES": ",".join(addresses(settings, name)) for name in settings.workers},
+        **{f"{name.upper()}_SERVICE_ADDRESSES": _addresses_for_services(settings, name) for name in settings.workers},
     }
 
 

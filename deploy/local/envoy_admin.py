@@ -38,6 +38,13 @@ def _healthy(health: dict[str, Any]) -> bool:
     return health.get("eds_health_status") == "HEALTHY" and len(health) == 1
 
 
+def epoch(admin_port: int) -> int | None:
+    """Return the number of the Envoy that serves, counted from 0 with each takeover; `None` while none does."""
+    status, body = _request("GET", _admin(admin_port), "/server_info")
+    info: dict[str, Any] = json.loads(body) if status == 200 else {}
+    return info["command_line_options"].get("restart_epoch", 0) if info.get("state") == "LIVE" else None
+
+
 def drain(admin_port: int) -> None:
     """Have Envoy close each connection after its current response. Do nothing when Envoy is not running."""
     _request("POST", _admin(admin_port), "/drain_listeners?graceful&skip_exit&inboundonly")

@@ -19,7 +19,7 @@ from cryptography import x509
 
 from deploy.local.layout import Layout
 from deploy.local.output import say
-from deploy.local.ports import SERVICES, STREAMING
+from deploy.local.ports import SERVICES, STREAMING, spare_of
 from deploy.local.settings import StackSettings
 from deploy.local.users import edge_identity, service_identity
 from servicekit.authority import Authority
@@ -218,5 +218,6 @@ def channel(layout: Layout, address: str, server: str, *, tls: bool, identity: s
 
 
 def server_identity(process: str) -> str:
-    """Return the identity of a process by its name: `gig` for `gig-0`."""
+    """Return the identity of a process by its name: `gig` for `gig-0` and `gig-spare`."""
+    process = process.removesuffix(spare_of(""))
     return process if process in STREAMING.values() else process.split("-")[0]

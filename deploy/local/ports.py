@@ -12,6 +12,8 @@ DEFAULT_EDGE_PORT = 8080
 # Each service has eight ports: seven for workers, and the last for a process that serves slow clients.
 _PORTS_PER_SERVICE = 8
 MAX_WORKERS = _PORTS_PER_SERVICE - 1
+# A service with few workers leaves two ports free, for the processes that take the place of others during a restart.
+_SPARE, _STREAMING_SPARE = 5, 6
 SERVICES = ("gig", "order", "review")
 # The processes for slow clients: uploads; watches and long-polls.
 STREAMING: Mapping[str, str] = {"gig": "gig-images", "order": "order-events"}
@@ -22,6 +24,11 @@ _FIRST = 10000
 _METRICS_OFFSET = _PORTS_PER_SERVICE * len(SERVICES)
 _ADMIN_OFFSET = 48
 _TRACES_OFFSET = 49
+
+
+def spare_of(name: str) -> str:
+    """Return the name of the process that takes the place of others during a restart: of a service, of `gig-images`."""
+    return f"{name}-spare"
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,26 @@ class Ports:
         """Return the Prometheus port of a service's process for slow clients."""
         return self.streaming(service) + _METRICS_OFFSET
 
+    def spare(self, service: str, workers: int) -> int | None:
+        """Return the gRPC port of the spare worker of a service with so many; `None` when its ports are all in use."""
+        return self.rpc(service, _SPARE) if workers <= _SPARE else None
+
+    def streaming_spare(self, service: str, workers: int) -> int | None:
+        """Return the gRPC port of the spare process for slow clients; `None` when the ports are all in use."""
+        return self.rpc(service, _STREAMING_SPARE) if workers <= _SPARE else None
+
+    def spares(self, workers: Mapping[str, int]) -> dict[str, int]:
+        """Return the gRPC port of each spare process, by its name: `gig-spare`, `gig-images-spare`."""
+        ports = {spare_of(service): self.spare(service, count) for service, count in workers.items()}
+        ports |= {
+            spare_of(name): self.streaming_spare(service, workers[service]) for service, name in STREAMING.items()
+        }
+        return {name: port for name, port in ports.items() if port is not None}
+
+    def metrics_of(self, port: int) -> int:
+        """Return the Prometheus port of the process that serves gRPC on this port."""
+        return port + _METRICS_OFFSET
+
     def _port(self, service: str, number: int) -> int:
         return self.base + SERVICES.index(service) * _PORTS_PER_SERVICE + number
 
@@ -98,4 +125,7 @@ class Ports:
             for worker in range(count):
                 ports[self.rpc(service, worker)] = f"{service}-{worker}"
                 ports[self.metrics(service, worker)] = f"{service}-{worker} metrics"
+        for name, port in self.spares(workers).items():
+            ports[port] = name
+            ports[self.metrics_of(port)] = f"{name} metrics"
         return ports

@@ -13,7 +13,7 @@ from types import FrameType
 import psutil
 import psycopg2
 
-from deploy.local import environment, envoy_admin, postgres, supervise, users
+from deploy.local import edge_config, environment, envoy_admin, postgres, supervise, users
 from deploy.local.banner import banner
 from deploy.local.certificate import CertificateRenewal
 from deploy.local.control import ControlError, ProcessState, process_states, stop_process
@@ -87,7 +87,6 @@ class Stack:
         except (OSError, InternalTlsError) as error:
             raise StackError(f"INTERNAL_TLS: {error}") from error
         _render_edge(self._settings, self._layout)
-        self._certificate.give_to_envoy()
         supervise.write_configuration(self._settings, self._layout)
         self._layout.supervisor_socket.unlink(missing_ok=True)
         adopt_orphans()
@@ -256,24 +255,10 @@ def _restrict(parent: int) -> None:
 
 
 def _render_edge(settings: StackSettings, layout: Layout) -> None:
-    """Write Envoy's configuration, readable for Envoy, and copies of the files that it needs. Raises StackError."""
-    identity = users.edge_identity(settings.port)
-    layout.write_private(layout.envoy_config, "", identity.gid if identity else None)
-    layout.edge_files.mkdir(mode=0o755, exist_ok=True)
-    layout.edge_files.chmod(0o755)
-    base = environment.edge_base(layout)
-    words = ["-m", "edge.bootstrap", "--output", "run/envoy.yaml", "--files", str(base / "run" / "edge")]
-    rendered = subprocess.run(
-        # Through the launcher, as Envoy: both get the file descriptor that paths may begin with.
-        supervise.launched("SIGTERM", ["--folder", str(environment.EDGE_FOLDER), sys.executable, *words]),
-        cwd=layout.data_dir,
-        env=environment.of_edge_renderer(settings, layout, os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if rendered.returncode != 0:
-        raise StackError(f"Envoy's configuration cannot be rendered:\n{rendered.stderr}")
+    try:
+        edge_config.render(layout, environment.of_edge_renderer(settings, layout, os.environ))
+    except edge_config.EdgeConfigError as error:
+        raise StackError(str(error)) from error
 
 
 def run(settings: StackSettings) -> int:

@@ -9,15 +9,15 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from deploy.local import archiving, environment, lent_files, users
+from deploy.local import archiving, environment, lent_files, takeover, users
 from deploy.local.layout import Layout
-from deploy.local.ports import STREAMING
+from deploy.local.ports import STREAMING, spare_of
 from deploy.local.settings import StackSettings
 
 _HERE = Path(__file__).resolve().parent
@@ -55,6 +55,8 @@ class Process:
     stop_signal: str = "TERM"
     # All of it: a process inherits no other variable.
     environment: Mapping[str, str] = field(default_factory=dict)
+    # Whether it runs all the time, and not only while `make restart` asks for it.
+    is_permanent: bool = True
 
 
 def processes(settings: StackSettings, layout: Layout) -> list[Process]:
@@ -67,13 +69,16 @@ def processes(settings: StackSettings, layout: Layout) -> list[Process]:
     database = [_database(settings, layout)] if settings.embedded_postgres else []
     traces = [_traces(settings)] if settings.traces == "on" else []
     streaming = [_streaming(settings, layout, service) for service in STREAMING]
-    return [*database, *traces, *workers, *streaming, _edge(settings, layout)]
+    spares = [_spare(settings, layout, name, port) for name, port in settings.ports.spares(settings.workers).items()]
+    return [*database, *traces, *workers, *streaming, *spares, _edge(settings, layout)]
 
 
 def _database(settings: StackSettings, layout: Layout) -> Process:
     workers = sum(settings.workers.values()) + len(STREAMING)
     more = (_CONNECTIONS_PER_ORDER_WORKER - _CONNECTIONS_PER_WORKER) * settings.workers["order"]
-    connections = max(100, _SPARE_CONNECTIONS + _CONNECTIONS_PER_WORKER * workers + more)
+    # One spare process runs at a time.
+    spare = _CONNECTIONS_PER_ORDER_WORKER
+    connections = max(100, _SPARE_CONNECTIONS + _CONNECTIONS_PER_WORKER * workers + more + spare)
     module = [sys.executable, "-m", "deploy.local.postgres"]
     archive = ["--archive", settings.archive] if settings.archive else []
     archive += ["--archive-seconds", str(settings.wal_archive_seconds)] if archive else []
@@ -108,10 +113,22 @@ def _streaming(settings: StackSettings, layout: Layout, service: str) -> Process
     return _service(name, name.replace("-", "_service."), own)
 
 
+def _spare(settings: StackSettings, layout: Layout, name: str, port: int) -> Process:
+    """Return a process that takes the place of a service's workers, or of its process for slow clients, one by one."""
+    program = name.removesuffix(spare_of(""))
+    module = program.replace("-", "_service.") if program in STREAMING.values() else f"{program}_service"
+    own = environment.of_worker(program, name, port, settings.ports.metrics_of(port), settings, layout)
+    if "UPLOAD_DIR" in own:
+        # A process that takes pictures empties its folder when it starts.
+        own["UPLOAD_DIR"] = str(Path(own["UPLOAD_DIR"]) / "spare")
+    return replace(_service(name, module, own), is_permanent=False)
+
+
 def _service(name: str, module: str, own: Mapping[str, str]) -> Process:
     # Under root it starts as root, reads its signing key, and then changes to its RUN_AS.
     command = _launched("SIGTERM", name, [sys.executable, "-m", module])
-    return Process(name, command, _SERVICE_PRIORITY, SERVICE_STOP_SECONDS, environment=own)
+    # INT: when the stack stops, the edge has ended before, and no call comes any more.
+    return Process(name, command, _SERVICE_PRIORITY, SERVICE_STOP_SECONDS, "INT", own)
 
 
 def _traces(settings: StackSettings) -> Process:
@@ -133,12 +150,11 @@ def _default_edge_threads(cpus: int) -> int:
 
 
 def _edge(settings: StackSettings, layout: Layout) -> Process:
-    # Hot restart takes a name that is unique on the machine, which keeps a second stack from starting.
     config = environment.edge_base(layout) / layout.envoy_config.relative_to(layout.data_dir)
     # Envoy's debug log has all headers of all requests, tokens included.
     level = "info" if settings.log_level == "DEBUG" else settings.log_level.lower()
     threads = settings.edge_threads or _default_edge_threads(len(os.sched_getaffinity(0)))
-    options = ["-c", str(config), "--disable-hot-restart", "--concurrency", str(threads), "--log-level", level]
+    options = ["-c", str(config), *takeover.options(), "--concurrency", str(threads), "--log-level", level]
     # The bridge for MCP writes several errors for each bad message of a client. The access log has the reason.
     options += ["--component-log-level", "filter:critical"]
     # Drain all clients with their next response, instead of one after the other over ten minutes.
@@ -172,7 +188,8 @@ def write_configuration(settings: StackSettings, layout: Layout) -> None:
     for process in programs:
         own = dict(process.environment)
         if "RUN_AS" in own:
-            program = process.name if process.name in STREAMING.values() else process.name.split("-")[0]
+            name = process.name.removesuffix(spare_of(""))
+            program = name if name in STREAMING.values() else name.split("-")[0]
             own = lent_files.lend(layout, process.name, own, environment.libraries(program, settings))
         layout.write_private(layout.environments / f"{process.name}.json", json.dumps(own))
     layout.write_private(layout.supervisor_config, render(programs, layout))

@@ -26,7 +26,7 @@ from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.options import ServerOptions
 from supervisor.supervisord import Supervisor
 
-from deploy.local import launch, log_rotation
+from deploy.local import launch, log_rotation, takeover
 from servicekit import linux, privileges
 
 # Libraries that processes of all services use, or those of one with many processes. None of them may start a thread,
@@ -103,7 +103,7 @@ class ForkingOptions(ServerOptions):  # type: ignore[misc]
     def execve(self, filename: str, argv: list[str], env: Mapping[str, str]) -> NoReturn:
         """Become the program: a process of a service by its module, everything else by its file. Raises OSError."""
         if argv[-2] != "-m" or not argv[-1].partition(".")[0].endswith("_service"):
-            os.execve(filename, argv, env)  # noqa: S606
+            os.execve(filename, takeover.numbered(argv, os.getpid()), env)  # noqa: S606
         command = launch.prepare(argv[argv.index(launch.__file__) + 1 :])
         try:
             linux.show_command(command.words, command.environment)
@@ -149,9 +149,14 @@ def _forget_supervisord() -> None:
 
 
 class RotatingSupervisor(Supervisor):  # type: ignore[misc]
-    """Supervisord, which bounds the logs that its processes write."""
+    """Supervisord, which bounds the logs that its processes write, and clears up after Envoy."""
 
     _next_rotation = 0.0
+    edge: takeover.Takeover
+
+    def __init__(self, options: Any) -> None:
+        super().__init__(options)
+        self.envoys: set[int] = set()
 
     def tick(self, now: float | None = None) -> None:
         """Do what is to be done about once a second. Supervisord calls this at least as often."""
@@ -159,6 +164,7 @@ class RotatingSupervisor(Supervisor):  # type: ignore[misc]
         if time.monotonic() < self._next_rotation:
             return
         self._next_rotation = time.monotonic() + 1.0
+        self.edge.remember(self.envoys)
         for group in self.options.process_group_configs:
             for process in group.process_configs:
                 with contextlib.suppress(OSError):
@@ -170,8 +176,10 @@ def main() -> None:
     options: Any = ForkingOptions()
     options.realize(sys.argv[1:], doc=__doc__)
     options.first, options.test = True, False
+    supervisor = RotatingSupervisor(options)
     with contextlib.suppress(ExitNow):
-        RotatingSupervisor(options).main()
+        supervisor.main()
+    takeover.remove_shared_memory(supervisor.envoys)
     options.close_httpservers()
     options.close_logger()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import select
@@ -14,13 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
-from deploy.local.control import ProcessState, process_states
+from deploy.local import envoy_admin
+from deploy.local.control import ProcessState, begin_takeover, complete_takeover, process_states
 from deploy.local.postgres import database_url
+from tests.support.eventually import eventually
 from tests.support.stack import ROOT, Stack
 
-SECONDS = 60
+SECONDS = 180
 IMPORTS = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}"}
 
 
@@ -190,7 +194,9 @@ def test_a_restart_replaces_each_worker_and_readers_notice_nothing(own_stack: St
     reader.join()
 
     assert restarted.returncode == 0, restarted.stdout
-    assert restarted.stdout.count("is healthy as process") == 3
+    # The two workers, the process that takes pictures, and the spare one of each.
+    assert restarted.stdout.count("is healthy as process") == 5
+    assert restarted.stdout.count("-spare") == restarted.stdout.count("has ended") * 2 == 4
     after = pids(own_stack, "gig")
     assert len(after) == 3
     assert not before & after
@@ -224,6 +230,52 @@ def test_a_worker_runs_on_a_terminal_for_the_debugger_and_then_in_the_stack_agai
     assert {process.state for process in processes_of(own_stack, "order")} == {"RUNNING"}
 
 
+def test_a_new_envoy_takes_over_and_one_that_is_killed_then_comes_back(own_stack: Stack) -> None:
+    own_stack.wait_until_healthy()
+    old = own_stack.processes()["envoy"].pid
+    client = own_stack.client()
+    assert client.get("/api/categories").status_code == 200
+
+    restarted = command(own_stack.data_dir, "restart", "--service", "edge")
+
+    assert restarted.returncode == 0, restarted.stdout
+    assert client.get("/api/categories").status_code == 200
+    (state,) = (each for each in process_states(own_stack.layout.supervisor_socket) or [] if each.name == "envoy")
+    assert state.pid != old
+    os.kill(state.pid, signal.SIGKILL)
+    eventually(lambda: envoy_admin.epoch(own_stack.ports.envoy_admin) == 0)
+    own_stack.wait_until_healthy()
+    assert own_stack.client().get("/api/categories").status_code == 200
+
+
+def test_a_configuration_that_cannot_be_rendered_leaves_the_edge_as_it_is(own_stack: Stack) -> None:
+    kept = own_stack.layout.environments / "edge.json"
+    good = kept.read_text()
+    kept.write_text(json.dumps(json.loads(good) | {"EDGE_CACHE": "perhaps"}))
+
+    restarted = command(own_stack.data_dir, "restart", "--service", "edge")
+    kept.write_text(good)
+
+    assert restarted.returncode == 1
+    assert "the edge stays as it is: Envoy's configuration cannot be rendered" in restarted.stdout
+    assert own_stack.client().get("/api/categories").status_code == 200
+
+
+def test_an_envoy_that_cannot_start_takes_nothing_over(own_stack: Stack) -> None:
+    own_stack.wait_until_healthy()
+    admin, envoy = own_stack.ports.envoy_admin, own_stack.processes()["envoy"]
+    before = envoy_admin.epoch(admin)
+    own_stack.layout.envoy_config.write_text("nonsense")
+
+    pid, _ = begin_takeover(own_stack.layout.supervisor_socket)
+
+    eventually(lambda: not psutil.pid_exists(pid))
+    assert not complete_takeover(own_stack.layout.supervisor_socket)
+    assert envoy.is_running()
+    assert envoy_admin.epoch(admin) == before
+    assert own_stack.client().get("/api/categories").status_code == 200
+
+
 def test_an_interrupted_restart_leaves_no_worker_down(own_stack: Stack) -> None:
     environment = {**os.environ, **IMPORTS, "DATA_DIR": str(own_stack.data_dir)}
     program = [sys.executable, "-m", "deploy.local", "restart", "--service", "order"]
@@ -241,4 +293,4 @@ def test_an_interrupted_restart_leaves_no_worker_down(own_stack: Stack) -> None:
 
 def processes_of(stack: Stack, service: str) -> list[ProcessState]:
     states = process_states(stack.layout.supervisor_socket) or []
-    return [process for process in states if process.name.startswith(f"{service}-")]
+    return [each for each in states if each.name.startswith(f"{service}-") and not each.name.endswith("-spare")]

@@ -167,6 +167,33 @@ def test_ten_workers_that_start_at_once_migrate_once(postgres: PostgresServer, t
     assert len(Database(url).fetch_all(Statement("SELECT name FROM things"))) == 1
 
 
+AN_INDEX = """
+atomic = False
+
+def up(migrator, db):
+    db.execute_sql("SELECT pg_sleep(0.5)")
+    db.execute_sql("CREATE INDEX CONCURRENTLY IF NOT EXISTS things_name ON things (name)")
+"""
+
+
+def test_an_index_is_built_concurrently_while_other_workers_wait_for_the_migrations(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.empty("gig", "kit_concurrently")
+    (tmp_path / "0001_things.py").write_text(A_MIGRATION)
+    migrate(Database(url), tmp_path)
+    (tmp_path / "0002_index.py").write_text(AN_INDEX)
+    applied: list[list[str]] = []
+    workers = [threading.Thread(target=lambda: applied.append(migrate(Database(url), tmp_path))) for _ in range(3)]
+
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+
+    assert sorted(applied) == [[], [], ["0002_index"]]
+
+
 def test_a_migration_that_fails_leaves_nothing_behind(postgres: PostgresServer, tmp_path: Path) -> None:
     database = Database(postgres.empty("gig", "kit_fails"))
     (tmp_path / "0001_things.py").write_text(A_MIGRATION + "    raise RuntimeError('half-way')\n")

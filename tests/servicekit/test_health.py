@@ -103,6 +103,44 @@ def test_a_worker_and_its_service_are_healthy_until_it_drains(worker: tuple[Heal
     assert (before, check(address, service)) == (Response.SERVING, Response.NOT_SERVING)
 
 
+def test_a_client_knows_that_a_worker_is_unhealthy_when_it_asks_again(worker: tuple[Health, str]) -> None:
+    state, address = worker
+    with stub_of(address) as stub:
+        known = []
+        stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
+        state.drain()
+        for _ in range(2):
+            known.append(state.is_known())
+            stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
+
+        assert [*known, state.is_known()] == [False, False, True]
+
+
+def test_a_client_that_does_not_ask_any_more_is_not_waited_for(
+    worker: tuple[Health, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, address = worker
+    check(address)
+    state.drain()
+    assert not state.is_known()
+
+    monkeypatch.setattr(health, "CHECKER_SECONDS", 0.0)
+
+    assert state.is_known()
+
+
+def test_no_more_clients_are_remembered_than_the_bound(
+    worker: tuple[Health, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, address = worker
+    monkeypatch.setattr(health, "MAX_CHECKERS", 2)
+
+    for _ in range(4):
+        check(address)
+
+    assert len(state._checkers) == 2
+
+
 def test_an_unknown_service_is_not_found_and_its_watchers_are_told_so(worker: tuple[Health, str]) -> None:
     _, address = worker
     with pytest.raises(grpc.RpcError) as refused:

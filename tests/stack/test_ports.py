@@ -66,6 +66,13 @@ def test_every_port_that_is_used_is_named_once() -> None:
     assert used[10025] == "gig-1 metrics"
 
 
+def test_a_service_with_few_workers_has_ports_for_spare_processes() -> None:
+    spares = Ports(8080).spares({"gig": 5, "order": 6, "review": 1})
+
+    assert spares == {"gig-spare": 10005, "review-spare": 10021, "gig-images-spare": 10006}
+    assert Ports(8080).used({"gig": 5, "order": 6, "review": 1})[10029] == "gig-spare metrics"
+
+
 def test_there_is_no_eighth_worker() -> None:
     with pytest.raises(ValueError, match="at most 7 workers"):
         Ports(8080).rpc("gig", 7)

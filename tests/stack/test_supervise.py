@@ -75,7 +75,36 @@ def test_a_dead_process_is_started_again_at_once_and_for_ever(layout: Layout, mo
 
     processes = [process for group in options.process_group_configs for process in group.process_configs]
     assert {process.startsecs for process in processes} == {0}
-    assert all(process.autorestart is not False for process in processes)
+    assert all(process.autorestart is not False for process in processes if process.autostart)
+
+
+def test_each_service_has_a_spare_process_that_runs_only_when_it_is_asked_for(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REVIEW_WORKERS", "6")
+
+    options = read_back(layout, StackSettings(), monkeypatch)
+
+    spares = [each for group in options.process_group_configs for each in group.process_configs if not each.autostart]
+    assert [each.name for each in spares] == ["gig-spare", "order-spare", "gig-images-spare", "order-events-spare"]
+    assert {each.autorestart for each in spares} == {False}
+    addresses = {each.name: written_environment(layout, each.name)["LISTEN"] for each in spares}
+    edge = of_edge_renderer(StackSettings(), layout, {})
+    assert edge["GIG_SERVICE_ADDRESSES"].split(",")[2:] == [addresses["gig-spare"]]
+    assert edge["EVENT_SERVICE_ADDRESSES"].split(",")[1:] == [addresses["order-events-spare"]]
+    uploads = {name: written_environment(layout, name)["UPLOAD_DIR"] for name in ("gig-images", "gig-images-spare")}
+    assert uploads == {"gig-images": "uploads", "gig-images-spare": "uploads/spare"}
+
+
+def test_other_services_know_the_spare_worker_where_it_takes_the_place_of_the_only_one(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIG_WORKERS", "1")
+
+    environment = of_service("review", StackSettings(), layout, {})
+
+    assert environment["GIG_SERVICE_ADDRESSES"] == "127.0.0.1:10000,127.0.0.1:10005"
+    assert environment["ORDER_SERVICE_ADDRESSES"] == "127.0.0.1:10008,127.0.0.1:10009"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +130,7 @@ def test_each_worker_knows_its_name_and_its_own_ports(layout: Layout, monkeypatc
     options = read_back(layout, StackSettings(), monkeypatch)
 
     (services,) = [group for group in options.process_group_configs if group.name == "services"]
-    workers = [process.name for process in services.process_configs]
+    workers = [process.name for process in services.process_configs if process.autostart]
     streaming = ["gig-images", "order-events"]
     assert workers == ["gig-0", "gig-1", "gig-2", "order-0", "order-1", "review-0", "review-1", *streaming]
     assert [written_environment(layout, name)["LISTEN"] for name in streaming] == ["127.0.0.1:10007", "127.0.0.1:10015"]
@@ -160,5 +189,5 @@ def test_pictures_lie_in_the_data_folder_and_the_edge_knows_who_takes_them(layou
     assert environment["MEDIA_URL"] == "http://127.0.0.1:8080/media"
     edge = of_edge_renderer(StackSettings(), layout, {})
     assert edge["MEDIA_DIR"] == str(edge_base(layout) / "media")
-    assert edge["IMAGE_SERVICE_ADDRESSES"] == "127.0.0.1:10007"
+    assert edge["IMAGE_SERVICE_ADDRESSES"] == "127.0.0.1:10007,127.0.0.1:10006"
     assert (layout.media.stat().st_mode & 0o777, layout.uploads.stat().st_mode & 0o777) == (0o755, 0o700)

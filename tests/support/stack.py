@@ -147,6 +147,10 @@ class Stack:
         expected = {target.host_and_port[1] for target in targets.values()}
         eventually(lambda: healthy_upstreams(self.ports.envoy_admin) == expected, START_SECONDS, every=0.05)
 
+    def healthy_ports(self) -> set[int]:
+        """Return the ports of the workers that Envoy sends requests to."""
+        return healthy_upstreams(self.ports.envoy_admin) or set()
+
     def targets(self, identity: str = DEVELOPER) -> dict[str, Worker]:
         """Return the processes that serve gRPC, by their names, as a client with this identity reaches them."""
         ports = {

@@ -1,0 +1,66 @@
+"""Envoy's configuration, rendered at the start of the stack and before a new Envoy takes over."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from deploy.local import environment, supervise, users
+from deploy.local.layout import Layout
+from edge import tls
+
+
+class EdgeConfigError(Exception):
+    """The configuration cannot be rendered; the text says why."""
+
+
+def render(layout: Layout, own: Mapping[str, str]) -> None:
+    """Write Envoy's configuration, readable for Envoy, and copies of the files that it needs.
+
+    `own` is the environment of the renderer; it is kept for the next rendering. Raises EdgeConfigError.
+    """
+    layout.environments.mkdir(mode=0o700, exist_ok=True)
+    layout.write_private(layout.environments / f"{environment.EDGE}.json", json.dumps(dict(own)))
+    identity = users.edge_identity(int(own["PORT"]))
+    layout.write_private(layout.envoy_config, "", identity.gid if identity else None)
+    layout.edge_files.mkdir(mode=0o755, exist_ok=True)
+    layout.edge_files.chmod(0o755)
+    base = environment.edge_base(layout)
+    words = ["-m", "edge.bootstrap", "--output", "run/envoy.yaml", "--files", str(base / "run" / "edge")]
+    rendered = _run(layout, [sys.executable, *words], own)
+    if rendered.returncode != 0:
+        raise EdgeConfigError(f"Envoy's configuration cannot be rendered:\n{rendered.stderr}")
+    secret = layout.edge_files / tls.SECRET_FILE
+    if identity and secret.exists():
+        os.chown(secret, identity.uid, identity.gid)
+
+
+def validate(layout: Layout) -> None:
+    """Let Envoy check its configuration. Raises EdgeConfigError.
+
+    An Envoy that fails while it takes over leaves a mark by which the running one refuses all later ones.
+    """
+    config = environment.edge_base(layout) / layout.envoy_config.relative_to(layout.data_dir)
+    words = [str(supervise.envoy_program()), "-c", str(config), "--mode", "validate", "--disable-hot-restart"]
+    checked = _run(layout, [*words, "--log-level", "error"], environment.of_edge(os.environ))
+    if checked.returncode != 0:
+        raise EdgeConfigError(f"Envoy refuses its configuration:\n{checked.stderr[-2000:]}")
+
+
+def _run(layout: Layout, words: list[str], own: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        # Through the launcher, as Envoy: it gets the file descriptor that paths may begin with.
+        supervise.launched("SIGTERM", ["--folder", str(environment.EDGE_FOLDER), *words]),
+        cwd=layout.data_dir,
+        env=dict(own),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def kept(layout: Layout) -> dict[str, str]:
+    """Return the environment of the renderer of the running stack. Raises OSError."""
+    own: dict[str, str] = json.loads((layout.environments / f"{environment.EDGE}.json").read_text())
+    return own
