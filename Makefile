@@ -12,7 +12,7 @@ export PORT DATA_DIR BACKUP_DIR
 
 # Texts that people write. A recipe reads them from its environment, so that every character in them is only itself:
 # quotes, spaces, `;` and, with the text taken as it was written, `$`. ARGS alone is a piece of a command line.
-TEXTS := BACKUP DROP FROM GIGS MEDIA NAME OUT RETRY ROLE SEED SERVICE SINCE TO UNTIL VERSION
+TEXTS := ARCHIVE BACKUP DROP FROM GIGS MEDIA NAME OUT RETRY ROLE SEED SERVICE SINCE TIMELINE TO UNTIL USER VERSION
 GIVEN := $(foreach text,$(TEXTS),$(if $(filter undefined,$(origin $(text))),,$(text)))
 $(foreach text,$(GIVEN),$(eval override $(text) := $$(value $(text))))
 export $(GIVEN)
@@ -102,13 +102,22 @@ check-media: install ## List images whose file is missing. Needs a running stack
 repair-ratings: install ## Compare the ratings of gigs with their reviews, and repair them. ARGS=--dry-run
 	@$(BIN)/python -m deploy.local repair-ratings $(ARGS)
 
+.PHONY: export-user
+export-user: install ## Write all that is known of a user to a zip. Needs a running stack. USER=<id> OUT=user.zip
+	@$(BIN)/python -m deploy.local export-user --user="$$USER" $${OUT:+--out="$$OUT"}
+
+.PHONY: erase-user
+erase-user: install ## Erase what is known of a user; the books stay. USER=<id>, or USER=listed after a restore. ARGS=--compact
+	@$(BIN)/python -m deploy.local erase-user --user="$$USER" $(ARGS)
+
 .PHONY: backup
 backup: install ## Copy the databases, images and keys of the running stack, as one moment. BACKUP_DIR=.data-backups
 	@$(BIN)/python -m deploy.local backup
 
 .PHONY: restore
-restore: install ## Make a stack of a backup, in an empty DATA_DIR. BACKUP=2026-11-29T12-00-00Z MEDIA=/old/media
-	@$(BIN)/python -m deploy.local restore $${BACKUP:+--backup="$$BACKUP"} $${MEDIA:+--media="$$MEDIA"}
+restore: install ## Make a stack of a backup, in an empty DATA_DIR. BACKUP=2026-11-29T12-00-00Z TO='2026-11-29 12:00:00Z'
+	@$(BIN)/python -m deploy.local restore $${BACKUP:+--backup="$$BACKUP"} $${TO:+--to="$$TO"} \
+	  $${ARCHIVE:+--archive="$$ARCHIVE"} $${TIMELINE:+--timeline="$$TIMELINE"} $${MEDIA:+--media="$$MEDIA"}
 
 # Tests
 
@@ -151,7 +160,7 @@ bench-quick: install-dev ## Do as `make bench` in two minutes, with less of ever
 # The code
 
 .PHONY: lint
-lint: install-dev ## Check style, types, imports, protos and the edge's scripts and bootstrap.
+lint: install-dev ## Check style, types, imports, protos, the edge's scripts and bootstrap, and the Helm chart.
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy $(CODE)
@@ -159,6 +168,7 @@ lint: install-dev ## Check style, types, imports, protos and the edge's scripts 
 	$(BIN)/buf format --diff --exit-code protos
 	$(BIN)/python -m protos.codegen.check
 	$(BIN)/python -m edge.check
+	$(BIN)/python -m deploy.helm.check
 
 .PHONY: format
 format: install-dev ## Format the code and the protos.

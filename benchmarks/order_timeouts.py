@@ -37,7 +37,7 @@ from servicekit.call import Caller
 from servicekit.clock import Clock
 from servicekit.database import Database, Statement
 from servicekit.ids import new_id
-from tests.support.orders import BUYER, TIMEOUTS, a_placing
+from tests.support.orders import BUYER, TIMEOUTS, a_placing, store_new
 from tests.support.postgres import PostgresServer
 
 BOUND_SECONDS = 0.5
@@ -56,14 +56,15 @@ Durations = dict[str, list[float]]
 
 
 def add_delivered_order(store: Store, seller_id: UUID, now: datetime) -> UUID:
-    """Store an order that was placed, captured and delivered now, in the caller's transaction. Return its id."""
+    """Store an order that was placed, captured and delivered now. Return its id."""
     placing = a_placing(now, seller_id=seller_id)
-    store.orders.insert(placing, now)
+    store_new(store, placing)
     accepted = end_capture(begin_capture(placing.order), Command(Action.ACCEPT), now)
-    store.orders.save(accepted, now)
     seller = frozenset({Party.SELLER})
     delivered = move(accepted.order, Command(Action.DELIVER, "Done"), seller, now=now, timeouts=TIMEOUTS)
-    store.orders.save(delivered, now)
+    with store.transaction("filled"):
+        store.orders.save(accepted, now)
+        store.orders.save(delivered, now)
     return placing.order.id
 
 
@@ -71,10 +72,9 @@ def fill(store: Store, sellers: list[UUID], number: int) -> list[UUID]:
     """Store so many delivered orders, of one seller after the other. Return their ids."""
     ids: list[UUID] = []
     while len(ids) < number:
-        with store.transaction("filled"):
-            now = store.now()
-            for offset, seller in enumerate(sellers[: number - len(ids)]):
-                ids.append(add_delivered_order(store, seller, now + timedelta(microseconds=offset)))
+        now = store.now()
+        for offset, seller in enumerate(sellers[: number - len(ids)]):
+            ids.append(add_delivered_order(store, seller, now + timedelta(microseconds=offset)))
     return ids
 
 

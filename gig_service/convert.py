@@ -218,16 +218,7 @@ def to_category(category: Category) -> gig_pb2.Category:
 
 def to_package_terms(terms: PackageTerms) -> gig_pb2.GetPackageTermsResponse:
     """Return all that an order copies."""
-    return gig_pb2.GetPackageTermsResponse(
-        package_id=str(terms.package_id),
-        package_title=terms.package_title,
-        gig_id=str(terms.gig_id),
-        gig_title=terms.gig_title,
-        seller_id=str(terms.seller_id),
-        price=float(terms.price),
-        delivery_days=terms.delivery_days,
-        revisions=terms.revisions,
-    )
+    return gig_pb2.GetPackageTermsResponse(**terms._asdict())
 
 
 def to_description(gig: Gig) -> gig_pb2.DescribeGigResponse:

@@ -140,7 +140,7 @@ class GigServicer:
         return gig_pb2.ListCategoriesResponse(categories=[convert.to_category(category) for category in categories])
 
     def GetPackageTerms(self, request: gig_pb2.GetPackageTermsRequest, call: Call) -> gig_pb2.GetPackageTermsResponse:
-        return convert.to_package_terms(self._store.packages.terms(UUID(request.package_id)))
+        return convert.to_package_terms(self._store.packages.terms(request.package_id))
 
     def DescribeGig(self, request: gig_pb2.DescribeGigRequest, call: Call) -> gig_pb2.DescribeGigResponse:
         return convert.to_description(self._store.gigs.get(UUID(request.gig_id)))

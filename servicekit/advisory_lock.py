@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 
 from servicekit.batches import Sent
 from servicekit.database import Database, DatabaseAway, Statement
 
 # Locks of the session, not of a transaction: the block may commit several transactions, with a call to another service
 # between them.
-TRY_LOCK = Statement("SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS locked, app_now() AS now")
-UNLOCK = Statement("SELECT pg_advisory_unlock(hashtextextended($1, 0))")
+# Parts of statements, with the name between the brackets. Without a name, NULL, nothing is released.
+TRY = "pg_try_advisory_lock(hashtextextended({}, 0))"
+RELEASE = "pg_advisory_unlock(hashtextextended({}, 0))"
+TRY_LOCK = Statement(f"SELECT {TRY.format('$1')} AS locked")
+UNLOCK = Statement(f"SELECT {RELEASE.format('$1')}")
 
 
 @contextmanager
@@ -25,25 +27,37 @@ def advisory_lock(database: Database, name: str) -> Iterator[bool]:
     The lock saves work; it does not guarantee that only one process acts. PostgreSQL releases it when the connection
     is lost, and the block does not notice. Where acting twice would do harm, the data must prevent it as well.
     """
-    with advisory_lock_at(database, name) as locked_at:
-        yield locked_at is not None
+    row = database.fetch_one(TRY_LOCK, name)
+    assert row is not None
+    if not row["locked"]:
+        yield False
+        return
+    with held_lock(database, name):
+        yield True
 
 
 @contextmanager
-def advisory_lock_at(database: Database, name: str) -> Iterator[datetime | None]:
-    """Do as `advisory_lock`. Yields the database's time (aware), or None when another process has the lock."""
-    row = database.fetch_one(TRY_LOCK, name)
-    assert row is not None
+def held_lock(database: Database, name: str) -> Iterator[None]:
+    """Release a lock at the end of the block, unless that was done. This thread's last statement has taken it."""
     locks: set[str] = database.peewee.connection().locks
-    if row["locked"]:
-        locks.add(name)
+    locks.add(name)
     try:
-        yield row["now"] if row["locked"] else None
+        yield
     finally:
-        if row["locked"] and name in locks:
+        if name in locks:
             locks.discard(name)
             with contextlib.suppress(DatabaseAway):
                 database.fetch_all(UNLOCK, name)
+
+
+def name_if_held(database: Database, name: str) -> str | None:
+    """Return the name for RELEASE: None when this thread's connection does not have the lock."""
+    return name if name in database.peewee.connection().locks else None
+
+
+def note_release(database: Database, name: str) -> None:
+    """Take note that a statement has released the lock."""
+    database.peewee.connection().locks.discard(name)
 
 
 def unlock_with_commit(database: Database, name: str) -> None:

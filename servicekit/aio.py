@@ -23,9 +23,10 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from servicekit import tools, validation
+from servicekit import probes, tools, validation
 from servicekit.call import Call, current_call, require_time_to_begin
 from servicekit.database import Database
+from servicekit.erased_users import ErasedUsers
 from servicekit.errors import DeadlineExceeded, MarketplaceError, Unavailable
 from servicekit.health import Health
 from servicekit.identity import Verifier
@@ -280,10 +281,14 @@ def run_aio(
     stop = threading.Event()
     database = prepare(settings, database_url, migrations, stop)
     if database is not None:
-        asyncio.run(_run(settings, build(database), stop))
+        erased_users = ErasedUsers(database)
+        erased_users.load_when_reachable(stop)
+        asyncio.run(_run(settings, build(database), erased_users, stop))
 
 
-async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: threading.Event) -> None:
+async def _run(
+    settings: ServiceSettings, spec: ServiceSpec, erased_users: ErasedUsers, stopped_early: threading.Event
+) -> None:
     loop = asyncio.get_running_loop()
     # Also the number of database connections: each thread has one.
     loop.set_default_executor(ThreadPoolExecutor(settings.rpc_threads, thread_name_prefix="blocking"))
@@ -295,7 +300,9 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: thre
     log = structlog.get_logger()
     # The pipeline bounds the calls. gRPC's own bound would count the streams of tools, and refuse health checks.
     server = grpc.aio.server(options=[*server_options(settings), *AIO_OPTIONS])
-    pipeline = AioPipeline(verifier_for(settings), places=settings.max_concurrent_rpcs, peers=peers_of(settings))
+    pipeline = AioPipeline(
+        verifier_for(settings, erased_users), places=settings.max_concurrent_rpcs, peers=peers_of(settings)
+    )
     for service in spec.services:
         service.register(pipeline.around(service.servicer, service.descriptor), RequestStreams(server))
     health = Health(*spec.names)
@@ -304,10 +311,12 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: thre
         tools.add_to_aio(server, *spec.names)
     try:
         add_port(server, settings)
+        probed = probes.serve(settings.probe_listen, health)
     except RuntimeError:
         fail_to_listen(settings)
     serve_metrics(settings)
-    for task in spec.background:
+    background = [*spec.background, erased_users.task()]
+    for task in background:
         task.start()
     await server.start()
     health.serve()
@@ -321,7 +330,8 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, stopped_early: thre
     if spec.end_waiting_calls is not None:
         spec.end_waiting_calls()
     await server.stop(settings.shutdown_grace_seconds)
-    for task in spec.background:
+    for task in background:
         await asyncio.to_thread(task.stop)
+    await asyncio.to_thread(probes.stop, probed)
     await asyncio.to_thread(spans().stop)
     log.info("stopped")

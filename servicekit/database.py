@@ -10,6 +10,7 @@ import functools
 import hashlib
 import random
 import re
+import select
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from prometheus_client import Counter
 from servicekit.batches import BatchingDatabase, Connection, Sent
 from servicekit.call import require_time
 from servicekit.crash import crash_point
-from servicekit.errors import DeadlineExceeded, MarketplaceError, Unavailable
+from servicekit.errors import DeadlineExceeded, MarketplaceError, OutcomeUnknown, Unavailable
 from servicekit.logs import describe
 from servicekit.spans import spans
 
@@ -74,6 +75,16 @@ class Statement:
         """The EXECUTE that runs it, with psycopg2's placeholders."""
         number = max(map(int, _PARAMETERS.findall(self.sql)), default=0)
         return f"EXECUTE {self.name}" + (f" ({', '.join(['%s'] * number)})" if number else "")
+
+
+NOTHING = Statement("SELECT")
+
+
+def _is_readable(connection: Connection) -> bool:
+    """Return whether PostgreSQL has sent something to an idle connection, which it does when it closes it."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def placeholders(number: int, first: int = 1) -> str:
@@ -188,6 +199,27 @@ class Database:
     def fetch_tuples(self, statement: Statement, *params: object) -> list[tuple[Any, ...]]:
         """Do as `fetch_all`, with the columns in the order of the statement, for the reads that must be cheap."""
         return self._fetch(statement, params)[1]
+
+    def commit_one(self, name: str, statement: Statement, *params: object) -> Row | None:
+        """Run a prepared statement that is a transaction by itself. Return its first row, if there is one.
+
+        It has the crash points of a transaction of this name, and is never repeated: nobody would know whether it was
+        committed twice. Raises OutcomeUnknown when its connection is lost, and DatabaseAway when nothing was sent.
+        """
+        assert not self.peewee.in_transaction()
+        with self._translated_errors():
+            is_doubtful = _is_readable(self.peewee.connection())
+        if is_doubtful:
+            # Lost while it was idle, most likely. This is repeated, on another connection.
+            self.fetch_all(NOTHING)
+        crash_point(f"{name}:commit")
+        try:
+            with self._translated_errors():
+                columns, rows = self._execute(statement, params)
+        except DatabaseAway as error:
+            raise OutcomeUnknown from error
+        crash_point(f"{name}:committed")
+        return dict(zip([column.name for column in columns], rows[0], strict=True)) if rows else None
 
     def write(self, statement: Statement, *params: object) -> None:
         """Run a prepared statement whose result nobody needs.

@@ -66,7 +66,9 @@ FIND = Statement("""
 STORE = Statement("""
     UPDATE idempotency_keys SET answer = $4, etag = $5 WHERE caller = $1 AND scope = $2 AND key = $3
 """)
-FINISH = Statement("UPDATE idempotency_keys SET answer = $2 WHERE attempt = $1 AND answer IS NULL")
+# With the work's id and the response between the brackets.
+FINISHING = "UPDATE idempotency_keys SET answer = {} WHERE attempt = {} AND answer IS NULL"
+FINISH = Statement(FINISHING.format("$2", "$1"))
 # A stored response stays, even when two processes finish the same work and come to different outcomes.
 ABANDON = Statement("DELETE FROM idempotency_keys WHERE attempt = $1 AND answer IS NULL")
 IS_BOUND = Statement("SELECT key FROM idempotency_keys WHERE attempt = $1 AND answer IS NULL")
@@ -167,8 +169,12 @@ class IdempotencyKeys:
 
         Waits for a concurrent call that is binding the same key. Raises IdempotencyKeyTaken when that one was first.
         """
-        if claim is not None and not self._bind(claim._replace(attempt_id=attempt_id)):
+        if claim is not None and not self._database.fetch_all(BIND, *self.binding(claim, attempt_id)):
             raise IdempotencyKeyTaken
+
+    def binding(self, claim: IdempotencyClaim, attempt_id: UUID) -> tuple[object, ...]:
+        """Return the parameters of BIND, for a statement that also stores the work that the key is bound to."""
+        return (*claim._replace(attempt_id=attempt_id), self._lifetime)
 
     def finish(self, attempt_id: UUID, response: Message) -> None:
         """Store the response for the key that the work is bound to, if there is one, with the work's outcome."""
@@ -205,6 +211,10 @@ class ResponseStore(Generic[T]):
     def store(self, attempt_id: UUID, result: T) -> None:
         """Store the response in the transaction of the result. A repeated call gets it, whatever happens later."""
         self._idempotency_keys.finish(attempt_id, self._to_response(result))
+
+    def serialize(self, result: T) -> bytes:
+        """Return the response, for a statement that stores it with the result."""
+        return self._to_response(result).SerializeToString()
 
 
 def _to_response_or_claim(

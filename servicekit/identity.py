@@ -10,6 +10,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -58,10 +59,14 @@ class _Verified(NamedTuple):
 
 
 class Verifier:
-    """Turns `Authorization` headers into Callers. Valid tokens are remembered, by their digests, while they count."""
+    """Turns `Authorization` headers into Callers. Valid tokens are remembered, by their digests, while they count.
 
-    def __init__(self, issuers: list[Issuer]) -> None:
+    The tokens of `erased` users are bad ones, however long they would be valid.
+    """
+
+    def __init__(self, issuers: list[Issuer], erased: Container[UUID] = frozenset()) -> None:
         self._issuers = {issuer.name: issuer for issuer in issuers}
+        self._erased = erased
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -77,13 +82,18 @@ class Verifier:
         with self._lock:
             known = self._verified.get(digest)
         if known and known.is_valid():
-            return known.caller
+            return self._checked(known.caller)
         verified = self._verify(token)
         with self._lock:
             self._verified[digest] = verified
             while len(self._verified) > REMEMBERED_TOKENS:
                 self._verified.popitem(last=False)
-        return verified.caller
+        return self._checked(verified.caller)
+
+    def _checked(self, caller: Caller) -> Caller:
+        if caller.id in self._erased:
+            raise Unauthenticated
+        return caller
 
     def _verify(self, token: str) -> _Verified:
         try:

@@ -16,9 +16,10 @@ import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
-from servicekit import logs, metrics, privileges, tools
+from servicekit import logs, metrics, privileges, probes, tools
 from servicekit.call_pool import CallPool
 from servicekit.database import Database
+from servicekit.erased_users import ErasedUsers
 from servicekit.health import Health
 from servicekit.idempotency import IdempotencyKeys
 from servicekit.identity import (
@@ -38,6 +39,7 @@ from servicekit.outside import OutsidePool
 from servicekit.pipeline import Pipeline
 from servicekit.settings import CallingSettings, ServiceSettings
 from servicekit.spans import spans
+from servicekit.wal_archive_watch import WalArchiveWatch
 
 # The time after which clients have seen that a worker is unhealthy: Envoy's interval of health checks, and a bit.
 HEALTH_INTERVAL_SECONDS = 1.2
@@ -107,11 +109,11 @@ class ServiceSpec:
         return [service.descriptor.full_name for service in self.services]
 
 
-def verifier_for(settings: ServiceSettings) -> Verifier:
-    """Return the verifier of users' tokens and of the services' own tokens."""
+def verifier_for(settings: ServiceSettings, erased_users: ErasedUsers) -> Verifier:
+    """Return the verifier of users' tokens, but for those of erased users, and of the services' own tokens."""
     users = Issuer(settings.user_jwt_issuer, settings.user_jwt_audience, jwks_from(settings.user_jwks), USER_ROLES)
     services = Issuer(SERVICE_ISSUER, SERVICE_AUDIENCE, FileJwks(settings.service_jwks), SERVICE_ROLES)
-    return Verifier([users, services])
+    return Verifier([users, services], erased_users)
 
 
 def service_tokens(settings: CallingSettings, service: str) -> ServiceTokens:
@@ -175,10 +177,14 @@ def run(
         return
     log = structlog.get_logger()
     spec = build(database)
-    server = _serve(settings, spec)
+    erased_users = ErasedUsers(database)
+    erased_users.load_when_reachable(stop)
+    server = _serve(settings, spec, erased_users)
     if server is None:
         fail_to_listen(settings)
-    background = [*spec.background, *([spec.idempotency_keys.sweep_task()] if spec.idempotency_keys else [])]
+    background = [*spec.background, erased_users.task(), WalArchiveWatch(database)]
+    if spec.idempotency_keys:
+        background.append(spec.idempotency_keys.sweep_task())
     for task in background:
         task.start()
     log.info("serving", listen=settings.listen)
@@ -212,8 +218,9 @@ def _serialize(response: Message | bytes) -> bytes:
 
 
 class _Server:
-    def __init__(self, server: grpc.Server, grace: float, health: Health) -> None:
+    def __init__(self, server: grpc.Server, probed: grpc.Server | None, grace: float, health: Health) -> None:
         self._server = server
+        self._probed = probed
         self._grace = grace
         self._health = health
 
@@ -224,9 +231,10 @@ class _Server:
         stopped = self._server.stop(self._grace)
         self._health.end()
         stopped.wait()
+        probes.stop(self._probed)
 
 
-def _serve(settings: ServiceSettings, spec: ServiceSpec) -> _Server | None:
+def _serve(settings: ServiceSettings, spec: ServiceSpec, erased_users: ErasedUsers) -> _Server | None:
     """Start to serve. Returns None when the address is taken."""
     # The pools bound the calls. gRPC's own bound would count the streams of tools, and refuse health checks.
     calls = CallPool(settings.rpc_threads, settings.max_concurrent_rpcs, "rpc", settings.rpc_queue_seconds)
@@ -237,7 +245,7 @@ def _serve(settings: ServiceSettings, spec: ServiceSpec) -> _Server | None:
             f"an RPC of {', '.join(spec.names)} takes idempotency keys, and the spec has no place for them"
         )
     outside_pool = OutsidePool(spec.outside_threads) if spec.outside_threads else None
-    pipeline = Pipeline(verifier_for(settings), spec.idempotency_keys, outside_pool, peers_of(settings))
+    pipeline = Pipeline(verifier_for(settings, erased_users), spec.idempotency_keys, outside_pool, peers_of(settings))
     for service in spec.services:
         service.register(pipeline.around(service.servicer, service.descriptor), ByteResponses(server))
     health = Health(*spec.names)
@@ -246,12 +254,13 @@ def _serve(settings: ServiceSettings, spec: ServiceSpec) -> _Server | None:
         tools.add_to(server, *spec.names)
     try:
         add_port(server, settings)
+        probed = probes.serve(settings.probe_listen, health)
     except RuntimeError:
         return None
     serve_metrics(settings)
     server.start()
     health.serve()
-    return _Server(server, settings.shutdown_grace_seconds, health)
+    return _Server(server, probed, settings.shutdown_grace_seconds, health)
 
 
 def server_options(settings: ServiceSettings) -> list[tuple[str, int]]:

@@ -96,6 +96,9 @@ class ServiceSettings(InternalTlsSettings, TraceSettings, BaseSettings):
 
     listen: Address = Field(description="Where this worker serves gRPC: host:port.")
     metrics_listen: Address = Field(description="Where this worker serves /metrics: host:port.")
+    probe_listen: Address | None = Field(
+        None, description="Where the health of this process alone is served, without TLS, for probes: host:port."
+    )
     worker: str = Field("0", description="The worker's name in logs and metrics.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="The lowest level that is logged."

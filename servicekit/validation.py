@@ -41,11 +41,12 @@ def check(request: Message, path_fields: frozenset[str] = frozenset()) -> None:
     violations of all other fields. When there are none, raises NotFound, named after the field, for an id in the path
     that is not a UUID, whatever characters it consists of.
     """
-    sent = [(name, getattr(request, name)) for name in path_fields]
-    if _has_only_ids(request.DESCRIPTOR, path_fields) and all(_NORMAL_UUID.fullmatch(value) for _, value in sent):
+    ids_alone = _ids_alone(request.DESCRIPTOR)
+    if ids_alone and all(_NORMAL_UUID.fullmatch(getattr(request, name)) for name in ids_alone):
         # Nothing else could break a bound.
         request.DiscardUnknownFields()
         return
+    sent = [(name, getattr(request, name)) for name in path_fields]
     violations = list(_normalize(request, ""))
     request.DiscardUnknownFields()
     collected = _validator.collect_violations(request)
@@ -66,12 +67,13 @@ def check(request: Message, path_fields: frozenset[str] = frozenset()) -> None:
 
 
 @cache
-def _has_only_ids(descriptor: Descriptor, path_fields: frozenset[str]) -> bool:
-    """Return whether requests of this type have ids in their path, and nothing else that has a rule."""
-    return not descriptor.GetOptions().ListFields() and all(
-        field.name in path_fields and not field.is_repeated and _rules(field) == _UUID_RULES
-        for field in descriptor.fields
-    )
+def _ids_alone(descriptor: Descriptor) -> tuple[str, ...]:
+    """Return the fields of a type of request that has only ids; none for any other type."""
+    if descriptor.GetOptions().ListFields():
+        return ()
+    fields: list[FieldDescriptor] = list(descriptor.fields)
+    is_alone = all(not field.is_repeated and _rules(field) == _UUID_RULES for field in fields)
+    return tuple(field.name for field in fields) if is_alone else ()
 
 
 def _json_path(descriptor: Any, violation: Any) -> str:

@@ -22,9 +22,9 @@ from tests.support.standins import GigStandIn, serving
 from tests.support.story import Market
 
 # The folders whose tests take longest come first, so that no process is left with a long file at the end.
-_FIRST = ("e2e", "hostile", "edge", "images", "browser", "stack", "payments", "servicer")
+_FIRST = ("e2e", "backup", "hostile", "edge", "images", "browser", "stack", "payments", "servicer")
 # Folders whose files share a stack or an edge.
-_SHARING = ("tests/browser", "tests/e2e", "tests/hostile", "tests/edge")
+_SHARING = ("tests/backup", "tests/browser", "tests/e2e", "tests/hostile", "tests/edge")
 # Files whose tests start what they need; the others of a folder share its stack or its edge.
 _ON_THEIR_OWN = re.compile(
     r"tests/e2e/test_(chaos|lifecycle|look_alikes|market_machine|stripe|torture|traces|webhook_crashes)"

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from benchmarks import hot_paths, thread_counts
+from benchmarks import hot_paths, scaling, thread_counts
 from benchmarks.bench.goals import GOALS, Results, hop_us
 from benchmarks.bench.plot import draw
 
@@ -38,6 +38,8 @@ def write(results: Results, docs: Path) -> None:
         flags=re.DOTALL,
     )
     page.write_text(text)
+    if (docs / scaling.PAGE.name).exists() and "1000000" in results.get("sizes", {}):
+        scaling.write(docs)
 
 
 def render(results: Results) -> str:

@@ -6,11 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from uuid import UUID
 
 from pydantic import ValidationError
 
 from deploy.local.backup.backup import back_up
-from deploy.local.backup.restore import Request, restore
+from deploy.local.backup.restore import Request, moment, restore
 from deploy.local.control import process_states
 from deploy.local.debug import debug
 from deploy.local.environment import database_urls, of_service
@@ -19,6 +20,7 @@ from deploy.local.layout import Layout
 from deploy.local.logs import show_logs
 from deploy.local.machine import machine_checks
 from deploy.local.output import say
+from deploy.local.personal_data import LISTED, erase_users, export_user, users
 from deploy.local.ports import SERVICES
 from deploy.local.postgres import DATABASES
 from deploy.local.preflight import PreflightError, checks, exclusive
@@ -190,9 +192,16 @@ def _parser() -> argparse.ArgumentParser:
     restored = add(
         "restore",
         "make a stack of a backup, in an empty DATA_DIR",
-        lambda settings, options: restore(settings, Request(options.backup, options.media)),
+        lambda settings, options: restore(
+            settings, Request(options.backup, options.to, options.archive, options.timeline, options.media)
+        ),
     )
     restored.add_argument("--backup", metavar="NAME", help="its path, or its name in BACKUP_DIR; by default the newest")
+    restored.add_argument(
+        "--to", type=moment, metavar="TIME|latest", help="the moment, as 2026-11-29 12:00:00Z; by default the backup's"
+    )
+    restored.add_argument("--archive", metavar="WHERE", help="the archived log to read; by default that of WAL_ARCHIVE")
+    restored.add_argument("--timeline", type=int, metavar="N", help="a timeline of the log; by default the newest")
     restored.add_argument("--media", metavar="FOLDER", type=Path, help="take images that the backup lacks from here")
 
     add("check-media", "list images whose file is missing", lambda settings, _: check_media(settings))
@@ -227,6 +236,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     open_attempts.add_argument("--drop", metavar="ORDER", help="give this order's placing up")
     open_attempts.add_argument("--retry", metavar="ORDER|all", help="ask the provider now")
+
+    archive = add(
+        "export-user",
+        "write all that is known of a user to a zip",
+        lambda settings, options: export_user(settings, options.user, options.out),
+    )
+    archive.add_argument("--user", metavar="UUID", type=UUID, required=True, help="the user's id")
+    archive.add_argument("--out", metavar="FILE", type=Path, help="the file to write, user-<id>.zip by default")
+
+    erasure = add(
+        "erase-user",
+        "erase what is known of a user; the books stay",
+        lambda settings, options: erase_users(settings, options.user, compacts=options.compact),
+    )
+    erasure.add_argument("--user", metavar=f"UUID|{LISTED}", type=users, required=True, help="the user's id")
+    erasure.add_argument("--compact", action="store_true", help="also write the tables' files anew, without old rows")
 
     rows = add("outbox", "show undelivered outbox rows", lambda settings, options: outbox(settings, options.retry))
     rows.add_argument("--retry", metavar="ID|all", type=Retry.parse, help=RETRY_HELP)

@@ -170,7 +170,8 @@ def _of_settings(
     """Return the variables of a program's settings: the stack's own values, else the inherited ones."""
     needed = {name.upper() for name in SETTINGS[program].model_fields}
     unused = "STRIPE_" if settings.payments == "sandbox" else "SANDBOX_"
-    needed = {name for name in needed if not name.startswith(unused)}
+    # An address of probes would be that of all processes.
+    needed = {name for name in needed if not name.startswith(unused) and name != "PROBE_LISTEN"}
     # Settings are read in lower case as well.
     given = {name.upper(): value for name, value in inherited.items() if name.upper() in needed}
     own = _stack_values(settings) | _own_values(settings, layout, base)

@@ -7,6 +7,7 @@ tls/        the certificates of Envoy and the services with each other, and the 
             and belongs to the user of its processes (deploy/local/internal_tls.py)
 media/      the images of gigs, 0755: the edge serves them to everyone; GigService's under root
 uploads/    uploads in progress, 0700; emptied at every start; GigService's under root
+erased-users   the ids of erased users, a line each, 0600; a backup takes it along
 logs/       one file per process, rotated, 0700
 run/        sockets, the lock, rendered configurations; all of it is made anew at every start
   environment/   the environment of each process, with secrets, 0700
@@ -24,6 +25,8 @@ import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from deploy.local import erased_users
 
 # sockaddr_un.sun_path holds 108 bytes with the closing NUL. PostgreSQL's socket has the longest name.
 _SUN_PATH = 107
@@ -63,6 +66,11 @@ class Layout:
     def uploads(self) -> Path:
         """Uploads in progress."""
         return self.data_dir / "uploads"
+
+    @property
+    def erased_users(self) -> Path:
+        """The ids of erased users, outside of the database: a restore of the database must not lose them."""
+        return self.data_dir / erased_users.NAME
 
     @property
     def logs(self) -> Path:

@@ -28,6 +28,7 @@ from urllib.parse import quote
 import psycopg2
 from psycopg2.extensions import encrypt_password
 
+from deploy.local import archiving
 from deploy.local.layout import Layout
 from deploy.local.orphans import end_orphans, forget_stale_postmaster
 from deploy.local.privileges import (
@@ -106,10 +107,11 @@ def _create_statements(name: str) -> list[str]:
     ]
 
 
-def identity_for(layout: Layout) -> Identity:
+def identity_for(layout: Layout, archives: Iterable[str] = ()) -> Identity:
     """Return the uid, gid and capability that PostgreSQL runs with. Raises PermissionError when no uid will do.
 
-    A cluster that an ordinary user created keeps running under that user, also when root starts the stack.
+    It reaches the archives of its log, whose folders are made where they are missing. A cluster that an ordinary user
+    created keeps running under that user, also when root starts the stack.
     """
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
@@ -117,9 +119,12 @@ def identity_for(layout: Layout) -> Identity:
         has_owner = folder is not None and folder.st_uid != 0
         uid, gid = (folder.st_uid, folder.st_gid) if folder and has_owner else (UNPRIVILEGED_ID, UNPRIVILEGED_ID)
     layout.give_to_postgres(uid, gid)
+    for where in archives:
+        archiving.make_folder(where, uid, gid)
     if os.geteuid() != 0:
         return Identity(uid, gid)
-    return identity_reaching(uid, gid, [programs(), layout.postgres, layout.postgres_socket])
+    needed = [path for where in archives for path in archiving.needed_paths(where)]
+    return identity_reaching(uid, gid, [programs(), layout.postgres, layout.postgres_socket, *needed])
 
 
 def _initialise(cluster: Path) -> None:
@@ -212,6 +217,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.postgres", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data-dir", type=Path, required=True, help="the stack's DATA_DIR")
     parser.add_argument("--max-connections", type=int, default=100)
+    parser.add_argument("--archive", metavar="WHERE", help="the folder or the S3 prefix that the log is archived to")
+    parser.add_argument("--archive-seconds", type=int, default=60, help="the age at which a file half full is archived")
+    parser.add_argument("--read-archive", metavar="WHERE", help="the archive that a recovery reads")
     parser.add_argument("--cluster", default=MAJOR_VERSION, help="another folder of DATA_DIR/postgres, for a restore")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the server")
     arguments = parser.parse_args()
@@ -219,12 +227,17 @@ def main() -> None:
     layout.create()
     cluster = layout.postgres / arguments.cluster
     more = {name: value for name, _, value in (setting.partition("=") for setting in arguments.set)}
+    if arguments.archive:
+        more |= archiving.server_settings(arguments.archive, arguments.archive_seconds)
+    if arguments.read_archive:
+        more["restore_command"] = archiving.restore_command(arguments.read_archive)
+    archives = list(filter(None, (arguments.archive, arguments.read_archive)))
     command = _server_command(cluster, layout, arguments.max_connections, more)
     socket_lock = layout.postgres_socket / f".s.PGSQL.{_PORT}.lock"
     under_root = os.geteuid() == 0
 
     end_orphans(cluster)
-    become(identity_for(layout))
+    become(identity_for(layout, archives))
     forbid_new()
     set_parent_death_signal(parent, signal.SIGINT)
     os.umask(0o077)
@@ -234,6 +247,8 @@ def main() -> None:
     _write_access_rules(cluster, under_root=under_root)
     # The caller's locale and libpq variables must not change the server.
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+    for where in archives:
+        environment |= archiving.variables(where, os.environ)
     os.execve(command[0], command, environment)  # noqa: S606
 
 

@@ -133,7 +133,7 @@ def _postgres(settings: StackSettings, layout: Layout) -> str:
         return "not needed, every database is another server's"
     version = _version([str(postgres.programs() / "postgres"), "--version"], "PostgreSQL")
     try:
-        identity = postgres.identity_for(layout)
+        identity = postgres.identity_for(layout, [settings.archive] if settings.archive else [])
     except OSError as error:
         raise PreflightError(str(error)) from error
     return f"{version}, under uid {identity.uid}"

@@ -45,6 +45,14 @@ class StackSettings(BaseSettings):
     backup_keep: int = Field(
         default=7, ge=1, description="Backups that are kept; `make backup` removes older ones after it has made one."
     )
+    wal_archive: str | None = Field(
+        default=None,
+        description="Folder or `s3://bucket/prefix` that PostgreSQL's log is archived to, for `make restore TO=…` "
+        "([docs/backup.md](docs/backup.md#archiving)). S3 takes the credentials of images.",
+    )
+    wal_archive_seconds: int = Field(
+        default=60, ge=1, le=3600, description="Seconds after which a file of the log is archived though not full."
+    )
     edge_host: str = Field(
         default="127.0.0.1",
         description="Address that the edge listens on; 0.0.0.0 makes it reachable from other machines.",
@@ -239,6 +247,11 @@ class StackSettings(BaseSettings):
         return not needed <= set(self.database_urls)
 
     @property
+    def archive(self) -> str | None:
+        """The place of the archive; a folder's path is absolute."""
+        return archive_place(self.wal_archive) if self.wal_archive else None
+
+    @property
     def backup_folder(self) -> Path:
         """The folder of backups, absolute."""
         data_dir = self.data_dir.expanduser().absolute()
@@ -262,6 +275,11 @@ class StackSettings(BaseSettings):
     def media_base(self) -> str:
         """The first part of the URLs of images."""
         return self.media_url or (self.public_url or self.edge_url).rstrip("/") + "/media"
+
+
+def archive_place(where: str) -> str:
+    """Return the place of an archive, a folder or an S3 prefix, in the form that every process understands."""
+    return where if where.startswith("s3://") else str(Path(where).expanduser().absolute())
 
 
 def explain(error: ValidationError) -> list[str]:

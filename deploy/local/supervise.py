@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from deploy.local import environment, lent_files, users
+from deploy.local import archiving, environment, lent_files, users
 from deploy.local.layout import Layout
 from deploy.local.ports import STREAMING
 from deploy.local.settings import StackSettings
@@ -75,17 +75,19 @@ def _database(settings: StackSettings, layout: Layout) -> Process:
     more = (_CONNECTIONS_PER_ORDER_WORKER - _CONNECTIONS_PER_WORKER) * settings.workers["order"]
     connections = max(100, _SPARE_CONNECTIONS + _CONNECTIONS_PER_WORKER * workers + more)
     module = [sys.executable, "-m", "deploy.local.postgres"]
+    archive = ["--archive", settings.archive] if settings.archive else []
+    archive += ["--archive-seconds", str(settings.wal_archive_seconds)] if archive else []
     return Process(
         "postgres",
         _launched(
             "SIGINT",
             "postgres",
-            [*module, "--data-dir", str(layout.data_dir), "--max-connections", str(connections)],
+            [*module, "--data-dir", str(layout.data_dir), "--max-connections", str(connections), *archive],
         ),
         _DATABASE_PRIORITY,
         _DATABASE_STOP_SECONDS,
         stop_signal="INT",  # a fast shutdown: disconnect the clients, write a checkpoint
-        environment=environment.of_python(os.environ),
+        environment=environment.of_python(os.environ) | archiving.variables(settings.archive, os.environ),
     )
 
 

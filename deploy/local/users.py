@@ -8,7 +8,7 @@
 | review workers | 65532 | nothing |
 | receiver of traces | 65528 | nothing |
 | Envoy | 65533 | reads `media/`, `keys/*.jwks.json` and `run/edge/` |
-| PostgreSQL | 65534 | `postgres/` |
+| PostgreSQL | 65534 | `postgres/` and the folder of WAL_ARCHIVE |
 
 Services have uids of their own, because a process can read the memory of others with its uid: OrderService's workers
 have the keys of the payment provider. One gid lets all of them reach PostgreSQL's socket. The numbers are below 65536,

@@ -180,16 +180,18 @@ class GigView(NamedTuple):
             check_visible(Gig(UUID(self.id), UUID(self.seller_id), Status(self.status), self.version), caller)
 
 
-@dataclass(frozen=True, slots=True)
-class PackageTerms:
-    """A package that can be ordered now, with all that an order copies of it and of its gig."""
+class PackageTerms(NamedTuple):
+    """A package that can be ordered now, with all that an order copies of it and of its gig.
 
-    package_id: UUID
+    Only OrderService reads it, so its values are already those of the response: ids as text, and the price as a double.
+    """
+
+    package_id: str
     package_title: str
-    gig_id: UUID
+    gig_id: str
     gig_title: str
-    seller_id: UUID
-    price: Decimal
+    seller_id: str
+    price: float
     delivery_days: int
     revisions: int
 

@@ -12,8 +12,7 @@ from servicekit.errors import NotFound
 from servicekit.ids import new_id
 
 TERMS = Statement(f"""
-    SELECT p.id AS package_id, p.title AS package_title, g.id AS gig_id, g.title AS gig_title, g.seller_id, p.price,
-        p.delivery_days, p.revisions
+    SELECT p.id::text, p.title, g.id::text, g.title, g.seller_id::text, p.price::float8, p.delivery_days, p.revisions
     FROM packages AS p JOIN gigs AS g ON g.id = p.gig_id
     WHERE p.id = $1 AND g.status = '{Status.ACTIVE}' AND g.deleted_at IS NULL
 """)  # noqa: S608  # a constant of ours
@@ -26,12 +25,15 @@ class Packages:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def terms(self, package_id: UUID) -> PackageTerms:
-        """Return the package as it can be ordered now. Raises NotFound("Package") unless its gig is ACTIVE."""
-        row = self._database.fetch_one(TERMS, package_id)
+    def terms(self, package_id: str) -> PackageTerms:
+        """Return the package as it can be ordered now. Raises NotFound("Package") unless its gig is ACTIVE.
+
+        `package_id` is a UUID as text.
+        """
+        row = self._database.fetch_tuple(TERMS, package_id)
         if row is None:
             raise NotFound("Package")
-        return PackageTerms(**row)
+        return PackageTerms(*row)
 
     def insert(self, gig_id: UUID, packages: Sequence[PackageDetails]) -> None:
         """Add packages behind the gig's others, in this order."""

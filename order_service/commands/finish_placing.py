@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NoReturn
@@ -50,7 +51,7 @@ class FinishPlacing:
         self._limits = limits
 
     def execute(self, attempt: Attempt, now: datetime, *, buyer_waits: bool) -> Order | None:
-        """Return the new order; None when another call has ended the attempt. `now` is aware.
+        """Return the new order; None when another call has ended the attempt. `now` is aware, and was just read.
 
         Raises one of REFUSALS, and then the attempt is over and the idempotency key is free. A refused confirmation is
         raised to a buyer who waits; otherwise it is kept for the buyer's next request, and the result is None. Raises
@@ -60,6 +61,7 @@ class FinishPlacing:
         if attempt.state is State.REFUSED:
             self._refuse(attempt.order_id)
             raise Declined
+        read_at = time.monotonic()
         try:
             result = self._gateway.authorize(purchase_of(attempt, now))
         except ConfirmationNeededError as needed:
@@ -70,22 +72,16 @@ class FinishPlacing:
                 return None
             self._refuse(attempt.order_id)
             raise
-        return self._place(attempt, result)
+        # The database's time, without a question to it.
+        return self._place(attempt, result, now + timedelta(seconds=time.monotonic() - read_at))
 
     @retry_conflicts
-    def _place(self, attempt: Attempt, result: AuthorizationResult) -> Order | None:
+    def _place(self, attempt: Attempt, result: AuthorizationResult, now: datetime) -> Order | None:
         draft = attempt.draft
         assert draft is not None
-        authorization = Authorization(result.reference, attempt.created_at + result.valid_for)
-        with self._store.transaction("placed"):
-            now = self._store.attempts.end(draft.order_id)
-            if now is None:
-                return None
-            change = place(draft, authorization, now)
-            self._store.orders.insert(change, now)
-            self._responses.store(change.order.id, change.order)
-            self._store.unlock_attempt_with_commit(change.order.id)
-        return change.order
+        change = place(draft, Authorization(result.reference, attempt.created_at + result.valid_for), now)
+        is_placed = self._store.orders.place(change, self._responses.serialize(change.order))
+        return change.order if is_placed else None
 
     @retry_conflicts
     def _refuse(self, order_id: UUID) -> None:

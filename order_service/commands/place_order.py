@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from decimal import Decimal
 from uuid import UUID
 
@@ -61,16 +60,13 @@ class PlaceOrder:
         terms = self._gigs.package_terms(package_id)
         new_draft = draft(new_id(), terms, request, self._order_policy, expected_price)
         require_time()
-        with self._store.attempt_lock_at(new_draft.order_id) as now, ExitStack() as begun:
-            # Nobody else knows the id of a new order.
-            assert now is not None
-            with self._store.transaction("placing"):
-                attempt = self._store.attempts.begin_authorization(new_draft, now)
-                self._idempotency_keys.begin(claim, new_draft.order_id)
-                # From here on the order may be placed, also when the commit's response is lost.
-                begun.enter_context(in_doubt())
+        binding = claim and self._idempotency_keys.binding(claim, new_draft.order_id)
+        attempt = self._store.attempts.begin_authorization(new_draft, binding)
+        if attempt is None:
+            raise IdempotencyKeyTaken
+        with self._store.new_attempt_lock(attempt.order_id), in_doubt():
             with self._store.attempts.due_when_in_doubt(attempt):
-                order = self._finish_placing.execute(attempt, now, buyer_waits=True)
+                order = self._finish_placing.execute(attempt, attempt.created_at, buyer_waits=True)
             if order is None:
                 raise OutcomeUnknown
             return order

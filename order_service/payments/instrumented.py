@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID
 
-import structlog
 from prometheus_client import Histogram
 
 from order_service.payments.gateway import (
@@ -26,6 +25,7 @@ from order_service.payments.gateway import (
 from servicekit.crash import crash_point
 from servicekit.database import DatabaseAway
 from servicekit.errors import Unavailable
+from servicekit.logs import log_frequent
 
 T = TypeVar("T")
 
@@ -39,7 +39,6 @@ class InstrumentedGateway:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._log = structlog.get_logger()
 
     @property
     def minimum(self) -> Decimal:
@@ -108,7 +107,6 @@ class InstrumentedGateway:
         finally:
             seconds = time.perf_counter() - started
             SECONDS.labels(operation, outcome).observe(seconds)
-            self._log.info(
-                "payment call", operation=operation, about=str(about), outcome=outcome, ms=round(seconds * 1000, 2)
-            )
+            fields = {"operation": operation, "about": str(about), "outcome": outcome, "ms": round(seconds * 1000, 2)}
+            log_frequent("payment call", fields)
             crash_point(f"payments.{operation}:after")

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import orjson
@@ -13,8 +12,10 @@ from pydantic import TypeAdapter
 
 from order_service.domain.attempt import Attempt, Kind, State
 from order_service.domain.placing import Draft
+from servicekit.advisory_lock import TRY
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import Unavailable
+from servicekit.idempotency import BIND
 
 COLUMNS = "order_id, kind, data, created_at, tries, state, reference, confirm_before"
 
@@ -22,10 +23,26 @@ COLUMNS = "order_id, kind, data, created_at, tries, state, reference, confirm_be
 # that is under way costs a thread and a connection.
 FIRST_TRY = timedelta(seconds=1)
 
-BEGIN = Statement("""
+BEGIN_CAPTURE = Statement("""
     INSERT INTO attempts (order_id, kind, data, created_at, next_try_at)
-    VALUES ($1, $2, $3::jsonb, $4, $4::timestamptz + $5::interval)
+    VALUES ($1, 'capture', $2::jsonb, $3, $3::timestamptz + $4::interval)
 """)
+
+
+def _begin_authorization(order_id: str, first: int, source: str = "") -> str:
+    """Return the SQL that stores an attempt and takes its lock: its draft, FIRST_TRY and the lock's name follow."""
+    return f"""
+        INSERT INTO attempts (order_id, kind, data, created_at, next_try_at)
+        SELECT {order_id}, 'authorize', ${first}::jsonb, now, now + ${first + 1}::interval FROM {source}app_now() AS now
+        RETURNING created_at, {TRY.format(f"${first + 2}")}
+    """  # noqa: S608  # our own words
+
+
+BEGIN_AUTHORIZATION = Statement(_begin_authorization("$1", first=2))
+# Stores nothing when the key is bound already. The parameters of BIND come first, and the fifth is the order's id.
+BEGIN_AUTHORIZATION_WITH_KEY = Statement(
+    f"WITH bound AS ({BIND.sql}) {_begin_authorization('$5', first=7, source='bound, ')}"
+)
 GET = Statement(f"SELECT {COLUMNS} FROM attempts WHERE order_id = $1")  # noqa: S608
 DUE = Statement(f"""
     SELECT {COLUMNS} FROM attempts
@@ -42,7 +59,8 @@ RETRY = Statement("""
     UPDATE attempts SET tries = 0, next_try_at = app_now() WHERE $1::uuid IS NULL OR order_id = $1 RETURNING order_id
 """)
 # An attempt that is given up ends when its payment is voided, and in no other way.
-END = Statement("DELETE FROM attempts WHERE order_id = $1 AND state <> 'giving_up' RETURNING app_now() AS now")
+ENDING = "DELETE FROM attempts WHERE order_id = {} AND state <> 'giving_up' RETURNING order_id"
+END = Statement(ENDING.format("$1"))
 END_GIVEN_UP = Statement("DELETE FROM attempts WHERE order_id = $1 AND state = 'giving_up' RETURNING order_id")
 AWAIT_CONFIRMATION = Statement("""
     UPDATE attempts SET state = 'confirming', reference = $2, confirm_before = $3, tries = 0,
@@ -64,6 +82,7 @@ POSTPONE = Statement("""
 PUT_OFF = Statement("UPDATE attempts SET next_try_at = app_now() + $2::interval WHERE order_id = $1")
 
 DRAFT = TypeAdapter(Draft)
+DRAFT_NAMES = [field.name for field in fields(Draft)]
 # The names of a draft's parts in the database, which a worker of an older version has written.
 STORED_NAMES = {"terms": "offer", "request": "wish"}
 
@@ -86,15 +105,24 @@ class Attempts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin_authorization(self, draft: Draft, now: datetime) -> Attempt:
-        """Store the attempt to authorize a draft's payment. It is committed before the call."""
-        data = DRAFT.dump_python(draft, mode="json")
-        self._begin(draft.order_id, Kind.AUTHORIZE, {STORED_NAMES.get(name, name): data[name] for name in data}, now)
-        return Attempt(draft.order_id, Kind.AUTHORIZE, now, tries=0, draft=draft)
+    def begin_authorization(self, draft: Draft, binding: tuple[object, ...] | None = None) -> Attempt | None:
+        """Commit the attempt to authorize a draft's payment, before the call, and take its lock.
+
+        `binding` binds an idempotency key to it. Return None when that is bound already: then nothing is stored. Raises
+        OutcomeUnknown when the commit's response is lost.
+        """
+        parts = {STORED_NAMES.get(name, name): getattr(draft, name) for name in DRAFT_NAMES}
+        params = (orjson.dumps(parts, default=str).decode(), FIRST_TRY, attempt_lock(draft.order_id))
+        if binding is None:
+            row = self._database.commit_one("placing", BEGIN_AUTHORIZATION, draft.order_id, *params)
+        else:
+            row = self._database.commit_one("placing", BEGIN_AUTHORIZATION_WITH_KEY, *binding, *params)
+        return Attempt(draft.order_id, Kind.AUTHORIZE, row["created_at"], tries=0, draft=draft) if row else None
 
     def begin_capture(self, order_id: UUID, message: str, now: datetime) -> Attempt:
         """Store the attempt to capture an order's payment. It is committed before the call."""
-        self._begin(order_id, Kind.CAPTURE, {"message": message}, now)
+        data = orjson.dumps({"message": message}).decode()
+        self._database.write(BEGIN_CAPTURE, order_id, data, now, FIRST_TRY)
         return Attempt(order_id, Kind.CAPTURE, now, tries=0, message=message)
 
     def get(self, order_id: UUID) -> Attempt | None:
@@ -131,13 +159,9 @@ class Attempts:
         """Store that there will be no order. Return False when the attempt has ended, or is a capture."""
         return bool(self._database.fetch_all(GIVE_UP, order_id))
 
-    def end(self, order_id: UUID) -> datetime | None:
-        """Remove an attempt, in the transaction of its outcome.
-
-        Return the time, aware, in UTC; None when the attempt was not there, or is given up.
-        """
-        row = self._database.fetch_one(END, order_id)
-        return row["now"] if row else None
+    def end(self, order_id: UUID) -> bool:
+        """Remove an attempt, in the transaction of its outcome. Return False when it was not there, or is given up."""
+        return bool(self._database.fetch_all(END, order_id))
 
     def end_given_up(self, order_id: UUID) -> bool:
         """Remove an attempt that was given up, when nothing is authorized for it. Return whether it was there."""
@@ -168,8 +192,10 @@ class Attempts:
         """Let the next try be after this time, and count none."""
         self._database.fetch_all(PUT_OFF, order_id, by)
 
-    def _begin(self, order_id: UUID, kind: Kind, data: dict[str, Any], now: datetime) -> None:
-        self._database.write(BEGIN, order_id, kind, orjson.dumps(data).decode(), now, FIRST_TRY)
+
+def attempt_lock(order_id: UUID) -> str:
+    """Return the name of the advisory lock on an order's attempt."""
+    return f"attempt:{order_id}"
 
 
 def _to_attempt(row: Row) -> Attempt:

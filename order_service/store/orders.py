@@ -16,12 +16,15 @@ from order_service.domain.chargeback import ChargebackState
 from order_service.domain.feed import TYPES
 from order_service.domain.order import Change, Event, Order, PaidBy, Party, Status
 from order_service.domain.payment import PaymentStatus
+from order_service.store.attempts import ENDING, attempt_lock
 from order_service.store.feed import ORDER
 from order_service.store.ledger import Ledger
 from order_service.store.put_off_orders import IS_PUT_OFF
 from order_service.store.webhook_deliveries import DELIVERIES
+from servicekit.advisory_lock import RELEASE, name_if_held, note_release
 from servicekit.database import Database, Row, Statement, placeholders
 from servicekit.errors import NotFound
+from servicekit.idempotency import FINISHING
 from servicekit.ids import new_id
 from servicekit.outbox import Outbox
 
@@ -35,10 +38,11 @@ COLUMNS = ", ".join(NAMES)
 # The order of $1, which is the JSON of its event in the feed. As a parameter for each column it would cost more to read
 # than to store.
 _NEW = "jsonb_populate_record(NULL::orders, $1::jsonb)"
-_INSERT = f"INSERT INTO orders ({COLUMNS}) SELECT {COLUMNS} FROM {_NEW}"  # noqa: S608  # our own column names
+_ID = "($1::jsonb ->> 'id')::uuid"
+_INSERT = f"INSERT INTO orders ({COLUMNS}) SELECT {COLUMNS} FROM {_NEW}, ended"  # noqa: S608  # our own column names
 _UPDATE = f"""
     UPDATE orders SET {", ".join(f"{name} = new.{name}" for name in NAMES[1:])} FROM {_NEW} AS new
-    WHERE orders.id = ($1::jsonb ->> 'id')::uuid
+    WHERE orders.id = {_ID}
 """  # noqa: S608  # our own column names
 READING = f"SELECT {COLUMNS}, (SELECT app_now()) AS now FROM orders"  # noqa: S608  # our own column names
 ONE = Statement(f"{READING} WHERE id = $1")
@@ -50,13 +54,13 @@ HISTORY = Statement(f"""
 """)  # noqa: S608  # our own column names
 
 
-def _with_event(write: str) -> Statement:
-    """Return the statement that stores an order, its event in the history and in the feed, and the event's deliveries.
+def _with_event(write: str) -> str:
+    """Return the parts of a statement that store an order and its event in the history and in the feed.
 
     $2 and $3 are the id and the type of the event in the feed; the EVENT_COLUMNS follow.
     """
-    return Statement(f"""
-        WITH changed AS (
+    return f"""
+        changed AS (
             {write} RETURNING orders.id, orders.version, orders.buyer_id, orders.seller_id
         ), history AS (
             INSERT INTO order_events (order_id, version, {EVENT_COLUMNS})
@@ -65,12 +69,20 @@ def _with_event(write: str) -> Statement:
             INSERT INTO events (id, at, type, order_id, version, buyer_id, seller_id, subject)
             SELECT $2, $4, $3, id, version, buyer_id, seller_id, $1::jsonb FROM changed
         )
-        {DELIVERIES.format("$2, $3, buyer_id, seller_id")} FROM changed
-    """)  # noqa: S608  # our own words
+    """  # noqa: S608  # our own words
 
 
+_DELIVERIES = DELIVERIES.format("$2, $3, buyer_id, seller_id")
 UPDATE = Statement(_UPDATE)
-INSERT_WITH_EVENT, UPDATE_WITH_EVENT = _with_event(_INSERT), _with_event(_UPDATE)
+UPDATE_WITH_EVENT = Statement(f"WITH {_with_event(_UPDATE)} {_DELIVERIES} FROM changed")
+# A whole placing: the attempt ends, the order and its event are stored, the idempotency key gets the response $13, and
+# the lock of the name $14 is released. That is a moment before the commit, and does no harm: the next holder waits for
+# the row of the attempt, and then finds that it is gone. Returns no row when it was gone before.
+PLACE = Statement(f"""
+    WITH ended AS ({ENDING.format(_ID)}), {_with_event(_INSERT)},
+    answered AS ({FINISHING.format("$13", "(SELECT id FROM changed)")})
+    {_DELIVERIES}, {RELEASE.format("$14")} FROM changed
+""")  # noqa: S608  # our own words
 
 
 def _locked(rows: str) -> Statement:
@@ -158,11 +170,21 @@ class Orders:
         self._ledger = ledger
         self._outbox = outbox
 
-    def insert(self, change: Change, now: datetime) -> None:
-        """Store a new order and everything that its change says."""
-        assert change.event is not None
-        self._write_with_event(INSERT_WITH_EVENT, change.order, change.event)
-        self._write_rest(change, now)
+    def place(self, change: Change, response: bytes) -> bool:
+        """Commit a new order, with the end of its attempt and the response for its idempotency key, if it has one.
+
+        Return False when the attempt was not there, or is given up: then nothing is stored. Raises OutcomeUnknown when
+        the commit's response is lost.
+        """
+        order, event = change.order, change.event
+        assert event is not None
+        assert (change.payment_task, change.postings) == (None, ())
+        lock = attempt_lock(order.id)
+        held = name_if_held(self._database, lock)
+        is_placed = self._database.commit_one("placed", PLACE, *_with_event_params(order, event), response, held)
+        if is_placed:
+            note_release(self._database, lock)
+        return is_placed is not None
 
     def lock(self, order_id: UUID) -> Reading:
         """Return the order, locked until the end of the transaction. Raises NotFound("Order")."""
@@ -187,8 +209,12 @@ class Orders:
         if change.event is None:
             self._database.write(UPDATE, ORDER.dump_json(change.order).decode())
         else:
-            self._write_with_event(UPDATE_WITH_EVENT, change.order, change.event)
-        self._write_rest(change, now)
+            self._database.write(UPDATE_WITH_EVENT, *_with_event_params(change.order, change.event))
+        if change.payment_task is not None:
+            self._outbox.add(PAYMENTS, str(change.order.id), change.order.version, {"task": change.payment_task})
+        # Last, since other transactions wait for these locks.
+        for posting in change.postings:
+            self._ledger.post(posting, now)
 
     def id_by_payment(self, reference: str) -> UUID | None:
         """Return the id of the order with this payment reference, if there is one."""
@@ -207,29 +233,23 @@ class Orders:
         """Return the events of the order, oldest first, without reminders."""
         return [to_event(row) for row in self._database.fetch_all(HISTORY, order_id)]
 
-    def _write_rest(self, change: Change, now: datetime) -> None:
-        if change.payment_task is not None:
-            self._outbox.add(PAYMENTS, str(change.order.id), change.order.version, {"task": change.payment_task})
-        # Last, since other transactions wait for these locks.
-        for posting in change.postings:
-            self._ledger.post(posting, now)
 
-    def _write_with_event(self, statement: Statement, order: Order, event: Event) -> None:
-        self._database.write(
-            statement,
-            ORDER.dump_json(order).decode(),
-            new_id(),
-            TYPES[event.action],
-            event.at,
-            event.by,
-            event.action,
-            event.from_status,
-            event.to_status,
-            event.message,
-            event.amount,
-            event.paid_by,
-            event.is_reminder,
-        )
+def _with_event_params(order: Order, event: Event) -> tuple[object, ...]:
+    """Return the parameters of `_with_event`."""
+    return (
+        ORDER.dump_json(order).decode(),
+        new_id(),
+        TYPES[event.action],
+        event.at,
+        event.by,
+        event.action,
+        event.from_status,
+        event.to_status,
+        event.message,
+        event.amount,
+        event.paid_by,
+        event.is_reminder,
+    )
 
 
 def _required(row: Row | None) -> Reading:

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from order_service.store.adjustments import Adjustments
-from order_service.store.attempts import Attempts
+from order_service.store.attempts import Attempts, attempt_lock
 from order_service.store.feed import Feed
 from order_service.store.feed_reader import FeedReader
 from order_service.store.ledger import Ledger
@@ -17,7 +17,7 @@ from order_service.store.provider_records import ProviderRecords
 from order_service.store.put_off_orders import PutOffOrders
 from order_service.store.webhook_deliveries import WebhookDeliveries
 from order_service.store.webhook_endpoints import WebhookEndpoints
-from servicekit.advisory_lock import advisory_lock, advisory_lock_at, unlock_with_commit
+from servicekit.advisory_lock import advisory_lock, held_lock, unlock_with_commit
 from servicekit.clock import Clock
 from servicekit.database import Database
 from servicekit.outbox import Outbox
@@ -76,16 +76,12 @@ class Store:
 
         Only its holder begins, continues or finishes an attempt. The lock ends with the holder's connection.
         """
-        return advisory_lock(self._database, _attempt_lock(order_id))
+        return advisory_lock(self._database, attempt_lock(order_id))
 
-    def attempt_lock_at(self, order_id: UUID) -> AbstractContextManager[datetime | None]:
-        """Do as `attempt_lock`; yield the time (aware, UTC), or None when another call holds it."""
-        return advisory_lock_at(self._database, _attempt_lock(order_id))
+    def new_attempt_lock(self, order_id: UUID) -> AbstractContextManager[None]:
+        """Hold the lock on an attempt that this call has just begun, until the end of the block or of the attempt."""
+        return held_lock(self._database, attempt_lock(order_id))
 
     def unlock_attempt_with_commit(self, order_id: UUID) -> None:
         """Release the lock on the attempt, if this call holds it, with the transaction that ends the attempt."""
-        unlock_with_commit(self._database, _attempt_lock(order_id))
-
-
-def _attempt_lock(order_id: UUID) -> str:
-    return f"attempt:{order_id}"
+        unlock_with_commit(self._database, attempt_lock(order_id))

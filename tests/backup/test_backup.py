@@ -7,69 +7,21 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from deploy.local.backup import catalog
 from deploy.local.backup.backup import back_up
+from deploy.local.backup.catalog import Info
 from deploy.local.backup.restore import Request, restore
 from deploy.local.layout import Layout
 from deploy.local.preflight import PreflightError, checks
 from deploy.local.settings import StackSettings
 from servicekit.progress import Progress
-from tests.support.backup import Trade, command, differences, succeed
-from tests.support.folders import temporary_folder
-from tests.support.stack import UNLIMITED_WRITES, Stack
+from tests.support.backup import Acknowledged, Trade, command, differences, succeed
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """Return a folder for stacks and backups."""
-    with temporary_folder() as name:
-        yield Path(name)
-
-
-@pytest.fixture(scope="module")
-def shop(folder: Path) -> Iterator[Stack]:
-    """Start the stack that is backed up."""
-    running = Stack(folder / "shop", workers=1, **UNLIMITED_WRITES)
-    try:
-        yield running.start()
-    finally:
-        running.stop()
-
-
-class Acknowledged(NamedTuple):
-    """What was acknowledged when a backup began, and a market that has traded on while it was made."""
-
-    trade: Trade
-    orders: list[str]
-    images: list[str]
-
-
-@pytest.fixture(scope="module")
-def backups(folder: Path) -> Path:
-    return folder / "backups"
-
-
-@pytest.fixture(scope="module")
-def acknowledged(shop: Stack, backups: Path) -> Acknowledged:
-    """Make a backup while people trade."""
-    trade = Trade(shop)
-    for _ in range(3):
-        trade.once()
-    before = Acknowledged(trade, list(trade.orders), list(trade.images))
-    with trade.going_on():
-        succeed(command(shop.data_dir, backups, "backup"))
-    return before
-
-
-@pytest.fixture(scope="module")
-def backup(acknowledged: Acknowledged, backups: Path) -> Path:
-    return catalog.backups(backups)[0]
 
 
 @pytest.fixture
@@ -109,9 +61,16 @@ def test_only_its_owner_may_read_a_backup(backup: Path) -> None:
     assert {path.name for path in (backup / "keys").iterdir()} >= {"user.pem", "webhooks.keys"}
 
 
-def test_images_that_the_backup_before_has_are_not_copied_again(shop: Stack, backup: Path, folder: Path) -> None:
-    succeed(command(shop.data_dir, backup.parent, "backup"))
+def test_images_and_the_log_are_kept_once(shop: Stack, backup: Path, archive: Path) -> None:
+    # The first file of the log, from before the first backup, is archived already.
+    (archived,) = archive.iterdir()
+    before = {path.name[:24] for path in archived.iterdir()}
+    first = Info.read(backup).first_wal
+    assert min(before) < first
 
+    succeed(command(shop.data_dir, backup.parent, "backup", WAL_ARCHIVE=str(archive)))
+
+    assert min(path.name[:24] for path in archived.iterdir()) == first
     second = catalog.backups(backup.parent)[-1]
     assert second != backup
     for image in (backup / "media").glob("??/*"):

@@ -22,7 +22,7 @@ TARGETS = {name for names in re.findall(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILI
 MAKE_VARIABLES = set(re.findall(r"\$(?:\(|\$\{?)([A-Z]+)\b", MAKEFILE))
 IMPORTS = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}"}
 # Programs whose lines in shell blocks other tests run, or that are not ours.
-OTHER_PROGRAMS = {"git", "cd", "npx"}
+OTHER_PROGRAMS = {"git", "cd", "npx", "docker", "helm"}
 
 
 def without_tested_blocks(text: str) -> str:

@@ -245,7 +245,7 @@ SELECT g.xmin, s.xmin FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHE
 
 -- GetPackageTerms (messages: 1, statements: 1)
 -- 1
-SELECT p.id AS package_id, p.title AS package_title, g.id AS gig_id, g.title AS gig_title, g.seller_id, p.price, p.delivery_days, p.revisions FROM packages AS p JOIN gigs AS g ON g.id = p.gig_id WHERE p.id = $1 AND g.status = 'ACTIVE' AND g.deleted_at IS NULL;
+SELECT p.id::text, p.title, g.id::text, g.title, g.seller_id::text, p.price::float8, p.delivery_days, p.revisions FROM packages AS p JOIN gigs AS g ON g.id = p.gig_id WHERE p.id = $1 AND g.status = 'ACTIVE' AND g.deleted_at IS NULL;
 
 -- ListCategories (messages: 1, statements: 1)
 -- 1

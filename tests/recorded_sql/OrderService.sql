@@ -2,12 +2,12 @@
 -- 1
 SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of, (SELECT app_now()) AS now FROM orders WHERE id = $1;
 -- 2
-SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS locked, app_now() AS now;
+SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS locked;
 -- 3
 BEGIN;
 WITH locked AS (SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of FROM orders WHERE id = $1 FOR UPDATE) SELECT *, app_now() AS now FROM locked;
 -- 4
-INSERT INTO attempts (order_id, kind, data, created_at, next_try_at) VALUES ($1, $2, $3::jsonb, $4, $4::timestamptz + $5::interval);
+INSERT INTO attempts (order_id, kind, data, created_at, next_try_at) VALUES ($1, 'capture', $2::jsonb, $3, $3::timestamptz + $4::interval);
 UPDATE orders SET version = new.version, status = new.status, buyer_id = new.buyer_id, seller_id = new.seller_id, gig_id = new.gig_id, gig_title = new.gig_title, package_id = new.package_id, package_title = new.package_title, price = new.price, currency = new.currency, delivery_days = new.delivery_days, revisions_left = new.revisions_left, requirements = new.requirements, payment_method = new.payment_method, due_at = new.due_at, first_delivered_at = new.first_delivered_at, last_delivered_at = new.last_delivered_at, created_at = new.created_at, updated_at = new.updated_at, payment_status = new.payment_status, payment_reference = new.payment_reference, capture_before = new.capture_before, refund_due = new.refund_due, refunded = new.refunded, charged_back = new.charged_back, commission_percent = new.commission_percent, platform_refund = new.platform_refund, fees = new.fees, postings = new.postings, chargeback_amount = new.chargeback_amount, chargeback_state = new.chargeback_state, evidence_due_by = new.evidence_due_by, reminded_of = new.reminded_of FROM jsonb_populate_record(NULL::orders, $1::jsonb) AS new WHERE orders.id = ($1::jsonb ->> 'id')::uuid;
 COMMIT;
 -- 5
@@ -27,7 +27,7 @@ SELECT id, amount FROM fees WHERE id = $1;
 COMMIT;
 -- 8
 BEGIN;
-DELETE FROM attempts WHERE order_id = $1 AND state <> 'giving_up' RETURNING app_now() AS now;
+DELETE FROM attempts WHERE order_id = $1 AND state <> 'giving_up' RETURNING order_id;
 -- 9
 WITH locked AS (SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of FROM orders WHERE id = $1 FOR UPDATE) SELECT *, app_now() AS now FROM locked;
 -- 10
@@ -183,52 +183,29 @@ SELECT entry.number, transaction.at, entry.kind, entry.amount, transaction.order
 -- 1
 SELECT id, seller_id, amount, currency, status, destination, created_at, reference, error, reversed, sent_at, refusals, EXISTS (SELECT FROM payout_holds WHERE payout_holds.seller_id = payouts.seller_id) AS is_held FROM payouts WHERE seller_id = $1::uuid AND (created_at, id) < ($2::timestamptz, $3::uuid) ORDER BY created_at DESC, id DESC LIMIT (SELECT $4::integer);
 
--- PlaceOrder (messages: 6, statements: 11)
+-- PlaceOrder (messages: 3, statements: 3)
 -- 1
-SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS locked, app_now() AS now;
+INSERT INTO attempts (order_id, kind, data, created_at, next_try_at) SELECT $1, 'authorize', $2::jsonb, now, now + $3::interval FROM app_now() AS now RETURNING created_at, pg_try_advisory_lock(hashtextextended($4, 0));
 -- 2
-BEGIN;
-INSERT INTO attempts (order_id, kind, data, created_at, next_try_at) VALUES ($1, $2, $3::jsonb, $4, $4::timestamptz + $5::interval);
--- 3
-COMMIT;
--- 4
 -- in the sandbox's database
-INSERT INTO payments (order_id, reference, token, amount, currency, state, created_at, held_until, client_secret, confirms_at) SELECT $1, $2, $3, $4, $5, $6, now, now + $7::interval, $8, now + $9::interval FROM app_now() AS now ON CONFLICT DO NOTHING RETURNING reference, amount, state, client_secret;
--- 5
-BEGIN;
-DELETE FROM attempts WHERE order_id = $1 AND state <> 'giving_up' RETURNING app_now() AS now;
--- 6
-WITH changed AS ( INSERT INTO orders (id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of) SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of FROM jsonb_populate_record(NULL::orders, $1::jsonb) RETURNING orders.id, orders.version, orders.buyer_id, orders.seller_id ), history AS ( INSERT INTO order_events (order_id, version, at, by, action, came_from, went_to, message, amount, paid_by, is_reminder) SELECT id, version, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM changed ), event AS ( INSERT INTO events (id, at, type, order_id, version, buyer_id, seller_id, subject) SELECT $2, $4, $3, id, version, buyer_id, seller_id, $1::jsonb FROM changed ) SELECT add_webhook_deliveries($2, $3, buyer_id, seller_id) FROM changed;
-UPDATE idempotency_keys SET answer = $2 WHERE attempt = $1 AND answer IS NULL;
-COMMIT;
-SELECT pg_advisory_unlock(hashtextextended($1, 0));
+INSERT INTO payments (order_id, reference, token, amount, currency, state, created_at, held_until, client_secret, confirms_at) SELECT $1, $2, $3, $4, $5, $6, now, now + $7::interval, $8, now + $9::interval FROM app_now() AS now, set_config('synchronous_commit', 'off', true) ON CONFLICT DO NOTHING RETURNING reference, amount, state, client_secret;
+-- 3
+WITH ended AS (DELETE FROM attempts WHERE order_id = ($1::jsonb ->> 'id')::uuid AND state <> 'giving_up' RETURNING order_id), changed AS ( INSERT INTO orders (id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of) SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of FROM jsonb_populate_record(NULL::orders, $1::jsonb), ended RETURNING orders.id, orders.version, orders.buyer_id, orders.seller_id ), history AS ( INSERT INTO order_events (order_id, version, at, by, action, came_from, went_to, message, amount, paid_by, is_reminder) SELECT id, version, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM changed ), event AS ( INSERT INTO events (id, at, type, order_id, version, buyer_id, seller_id, subject) SELECT $2, $4, $3, id, version, buyer_id, seller_id, $1::jsonb FROM changed ) , answered AS (UPDATE idempotency_keys SET answer = $13 WHERE attempt = (SELECT id FROM changed) AND answer IS NULL) SELECT add_webhook_deliveries($2, $3, buyer_id, seller_id), pg_advisory_unlock(hashtextextended($14, 0)) FROM changed;
 
 -- PlaceOrder: with a known key (messages: 1, statements: 1)
 -- 1
 SELECT digest, attempt, answer, etag FROM idempotency_keys WHERE caller = $1 AND scope = $2 AND key = $3 AND (answer IS NULL OR created_at > app_now() - $4::interval);
 
--- PlaceOrder: with a new key (messages: 7, statements: 13)
+-- PlaceOrder: with a new key (messages: 4, statements: 4)
 -- 1
 SELECT digest, attempt, answer, etag FROM idempotency_keys WHERE caller = $1 AND scope = $2 AND key = $3 AND (answer IS NULL OR created_at > app_now() - $4::interval);
 -- 2
-SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS locked, app_now() AS now;
+WITH bound AS ( INSERT INTO idempotency_keys AS known (caller, scope, key, digest, attempt, created_at) VALUES ($1, $2, $3, $4, $5, app_now()) ON CONFLICT (caller, scope, key) DO UPDATE SET digest = excluded.digest, attempt = excluded.attempt, answer = NULL, etag = '', created_at = excluded.created_at WHERE known.answer IS NOT NULL AND known.created_at <= app_now() - $6::interval RETURNING key ) INSERT INTO attempts (order_id, kind, data, created_at, next_try_at) SELECT $5, 'authorize', $7::jsonb, now, now + $8::interval FROM bound, app_now() AS now RETURNING created_at, pg_try_advisory_lock(hashtextextended($9, 0));
 -- 3
-BEGIN;
-INSERT INTO attempts (order_id, kind, data, created_at, next_try_at) VALUES ($1, $2, $3::jsonb, $4, $4::timestamptz + $5::interval);
-INSERT INTO idempotency_keys AS known (caller, scope, key, digest, attempt, created_at) VALUES ($1, $2, $3, $4, $5, app_now()) ON CONFLICT (caller, scope, key) DO UPDATE SET digest = excluded.digest, attempt = excluded.attempt, answer = NULL, etag = '', created_at = excluded.created_at WHERE known.answer IS NOT NULL AND known.created_at <= app_now() - $6::interval RETURNING key;
--- 4
-COMMIT;
--- 5
 -- in the sandbox's database
-INSERT INTO payments (order_id, reference, token, amount, currency, state, created_at, held_until, client_secret, confirms_at) SELECT $1, $2, $3, $4, $5, $6, now, now + $7::interval, $8, now + $9::interval FROM app_now() AS now ON CONFLICT DO NOTHING RETURNING reference, amount, state, client_secret;
--- 6
-BEGIN;
-DELETE FROM attempts WHERE order_id = $1 AND state <> 'giving_up' RETURNING app_now() AS now;
--- 7
-WITH changed AS ( INSERT INTO orders (id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of) SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of FROM jsonb_populate_record(NULL::orders, $1::jsonb) RETURNING orders.id, orders.version, orders.buyer_id, orders.seller_id ), history AS ( INSERT INTO order_events (order_id, version, at, by, action, came_from, went_to, message, amount, paid_by, is_reminder) SELECT id, version, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM changed ), event AS ( INSERT INTO events (id, at, type, order_id, version, buyer_id, seller_id, subject) SELECT $2, $4, $3, id, version, buyer_id, seller_id, $1::jsonb FROM changed ) SELECT add_webhook_deliveries($2, $3, buyer_id, seller_id) FROM changed;
-UPDATE idempotency_keys SET answer = $2 WHERE attempt = $1 AND answer IS NULL;
-COMMIT;
-SELECT pg_advisory_unlock(hashtextextended($1, 0));
+INSERT INTO payments (order_id, reference, token, amount, currency, state, created_at, held_until, client_secret, confirms_at) SELECT $1, $2, $3, $4, $5, $6, now, now + $7::interval, $8, now + $9::interval FROM app_now() AS now, set_config('synchronous_commit', 'off', true) ON CONFLICT DO NOTHING RETURNING reference, amount, state, client_secret;
+-- 4
+WITH ended AS (DELETE FROM attempts WHERE order_id = ($1::jsonb ->> 'id')::uuid AND state <> 'giving_up' RETURNING order_id), changed AS ( INSERT INTO orders (id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of) SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of FROM jsonb_populate_record(NULL::orders, $1::jsonb), ended RETURNING orders.id, orders.version, orders.buyer_id, orders.seller_id ), history AS ( INSERT INTO order_events (order_id, version, at, by, action, came_from, went_to, message, amount, paid_by, is_reminder) SELECT id, version, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM changed ), event AS ( INSERT INTO events (id, at, type, order_id, version, buyer_id, seller_id, subject) SELECT $2, $4, $3, id, version, buyer_id, seller_id, $1::jsonb FROM changed ) , answered AS (UPDATE idempotency_keys SET answer = $13 WHERE attempt = (SELECT id FROM changed) AND answer IS NULL) SELECT add_webhook_deliveries($2, $3, buyer_id, seller_id), pg_advisory_unlock(hashtextextended($14, 0)) FROM changed;
 
 -- RefundOrder (messages: 5, statements: 16)
 -- 1

@@ -5,7 +5,15 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from servicekit.advisory_lock import advisory_lock, unlock_with_commit
+from servicekit.advisory_lock import (
+    TRY_LOCK,
+    UNLOCK,
+    advisory_lock,
+    held_lock,
+    name_if_held,
+    note_release,
+    unlock_with_commit,
+)
 from servicekit.database import Database, Statement
 from tests.support.at_once import closing
 from tests.support.eventually import eventually
@@ -63,6 +71,25 @@ def test_a_name_can_be_freed_with_the_commit_of_a_transaction(order_database: Da
             assert not is_free(order_database, "first")
 
         assert is_free(order_database, "first")
+
+
+def test_a_name_that_a_statement_has_locked_stays_so_until_the_end_of_the_block(order_database: Database) -> None:
+    order_database.fetch_one(TRY_LOCK, "first")
+
+    with held_lock(order_database, "first"):
+        assert not is_free(order_database, "first")
+
+    assert is_free(order_database, "first")
+
+
+def test_a_statement_can_free_a_name_only_on_the_connection_that_has_it(order_database: Database) -> None:
+    with advisory_lock(order_database, "first"):
+        assert name_if_held(order_database, "first") == "first"
+        order_database.fetch_one(UNLOCK, "first")
+        note_release(order_database, "first")
+
+        assert is_free(order_database, "first")
+        assert name_if_held(order_database, "first") is None
 
 
 def test_a_name_stays_locked_when_the_transaction_that_would_free_it_is_rolled_back(order_database: Database) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from servicekit.clock import Clock
 from servicekit.database import Database, DatabaseAway, Statement
-from servicekit.errors import DeadlineExceeded
+from servicekit.errors import DeadlineExceeded, OutcomeUnknown
 from servicekit.migrations import migrate, migrate_when_reachable
 from tests.support.postgres import PostgresServer
 
@@ -75,6 +75,29 @@ def test_a_connection_that_dies_in_a_transaction_is_unavailable_and_nothing_is_w
         database.execute("INSERT INTO things VALUES ('two')")
 
     assert database.fetch_all(Statement("SELECT name FROM things")) == []
+
+
+def test_a_statement_that_commits_survives_a_connection_that_died_while_it_lay_idle(
+    postgres: PostgresServer, database: Database
+) -> None:
+    database.execute("CREATE TABLE things (name text)")
+    kill_connection(postgres, database)
+
+    row = database.commit_one("thing", Statement("INSERT INTO things VALUES ($1) RETURNING name"), "one")
+
+    assert row == {"name": "one"}
+    assert database.fetch_all(Statement("SELECT name FROM things")) == [{"name": "one"}]
+
+
+def test_a_statement_that_commits_is_not_sent_again_when_its_connection_dies_under_it(database: Database) -> None:
+    # A sequence counts also what is rolled back.
+    database.execute("CREATE SEQUENCE tries")
+    dies = Statement("SELECT nextval('tries') AS number, pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(OutcomeUnknown):
+        database.commit_one("try", dies)
+
+    assert database.fetch_one(Statement("SELECT last_value FROM tries")) == {"last_value": 1}
 
 
 def test_a_database_that_is_away_is_unavailable() -> None:

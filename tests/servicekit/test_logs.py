@@ -27,7 +27,7 @@ def log() -> Iterator[structlog.stdlib.BoundLogger]:
     logs.configure("INFO", "json", worker="gig-0")
     yield structlog.get_logger()
     structlog.configure(**before)
-    logs._call_lines = None
+    logs._frequent_lines = None
     root.handlers = handlers
     root.setLevel(level)
 
@@ -72,6 +72,19 @@ def test_the_line_of_a_call_is_the_one_that_structlog_would_write(
     times = [line.pop("timestamp") for line in (ours, theirs)]
     assert ours == theirs
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", time) for time in times)
+
+
+def test_a_frequent_line_is_the_one_that_structlog_would_write(
+    log: structlog.stdlib.BoundLogger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fields = {"operation": "authorize", "about": "order-1", "outcome": "ok", "ms": 3.2}
+
+    logs.log_frequent("payment call", fields)
+    log.info("payment call", **fields)
+
+    ours, theirs = map(json.loads, capfd.readouterr().out.splitlines())
+    del ours["timestamp"], theirs["timestamp"]
+    assert ours == theirs
 
 
 def test_calls_are_logged_by_the_level_and_the_form_of_the_log(

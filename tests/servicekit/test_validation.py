@@ -179,23 +179,23 @@ def outcome(request: Any, path_fields: frozenset[str]) -> tuple[str, Any]:
 @example(f"{{{ID}}}")
 @example(ID.replace("3", "\u0663"))
 @example("")
-def test_an_id_alone_is_checked_as_every_other_field(monkeypatch: pytest.MonkeyPatch, sent: str) -> None:
-    path = frozenset(("gig_id",))
+@pytest.mark.parametrize("path", [frozenset(("gig_id",)), frozenset()])
+def test_an_id_alone_is_checked_as_every_other_field(
+    monkeypatch: pytest.MonkeyPatch, path: frozenset[str], sent: str
+) -> None:
     short = outcome(gig_pb2.GetGigRequest(gig_id=sent), path)
     with monkeypatch.context() as patch:
-        patch.setattr(validation, "_has_only_ids", lambda *_: False)
+        patch.setattr(validation, "_ids_alone", lambda _: ())
         whole = outcome(gig_pb2.GetGigRequest(gig_id=sent), path)
 
     assert short == whole
 
 
-def test_only_requests_of_nothing_but_ids_in_their_path_are_checked_by_their_ids_alone() -> None:
-    path = frozenset(("gig_id",))
-
-    assert validation._has_only_ids(gig_pb2.GetGigRequest.DESCRIPTOR, path)
-    assert not validation._has_only_ids(gig_pb2.GetGigRequest.DESCRIPTOR, frozenset())
-    assert not validation._has_only_ids(gig_pb2.SetGigStatusRequest.DESCRIPTOR, path)
-    assert not validation._has_only_ids(gig_pb2.DeletePackageRequest.DESCRIPTOR, path)
+def test_only_requests_of_nothing_but_ids_are_checked_by_their_ids_alone() -> None:
+    assert validation._ids_alone(gig_pb2.GetGigRequest.DESCRIPTOR) == ("gig_id",)
+    assert validation._ids_alone(gig_pb2.DeletePackageRequest.DESCRIPTOR) == ("gig_id", "package_id")
+    assert validation._ids_alone(gig_pb2.SetGigStatusRequest.DESCRIPTOR) == ()
+    assert validation._ids_alone(gig_pb2.ListCategoriesRequest.DESCRIPTOR) == ()
 
 
 def test_unknown_fields_beside_an_id_are_removed() -> None:

@@ -95,6 +95,76 @@ def test_payment_recovery_leaves_an_attempt_to_its_worker_for_a_second(
     assert due == [0, 1]
 
 
+def test_a_placing_holds_the_lock_of_its_attempt_until_it_is_over(
+    world: OrderBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+    authorize = world.sandbox.authorize
+
+    def look(order_id: UUID) -> bool:
+        with world.store.attempt_lock(order_id) as is_holder:
+            return is_holder
+
+    def is_free(order_id: UUID) -> bool:
+        """Whether another worker could take the lock."""
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(closing(world.database, partial(look, order_id))).result(30)
+
+    def authorize_and_look(purchase: Purchase) -> AuthorizationResult:
+        held.append(not is_free(purchase.order_id))
+        return authorize(purchase)
+
+    monkeypatch.setattr(world.sandbox, "authorize", authorize_and_look)
+
+    order = world.placed()
+
+    assert held == [True]
+    assert is_free(UUID(order))
+
+
+def test_a_placing_that_is_given_up_while_the_provider_is_asked_stores_no_order_and_no_response(
+    world: OrderBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authorize = world.sandbox.authorize
+
+    def authorize_too_late(purchase: Purchase) -> AuthorizationResult:
+        world.store.attempts.give_up(purchase.order_id)
+        return authorize(purchase)
+
+    monkeypatch.setattr(world.sandbox, "authorize", authorize_too_late)
+
+    answer = world.place(key="k")
+
+    assert (answer.http_status, answer.error) == (503, "OUTCOME_UNKNOWN")
+    assert row_counts(world) == {"orders": 0, "attempts": 1, "keys": 1, "outbox": 0}
+    world.settle()
+    assert row_counts(world) == {"orders": 0, "attempts": 0, "keys": 0, "outbox": 0}
+    assert [payment.authorized for payment in world.sandbox_payments()] == [0]
+
+
+@pytest.mark.parametrize(
+    ("table", "left"), [("attempts", {"attempts": 0, "keys": 0}), ("orders", {"attempts": 1, "keys": 1})]
+)
+def test_a_connection_that_is_lost_in_a_placings_statement_is_in_doubt_and_the_same_key_goes_on(
+    world: OrderBackend, table: str, left: dict[str, int]
+) -> None:
+    world.database.execute(
+        "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$"
+    )
+    world.database.execute(f"CREATE TRIGGER die AFTER INSERT ON {table} EXECUTE FUNCTION die()")
+
+    answer = world.place(key="k")
+    world.database.execute("DROP FUNCTION die CASCADE")
+
+    assert (answer.http_status, answer.error) == (503, "OUTCOME_UNKNOWN")
+    assert row_counts(world) == {"orders": 0, "outbox": 0, **left}
+    assert world.listed(BUYER) == []
+    assert world.place(key="k").response.order_id in world.listed(BUYER)
+    assert row_counts(world) == {"orders": 1, "attempts": 0, "keys": 1, "outbox": 0}
+    assert [payment.authorized for payment in world.sandbox_payments()] == [500]
+
+
 def test_the_same_key_sent_by_fifty_clients_at_once_is_one_order_and_one_payment(world: OrderBackend) -> None:
     workers = [world.another_worker() for _ in range(50)]
     calls = [partial(worker.place, key="k", payment_token=scenarios.SLOW) for worker in workers]

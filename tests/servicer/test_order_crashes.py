@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # The code that moves money or binds idempotency keys: every commit in it has a name. The sandbox is the provider's.
 FOLDERS = (ROOT / "order_service", ROOT / "servicekit" / "outbox", ROOT / "servicekit" / "idempotency.py")
 EVENT_IDS = Statement("SELECT id FROM events")
+# The methods that make a transaction; their first argument is its name.
+TRANSACTIONS = ("transaction", "commit_one")
 # Transactions that commit nothing, whose name is the caller's, or that OrderService's topics do not make.
 UNNAMED = {
     ("audit.py", "snapshot"),
@@ -45,13 +47,13 @@ def transactions() -> Iterator[tuple[str, str, str]]:
             if "sandbox" in path.parts:
                 continue
             for function in ast.walk(ast.parse(path.read_text())):
-                if isinstance(function, ast.FunctionDef) and function.name != "transaction":
+                if isinstance(function, ast.FunctionDef) and function.name not in TRANSACTIONS:
                     yield from ((path.name, function.name, name) for name in _transaction_names(function))
 
 
 def _transaction_names(function: ast.FunctionDef) -> Iterator[str]:
     for call in ast.walk(function):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "transaction":
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in TRANSACTIONS:
             name = call.args[0] if call.args else None
             yield str(name.value) if isinstance(name, ast.Constant) else ""
 

@@ -9,9 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx
+import psycopg2
 
+from deploy.local.postgres import SUPERUSER, database_url
 from tests.support.stack import ROOT, Stack
 from tests.support.story import Market, ok
 from tests.support.uploads import a_jpeg, upload
@@ -46,6 +49,18 @@ def differences(stack: Stack, backups: Path) -> str:
     commands = (["check-media"], ["check-books", "--since=beginning"], ["repair-ratings"])
     ran = [command(stack.data_dir, backups, *words, PORT=port) for words in commands]
     return "".join(each.stdout + each.stderr for each in ran if each.returncode)
+
+
+def ask(stack: Stack, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+    """Run a statement in a database of a stack, as the superuser, and return its rows."""
+    connection = psycopg2.connect(database_url(stack.layout, database, SUPERUSER))
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
 
 
 class Trade:
@@ -94,3 +109,11 @@ class Trade:
             self._stopping.set()
             thread.join()
             self._stopping.clear()
+
+
+class Acknowledged(NamedTuple):
+    """What was acknowledged when a backup began, and a market that has traded on while it was made."""
+
+    trade: Trade
+    orders: list[str]
+    images: list[str]

@@ -74,11 +74,17 @@ def an_order(**changes: Any) -> Order:
 
 def store_placing(store: Store, make: Callable[[datetime], Change] = a_placing) -> Order:
     """Store the new order that `make` returns for the present time, as PlaceOrder does."""
-    with store.transaction("placed"):
-        now = store.now()
-        change = make(now)
-        store.orders.insert(change, now)
+    change = make(store.now())
+    store_new(store, change)
     return change.order
+
+
+def store_new(store: Store, change: Change) -> None:
+    """Store a new order, with an attempt that ends with it."""
+    order_id = change.order.id
+    assert store.attempts.begin_authorization(replace(a_draft(), order_id=order_id))
+    with store.new_attempt_lock(order_id):
+        assert store.orders.place(change, b"")
 
 
 def store_change(store: Store, order_id: UUID, decide: Callable[[Order, datetime], Change]) -> Order:

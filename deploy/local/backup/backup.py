@@ -20,10 +20,11 @@ from pathlib import Path
 import psycopg2
 from psycopg2 import extensions
 
-from deploy.local import postgres
+from deploy.local import archiving, postgres
 from deploy.local.backup import catalog
 from deploy.local.backup.catalog import BackupError, Info
 from deploy.local.environment import ROOT, of_service
+from deploy.local.erased_users import ErasedUsersFile
 from deploy.local.layout import Layout
 from deploy.local.output import say
 from deploy.local.settings import StackSettings
@@ -41,12 +42,15 @@ def back_up(settings: StackSettings) -> int:
         with _the_only_one(settings.backup_folder) as folder:
             began = time.monotonic()
             backup = _make(settings, layout, folder)
+            ErasedUsersFile.beside(folder).take_from(ErasedUsersFile(layout.erased_users))
             info = Info.read(backup)
             sizes = ", ".join(f"{name} {size / 2**20:,.1f} MiB" for name, size in info.bytes.items())
             say(f"{backup}: the databases as of {info.ended:%Y-%m-%d %H:%M:%SZ}; {sizes}")
             say(f"Done after {time.monotonic() - began:.1f} s")
             _retire(folder, settings.backup_keep)
-    except (BackupError, OSError, psycopg2.Error) as error:
+            if settings.archive:
+                _prune(folder, settings.archive, info.system)
+    except (BackupError, OSError, ValueError, psycopg2.Error) as error:
         say(f"No backup was made: {str(error).strip()}")
         return 1
     return 0
@@ -194,3 +198,17 @@ def _retire(folder: Path, keep: int) -> None:
     for backup in catalog.backups(folder)[:-keep]:
         catalog.remove(backup)
         say(f"{backup.name} is removed: {keep} newer ones are kept")
+
+
+def _prune(folder: Path, archive: str, system: str) -> None:
+    """Remove files of the archived log that no backup of this cluster needs any more."""
+    try:
+        infos = [Info.read(backup) for backup in catalog.backups(folder)]
+        # Places in the log grow over all timelines.
+        needed = min((info.first_wal for info in infos if info.system == system), key=lambda name: name[8:])
+        removed = archiving.prune(archive, system, needed)
+    except (BackupError, OSError) as error:
+        say(f"note: the archived log stays as it is: {error}")
+        return
+    if removed:
+        say(f"{removed:,} files of the archived log are removed: no backup needs them")

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,15 +16,16 @@ from pathlib import Path
 import psycopg2
 
 from deploy.local import postgres
+from deploy.local.archiving import variables
 from deploy.local.backup.catalog import BackupError
 from deploy.local.environment import of_python
 from deploy.local.layout import Layout
 from deploy.local.output import say
 
 SIGNAL = "recovery.signal"
-# To the end of the backup itself, with the log that it has; `false` is a command that finds no file.
-TO_THE_BACKUP: Mapping[str, str] = {"recovery_target": "immediate", "restore_command": "false"}
-_MESSAGE = re.compile(r"(?:LOG|FATAL):  (.*)")
+_MESSAGE = re.compile(r"LOG:  (.*)")
+# What a server that is not ready says to each who asks is no reason.
+_FATAL = re.compile(r"FATAL:  (?!the database system is )(.*)")
 _PROGRESS_SECONDS = 10.0
 _STATE = """
     select not pg_is_in_recovery(), pg_last_xact_replay_timestamp(),
@@ -41,18 +41,45 @@ class Recovered:
     timeline: int
 
 
-def recover(layout: Layout, cluster: str, settings: Mapping[str, str]) -> Recovered:
-    """Recover a copied cluster of DATA_DIR/postgres as PostgreSQL's settings say, and shut it down.
+@dataclass(frozen=True)
+class Target:
+    """How far a recovery goes: by default to the end of the backup, and else to a moment or the end of the archive.
 
-    Raises BackupError with PostgreSQL's reason.
+    `read` is the archive that it reads, `write` the one that the restored stack will write, `seconds` how often.
     """
+
+    read: str | None = None
+    write: str | None = None
+    seconds: int = 60
+    moment: datetime | None = None
+    is_latest: bool = False
+    timeline: int | None = None
+
+    def words(self) -> list[str]:
+        """Return the options of the program that becomes the server."""
+        # Nobody may connect before the end, so that the server needs no room for the connections of the old one.
+        settings = {"hot_standby": "off", "recovery_target_action": "promote"}
+        if self.moment is not None:
+            settings["recovery_target_time"] = self.moment.isoformat()
+        elif not self.is_latest:
+            settings["recovery_target"] = "immediate"
+        if self.timeline is not None:
+            settings["recovery_target_timeline"] = str(self.timeline)
+        if self.read is None:
+            # A command that finds no file; the backup has the log that it needs.
+            settings["restore_command"] = "false"
+        words = [f"--set={name}={value}" for name, value in settings.items()]
+        words += [f"--read-archive={self.read}"] if self.read else []
+        # The history of the new timeline belongs in the archive, so that no later restore takes its number.
+        return words + ([f"--archive={self.write}", f"--archive-seconds={self.seconds}"] if self.write else [])
+
+
+def recover(layout: Layout, cluster: str, target: Target) -> Recovered:
+    """Recover a copied cluster of DATA_DIR/postgres, and shut it down. Raises BackupError with PostgreSQL's reason."""
     folder = layout.postgres / cluster
     owner = folder.stat()
     (folder / SIGNAL).touch(mode=0o600)
     os.chown(folder / SIGNAL, owner.st_uid, owner.st_gid)
-    # Nobody may connect before the end, so that the server does not need room for the connections of the old one.
-    needed = {"hot_standby": "off", "recovery_target_action": "promote"} | dict(settings)
-    words = [f"--set={name}={value}" for name, value in needed.items()]
     log = layout.log("restore")
     with log.open("wb") as output:
         server = subprocess.Popen(
@@ -62,9 +89,9 @@ def recover(layout: Layout, cluster: str, settings: Mapping[str, str]) -> Recove
                 "deploy.local.postgres",
                 f"--data-dir={layout.data_dir}",
                 f"--cluster={cluster}",
-                *words,
+                *target.words(),
             ],
-            env=of_python(os.environ),
+            env=of_python(os.environ) | variables(target.read, os.environ) | variables(target.write, os.environ),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -117,5 +144,5 @@ def _messages(log: Path) -> list[str]:
 def _reason(log: Path) -> str:
     """Return the server's last fatal message, or else the end of its log."""
     text = log.read_text(errors="replace")
-    fatal = re.findall(r"FATAL:  (.*)", text)
+    fatal = _FATAL.findall(text)
     return str(fatal[-1]) if fatal else text.strip().rpartition("\n")[2]

@@ -52,10 +52,13 @@ REFUND_DELAY = timedelta(seconds=1)
 NOT_COVERED_FOR = timedelta(seconds=10)
 
 RECORD_CALL = Statement("INSERT INTO heard (call) VALUES ($1) ON CONFLICT DO NOTHING RETURNING call")
+# The commit does not wait for the disk. When PostgreSQL crashes before the order is stored, payment recovery authorizes
+# the payment again. The order's commit waits for the disk, and with it, in the same PostgreSQL, all earlier commits.
 AUTHORIZE = Statement("""
     INSERT INTO payments
         (order_id, reference, token, amount, currency, state, created_at, held_until, client_secret, confirms_at)
-    SELECT $1, $2, $3, $4, $5, $6, now, now + $7::interval, $8, now + $9::interval FROM app_now() AS now
+    SELECT $1, $2, $3, $4, $5, $6, now, now + $7::interval, $8, now + $9::interval
+    FROM app_now() AS now, set_config('synchronous_commit', 'off', true)
     ON CONFLICT DO NOTHING
     RETURNING reference, amount, state, client_secret
 """)

@@ -1,0 +1,34 @@
+"""Stored responses of idempotent calls without the texts of a user who is erased."""
+
+from __future__ import annotations
+
+from marketplace.order.v1 import order_pb2
+from servicekit.personal_data import ERASED
+
+_SERVICE = order_pb2.DESCRIPTOR.services_by_name["OrderService"].full_name
+
+
+def without_texts(scope: str, answer: bytes, *, is_bought: bool | None) -> bytes:
+    """Return the response to another caller without the texts of a user.
+
+    `scope` is that of the idempotency key. `is_bought` says whether the user is the buyer of the order, whose
+    requirements are theirs, or the seller, whose titles are theirs.
+    """
+    match scope.removeprefix(f"{_SERVICE}.").partition("/")[0]:
+        case "PlaceOrder":
+            placed = order_pb2.PlaceOrderResponse.FromString(answer)
+            if not is_bought:
+                placed.gig_title = placed.package = ERASED
+            return placed.SerializeToString()
+        case "RefundOrder":
+            refunded = order_pb2.RefundOrderResponse.FromString(answer)
+            if is_bought:
+                refunded.order.requirements = ""
+            else:
+                refunded.order.gig_title = refunded.order.package = ERASED
+            return refunded.SerializeToString()
+        case "AdjustBalance":
+            adjusted = order_pb2.AdjustBalanceResponse.FromString(answer)
+            adjusted.entry.message = ERASED
+            return adjusted.SerializeToString()
+    return answer
