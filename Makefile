@@ -141,6 +141,14 @@ coverage: install-dev ## Run all tests and print the coverage by file, subproces
 torture: install-dev ## Kill parts of a loaded marketplace for three minutes, then check its books. ARGS='--seconds 60'
 	@$(BIN)/python -m tests.torture $(ARGS)
 
+.PHONY: cluster
+cluster: install-dev ## Run three hosts, made of network namespaces, on this machine until Ctrl-C. Needs root, etcd, nft and ip.
+	@$(BIN)/python -m tests.cluster
+
+.PHONY: cluster-torture
+cluster-torture: install-dev ## Take each host of such a loaded cluster away in turn, and check its books. ARGS='--seconds 180'
+	@$(BIN)/python -m tests.cluster.torture $(ARGS)
+
 .PHONY: fuzz
 fuzz: install-dev ## Send mutated inputs to a stack of its own for ten minutes. NAME=http ARGS='--seed 1 --seconds 60'
 	@$(BIN)/python -m tests.fuzz "$$NAME" $(ARGS)

@@ -47,6 +47,12 @@ class EdgeSettings(InternalTlsSettings, TraceSettings, BaseSettings):
     edge_try_timeout_seconds: float = Field(
         5, gt=0, le=300, description="How long one worker may take to answer a read, before another is asked."
     )
+    edge_failover_seconds: float = Field(
+        0,
+        ge=0,
+        le=120,
+        description="How long a request waits for a new primary, where databases have several hosts. 0: not at all.",
+    )
     edge_upload_timeout_seconds: float = Field(
         300, gt=0, le=3600, description="How long an upload may take from its first byte to its answer."
     )

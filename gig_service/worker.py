@@ -8,6 +8,7 @@ from gig_service.ready_pages import ReadyPages
 from gig_service.servicer import GigServicer
 from gig_service.settings import Settings
 from gig_service.store.documents import analysis_task
+from gig_service.store.search_index import word_bits_task
 from gig_service.store.store import Store
 from marketplace.gig.v1 import gig_pb2, gig_pb2_grpc
 from servicekit.database import Database
@@ -28,6 +29,10 @@ def build(settings: Settings, database: Database) -> ServiceSpec:
                 gig_pb2_grpc.add_GigServiceServicer_to_server,
             )
         ],
-        background=[media_deletion(database, storage_from(settings)), analysis_task(database)],
+        background=[
+            media_deletion(database, storage_from(settings)),
+            analysis_task(database),
+            word_bits_task(database),
+        ],
         idempotency_keys=IdempotencyKeys(database, settings.idempotency_key_lifetime),
     )

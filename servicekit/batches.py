@@ -14,10 +14,18 @@ import peewee
 import psycopg2
 import psycopg2.extensions
 
+from servicekit.call import note_write
+from servicekit.failover import Place, Primary
 from servicekit.spans import spans
 
+# What a server says when it stops to wait for its standbys: the transaction may be lost with this host.
+NOT_REPLICATED = "canceling wait for synchronous replication"
 # The most statements that one connection keeps prepared. Beyond it all are dropped, and prepared again when used.
 MAX_PREPARED = 500
+
+
+class NotReplicated(psycopg2.OperationalError):
+    """The transaction is committed, but maybe on this host alone: nobody knows whether it stays."""
 
 
 class Prepared(Protocol):
@@ -29,6 +37,8 @@ class Prepared(Protocol):
     def name(self) -> str: ...  # noqa: D102
     @property
     def call(self) -> str: ...  # noqa: D102
+    @property
+    def is_read(self) -> bool: ...  # noqa: D102
 
 
 class Sent(NamedTuple):
@@ -60,6 +70,7 @@ class Connection(psycopg2.extensions.connection):
         self.waiting: list[Sent] = []
         self.locks: set[str] = set()
         self.unlocking: dict[str, Sent] = {}
+        self.generation = 0
 
 
 # Any: peewee has no types.
@@ -69,7 +80,28 @@ _peewee_errors: Any = vars(peewee)["__exception_wrapper__"]
 
 
 class BatchingDatabase(_Postgresql):  # type: ignore[misc]
-    """A PostgreSQL database whose transactions keep statements back."""
+    """A PostgreSQL database whose transactions keep statements back.
+
+    `primary` is there when another host may become the primary: connections come from it, and end with it.
+    """
+
+    primary: Primary | None = None
+
+    def _connect(self, place: Place | None = None) -> Any:
+        if self.primary is None:
+            return super()._connect()
+        with _peewee_errors:
+            connection = self.primary.connection()
+        connection.generation = self.primary.generation
+        return connection
+
+    def connect_to(self, place: Place | None) -> Any:
+        """Return a connection to the primary, at this place or, with None, at any of the hosts."""
+        where = {} if place is None else {"host": place[0], "port": place[1]}
+        params = {**self.connect_params, **where, "target_session_attrs": "read-write"}
+        connection = self._adapter.connect(self, **params)
+        connection.autocommit = True
+        return connection
 
     def begin(self, *_args: Any, **_kwargs: Any) -> None:
         """Start a transaction, with its first statement."""
@@ -90,6 +122,7 @@ class BatchingDatabase(_Postgresql):  # type: ignore[misc]
         connection = self.connection()
         unlocking, connection.unlocking = connection.unlocking, {}
         connection.waiting += [COMMIT, *unlocking.values()]
+        note_write()
         self.send().close()
         connection.locks.difference_update(unlocking)
 
@@ -121,7 +154,36 @@ class BatchingDatabase(_Postgresql):  # type: ignore[misc]
 
         A connection that was lost while it was idle is replaced when the transaction has only begun.
         """
-        connection = self.connection()
+        if self.primary is not None:
+            with self.primary.use():
+                return self._send_to(self._current_connection(), sent)
+        return self._send_to(self.connection(), sent)
+
+    def _current_connection(self) -> Connection:
+        """Return the thread's connection: another one when the primary has changed and no transaction has begun."""
+        connection: Connection = self.connection()
+        assert self.primary is not None
+        if connection.generation == self.primary.generation:
+            return connection
+        waiting = connection.waiting
+        if self.in_transaction() and waiting[:1] != [BEGIN]:
+            return connection
+        connection.close()
+        connection = self._reconnect()
+        connection.waiting = waiting
+        return connection
+
+    def _send_to(self, connection: Connection, sent: Sent | None) -> Any:
+        if sent and sent.prepared and not sent.prepared.is_read and not self.in_transaction():
+            note_write()
+        if connection.notices:
+            connection.notices.clear()
+        cursor = self._send_waiting(connection, sent)
+        if any(NOT_REPLICATED in notice for notice in connection.notices):
+            raise NotReplicated("committed on one host alone")
+        return cursor
+
+    def _send_waiting(self, connection: Connection, sent: Sent | None) -> Any:
         waiting = connection.waiting
         if not waiting and sent is not None:
             return _send_one(connection, sent)
@@ -143,6 +205,8 @@ class BatchingDatabase(_Postgresql):  # type: ignore[misc]
 
     def _execute_cursor(self, sql: str, params: Any, **options: Any) -> Any:
         """Run a statement of peewee, or one that is not prepared."""
+        if not self.in_transaction():
+            note_write()
         if self.connection().waiting:
             with _peewee_errors:
                 self.send().close()

@@ -63,6 +63,10 @@ class Call:
     # The fields of every log line of this call.
     log_fields: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
+    # Whether standbys may answer: an anonymous read, whose answer is kept for seconds anyway.
+    reads_standby: bool = False
+    # Whether a COMMIT, or a write without a transaction, was sent: then another run might do it twice.
+    may_have_written: bool = False
     # The identity of the client by its certificate; None on a connection in plain text.
     peer: str | None = None
     # For handlers marked with servicekit.idempotency.binds_idempotency_key; None without an idempotency key.
@@ -92,6 +96,13 @@ class Call:
 
 # The call that this thread, or this task, handles.
 current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
+
+
+def note_write() -> None:
+    """Note that the current call, if there is one, may have written something from now on."""
+    if (call := current_call.get()) is not None:
+        call.may_have_written = True
+
 
 # A call that has less time than this is refused before it begins: most likely it could not end in time.
 MIN_CALL_SECONDS = 0.1

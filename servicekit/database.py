@@ -24,10 +24,11 @@ import psycopg2.extras
 import structlog
 from prometheus_client import Counter
 
-from servicekit.batches import BatchingDatabase, Connection, Sent
-from servicekit.call import require_time
+from servicekit.batches import BatchingDatabase, Connection, NotReplicated, Sent
+from servicekit.call import current_call, require_time
 from servicekit.crash import crash_point
 from servicekit.errors import DeadlineExceeded, MarketplaceError, OutcomeUnknown, Unavailable
+from servicekit.failover import NOT_PRIMARY, OPTIONS, Primary, PrimaryAway, fails_over, own_host_first
 from servicekit.logs import describe
 from servicekit.spans import spans
 
@@ -50,6 +51,8 @@ TIMED_OUT = frozenset(("57014", "55P03"))
 CONFLICTS = frozenset(("40001", "40P01"))
 # The parameters of a statement.
 _PARAMETERS = re.compile(r"\$([1-9][0-9]*)")
+# The words of SQL that changes rows.
+_WRITES = re.compile(r"\b(?:insert|update|delete|merge)\b", re.IGNORECASE)
 # How often `retry_conflicts` runs a function, and the pause before the second run; it doubles before each further one.
 MAX_RUNS = 4
 FIRST_PAUSE_SECONDS = 0.02
@@ -69,6 +72,11 @@ class Statement:
     def name(self) -> str:
         """The prepared statement's name. It is derived from the SQL, so equal SQL has equal names."""
         return "s_" + hashlib.sha256(self.sql.encode()).hexdigest()[:20]
+
+    @cached_property
+    def is_read(self) -> bool:
+        """Whether it changes no rows, so that it may be run again, and on a standby."""
+        return not _WRITES.search(self.sql)
 
     @cached_property
     def call(self) -> str:
@@ -108,9 +116,11 @@ class TransactionConflict(Unavailable):
 
 def _to_marketplace_error(error: Exception) -> MarketplaceError | None:
     """Return the error to raise instead of a driver's; None when the statement itself is at fault."""
+    sqlstate = _sqlstate(error)
+    if sqlstate in NOT_PRIMARY:
+        return DatabaseAway()
     if not isinstance(error, LOST) and type(error) not in LOST_WITHOUT_SQLSTATE:
         return None
-    sqlstate = _sqlstate(error)
     if sqlstate in CONFLICTS:
         return TransactionConflict()
     return DeadlineExceeded() if sqlstate in TIMED_OUT else DatabaseAway()
@@ -151,20 +161,30 @@ class Database:
     one, each statement is a transaction of its own. A lost connection raises DatabaseAway and is replaced when the
     thread next needs one. A statement that takes longer than `statement_timeout_ms` raises DeadlineExceeded. A deadlock
     or a serialization failure raises TransactionConflict.
+
+    A URL may have several hosts, one of which is the primary (servicekit.failover). `waiting_threads` may then wait for
+    it at once. With `own_host`, the anonymous reads of calls are run there, or on another host while it is away.
     """
 
-    def __init__(self, url: str, *, statement_timeout_ms: int = 5000) -> None:
-        # Any: peewee has no types.
-        self.peewee: Any = BatchingDatabase(
-            url.replace("postgres://", "postgresql://", 1),
-            connection_factory=Connection,
-            connect_timeout=2,
-            options=f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={statement_timeout_ms}"
+    def __init__(
+        self, url: str, *, statement_timeout_ms: int = 5000, waiting_threads: int = 2, own_host: str = ""
+    ) -> None:
+        url = url.replace("postgres://", "postgresql://", 1)
+        self._may_move = fails_over(url)
+        params: dict[str, Any] = {
+            "connection_factory": Connection,
+            "connect_timeout": 2,
+            "options": f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={statement_timeout_ms}"
             " -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
             # Starting processes for one statement costs more CPU than it saves: a search by words among a million gigs
             # took 41 ms with them and 26 without.
             " -c max_parallel_workers_per_gather=0",
-        )
+        }
+        # Any: peewee has no types.
+        self.peewee: Any = BatchingDatabase(url, **params, **(OPTIONS if self._may_move else {}))
+        if self._may_move:
+            self.peewee.primary = Primary(self.peewee.connect_to, waiting_threads)
+        self._standby: Any = BatchingDatabase(url, **params, **own_host_first(url, own_host)) if own_host else None
 
     @contextmanager
     def transaction(self, name: str = "") -> Iterator[None]:
@@ -217,6 +237,8 @@ class Database:
             with self._translated_errors():
                 columns, rows = self._execute(statement, params)
         except DatabaseAway as error:
+            if isinstance(error.__cause__, PrimaryAway):
+                raise
             raise OutcomeUnknown from error
         crash_point(f"{name}:committed")
         return dict(zip([column.name for column in columns], rows[0], strict=True)) if rows else None
@@ -240,6 +262,8 @@ class Database:
     def close(self) -> None:
         """Close this thread's connection."""
         self.peewee.close()
+        if self._standby is not None:
+            self._standby.close()
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
@@ -257,6 +281,9 @@ class Database:
             translated = _to_marketplace_error(error)
             if translated is None:
                 raise
+            if isinstance(translated, DatabaseAway) and self._may_move:
+                translated.primary_away = True
+                self._lost(error)
             if isinstance(translated, TransactionConflict):
                 translated.is_over = not self.peewee.in_transaction()
                 self._report_conflict(error)
@@ -264,23 +291,41 @@ class Database:
                 self.close()
             raise translated from error
 
+    def _lost(self, error: Exception) -> None:
+        """Tell the prober that the primary is away, when the error says more than that it is known to be."""
+        cause = getattr(error, "orig", None) or error
+        if not isinstance(cause, PrimaryAway | NotReplicated):
+            self.peewee.primary.lost()
+
     def _report_conflict(self, error: Exception) -> None:
         CONFLICTS_TOTAL.labels(_sqlstate(error)).inc()
         structlog.get_logger().warning("transaction conflict", sqlstate=_sqlstate(error), reason=describe(error))
 
     def _fetch(self, statement: Statement, params: tuple[object, ...]) -> _Result:
-        """Run a prepared statement, once more when its connection was lost while it was idle."""
+        """Run a prepared statement, once more when its connection was lost while it was idle.
+
+        Where the primary may move, only a read is run again: the answer to a write may have been lost with it.
+        """
         try:
             return self._execute(statement, params)
         except DRIVER_ERRORS as error:
             with self._translated_errors():
                 if self.peewee.in_transaction() or not isinstance(_to_marketplace_error(error), DatabaseAway):
                     raise
+                if self._may_move and not statement.is_read:
+                    raise
                 self.close()
                 return self._execute(statement, params)
 
     def _execute(self, statement: Statement, params: tuple[object, ...]) -> _Result:
-        with self.peewee.send(Sent.of(statement, params)) as cursor:
+        with self._server_for(statement).send(Sent.of(statement, params)) as cursor:
             spans().changed(statement.sql, cursor.rowcount)
             columns = cursor.description
             return (columns, cursor.fetchall()) if columns else ((), [])
+
+    def _server_for(self, statement: Statement) -> Any:
+        """Return where to run a statement: a standby for the anonymous reads of calls, if there is one."""
+        if self._standby is None or not statement.is_read or self.peewee.in_transaction():
+            return self.peewee
+        call = current_call.get()
+        return self._standby if call is not None and call.reads_standby else self.peewee

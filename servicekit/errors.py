@@ -35,6 +35,9 @@ class MarketplaceError(Exception):
     secrets of the caller, so it is never logged.
     """
 
+    # Whether a database has no primary now: a call that has written nothing may be repeated.
+    primary_away = False
+
     def __init__(
         self,
         code: str,

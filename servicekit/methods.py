@@ -25,7 +25,7 @@ class Method:
     `anyone` and `roles` say who may call it; without either, any signed-in caller may. An RPC for the marketplace's own
     services has the names of those that may call it in `services`. `path_fields` are the fields of
     the request that its path contains. `location` is the path of a created resource, with fields of the response in
-    braces; empty for an RPC that creates none.
+    braces; empty for an RPC that creates none. `is_get` says that it only reads.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Method:
     path_fields: frozenset[str]
     location: str
     takes_idempotency_key: bool
+    is_get: bool
     response: type[Message]
 
     @classmethod
@@ -63,6 +64,7 @@ class Method:
             path_fields=frozenset(PATH_FIELD.findall(path)),
             location=options.Extensions[options_pb2.success].location,
             takes_idempotency_key=options.Extensions[options_pb2.takes_key],
+            is_get=rule.WhichOneof("pattern") == "get",
             response=GetMessageClass(descriptor.output_type),
         )
 

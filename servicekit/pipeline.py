@@ -144,7 +144,7 @@ class Pipeline:
                 current_call.reset(token)
             observer.finish(error.code if error else "OK")
             if error:
-                status = status_from_error(error)
+                status = status_from_error(error, may_have_written=observer.call.may_have_written)
                 context.set_trailing_metadata(status.metadata)
                 context.abort(status.code, status.message)
             assert response is not None
@@ -164,6 +164,7 @@ class Pipeline:
             refuse_without_place(handler)
             call.caller = self._verifier.caller(call.metadata.get("authorization"))
             method.check_access(call.caller, call.peer)
+            call.reads_standby = method.is_get and call.caller.is_anonymous
             validation.check(request, method.path_fields)
             return self._respond(method, handler, request, call), None
         except Exception as error:

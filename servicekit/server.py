@@ -152,7 +152,7 @@ def prepare(settings: ServiceSettings, database_url: str, migrations: Path, stop
         sys.exit(1)
     privileges.drop(settings.run_as)
     _start_traces(settings)
-    database = Database(database_url)
+    database = Database(database_url, waiting_threads=settings.rpc_threads // 2, own_host=settings.database_own_host)
     return database if migrate_when_reachable(database, migrations, stop) else None
 
 

@@ -123,6 +123,9 @@ class ServiceSettings(InternalTlsSettings, TraceSettings, BaseSettings):
         "off",
         description="gRPC reflection and channelz of the workers, for grpcurl and debugging; health is always on.",
     )
+    database_own_host: str = Field(
+        "", description="The host of the database's URL that anonymous reads ask first, be it a standby; empty: none."
+    )
     idempotency_key_hours: int = Field(
         48, ge=1, le=8760, description="Hours for which a repeated idempotency key gets its first response."
     )

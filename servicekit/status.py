@@ -21,6 +21,8 @@ DOMAIN = "marketplace"
 DETAILS_KEY = "grpc-status-details-bin"
 EDGE_STATUS_KEY = "x-error-status"
 EDGE_BODY_KEY = "x-error-body"
+# The call was not executed, for a database has no primary now: the edge repeats it until there is one.
+NOT_EXECUTED_KEY = "x-error-not-executed"
 # gRPC refuses metadata of more than about 30 KiB. It contains the details twice, once as JSON with ASCII escapes.
 MAX_BODY_BYTES = 8_000
 RETRY_AFTER_SECONDS = 1
@@ -38,8 +40,11 @@ class Status:
     metadata: tuple[tuple[str, str | bytes], ...]
 
 
-def status_from_error(error: MarketplaceError) -> Status:
-    """Return the gRPC status of an error. When it has too many violations for metadata, the last ones are left out."""
+def status_from_error(error: MarketplaceError, *, may_have_written: bool = True) -> Status:
+    """Return the gRPC status of an error. When it has too many violations for metadata, the last ones are left out.
+
+    `may_have_written` is about the call: only one that has written nothing is said to be not executed.
+    """
     spec = spec_of(error.code)
     violations = list(error.violations)
     body = _body(error, violations)
@@ -53,6 +58,8 @@ def status_from_error(error: MarketplaceError) -> Status:
     ]
     if error.code in RETRYABLE:
         metadata.append(("retry-after", str(RETRY_AFTER_SECONDS)))
+    if error.primary_away and not may_have_written:
+        metadata.append((NOT_EXECUTED_KEY, "1"))
     return Status(GRPC_CODES[spec.grpc], error.message, tuple(metadata))
 
 
@@ -67,9 +74,11 @@ def error_from_status(error: grpc.RpcError) -> MarketplaceError:
     service has caused itself, becomes INTERNAL.
     """
     code = error.code()
-    for entry in error.trailing_metadata() or ():
-        if entry.key == DETAILS_KEY:
-            return _from_details(status_pb2.Status.FromString(entry.value))
+    trailers = {entry.key: entry.value for entry in error.trailing_metadata() or ()}
+    if DETAILS_KEY in trailers:
+        raised = _from_details(status_pb2.Status.FromString(trailers[DETAILS_KEY]))
+        raised.primary_away = NOT_EXECUTED_KEY in trailers
+        return raised
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED):
         return MarketplaceError("UNAVAILABLE")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -18,6 +18,7 @@ _DEFINITIONS = "https://kubernetes.io/api/_definitions.json"
 # Resources of others: their schemas have the fields that the chart uses.
 _OTHERS = {
     ("postgresql.cnpg.io/v1", "Cluster"): "cluster.json",
+    ("cert-manager.io/v1", "Certificate"): "certificate.json",
     ("monitoring.coreos.com/v1", "ServiceMonitor"): "servicemonitor.json",
 }
 _FOLDER = Path(__file__).resolve().parent / "crds"

@@ -32,6 +32,7 @@ RARE_LENGTH = 5
 FAR_MORE = 10
 
 _LEXEME = re.compile(r"'([^']+)'")
+_ALL_OF = re.compile(r"'[^']+'(?: & '[^']+')*")
 _EXACT_ALTERNATIVE = re.compile(r" \| '=[^']*'")
 
 
@@ -211,6 +212,13 @@ def build_query(words: Iterable[Word], corrections: Corrections) -> str | None:
 def match_query(query: str) -> str:
     """Return the query that gigs must match: without exact forms, whose stems are in it anyway."""
     return _EXACT_ALTERNATIVE.sub("", query)
+
+
+def required_stems(query: str) -> list[str]:
+    """Return the lexemes that a gig must have to match: those without alternatives."""
+    query = match_query(query)
+    groups = query[1:-1].split(") & (") if query.startswith("(") else [query]
+    return [lexeme for group in groups if _ALL_OF.fullmatch(group) for lexeme in _LEXEME.findall(group)]
 
 
 @dataclass(frozen=True, slots=True)

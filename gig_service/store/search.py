@@ -1,9 +1,9 @@
 """Searches over `search_rows`: which statement reads a page, and the total.
 
-An index that has exactly the gigs that match is read by one prepared statement. For other searches the planner first
-says how many gigs match. When they are few, all are collected and sorted; when they are many, an index is read in the
-order of the search until the page is full. Both give up at a bound, so that a wrong guess costs little, and then the
-other one is tried.
+An index that has exactly the gigs that match is read by one prepared statement. For other searches a sample of the
+gigs, or the planner, first says whether few or many match. When they are few, all are collected and sorted; when they
+are many, an index is read in the order of the search until the page is full. Both give up at a bound, so that a wrong
+guess costs little, and then the other one is tried.
 """
 
 import time
@@ -25,12 +25,14 @@ from gig_service.domain.search import (
     SortKey,
     Total,
 )
+from gig_service.domain.words import required_stems
 from gig_service.store import search_statements as statements
 from gig_service.store.relevance import match_values, rank_values
 from gig_service.store.search_statements import Query, Shape
 from servicekit.database import Database
 
-# How long an estimate is used again, and that more than EXACT_TOTAL gigs were counted; and how many of each are kept.
+# How long an estimate and the count in the sample are used again, and that more than EXACT_TOTAL gigs were counted; and
+# how many of each are kept.
 ESTIMATE_SECONDS = 60.0
 MAX_ESTIMATES = 2_000
 # The rank of gigs that come after all ranked ones. No gig has it by itself.
@@ -79,6 +81,7 @@ class Search:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._estimates = _Recent()
+        self._sampled = _Recent()
         self._counted_many = _Recent()
 
     def page(
@@ -101,7 +104,7 @@ class Search:
         if shape.is_plain:
             return self._plain(asked, shape, values)
         with self._database.transaction():
-            few = self._estimate(asked, shape, values) <= statements.COLLECTED
+            few = self._are_few(asked, shape, values)
             if sort is Sort.RELEVANCE:
                 return self._by_relevance(asked, shape, values, boundary, few=few)
             return self._sorted(asked, shape, values, few=few)
@@ -123,13 +126,8 @@ class Search:
         page = self._collect(asked, shape, values) if few else None
         if page:
             return page
-        rows = self._run(statements.walk(shape, is_bounded=True), values)
-        if len(rows) < values["limit"]:
-            page = None if few else self._collect(asked, shape, values)
-            if page:
-                return page
-            rows = self._run(statements.walk(shape, is_bounded=False), values)
-        return SearchPage(_hits(rows, shape.sort), self._total(asked, shape, values))
+        hits = self._walk(asked, shape, values, may_collect=not few)
+        return SearchPage(hits, self._total(asked, shape, values))
 
     def _by_relevance(
         self, asked: _Asked, shape: Shape, values: Values, boundary: SortKey | None, *, few: bool
@@ -149,7 +147,7 @@ class Search:
             if page:
                 return page
             rows = self._run(statements.rank(shape, has_boundary=False), values)
-            page = self._collect(asked, shape, values) if len(rows) < limit and not few else None
+            page = None if few or shape.is_sampled or len(rows) >= limit else self._collect(asked, shape, values)
             if page:
                 return page
             boundary = rows[0][-len(_BY_RATING) :] if rows else _TOP
@@ -165,14 +163,31 @@ class Search:
         by_rating = replace(shape, sort=Sort.RATING, is_first=False)
         after = dict(zip(_BY_RATING, boundary, strict=True)) if values.get("rank") != UNRANKED else {}
         values = values | after | {"limit": limit}
-        rows = self._run(statements.walk(by_rating, is_bounded=True), values)
-        if len(rows) < limit:
-            page = self._collect(asked, by_rating, values)
-            rows = self._run(statements.walk(by_rating, is_bounded=False), values) if page is None else []
-            hits = _hits(rows, Sort.RATING) if page is None else page.hits
-        else:
-            hits = _hits(rows, Sort.RATING)
+        hits = self._walk(asked, by_rating, values, may_collect=True)
         return [Hit(hit.result, (UNRANKED, *hit.sort_key)) for hit in hits]
+
+    def _walk(self, asked: _Asked, shape: Shape, values: Values, *, may_collect: bool) -> list[Hit]:
+        """Return a page by reading an index in the order of the search; by finding all gigs where it is long."""
+        rows = self._run(statements.walk(shape, is_bounded=True), values)
+        if len(rows) < values["limit"]:
+            page = self._collect(asked, shape, values) if may_collect else None
+            if page:
+                return page.hits
+            rows = self._run(statements.walk(shape, is_bounded=False), values)
+        return _hits(rows, shape.sort)
+
+    def _are_few(self, asked: _Asked, shape: Shape, values: Values) -> bool:
+        """Return whether so few gigs match that all of them can be sorted."""
+        if not shape.is_sampled:
+            return self._estimate(asked, shape, values) <= statements.COLLECTED
+        bound = statements.sample_bound(shape)
+        sampled = self._sampled.get(asked)
+        if sampled is None:
+            sampled = self._run(statements.sample(shape), values)[0][0]
+            self._sampled.put(asked, sampled)
+            if sampled == bound and sampled * statements.SAMPLE_SHARE > EXACT_TOTAL:
+                self._counted_many.put(asked, sampled * statements.SAMPLE_SHARE)
+        return sampled < bound
 
     def _collect(self, asked: _Asked, shape: Shape, values: Values, *, is_bounded: bool = True) -> SearchPage | None:
         """Return the page by finding all gigs; None when there are too many."""
@@ -181,6 +196,7 @@ class Search:
         if is_bounded and found > statements.bound(shape):
             # The next minute's searches need not try it again, nor count.
             self._estimates.put(asked, max(self._estimate(asked, shape, values), statements.COLLECTED + 1))
+            self._sampled.put(asked, statements.SAMPLED)
             if total > EXACT_TOTAL:
                 self._counted_many.put(asked, total)
             return None
@@ -191,14 +207,15 @@ class Search:
 
     def _total(self, asked: _Asked, shape: Shape, values: Values) -> Total:
         """Return the number of gigs: counted up to EXACT_TOTAL, and the planner's estimate beyond."""
-        if self._counted_many.get(asked) is None:
-            count: int = self._run(statements.total(shape, is_first_try=True), values)[0][0]
+        count = self._counted_many.get(asked)
+        if count is None:
+            count = self._run(statements.total(shape, is_first_try=True), values)[0][0]
             if count <= EXACT_TOTAL and shape.has_packages:
                 count = self._run(statements.total(shape), values)[0][0]
             if count <= EXACT_TOTAL:
                 return Total(count, is_estimate=False)
             self._counted_many.put(asked, count)
-        return Total(max(EXACT_TOTAL + 1, self._estimate(asked, shape, values)), is_estimate=True)
+        return Total(max(count, self._estimate(asked, shape, values)), is_estimate=True)
 
     def _estimate(self, asked: _Asked, shape: Shape, values: Values) -> int:
         """Return how many gigs the planner expects; for the same search it is asked once in ESTIMATE_SECONDS."""
@@ -231,6 +248,7 @@ def _shape(filters: Filters, words: str, sort: Sort, *, is_first: bool) -> Shape
         ),
         has_tags=bool(filters.tags),
         has_words=bool(words),
+        has_required=bool(required_stems(words)),
         is_first=is_first,
     )
 
@@ -247,6 +265,7 @@ def _values(filters: Filters, words: str, sort: Sort, after: SortKey | None, lim
         "max_price": _ANY_PRICE if filters.max_price is None else filters.max_price,
         "max_days": _ANY_DAYS if filters.max_delivery_days is None else filters.max_delivery_days,
         "tags": list(filters.tags),
+        "required": required_stems(words),
         **match_values(words),
         **rank_values(words),
         **dict(key),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import struct
 import subprocess
@@ -28,6 +29,7 @@ from deploy.local.wal_archive import archive_at, system_of
 from tests.support.eventually import eventually
 from tests.support.folders import temporary_folder
 
+pytestmark = pytest.mark.timeout(300)
 PROGRAM = Path(wal_archive.__file__)
 SYSTEM = 7713587603997865650
 NAME = "000000010000000000000003"
@@ -220,25 +222,37 @@ def _is_up(layout: Layout) -> bool:
     return True
 
 
-def test_a_server_that_stops_in_order_has_archived_all_of_its_log(s3: str) -> None:
+def test_a_server_archives_all_of_its_log_as_it_stops_and_each_restore_begins_a_timeline(s3: str) -> None:
     where = f"s3://{BUCKET}/stopped"
     with temporary_folder() as folder:
-        first, second = Layout.of(Path(folder) / "first"), Layout.of(Path(folder) / "second")
-        copy = second.postgres / "copy"
+        first, second, third = (Layout.of(Path(folder) / name) for name in ("first", "second", "third"))
         with a_server(first, f"--archive={where}") as connection, connection.cursor() as cursor:
-            second.create()
-            identity = identity_for(second)
             url = database_url(first, "postgres", SUPERUSER)
+            copy = Path(folder) / "copy"
             subprocess.run([programs() / "pg_basebackup", "-d", url, "-D", copy, "--checkpoint=fast"], check=True)
             cursor.execute("create table t as select 1 as one")
-        if os.geteuid() == 0:
-            for path in (copy, *copy.rglob("*")):
-                os.chown(path, identity.uid, identity.gid)
+        for layout in (second, third):
+            _place(copy, layout)
 
-        recovered = recover(second, "copy", Target(read=where, is_latest=True))
+        to_the_backup = recover(second, "copy", Target(read=where, write=where))
+        to_the_end = recover(third, "copy", Target(read=where, is_latest=True, timeline=1))
 
-        copy.rename(second.postgres / "18")
-        with a_server(second) as connection, connection.cursor() as cursor:
+        system = system_of(copy)
+        assert (to_the_backup.timeline, to_the_end.timeline) == (2, 3)
+        assert "00000002.history" in archive_at(where, system).names()
+        (third.postgres / "copy").rename(third.postgres / "18")
+        with a_server(third) as connection, connection.cursor() as cursor:
             cursor.execute("table t")
             assert cursor.fetchall() == [(1,)]
-        assert recovered.timeline == 2
+
+
+def _place(copy: Path, layout: Layout) -> None:
+    """Copy a cluster into a new DATA_DIR, for the user that PostgreSQL runs under."""
+    layout.create()
+    identity = identity_for(layout)
+    target = layout.postgres / "copy"
+    shutil.copytree(copy, target)
+    target.chmod(0o700)
+    if os.geteuid() == 0:
+        for path in (target, *target.rglob("*")):
+            os.chown(path, identity.uid, identity.gid)

@@ -51,8 +51,8 @@ def what_others_have(market: Market) -> dict[str, Any]:
     return {**read, "orders": [{name: order.get(name) for name in kept} for order in orders]}
 
 
-# Some twenty commands, each a process of its own.
-@pytest.mark.timeout(300)
+# Some forty processes of Python, and a second stack.
+@pytest.mark.timeout(600)
 def test_an_erased_user_is_nowhere_and_the_books_and_others_are_as_before(stack: Stack, tmp_path: Path) -> None:
     market, user = Market.of(stack), MarkedUser(stack)
     before_pictures = pictures(stack)
@@ -113,7 +113,8 @@ def test_an_erased_user_is_nowhere_and_the_books_and_others_are_as_before(stack:
 
     # A token that is still valid brings nothing back.
     assert user.client.get("/api/orders").status_code == 401
-    assert user.late_gig() == 401
+    assert user.client.get("/api/watch").status_code == 401
+    assert user.late_gig() == user.late_picture() == 401
     assert_erased_again_after_a_restore(stack, backup, user, own_pictures)
 
 

@@ -24,6 +24,7 @@ from marketplace.event.v1 import event_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
+from servicekit.internal_tls import EDGE, host_name, spiffe_id
 
 Resource = dict[str, Any]
 
@@ -124,6 +125,29 @@ def test_the_ports_are_those_of_one_machine() -> None:
     }
 
     assert {name: (facts["port"], facts["metricsPort"]) for name, facts in PROGRAMS.items()} == expected
+
+
+def test_each_process_has_the_certificate_of_its_own_identity_alone(example: list[Resource]) -> None:
+    is_off = environment(container_of(example, "edge"))["INTERNAL_TLS"] == "off"
+    certificates = {each["spec"]["secretName"]: each["spec"] for each in of_kind(example, "Certificate")}
+    for identity in (*PROGRAMS, EDGE):
+        pod = named(example, "Deployment", identity)["spec"]["template"]["spec"]
+        secrets = {volume["name"]: volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+        mounts = [
+            {mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "internal-tls"}
+            for container in containers(named(example, "Deployment", identity))
+        ]
+        assert environment(container_of(example, identity))["INTERNAL_TLS"] == ("off" if is_off else "on")
+        if is_off:
+            assert "internal-tls" not in secrets
+            continue
+        folder = environment(container_of(example, identity))["INTERNAL_TLS_FOLDER"]
+        # Envoy reads the files as well as its renderer.
+        assert mounts == [{f"{folder}/{identity}"}] * len(mounts)
+        assert secrets["internal-tls"].endswith(f"-{identity}")
+        if certificates:
+            made = certificates[secrets["internal-tls"]]
+            assert (made["uris"], made["dnsNames"]) == ([spiffe_id(identity)], [host_name(identity)])
 
 
 def test_the_edges_ports_agree_with_its_probes_its_drain_and_one_machine(example: list[Resource]) -> None:

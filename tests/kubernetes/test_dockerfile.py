@@ -22,7 +22,9 @@ from deploy.helm.check import CHART, ROOT, containers, render
 from deploy.local.supervise import envoy_program
 from edge import signing_keys
 from edge.self_signed import certificate_and_key
+from servicekit.authority import Authority
 from servicekit.settings import ServiceSettings
+from tests.support.authority import write_identity
 from tests.support.folders import temporary_folder
 
 # The instructions, without comments and with continued lines joined.
@@ -186,6 +188,9 @@ def test_envoy_takes_the_bootstrap_that_the_edges_image_renders(tmp_path: Path, 
     if "TLS_CERTIFICATE" in given:
         (tmp_path / "tls.pem").write_bytes(b"".join(certificate_and_key("market.example")))
         given |= dict.fromkeys(("TLS_CERTIFICATE", "TLS_PRIVATE_KEY"), str(tmp_path / "tls.pem"))
+    if given["INTERNAL_TLS"] == "on":
+        write_identity(tmp_path / "tls", Authority.new(), "edge")
+        given["INTERNAL_TLS_FOLDER"] = str(tmp_path / "tls")
     config, files = tmp_path / "envoy.yaml", tmp_path / "files"
     files.mkdir()
     places = {"/run/edge/envoy.yaml": str(config), "/run/edge-files": str(files)}

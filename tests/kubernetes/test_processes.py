@@ -16,7 +16,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.helm.check import CHART, RELEASE, ROOT, containers, render
 from edge import signing_keys
+from servicekit.authority import Authority
 from servicekit.database import Database
+from tests.support.authority import write_identity
 from tests.support.eventually import eventually
 from tests.support.orderservice import WEBHOOK_KEY
 from tests.support.ports import free_ports
@@ -24,7 +26,7 @@ from tests.support.postgres import url_of
 
 Serving = health_pb2.HealthCheckResponse.SERVING
 # The values with which every file and every address can be one of the test's.
-VALUES = CHART.parent / "values-small.yaml"
+VALUES, TLS = CHART.parent / "values-small.yaml", "internalTls.mode=secrets"
 
 
 class Pod:
@@ -33,14 +35,17 @@ class Pod:
     def __init__(self, program: str, folder: Path, databases: dict[str, str]) -> None:
         deployment = next(
             each
-            for each in render(VALUES)
+            for each in render(VALUES, TLS)
             if each["kind"] == "Deployment" and each["metadata"]["name"] == f"{RELEASE}-{program}"
         )
         (self.container,) = containers(deployment)
         self.grpc, self.metrics, self.probes = free_ports(3)
         given = {variable["name"]: variable.get("value", "") for variable in self.container["env"]}
         user, service = signing_keys.user_key(folder), signing_keys.service_key(folder)
+        # What a Secret has in the cluster.
+        write_identity(folder / "tls", Authority.new(), program)
         places = {
+            "INTERNAL_TLS_FOLDER": str(folder / "tls"),
             "WORKER": f"{program}-7d4b9c-x2x4z",
             "LISTEN": f"127.0.0.1:{self.grpc}",
             "METRICS_LISTEN": f"127.0.0.1:{self.metrics}",

@@ -92,9 +92,9 @@ def test_nothing_is_set_aside_where_there_are_rows(bulk: BulkLoad) -> None:
 
 
 def test_indexes_to_keep_are_kept(bulk: BulkLoad) -> None:
-    bulk.set_aside(TABLES, ["search_rows_gig"])
+    bulk.set_aside(TABLES, ["search_rows_packages"])
 
-    assert any("INDEX search_rows_gig " in definition for definition in keys(bulk))
+    assert any("INDEX search_rows_packages " in definition for definition in keys(bulk))
 
 
 def test_a_foreign_key_that_a_row_breaks_is_not_made_again(bulk: BulkLoad) -> None:

@@ -16,6 +16,8 @@ from gig_service.commands.update_gig import UpdateGig
 from gig_service.domain.gig import GigDetails, PackageDetails, Status
 from gig_service.domain.rating import BuyerReview, GigRating, RatingTotals
 from gig_service.domain.search import EXACT_TOTAL, Filters, Sort
+from gig_service.store import search_statements
+from gig_service.store.search_statements import Query, Shape
 from gig_service.store.store import Store
 from servicekit.database import Database, Statement
 from servicekit.errors import NotFound
@@ -177,8 +179,10 @@ def many(database: Database, number: int) -> None:
     """Insert this number of gigs with two packages each, straight into the tables."""
     database.execute(
         """
-        INSERT INTO gigs (id, seller_id, title, description, category_id, tags, status, created_at, updated_at, rating)
-        SELECT gen_random_uuid(), %s, 'Logo ' || n, 'x', %s, '{}', 'ACTIVE', app_now(), app_now(), n %% 50 / 10.0
+        INSERT INTO gigs (id, seller_id, title, description, category_id, tags, status, created_at, updated_at, rating,
+            document)
+        SELECT gen_random_uuid(), %s, 'Logo ' || n, 'x', %s, '{}', 'ACTIVE', app_now(), app_now(), n %% 50 / 10.0,
+            '''logo'':1A'
         FROM generate_series(1, %s) AS n
         """,
         (OWNER, UUID(WEB_DEV), number),
@@ -192,9 +196,9 @@ def many(database: Database, number: int) -> None:
     database.execute(
         """
         INSERT INTO search_rows (package_id, gig_id, seller_id, status, category_id, section_id, price, delivery_days,
-            rating, review_count, created_at)
+            rating, review_count, created_at, is_cheapest)
         SELECT p.id, g.id, g.seller_id, g.status, g.category_id, c.parent_id, p.price, p.delivery_days, g.rating, 0,
-            g.created_at
+            g.created_at, p.position = 1
         FROM gigs AS g JOIN packages AS p ON p.gig_id = g.id JOIN categories AS c ON c.id = g.category_id
         """
     )
@@ -216,6 +220,35 @@ def test_a_total_is_exact_up_to_a_thousand_and_an_estimate_beyond(
     more = store.search.page(Filters(), words, sort, after=None, limit=20).total
     assert more.is_estimate
     assert EXACT_TOTAL < more.count <= 3 * EXACT_TOTAL
+
+
+def test_a_frequent_word_is_known_by_a_sample_and_its_gigs_are_not_counted(
+    store: Store, gig_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.sellers.remember(OWNER, "webdev_pro")
+    many(gig_database, 8 * EXACT_TOTAL)
+    sampled: list[Shape] = []
+    for name in ("total", "collect"):
+        monkeypatch.setattr(search_statements, name, lambda *_, name=name, **__: pytest.fail(f"{name} was run"))
+    sample = search_statements.sample
+
+    def counted(shape: Shape) -> Query:
+        sampled.append(shape)
+        return sample(shape)
+
+    monkeypatch.setattr(search_statements, "sample", counted)
+
+    pages = [
+        store.search.page(filters, "'logo'", sort, after=None, limit=20)
+        for filters in (Filters(), Filters(max_price=Decimal(15)))
+        for sort in (Sort.RELEVANCE, Sort.NEWEST)
+    ]
+
+    assert len(sampled) == 2
+    for page in pages:
+        assert len(page.hits) == 20
+        assert page.total.is_estimate
+        assert 2 * EXACT_TOTAL < page.total.count <= 8 * EXACT_TOTAL
 
 
 def test_ids_are_of_version_seven_and_amounts_exact(store: Store) -> None:

@@ -112,6 +112,8 @@ def test_no_way_to_read_a_page_reads_a_whole_table(filled: tuple[Database, dict[
         if not shape.is_plain:
             ways.append((shape, statements.collect(shape, is_bounded=True), values))
             ways.append((shape, statements.total(shape), values))
+        if shape.is_sampled:
+            ways.append((shape, statements.sample(shape), values))
         if not shape.is_plain and sort is not Sort.RELEVANCE:
             ways.append((shape, statements.walk(shape, is_bounded=True), values))
             # Without a bound it runs only when very many gigs match.

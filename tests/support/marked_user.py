@@ -69,8 +69,7 @@ class MarkedUser:
         changed = self._gig_texts("changed gig")
         ok(self.client.put(f"/api/gigs/{self.gig}", json=changed))
         self.package = ok(self.client.get(f"/api/gigs/{self.gig}"))["packages"][0]["id"]
-        headers = {"content-type": "image/jpeg"}
-        ok(self.client.post(f"/api/gigs/{self.gig}/images", content=a_signed_picture(), headers=headers), 201)
+        ok(self._send_picture(), 201)
         deleted = ok(self.client.post("/api/gigs", json=self._gig_body("deleted gig")), 201)["id"]
         ok(self.client.delete(f"/api/gigs/{deleted}"), 204)
 
@@ -125,6 +124,14 @@ class MarkedUser:
     def late_gig(self) -> int:
         """Try to create a gig. Return the status."""
         return self.client.post("/api/gigs", json=self._gig_body("late gig")).status_code
+
+    def late_picture(self) -> int:
+        """Try to add a picture. Return the status."""
+        return self._send_picture().status_code
+
+    def _send_picture(self) -> httpx.Response:
+        headers = {"content-type": "image/jpeg"}
+        return self.client.post(f"/api/gigs/{self.gig}/images", content=a_signed_picture(), headers=headers)
 
     def _gig_body(self, what: str) -> dict[str, Any]:
         return {**self._gig_texts(what), "packages": [self._package_body(f"package of a {what}")]}

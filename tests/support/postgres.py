@@ -91,6 +91,17 @@ class PostgresServer:
             self._process.wait(60)
         self._folder.cleanup()
 
+    def kill(self) -> None:
+        """Stop the server at once, and keep its folder."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(60)
+
+    def set(self, name: str, value: str) -> None:
+        """Change a setting of the running server."""
+        self._execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+        self._execute(sql.SQL("SELECT pg_reload_conf()"))
+
     @property
     def made(self) -> tuple[str, ...]:
         """The databases that `fresh` and `empty` have made and `drop` has not removed."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import partial
 
 from deploy.local.postgres import database_url
 from order_service.payments.sandbox.gateway import Sandbox
@@ -25,10 +26,14 @@ IN_THE_MIDDLE = Statement("""
 """)
 
 
-def wait_until_quiet(stack: Stack) -> bool:
+# Returns the URL of a database by its name.
+UrlOf = Callable[[str], str]
+
+
+def wait_until_quiet(url_of: UrlOf) -> bool:
     """Return whether all background work is done within two minutes."""
-    databases = [Database(database_url(stack.layout, name)) for name in ("orders", "reviews", "gigs")]
-    sandbox = Sandbox(Database(database_url(stack.layout, "sandbox")))
+    databases = [Database(url_of(name)) for name in ("orders", "reviews", "gigs")]
+    sandbox = Sandbox(Database(url_of("sandbox")))
     deadline = time.monotonic() + QUIET_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -44,7 +49,19 @@ def wait_until_quiet(stack: Stack) -> bool:
 
 def differences(stack: Stack, traders: list[Trader], followers: Followers, counts: Counts) -> Iterator[str]:
     """Yield every difference."""
-    if not wait_until_quiet(stack):
+    url_of = partial(database_url, stack.layout)
+    yield from wrong_work(url_of, traders, counts)
+    yield from followers.differences(
+        {trader.names["seller"]: _histories(trader) for trader in traders},
+        {trader.names["seller"]: trader.seller_id for trader in traders},
+    )
+    yield from wrong_ratings(stack)
+    yield from wrong_books(url_of, traders, counts)
+
+
+def wrong_work(url_of: UrlOf, traders: list[Trader], counts: Counts) -> Iterator[str]:
+    """Wait until nothing is under way; then yield where orders, money and reviews differ from what was acknowledged."""
+    if not wait_until_quiet(url_of):
         yield f"something is still under way after {QUIET_SECONDS:.0f} s"
     for trader in traders:
         yield from trader.differences
@@ -52,12 +69,11 @@ def differences(stack: Stack, traders: list[Trader], followers: Followers, count
         yield from _money(trader)
         written = [life.review for life in trader.lives if life.review is not None]
         yield from wrong_reviews(trader.people["buyer"], trader.gigs, written)
-    yield from followers.differences(
-        {trader.names["seller"]: _histories(trader) for trader in traders},
-        {trader.names["seller"]: trader.seller_id for trader in traders},
-    )
-    yield from wrong_ratings(stack)
-    books = read_books(stack)
+
+
+def wrong_books(url_of: UrlOf, traders: list[Trader], counts: Counts) -> Iterator[str]:
+    """Yield where the books do not balance, and where orders were not acknowledged."""
+    books = read_books(url_of)
     counts.add("transactions in the ledger", books.transactions)
     yield from books.differences
     placed = sum(len(trader.lives) for trader in traders)
@@ -67,9 +83,9 @@ def differences(stack: Stack, traders: list[Trader], followers: Followers, count
         yield f"the ledger sums to {sum(books.totals.values())}"
 
 
-def read_books(stack: Stack) -> Findings:
+def read_books(url_of: UrlOf) -> Findings:
     """Return the findings of `make check-books`, the sandbox's records included."""
-    orders, book = (Database(database_url(stack.layout, name)) for name in ("orders", "sandbox"))
+    orders, book = (Database(url_of(name)) for name in ("orders", "sandbox"))
     return reconcile(orders, Sandbox(book), Window())
 
 

@@ -6,11 +6,12 @@ import random
 import time
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
+import httpx
+
 from order_service.payments.sandbox import scenarios
-from tests.support.stack import Stack
 from tests.support.story import a_gig, a_name
 from tests.torture.retries import Counts, GivenUpError, RetryingClient
 from tests.torture.reviewing import Written, mean
@@ -32,6 +33,14 @@ def commission(amount: Decimal) -> Decimal:
     return (amount / 10).quantize(CENT, rounding=ROUND_HALF_EVEN)
 
 
+class HasClients(Protocol):
+    """A marketplace, of one host or of several."""
+
+    def client(self, name: str = "", *roles: str) -> httpx.Client:
+        """Return an HTTP client of a person."""
+        ...
+
+
 @dataclass
 class Life:
     """An acknowledged order: the actions of people on it, and the refunds that its seller has paid."""
@@ -46,7 +55,7 @@ class Life:
 class Trader:
     """One client of the load. Each difference that it sees is added to `differences`."""
 
-    def __init__(self, stack: Stack, seed: int, counts: Counts) -> None:
+    def __init__(self, stack: HasClients, seed: int, counts: Counts) -> None:
         self._random = random.Random(seed)  # no secret
         self._counts = counts
         self.differences: list[str] = []

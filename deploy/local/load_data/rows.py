@@ -5,6 +5,7 @@ No text has a tab, a line end or a backslash, so none is escaped.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from decimal import ROUND_HALF_UP, Decimal
@@ -16,6 +17,7 @@ from deploy.local.load_data.market import DAY, Gig, Market, Order, Review, at, n
 from deploy.local.load_data.phrases import COMMENTS, FEATURES, PACKAGES, REPLIES, REQUIREMENTS
 from deploy.local.load_data.plan import Batch
 from gig_service.domain import analysis
+from gig_service.domain.word_bits import word_bits
 from gig_service.store.bulk_load import GigRows
 from order_service.domain.commission import commission
 from order_service.payments.sandbox.bulk_load import SandboxRows
@@ -25,6 +27,7 @@ from review_service.store.bulk_load import ReviewRows
 from servicekit.bulk_load import NULL
 from servicekit.rating import mean_rating
 
+_LEXEME = re.compile(r"'([^']+)':")
 # A seller whose sales have brought this much, in cents, may have been paid out.
 SMALLEST_PAYOUT = 5_000
 COMPLETED = frozenset(("completed", "auto_completed"))
@@ -72,9 +75,10 @@ def gig_rows(market: Market, batch: Batch, services: texts.Services) -> GigRows:
         package_lines += _package_lines(gig, rng)
         before = f"{gig.id}\t{gig.seller.id}\t{status}\t{category}\t{services.section_ids[gig.service]}"
         after = f"{rating}\t{count}\t{created}"
+        bits = word_bits(_LEXEME.findall(document.lexemes))
         # The first package is the cheapest.
         search_lines += [
-            f"{gig.package_ids[place]}\t{before}\t{gig.prices[place]}\t{gig.days[place]}\t{after}\t{place == 0}"
+            f"{gig.package_ids[place]}\t{before}\t{gig.prices[place]}\t{gig.days[place]}\t{after}\t{place == 0}\t{bits}"
             for place in range(3)
         ]
     return GigRows(seller_lines, gig_lines, package_lines, review_lines, search_lines, words)

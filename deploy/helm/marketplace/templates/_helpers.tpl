@@ -126,6 +126,29 @@ key: {{ $given.key }}
 {{- end }}
 {{- end -}}
 
+{{/* The identity's certificate: variables, volume and mount. Take `root` and `identity`. */}}
+{{- define "marketplace.internalTlsEnv" -}}
+{{- if eq .Values.internalTls.mode "off" }}
+- { name: INTERNAL_TLS, value: "off" }
+{{- else }}
+- { name: INTERNAL_TLS, value: "on" }
+- { name: INTERNAL_TLS_FOLDER, value: /etc/marketplace/internal-tls }
+{{- end }}
+{{- end -}}
+
+{{- define "marketplace.internalTlsVolume" -}}
+{{- if ne .root.Values.internalTls.mode "off" }}
+- name: internal-tls
+  secret: { secretName: {{ .root.Values.internalTls.secretPrefix }}-{{ .identity }}, defaultMode: 0440 }
+{{- end }}
+{{- end -}}
+
+{{- define "marketplace.internalTlsMount" -}}
+{{- if ne .root.Values.internalTls.mode "off" }}
+- { name: internal-tls, mountPath: /etc/marketplace/internal-tls/{{ .identity }}, readOnly: true }
+{{- end }}
+{{- end -}}
+
 {{- define "marketplace.tracesEnv" -}}
 {{- with .Values.traces.endpoint }}
 - name: OTEL_EXPORTER_OTLP_ENDPOINT

@@ -1,0 +1,141 @@
+"""The programs of a host: their commands and their environments."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+
+from deploy.hosts.inventory import Host, Inventory
+from deploy.local.environment import EDGE, SETTINGS
+from deploy.local.postgres import programs as postgres_programs
+from deploy.local.supervise import envoy_program
+
+RPC_PORTS = {"gig": 50051, "order": 50052, "review": 50053, "gig-images": 50061, "order-events": 50062}
+METRICS_OFFSET = 1000
+ENVOY_ADMIN_PORT = 9901
+MODULES = {
+    "gig": "gig_service",
+    "order": "order_service",
+    "review": "review_service",
+    "gig-images": "gig_service.images",
+    "order-events": "order_service.events",
+}
+# How long a request waits for a new primary: Patroni has one after 20 to 25 s.
+FAILOVER_SECONDS = 40
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program of a host. `before` is run first, and has to succeed. `user` is empty for root."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    before: list[str] = field(default_factory=list)
+    after: str = "network-online.target"
+    user: str = ""
+
+
+def programs(inventory: Inventory, host: Host, python: str = sys.executable) -> list[Program]:
+    """Return the programs of a host, in the order in which they start."""
+    patroni = [python, "-m", "patroni", str(inventory.etc / "patroni.yml")]
+    envoy = [str(envoy_program()), "-c", str(inventory.state / "envoy.yaml"), "--disable-hot-restart"]
+    envoy += ["--log-level", "warn", "--component-log-level", "filter:critical"]
+    render = [python, "-m", "edge.bootstrap", "--output", str(inventory.state / "envoy.yaml")]
+    paths = {"PYTHONPATH": f"{inventory.code}:{inventory.code / 'generated'}", "PYTHONUNBUFFERED": "1"}
+    services = [
+        Program(
+            name, [python, "-m", module], paths | _service(inventory, host, name), after="marketplace-patroni.service"
+        )
+        for name, module in MODULES.items()
+    ]
+    return [
+        Program("etcd", ["/usr/bin/etcd"], _etcd(inventory, host), user="marketplace-db"),
+        Program("patroni", patroni, paths, after="marketplace-etcd.service", user="marketplace-db"),
+        *services,
+        Program("envoy", envoy, paths | _edge(inventory, host), render),
+    ]
+
+
+def postgres_folder() -> str:
+    """Return the folder of PostgreSQL's programs."""
+    return str(postgres_programs())
+
+
+def _etcd(inventory: Inventory, host: Host) -> dict[str, str]:
+    url = f"http://{host.address}"
+    return {
+        "ETCD_NAME": host.name,
+        "ETCD_DATA_DIR": str(inventory.state / "etcd"),
+        "ETCD_LISTEN_PEER_URLS": f"{url}:2380",
+        "ETCD_INITIAL_ADVERTISE_PEER_URLS": f"{url}:2380",
+        "ETCD_LISTEN_CLIENT_URLS": f"{url}:2379",
+        "ETCD_ADVERTISE_CLIENT_URLS": f"{url}:2379",
+        "ETCD_INITIAL_CLUSTER": ",".join(f"{each.name}=http://{each.address}:2380" for each in inventory.hosts),
+        "ETCD_INITIAL_CLUSTER_TOKEN": "marketplace",
+        "ETCD_LOGGER": "zap",
+        "ETCD_LOG_LEVEL": "warn",
+    }
+
+
+def _shared(inventory: Inventory) -> dict[str, str]:
+    return {
+        # The network is the hosts' own; `more` may name a folder of certificates instead.
+        "INTERNAL_TLS": "off",
+        "USER_JWKS": str(inventory.keys / "user.jwks.json"),
+        "USER_JWT_ISSUER": "marketplace-local",
+        "USER_JWT_AUDIENCE": "marketplace",
+        "GIG_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["gig"]),
+        "ORDER_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["order"]),
+        "REVIEW_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["review"]),
+        "IMAGE_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["gig-images"]),
+        "EVENT_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["order-events"]),
+        **inventory.media,
+        **inventory.more,
+    }
+
+
+def _of_program(name: str, values: dict[str, str]) -> dict[str, str]:
+    """Return the variables that a program reads: no other service's secrets."""
+    needed = {field.upper() for field in SETTINGS[name].model_fields}
+    uses_s3 = name.startswith("gig") and values.get("MEDIA_STORAGE") == "s3"
+    return {
+        variable: value
+        for variable, value in values.items()
+        if variable in needed or (uses_s3 and variable.startswith("AWS_"))
+    }
+
+
+def _service(inventory: Inventory, host: Host, name: str) -> dict[str, str]:
+    service = name.split("-")[0]
+    own = {f"{service.upper()}_DATABASE_URL": inventory.database_url(service)}
+    if name == "order":
+        own |= {"PAYMENTS": inventory.payments, "WEBHOOK_KEYS": inventory.webhook_keys}
+        if inventory.payments == "sandbox":
+            own["SANDBOX_DATABASE_URL"] = inventory.database_url("sandbox")
+    port = RPC_PORTS[name]
+    values = (
+        _shared(inventory)
+        | own
+        | {
+            "WORKER": f"{name}-{host.name}",
+            "LISTEN": f"{host.address}:{port}",
+            "METRICS_LISTEN": f"{host.address}:{port + METRICS_OFFSET}",
+            "DATABASE_OWN_HOST": str(host.address),
+            "SERVICE_JWKS": str(inventory.keys / "service.jwks.json"),
+            "SERVICE_SIGNING_KEY": str(inventory.keys / "service.pem"),
+            "MEDIA_URL": f"{inventory.public_url}/media",
+            "LOG_FORMAT": "json",
+        }
+    )
+    return _of_program(name, values)
+
+
+def _edge(inventory: Inventory, host: Host) -> dict[str, str]:
+    values = _shared(inventory) | {
+        "EDGE_HOST": str(host.address),
+        "PORT": str(inventory.port),
+        "ENVOY_ADMIN_PORT": str(ENVOY_ADMIN_PORT),
+        "EDGE_FAILOVER_SECONDS": str(FAILOVER_SECONDS),
+    }
+    return _of_program(EDGE, values)

@@ -1,0 +1,164 @@
+"""`python -m tests.cluster.torture`: takes each host of a loaded cluster away in turn, and compares all records."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
+from pathlib import Path
+
+import httpx
+
+from tests.cluster.balancer import Balancer
+from tests.cluster.hosts import Cluster
+from tests.cluster.network import reason_against
+from tests.torture.reading import wrong_books, wrong_work
+from tests.torture.retries import Counts
+from tests.torture.trader import Trader
+
+AWAY_SECONDS = 30.0
+CALM_SECONDS = 5.0
+# The bounds of what clients see.
+READS_FAILED, READ_SECONDS = 0.001, 1.0
+WRITES_FAILED, WRITE_SECONDS = 0.01, 30.0
+BACK_SECONDS = 60.0
+READERS, READ_PAUSE = 4, 0.05
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+class Load:
+    """Clients of a cluster: traders and readers, all through one balancer."""
+
+    def __init__(self, cluster: Cluster, seed: int, clients: int, counts: Counts) -> None:
+        self._cluster = cluster
+        self.balancer = Balancer(map(cluster.url, cluster.hosts))
+        self.traders = [Trader(self, seed * 1000 + number, counts) for number in range(clients)]
+        self._over = threading.Event()
+        self._pool = ThreadPoolExecutor(clients + READERS)
+
+    def client(self, name: str = "", *roles: str) -> httpx.Client:
+        """Return an HTTP client of a person."""
+        headers = {"authorization": f"Bearer {self._cluster.token(name, *roles)}"} if name else {}
+        return httpx.Client(base_url="http://cluster", headers=headers, transport=self.balancer)
+
+    def start(self) -> None:
+        """Create the gigs, and start to trade and to read."""
+        for trader in self.traders:
+            trader.open()
+        self._trading = [self._pool.submit(self._trade, trader) for trader in self.traders]
+        for _ in range(READERS):
+            self._pool.submit(self._read)
+
+    def stop(self) -> Iterator[str]:
+        """Let everybody finish. Yield a sentence for each trader that gave up."""
+        self._over.set()
+        yield from [f"a client gave up: {error!r}" for each in self._trading if (error := each.exception())]
+
+    def _trade(self, trader: Trader) -> None:
+        while not self._over.is_set():
+            trader.trade()
+        trader.finish()
+
+    def _read(self) -> None:
+        gigs = [gig for trader in self.traders for gig in trader.gigs]
+        while not self._over.wait(READ_PAUSE):
+            self.balancer.read(f"/api/gigs/{random.choice(gigs)}")
+
+
+def torture(cluster: Cluster, *, seconds: float, seed: int, clients: int, counts: Counts) -> list[str]:
+    """Torture a running cluster. Return a sentence for each difference and each broken bound."""
+    load = Load(cluster, seed, clients, counts)
+    load.start()
+    broken = list(_take_hosts_away(cluster, seconds, counts))
+    broken += load.stop()
+    reads, writes = load.balancer.reads, load.balancer.writes
+    say(f"reads:  {reads}\nwrites: {writes}")
+    for waits, share, longest in ((reads, READS_FAILED, READ_SECONDS), (writes, WRITES_FAILED, WRITE_SECONDS)):
+        for reason in waits.reasons[:20]:
+            say(f"  failed: {reason}")
+        if waits.failed > share * waits.number or waits.longest > longest:
+            broken.append(f"bound of {share:.1%} failed and {longest:.0f} s: {waits}")
+    say("Waiting until nothing is under way, then reading …")
+    names = {"gigs": "gig", "orders": "order", "reviews": "review", "sandbox": "sandbox"}
+
+    def url_of(name: str) -> str:
+        return cluster.database_url(names[name])
+
+    broken += wrong_work(url_of, load.traders, counts)
+    broken += wrong_books(url_of, load.traders, counts)
+    load.balancer.close()
+    return broken
+
+
+def _take_hosts_away(cluster: Cluster, seconds: float, counts: Counts) -> Iterator[str]:
+    """Take away the primary's host by a cut, a standby's by a kill, and so on. Yield which were late to come back."""
+    end = time.monotonic() + seconds
+    for of_primary, cutting in cycle([(True, True), (False, False), (True, False), (False, True)]):
+        time.sleep(CALM_SECONDS)
+        if time.monotonic() > end:
+            return
+        primary = cluster.primary()
+        others = [name for name in cluster.hosts if name != primary]
+        name = primary if of_primary and primary else random.choice(others)
+        how = "cut" if cutting else "killed"
+        say(f"  {name} is {how}{' (the primary)' if name == primary else ''}")
+        counts.add(f"hosts {how}")
+        (cluster.network.cut if cutting else cluster.kill)(name)
+        time.sleep(AWAY_SECONDS)
+        if cutting:
+            cluster.network.heal()
+        else:
+            cluster.hosts[name].start()
+        began = time.monotonic()
+        while not cluster.is_back(name) and time.monotonic() < began + 3 * BACK_SECONDS:
+            time.sleep(0.5)
+        took = time.monotonic() - began
+        say(f"  {name} is back after {took:.0f} s; the primary is {cluster.primary()}")
+        if took > BACK_SECONDS:
+            yield f"{name} was back only after {took:.0f} s"
+
+
+def main() -> int:
+    """Run the torture. Return 0 when nothing differs."""
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.torture", description=__doc__.split(": ", 1)[1])
+    parser.add_argument("--seconds", type=float, default=600, help="how long hosts are taken away (default 600)")
+    parser.add_argument("--clients", type=int, default=3, help="buyers and sellers at once (default 3)")
+    parser.add_argument("--seed", type=int, help="decides what is done; a random one by default")
+    arguments = parser.parse_args()
+    if reason := reason_against():
+        print(reason, file=sys.stderr)
+        return 1
+    seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed
+    folder = Path(tempfile.mkdtemp(prefix="cluster-"))
+    folder.chmod(0o711)
+    cluster, counts = Cluster(folder), Counts()
+    say(f"Starting three hosts in {folder}; {arguments.clients} clients, seed {seed}")
+    try:
+        cluster.start()
+        differences = torture(cluster, seconds=arguments.seconds, seed=seed, clients=arguments.clients, counts=counts)
+    finally:
+        cluster.stop()
+    for name, number in sorted(counts.numbers.items()):
+        say(f"  {name:<32} {number:>8,}")
+    for difference in differences:
+        say(f"DIFFERENCE {difference}")
+    if differences:
+        say(f"{len(differences)} differences; everything is left in {folder}")
+        return 1
+    say("no differences")
+    shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
