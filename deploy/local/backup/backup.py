@@ -160,7 +160,7 @@ def _copy_cluster(layout: Layout, target: Path) -> None:
 def _copy_keys(layout: Layout, target: Path) -> None:
     target.mkdir(mode=0o700)
     for key in (layout.data_dir / "keys").iterdir():
-        if not key.name.startswith("."):
+        if key.is_file() and not key.name.startswith("."):
             shutil.copy2(key, target)
 
 
