@@ -239,7 +239,7 @@ class Database:
         except DatabaseAway as error:
             if isinstance(error.__cause__, PrimaryAway):
                 raise
-            raise OutcomeUnknown from error
+            raise OutcomeUnknown.because_of(error) from error
         crash_point(f"{name}:committed")
         return dict(zip([column.name for column in columns], rows[0], strict=True)) if rows else None
 

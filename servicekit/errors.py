@@ -35,7 +35,7 @@ class MarketplaceError(Exception):
     secrets of the caller, so it is never logged.
     """
 
-    # Whether a database has no primary now: a call that has written nothing may be repeated.
+    # Whether the reason is that a database has no primary now: then the call may be worth repeating.
     primary_away = False
 
     def __init__(
@@ -109,6 +109,13 @@ class OutcomeUnknown(Unavailable):
     def __init__(self) -> None:
         super().__init__("OUTCOME_UNKNOWN")
 
+    @classmethod
+    def because_of(cls, error: Unavailable) -> OutcomeUnknown:
+        """Return the error for work that another error has interrupted."""
+        unknown = cls()
+        unknown.primary_away = error.primary_away
+        return unknown
+
 
 @contextmanager
 def in_doubt() -> Iterator[None]:
@@ -118,7 +125,7 @@ def in_doubt() -> Iterator[None]:
     except OutcomeUnknown:
         raise
     except Unavailable as error:
-        raise OutcomeUnknown from error
+        raise OutcomeUnknown.because_of(error) from error
 
 
 class DeadlineExceeded(MarketplaceError):

@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 from servicekit import logs, metadata, metrics, validation
 from servicekit.call import Call, IdempotencyClaim, current_call, require_time_to_begin
 from servicekit.errors import MarketplaceError, OutcomeUnknown
-from servicekit.idempotency import IdempotencyKeys, IdempotencyKeyTaken, StoredResponse, is_binding_handler
+from servicekit.idempotency import HEADER, IdempotencyKeys, IdempotencyKeyTaken, StoredResponse, is_binding_handler
 from servicekit.identity import Verifier
 from servicekit.internal_tls import Peers
 from servicekit.logs import describe
@@ -144,7 +144,7 @@ class Pipeline:
                 current_call.reset(token)
             observer.finish(error.code if error else "OK")
             if error:
-                status = status_from_error(error, may_have_written=observer.call.may_have_written)
+                status = status_from_error(error, may_repeat=self._may_repeat(method, observer.call))
                 context.set_trailing_metadata(status.metadata)
                 context.abort(status.code, status.message)
             assert response is not None
@@ -155,6 +155,12 @@ class Pipeline:
             # An attribute that gRPC reads: it runs the method in this pool instead of the server's.
             serve.experimental_thread_pool = self._outside_pool  # type: ignore[attr-defined]
         return spans().around(f"{log_fields['service']}/{method.name}", serve)
+
+    def _may_repeat(self, method: Method, call: Call) -> bool:
+        """Return whether another run does nothing twice: the call has written nothing, or has an idempotency key."""
+        if not call.may_have_written:
+            return True
+        return self._idempotency_keys is not None and method.takes_idempotency_key and HEADER in call.metadata
 
     def _handle(
         self, method: Method, handler: Handler, request: Message, call: Call

@@ -21,8 +21,8 @@ DOMAIN = "marketplace"
 DETAILS_KEY = "grpc-status-details-bin"
 EDGE_STATUS_KEY = "x-error-status"
 EDGE_BODY_KEY = "x-error-body"
-# The call was not executed, for a database has no primary now: the edge repeats it until there is one.
-NOT_EXECUTED_KEY = "x-error-not-executed"
+# A database has no primary now, and the call may be executed again: the edge repeats it until there is one.
+REPEATABLE_KEY = "x-error-repeatable"
 # gRPC refuses metadata of more than about 30 KiB. It contains the details twice, once as JSON with ASCII escapes.
 MAX_BODY_BYTES = 8_000
 RETRY_AFTER_SECONDS = 1
@@ -40,10 +40,10 @@ class Status:
     metadata: tuple[tuple[str, str | bytes], ...]
 
 
-def status_from_error(error: MarketplaceError, *, may_have_written: bool = True) -> Status:
+def status_from_error(error: MarketplaceError, *, may_repeat: bool = False) -> Status:
     """Return the gRPC status of an error. When it has too many violations for metadata, the last ones are left out.
 
-    `may_have_written` is about the call: only one that has written nothing is said to be not executed.
+    `may_repeat` is about the call: whether another run of it does nothing twice.
     """
     spec = spec_of(error.code)
     violations = list(error.violations)
@@ -58,8 +58,8 @@ def status_from_error(error: MarketplaceError, *, may_have_written: bool = True)
     ]
     if error.code in RETRYABLE:
         metadata.append(("retry-after", str(RETRY_AFTER_SECONDS)))
-    if error.primary_away and not may_have_written:
-        metadata.append((NOT_EXECUTED_KEY, "1"))
+    if error.primary_away and may_repeat:
+        metadata.append((REPEATABLE_KEY, "1"))
     return Status(GRPC_CODES[spec.grpc], error.message, tuple(metadata))
 
 
@@ -77,7 +77,7 @@ def error_from_status(error: grpc.RpcError) -> MarketplaceError:
     trailers = {entry.key: entry.value for entry in error.trailing_metadata() or ()}
     if DETAILS_KEY in trailers:
         raised = _from_details(status_pb2.Status.FromString(trailers[DETAILS_KEY]))
-        raised.primary_away = NOT_EXECUTED_KEY in trailers
+        raised.primary_away = REPEATABLE_KEY in trailers
         return raised
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED):
         return MarketplaceError("UNAVAILABLE")

@@ -11,7 +11,7 @@ import pytest
 
 from marketplace.gig.v1 import gig_pb2
 from servicekit.errors import Unavailable
-from servicekit.status import NOT_EXECUTED_KEY, status_from_error
+from servicekit.status import REPEATABLE_KEY, status_from_error
 from tests.support.edge import Edge, an_edge, assert_refused
 
 
@@ -26,7 +26,7 @@ def _reset(patient: Edge) -> None:
     patient.reset()
 
 
-def refuse(times: int, *, not_executed: bool) -> Any:
+def refuse(times: int, *, repeatable: bool) -> Any:
     """Return a handler that refuses so many calls and then creates a gig."""
     left = [times]
 
@@ -35,8 +35,8 @@ def refuse(times: int, *, not_executed: bool) -> Any:
             left[0] -= 1
             error = Unavailable()
             error.primary_away = True
-            status = status_from_error(error, may_have_written=not not_executed)
-            assert any(name == NOT_EXECUTED_KEY for name, _ in status.metadata) == not_executed
+            status = status_from_error(error, may_repeat=repeatable)
+            assert any(name == REPEATABLE_KEY for name, _ in status.metadata) == repeatable
             context.set_trailing_metadata(status.metadata)
             context.abort(status.code, status.message)
         return gig_pb2.CreateGigResponse()
@@ -49,8 +49,8 @@ def create(edge: Edge) -> httpx.Response:
         return client.post("/api/gigs", json={"title": "A gig"}, headers=edge.bearer("seller"))
 
 
-def test_a_write_that_was_not_executed_waits_for_the_new_primary(patient: Edge) -> None:
-    patient.gig.responses["CreateGig"] = refuse(2, not_executed=True)
+def test_a_write_that_may_be_repeated_waits_for_the_new_primary(patient: Edge) -> None:
+    patient.gig.responses["CreateGig"] = refuse(2, repeatable=True)
 
     response = create(patient)
 
@@ -59,7 +59,7 @@ def test_a_write_that_was_not_executed_waits_for_the_new_primary(patient: Edge) 
 
 
 def test_a_write_that_may_have_been_executed_is_not_sent_again(patient: Edge) -> None:
-    patient.gig.responses["CreateGig"] = refuse(1, not_executed=False)
+    patient.gig.responses["CreateGig"] = refuse(1, repeatable=False)
 
     assert_refused(create(patient), 503, "UNAVAILABLE")
 
@@ -67,7 +67,7 @@ def test_a_write_that_may_have_been_executed_is_not_sent_again(patient: Edge) ->
 
 
 def test_a_write_is_refused_in_the_end_when_no_primary_comes(patient: Edge) -> None:
-    patient.gig.responses["CreateGig"] = refuse(1000, not_executed=True)
+    patient.gig.responses["CreateGig"] = refuse(1000, repeatable=True)
 
     assert_refused(create(patient), 503, "UNAVAILABLE")
 
@@ -76,7 +76,7 @@ def test_a_write_is_refused_in_the_end_when_no_primary_comes(patient: Edge) -> N
 
 def test_without_the_setting_nothing_waits(edge: Edge) -> None:
     edge.reset()
-    edge.gig.responses["CreateGig"] = refuse(1, not_executed=True)
+    edge.gig.responses["CreateGig"] = refuse(1, repeatable=True)
 
     assert_refused(create(edge), 503, "UNAVAILABLE")
 

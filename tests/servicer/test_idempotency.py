@@ -14,11 +14,13 @@ import pytest
 
 from marketplace.gig.v1 import gig_pb2
 from servicekit import crash
-from servicekit.call import IdempotencyClaim
+from servicekit.call import IdempotencyClaim, note_write
 from servicekit.clock import Clock
-from servicekit.database import Database, Statement
+from servicekit.database import Database, DatabaseAway, Statement
+from servicekit.errors import OutcomeUnknown
 from servicekit.idempotency import IdempotencyKeys, IdempotencyKeyTaken, StoredResponse
 from servicekit.ids import new_id
+from servicekit.status import REPEATABLE_KEY
 from tests.support.at_once import closing
 from tests.support.gigs import Gigs, a_gig, a_package
 from tests.support.identity import user_id
@@ -54,6 +56,25 @@ def counted(database: Database) -> tuple[int, int]:
 
 def create(gigs: Gigs, key: str = "k", name: str = "webdev_pro", **changed: Any) -> Answer:
     return gigs.call(a_gig(**changed), name, idempotency_key=key)
+
+
+@pytest.mark.parametrize(("key", "wrote", "repeatable"), [(None, False, True), (None, True, False), ("k", True, True)])
+def test_a_call_that_lost_the_primary_is_repeatable_when_it_wrote_nothing_or_has_a_key(
+    gigs: Gigs, monkeypatch: pytest.MonkeyPatch, key: str | None, wrote: bool, repeatable: bool
+) -> None:
+    def lose_the_primary(*_: Any) -> None:
+        if wrote:
+            note_write()
+        error = DatabaseAway()
+        error.primary_away = True
+        raise OutcomeUnknown.because_of(error)
+
+    monkeypatch.setattr(gigs.store.gigs, "create", lose_the_primary)
+
+    answer = gigs.call(a_gig(), **({"idempotency_key": key} if key else {}))
+
+    assert answer.error == "OUTCOME_UNKNOWN"
+    assert (REPEATABLE_KEY in answer.headers) == repeatable
 
 
 def test_line_ends_spellings_and_unknown_fields_make_no_other_request(gigs: Gigs, gig_database: Database) -> None:
