@@ -29,6 +29,16 @@ pytestmark = pytest.mark.skipif(bool(load.missing_tools()), reason=" ".join(load
 
 
 @pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Start a stack as the benchmark does: its clients have no certificate."""
+    running = Stack(**sides.SETTINGS)
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="module")
 def sample(stack: Stack) -> Market:
     market.fill_by_api(stack, 40)
     return market.sample(stack)
