@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from servicekit import clients, health
 from servicekit.call_pool import CallPool
 from servicekit.health import Health
+from servicekit.server import HEALTH_INTERVAL_SECONDS, waits_until_known
 from tests.support.eventually import eventually
 from tests.support.rpc_floods import SlowReader
 from tests.support.workers import Worker
@@ -84,7 +85,8 @@ def worker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
 @contextmanager
 def stub_of(address: str) -> Iterator[health_pb2_grpc.HealthStub]:
-    with grpc.insecure_channel(address) as channel:
+    # A connection of its own: otherwise gRPC uses one of before again, and the worker sees the same client.
+    with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         yield health_pb2_grpc.HealthStub(channel)
 
 
@@ -127,6 +129,23 @@ def test_a_client_that_does_not_ask_any_more_is_not_waited_for(
     monkeypatch.setattr(health, "CHECKER_SECONDS", 0.0)
 
     assert state.is_known()
+
+
+def test_a_worker_that_stops_waits_until_its_clients_know_or_until_no_call_comes_any_more(
+    worker: tuple[Health, str],
+) -> None:
+    state, address = worker
+    with stub_of(address) as stub:
+        stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
+        state.drain()
+        waits = waits_until_known(state, are_calls_over=False)
+        first, second = next(waits), next(waits)
+        for _ in range(2):
+            stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
+
+        assert (first, second > 0, list(waits)) == (HEALTH_INTERVAL_SECONDS, True, [])
+    check(address)
+    assert list(waits_until_known(state, are_calls_over=True)) == [HEALTH_INTERVAL_SECONDS]
 
 
 def test_no_more_clients_are_remembered_than_the_bound(
