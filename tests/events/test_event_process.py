@@ -254,7 +254,7 @@ def test_an_idle_watch_over_http_sends_comments_and_a_typed_one_nothing(
     eventually(lambda: ids(over_http) == [2])
 
 
-def test_a_stopping_process_is_unhealthy_first_and_ends_its_streams_and_long_polls_at_once(
+def test_a_stopping_process_is_unhealthy_first_and_ends_its_streams_and_long_polls_once_its_clients_know(
     world: OrderBackend, process: EventProcess
 ) -> None:
     order_id = world.placed()
@@ -271,18 +271,16 @@ def test_a_stopping_process_is_unhealthy_first_and_ends_its_streams_and_long_pol
         poll = event_pb2_grpc.EventServiceStub(channel).ListEvents.future(request, timeout=60, metadata=metadata)
         eventually(lambda: "ListEvents" in str(process.log()) or not poll.done())
         time.sleep(0.5)
-        began = time.monotonic()
 
         process.terminate()
 
         eventually(lambda: not process.is_healthy())
         assert not any(watcher.is_over.is_set() for watcher in watchers)
-        assert [watcher.end(10).code for watcher in watchers] == [grpc.StatusCode.OK] * 3
+        assert [watcher.end(20).code for watcher in watchers] == [grpc.StatusCode.OK] * 3
+        # Not after its 30 s, and not cut when the grace is over.
         assert poll.result(10).next == "1"
     assert process.process is not None
     assert process.process.wait(10) == 0
-    # 1.2 s until all clients have seen that it is unhealthy, and no wait for streams after that.
-    assert time.monotonic() - began < 3.5
     assert {line["code"] for line in process.log() if line["event"] == "call"} == {"OK"}
 
 
