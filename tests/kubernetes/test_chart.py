@@ -13,7 +13,7 @@ import yaml  # type: ignore[import-untyped]
 from deploy.helm import schemas
 from deploy.helm.check import CHART, NAMESPACE, RELEASE, ROOT, chart_errors, containers, examples, render
 from deploy.helm.program import HelmError
-from deploy.local import supervise
+from deploy.local import supervise, takeover
 from deploy.local.environment import SETTINGS
 from deploy.local.layout import Layout
 from deploy.local.ports import DEFAULT_EDGE_PORT, STREAMING, Ports
@@ -166,13 +166,18 @@ def test_the_edges_ports_agree_with_its_probes_its_drain_and_one_machine(example
         assert envoy[probe]["httpGet"] == {"path": "/ready", "port": "metrics"}
 
 
-def test_envoy_is_started_as_on_one_machine(example: list[Resource], tmp_path: Path) -> None:
+def test_envoy_is_started_as_on_one_machine_but_for_its_hot_restart(example: list[Resource], tmp_path: Path) -> None:
     settings = StackSettings(data_dir=tmp_path, edge_threads=3)
 
     process = next(each for each in supervise.processes(settings, Layout.of(tmp_path)) if each.name == "envoy")
     local = process.command[process.command.index("-c") + 2 :]
     envoy = next(each for each in containers(named(example, "Deployment", "edge")) if each["name"] == "envoy")
     words = envoy["command"][3:]
+    # A pod is replaced as a whole: there is no Envoy beside it to hand the sockets to.
+    assert words.pop(0) == "--disable-hot-restart"
+    options = takeover.options()
+    assert local[: len(options)] == options
+    del local[: len(options)]
     local[local.index("--concurrency") + 1] = words[words.index("--concurrency") + 1]
 
     assert words == local
