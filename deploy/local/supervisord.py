@@ -165,6 +165,7 @@ class RotatingSupervisor(Supervisor):  # type: ignore[misc]
             return
         self._next_rotation = time.monotonic() + 1.0
         self.edge.remember(self.envoys)
+        self.edge.end_late_ones()
         for group in self.options.process_group_configs:
             for process in group.process_configs:
                 with contextlib.suppress(OSError):

@@ -1,7 +1,8 @@
 """A new Envoy takes over from the running one, which ends its requests: Envoy's hot restart, led by supervisord.
 
 Both are children of supervisord. The new one gets the sockets of the old one, so that no connection is lost, and after
-`PARENT_SECONDS` the old one ends. This is the namespace `edge` of supervisord's calls; docs/adr/0048 says why.
+`PARENT_SECONDS` it ends the old one. If the new one was killed before that, supervisord ends the old one. This is the
+namespace `edge` of supervisord's calls; docs/adr/0048 says why.
 """
 
 import contextlib
@@ -17,6 +18,8 @@ from supervisor.xmlrpc import Faults, RPCError
 
 # The old Envoy may live for so long after the new one has taken over. It must not end before: the new one would abort.
 PARENT_SECONDS = 60
+# An Envoy that is still there then is ended by supervisord.
+_LATEST_SECONDS = PARENT_SECONDS + 5
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # Envoy's
 _PROCESS = "envoy"
 
@@ -56,13 +59,16 @@ class Takeover:
     def __init__(self, supervisord: Any) -> None:
         self._supervisord = supervisord
         self._base = self._epoch = 0
-        # The process that supervisord knows, the one that takes over from it, and the one that ends its requests.
-        self._current = self._next = self._last = 0
+        # The process that supervisord knows, and the one that takes over from it.
+        self._current = self._next = 0
+        # Those that end their requests, and when each has to have ended.
+        self._last: dict[int, float] = {}
 
     def begin(self) -> list[int]:
         """Start a new Envoy, which takes over once it has begun to serve. Return its pid and its epoch."""
         process = self._process
-        if self._next or _is_alive(self._last):
+        # An old Envoy of another row hinders no takeover: the newest of its row was killed.
+        if self._next or (self._last and process.pid == self._current):
             raise RPCError(Faults.FAILED, "an Envoy still ends its requests")
         filename, words = process.get_execv_args()
         if not process.pid:
@@ -90,22 +96,33 @@ class Takeover:
         """Make the new Envoy supervisord's, after it has taken over. Return whether it was still there."""
         if not self._next:
             return False
-        self._history.pop(self._current, None)
+        last = self._current
+        self._history[last] = _Watched(self._last_has_ended)
+        self._last[last] = time.monotonic() + _LATEST_SECONDS
         self._adopt()
         return True
 
     def remember(self, bases: set[int]) -> None:
-        """Add the number of the current row of Envoys."""
-        process = self._process
-        if process.pid and process.pid != self._current:
-            bases.add(process.pid)
+        """Add the number of the current row of Envoys, if there is one."""
+        pid = self._process.pid if _PROCESS in self._supervisord.process_groups else 0
+        if pid and pid != self._current:
+            bases.add(pid)
+
+    def end_late_ones(self) -> None:
+        """End each old Envoy whose time is over: when the one that took over was killed, it does not end otherwise."""
+        for pid, latest in self._last.items():
+            if time.monotonic() > latest:
+                _terminate(pid)
 
     def _adopt(self) -> None:
         process = self._process
         process.pid, process.laststart = self._next, time.time()
         self._history[self._next] = process
-        self._last, self._current, self._next = self._current, self._next, 0
+        self._current, self._next = self._next, 0
         self._epoch += 1
+
+    def _last_has_ended(self, pid: int, _status: int) -> None:
+        del self._last[pid]
 
     def _next_has_ended(self, _pid: int, _status: int) -> None:
         self._next = 0
@@ -116,8 +133,7 @@ class Takeover:
         if not self._next:
             self._process.finish(pid, status)
         elif self._process.killing:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._next, signal.SIGTERM)
+            _terminate(self._next)
             self._process.finish(pid, status)
         else:
             self._adopt()
@@ -145,5 +161,6 @@ def remove_shared_memory(bases: set[int]) -> None:
             (_SHARED_MEMORY / f"envoy_shared_memory_{base * 10}").unlink()
 
 
-def _is_alive(pid: int) -> bool:
-    return pid > 0 and Path(f"/proc/{pid}").exists()
+def _terminate(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
