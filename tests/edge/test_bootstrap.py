@@ -70,6 +70,7 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
         "IMAGE_SERVICE_ADDRESSES": "127.0.0.1:3",
         "EVENT_SERVICE_ADDRESSES": "127.0.0.1:5",
         "MEDIA_DIR": str(folder / "media"),
+        "INTERNAL_TLS_FOLDER": str(folder / "tls"),
         **{name.upper(): value for name, value in ADDRESSES.items()},
     }
     return {name: value for name, value in {**values, **changes}.items() if value}
@@ -77,7 +78,9 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
 
 def run(folder: Path, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run the command that a stack runs; an empty change leaves a variable out."""
-    command = [sys.executable, "-m", "edge.bootstrap", "--output", str(folder / "envoy.yaml")]
+    files = folder / "files"
+    files.mkdir()
+    command = [sys.executable, "-m", "edge.bootstrap", "--output", str(folder / "envoy.yaml"), "--files", str(files)]
     return subprocess.run(
         command, capture_output=True, text=True, check=False, env=environment(folder, **changes), cwd=folder
     )
@@ -90,6 +93,20 @@ def test_the_command_writes_the_bootstrap(tmp_path: Path) -> None:
     written = (tmp_path / "envoy.yaml").read_text()
     assert '{ address: "127.0.0.1", port_value: 18080 }' in written
     assert written.count('{ address: "127.0.0.1", port_value: 2 }') == 3
+    # As the stack does by default: every worker has to show the identity of its service.
+    assert written.count("spiffe://marketplace/") == 5
+
+
+def test_tls_with_the_services_needs_a_folder_of_certificates_unless_it_is_off(tmp_path: Path) -> None:
+    result = run(tmp_path, INTERNAL_TLS_FOLDER="")
+
+    assert result.returncode == 2
+    assert result.stderr == "INTERNAL_TLS=on needs INTERNAL_TLS_FOLDER\n"
+    assert not (tmp_path / "envoy.yaml").exists()
+    (tmp_path / "off").mkdir()
+    result = run(tmp_path / "off", INTERNAL_TLS_FOLDER="", INTERNAL_TLS="off")
+    assert result.returncode == 0, result.stderr
+    assert "spiffe://" not in (tmp_path / "off" / "envoy.yaml").read_text()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=Options.inputs, help="end after so many inputs")
     arguments = parser.parse_args()
     # Without TLS inside: the fuzzer writes what it sends to workers byte by byte, as any service.
-    stack = Stack(WEBHOOK_ALLOW_PRIVATE="true", INTERNAL_TLS="off", **UNLIMITED_WRITES)
+    stack = Stack(WEBHOOK_ALLOW_PRIVATE="true", **UNLIMITED_WRITES)
     try:
         stack.start()
         options = Options(arguments.seed, arguments.seconds, arguments.inputs)

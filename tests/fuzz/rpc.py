@@ -90,8 +90,9 @@ def fuzz(stack: Stack, options: Options) -> Result:
     sent = iter(range(options.inputs))
 
     def send() -> None:
-        workers = {name: RawGrpc(stack.ports.rpc(name, 0)) for name in ("gig", "order", "review")}
-        workers["order-events"] = RawGrpc(stack.ports.streaming("order"))
+        targets = stack.targets()
+        workers = {name: RawGrpc(targets[f"{name}-0"]) for name in ("gig", "order", "review")}
+        workers["order-events"] = RawGrpc(targets["order-events"])
         with httpx.Client(base_url=stack.url, timeout=20) as api:
             while True:
                 with lock:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,12 +14,15 @@ from typing import Any
 from uuid import UUID
 
 import grpc
+import psutil
 import pytest
 from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from opentelemetry.instrumentation.psycopg2 import Psycopg2Instrumentor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from marketplace.gig.v1 import gig_pb2, gig_pb2_grpc
-from servicekit import clients, internal_tls
+from servicekit import internal_tls
 from servicekit.aio import AioPipeline
 from servicekit.authority import Authority
 from servicekit.clients import Stub
@@ -25,6 +30,9 @@ from servicekit.health import Health
 from servicekit.internal_tls import AUTHORITIES, CERTIFICATE, PRIVATE_KEY, InternalTls, InternalTlsError, peer_of
 from servicekit.pipeline import Pipeline
 from servicekit.server import server_options
+from servicekit.span_export import Outbound
+from servicekit.spans import OFF, install
+from servicekit.tracing import Tracing
 from tests.support.aio import AioServer
 from tests.support.authority import DAY, ago, serial_in, write_identity
 from tests.support.events import event_settings
@@ -35,11 +43,14 @@ from tests.support.workers import Worker, client_context
 SERVICE = gig_pb2.DESCRIPTOR.services_by_name["GigService"]
 REGISTER = gig_pb2_grpc.add_GigServiceServicer_to_server
 RATING = gig_pb2.ApplyRatingRequest(gig_id=str(UUID(int=1)), version=1)
+RATINGS = gig_pb2.ListRatingsRequest(after_gig_id=str(UUID(int=1)), until_gig_id=str(UUID(int=2)))
 AUTHORITY = Authority.new()
 
 
 class Gigs:
-    """Handlers of GigService: each returns an empty response."""
+    """Handlers of GigService: each returns an empty response, that of ListRatings after both sides are at `gate`."""
+
+    gate = threading.Barrier(2, timeout=10)
 
     def __init__(self, *, is_aio: bool) -> None:
         self._is_aio = is_aio
@@ -49,10 +60,16 @@ class Gigs:
         if response is None:
             raise AttributeError(name)
 
-        async def respond(request: Any, call: Any) -> Any:
+        def respond(request: Any, call: Any) -> Any:
+            if name == "ListRatings":
+                self.gate.wait()  # under way
+                self.gate.wait()  # may end
             return response()
 
-        return respond if self._is_aio else lambda request, call: response()
+        async def respond_aio(request: Any, call: Any) -> Any:
+            return await asyncio.to_thread(respond, request, call)
+
+        return respond_aio if self._is_aio else respond
 
 
 @contextmanager
@@ -232,30 +249,48 @@ def test_a_new_authority_is_trusted_without_a_restart_and_an_old_one_no_longer(g
     assert is_refused(client_context(tmp_path / "edge"), gig)
 
 
-def test_the_clients_new_certificate_is_used_and_no_call_fails(
-    gig: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(clients, "OLD_CHANNEL_SECONDS", 0.5)
+def connections_to(gig: Worker) -> int:
+    """Count the connections of clients in this process to a server."""
+    connections = psutil.Process().net_connections("tcp")
+    # gRPC's addresses are those of IPv6.
+    ports = [each.raddr.port for each in connections if each.raddr and each.status == psutil.CONN_ESTABLISHED]
+    return ports.count(gig.host_and_port[1])
+
+
+@pytest.fixture(params=["without traces", "with traces"])
+def _traces(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Put both kinds of channels to use: OpenTelemetry wraps one."""
+    if request.param == "without traces":
+        yield
+        return
+    tracing = Tracing(Outbound(InMemorySpanExporter()), 1, "review", "review-0")
+    install(tracing)
+    yield
+    install(OFF)
+    tracing.stop()
+    Psycopg2Instrumentor().uninstrument()
+
+
+@pytest.mark.usefixtures("_traces")
+def test_the_clients_new_certificate_is_used_and_no_call_fails(gig: Worker, tmp_path: Path) -> None:
     tls = InternalTls(write_identity(tmp_path, AUTHORITY, "review"), "review")
     stub = Stub(gig_pb2_grpc.GigServiceStub, gig.address, "gig", tls)
     metadata = (("authorization", f"Bearer {service_token('review')}"),)
-    stub().ApplyRating(RATING, metadata=metadata, timeout=10)
-    first = stub()
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(stub().ListRatings, RATINGS, metadata=metadata, timeout=10)
+        Gigs.gate.wait()
 
-    for _ in range(3):
-        write_identity(tmp_path, AUTHORITY, "review")
-        stub().ApplyRating(RATING, metadata=metadata, timeout=10)
-    assert stub() is not first
-    first.ApplyRating(RATING, metadata=metadata, timeout=10)
+        for _ in range(3):
+            write_identity(tmp_path, AUTHORITY, "review")
+            stub().ApplyRating(RATING, metadata=metadata, timeout=10)
 
-    def is_closed() -> bool:
-        try:
-            first.ApplyRating(RATING, metadata=metadata, timeout=10)
-        except ValueError:
-            return True
-        return False
-
-    eventually(is_closed, 10)
+        # The call's own, and that of the newest certificate.
+        eventually(lambda: connections_to(gig) == 2, 10)
+        assert not under_way.done()
+        Gigs.gate.wait()
+        under_way.result(10)
+    del under_way
+    eventually(lambda: connections_to(gig) == 1, 10)
 
 
 def test_files_that_cannot_be_used_leave_the_earlier_ones_in_use(gig: Worker, tmp_path: Path) -> None:

@@ -11,14 +11,16 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
+from tests.support.workers import Worker
+
 Headers = Sequence[tuple[bytes, bytes]]
 
 
 class RawGrpc:
     """A connection to one worker, opened again when the worker has closed it."""
 
-    def __init__(self, port: int, seconds: float = 15) -> None:
-        self._port = port
+    def __init__(self, worker: Worker, seconds: float = 15) -> None:
+        self._worker = worker
         self._seconds = seconds
         self._socket: socket.socket | None = None
         self._http2 = h2.connection.H2Connection()
@@ -49,7 +51,7 @@ class RawGrpc:
         config = h2.config.H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False)
         self._http2 = h2.connection.H2Connection(config)
         self._http2.initiate_connection()
-        self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=self._seconds)
+        self._socket = self._worker.connect(self._seconds)
         return self._socket
 
     def _call(self, path: str, message: bytes, metadata: Headers) -> str:

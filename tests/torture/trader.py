@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Protocol
@@ -55,7 +56,8 @@ class Life:
 class Trader:
     """One client of the load. Each difference that it sees is added to `differences`."""
 
-    def __init__(self, stack: HasClients, seed: int, counts: Counts) -> None:
+    def __init__(self, stack: HasClients, seed: int, counts: Counts, cards: Sequence[str] = CARDS) -> None:
+        self._cards = cards
         self._random = random.Random(seed)  # no secret
         self._counts = counts
         self.differences: list[str] = []
@@ -122,7 +124,7 @@ class Trader:
 
     def _place(self) -> Life | None:
         package, price = self._random.choice(self._packages)
-        card = self._random.choice(CARDS)
+        card = self._random.choice(self._cards)
         body = {"packageId": package, "paymentMethod": "sandbox", "paymentToken": card}
         if card == scenarios.CONFIRM_NEVER:
             self._fail_to_confirm(body)
