@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import sys
 import tempfile
 import threading
@@ -20,6 +19,7 @@ from order_service.payments.sandbox import scenarios
 from tests.cluster.balancer import Balancer
 from tests.cluster.hosts import Cluster
 from tests.cluster.network import reason_against
+from tests.torture.conclusion import conclude, say
 from tests.torture.reading import wrong_books, wrong_work
 from tests.torture.retries import Counts
 from tests.torture.trader import CARDS, Trader
@@ -34,10 +34,6 @@ READERS, READ_PAUSE = 4, 0.05
 # A provider that answers too late is a failed write as well, but no host's fault.
 TIMEOUTS = frozenset((scenarios.TIMEOUT_BEFORE, scenarios.TIMEOUT_AFTER, scenarios.CAPTURE_TIMEOUT))
 CARDS_IN_TIME = [card for card in CARDS if card not in TIMEOUTS]
-
-
-def say(text: str) -> None:
-    print(text, flush=True)
 
 
 class Load:
@@ -152,16 +148,7 @@ def main() -> int:
         differences = torture(cluster, seconds=arguments.seconds, seed=seed, clients=arguments.clients, counts=counts)
     finally:
         cluster.stop()
-    for name, number in sorted(counts.numbers.items()):
-        say(f"  {name:<32} {number:>8,}")
-    for difference in differences:
-        say(f"DIFFERENCE {difference}")
-    if differences:
-        say(f"{len(differences)} differences; everything is left in {folder}")
-        return 1
-    say("no differences")
-    shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    return conclude(folder, differences, counts)
 
 
 if __name__ == "__main__":

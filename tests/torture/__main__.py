@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import sys
 import tempfile
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 from tests.support.stack import UNLIMITED_WRITES, Stack
 from tests.support.webhook_receiver import webhook_receiver
 from tests.torture.bank import Bank
+from tests.torture.conclusion import conclude, say
 from tests.torture.followers import Followers
 from tests.torture.killer import Killer
 from tests.torture.provider import TroubledProvider
@@ -30,10 +30,6 @@ PAYMENT_CALLS = "2"
 def a_stack(data_dir: Path | None = None) -> Stack:
     """Return a stack to torture. The receiver of webhooks is on this machine."""
     return Stack(data_dir, PAYMENT_CALLS=PAYMENT_CALLS, WEBHOOK_ALLOW_PRIVATE="true", **UNLIMITED_WRITES)
-
-
-def say(text: str) -> None:
-    print(text, flush=True)
 
 
 def torture(stack: Stack, *, seconds: float, clients: int, seed: int, counts: Counts, kills: int = 0) -> list[str]:
@@ -115,16 +111,7 @@ def main() -> int:
         unexpected = torture(stack, seconds=arguments.seconds, clients=arguments.clients, seed=seed, counts=counts)
     finally:
         stack.stop()
-    for name, number in sorted(counts.numbers.items()):
-        say(f"  {name:<32} {number:>8,}")
-    for difference in unexpected:
-        say(f"DIFFERENCE {difference}")
-    if unexpected:
-        say(f"{len(unexpected)} differences; everything is left in {folder}")
-        return 1
-    say("no differences")
-    shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    return conclude(folder, unexpected, counts)
 
 
 if __name__ == "__main__":
