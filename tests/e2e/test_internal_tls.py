@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.local.internal_tls import IDENTITIES
 from servicekit.authority import Authority
-from servicekit.internal_tls import PRIVATE_KEY, read
+from servicekit.internal_tls import PRIVATE_KEY, InternalTlsError, read
 from tests.support.authority import write_identity
 from tests.support.eventually import eventually
 from tests.support.stack import ROOT, Stack
@@ -108,7 +108,11 @@ class Given:
 
         def is_taken() -> bool:
             pairs = ((read(self.folder / each, each), read(stack.layout.tls / each, each)) for each in IDENTITIES)
-            return all((a.certificate, a.authorities) == (b.certificate, b.authorities) for a, b in pairs)
+            try:
+                return all((a.certificate, a.authorities) == (b.certificate, b.authorities) for a, b in pairs)
+            except InternalTlsError:
+                # The files of a folder are copied one after the other.
+                return False
 
         eventually(is_taken, SECONDS)
         threading.Event().wait(2)
