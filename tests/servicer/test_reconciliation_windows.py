@@ -211,13 +211,17 @@ from order_service.reconciliation import run
 from servicekit.database import Database
 
 class Dying(Sandbox):
+    # Of all slices together: the first payment may lie in the slice before the first order.
+    listed = 0
+
     def list_payments(self, since, until):
-        for number, payment in enumerate(super().list_payments(since, until)):
-            if number == 5:
+        for payment in super().list_payments(since, until):
+            if self.listed == 5:
                 os.kill(os.getpid(), signal.SIGKILL)
+            self.listed += 1
             yield payment
 
-run.BATCH = 2
+run.BATCH = 1
 run.reconcile(Database(sys.argv[1]), Dying(Database(sys.argv[2])))
 """
 
