@@ -51,7 +51,7 @@ ADDRESS_GROUPS = {
 }
 
 # The clusters of services that are served by another one's workers.
-SERVED_BY = {"webhook": "order"}
+SERVED_BY = {"webhook": "order", "conversation": "order", "offer": "order", "file": "event"}
 
 
 class BootstrapError(Exception):

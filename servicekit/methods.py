@@ -16,6 +16,8 @@ from servicekit.errors import Forbidden, Unauthenticated
 from servicekit.internal_tls import CALL_FOR_USERS
 
 PATH_FIELD = re.compile(r"{(\w+)}")
+# In a location, also a field of a message in the response: `{offer.id}`.
+RESPONSE_FIELD = re.compile(r"{([\w.]+)}")
 
 
 @dataclass(frozen=True)
@@ -88,4 +90,4 @@ class Method:
 
     def location_of(self, response: Message) -> str:
         """Return the path of the created resource."""
-        return PATH_FIELD.sub(lambda field: str(getattr(response, field[1])), self.location)
+        return RESPONSE_FIELD.sub(lambda field: str(attrgetter(field[1])(response)), self.location)

@@ -31,6 +31,8 @@ return {
     OUTCOME_UNKNOWN = { status = 503, grpc = 14, text = "The outcome is not known yet; what was begun is finished by itself" },
     PAYOUTS_HELD = { status = 409, grpc = 9, text = "Your payouts are held, please contact the marketplace" },
     RANGE_NOT_SATISFIABLE = { status = 416, grpc = 11, text = "The range is not within the file" },
+    FILE_NOT_READY = { status = 409, grpc = 9, text = "The file is not ready" },
+    OFFER_CLOSED = { status = 409, grpc = 9, text = "The offer is closed" },
   },
   by_grpc_status = {
     ["1"] = "UNAVAILABLE",

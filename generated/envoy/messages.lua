@@ -2,6 +2,51 @@
 -- The fields of each message of a JSON body, by the message's full name. A field stands there under both names that the
 -- transcoder takes for it; under the proto's own one, `camel_case` is the name that the API has.
 return {
+  ["marketplace.conversation.v1.StartConversationRequest"] = {
+    ["gigId"] = { kind = "string" },
+    ["gig_id"] = { kind = "string", camel_case = "gigId" },
+    ["text"] = { kind = "string" },
+    ["fileIds"] = { kind = "list", item = { kind = "string" } },
+    ["file_ids"] = { kind = "list", item = { kind = "string" }, camel_case = "fileIds" },
+  },
+  ["marketplace.conversation.v1.SendMessageRequest"] = {
+    ["conversationId"] = { kind = "string" },
+    ["conversation_id"] = { kind = "string", camel_case = "conversationId" },
+    ["text"] = { kind = "string" },
+    ["fileIds"] = { kind = "list", item = { kind = "string" } },
+    ["file_ids"] = { kind = "list", item = { kind = "string" }, camel_case = "fileIds" },
+    ["orderId"] = { kind = "string" },
+    ["order_id"] = { kind = "string", camel_case = "orderId" },
+  },
+  ["marketplace.conversation.v1.MarkReadRequest"] = {
+    ["conversationId"] = { kind = "string" },
+    ["conversation_id"] = { kind = "string", camel_case = "conversationId" },
+    ["messageId"] = { kind = "string" },
+    ["message_id"] = { kind = "string", camel_case = "messageId" },
+  },
+  ["marketplace.offer.v1.MakeOfferRequest"] = {
+    ["conversationId"] = { kind = "string" },
+    ["conversation_id"] = { kind = "string", camel_case = "conversationId" },
+    ["gigId"] = { kind = "string" },
+    ["gig_id"] = { kind = "string", camel_case = "gigId" },
+    ["title"] = { kind = "string" },
+    ["description"] = { kind = "string" },
+    ["price"] = { kind = "number" },
+    ["deliveryDays"] = { kind = "int" },
+    ["delivery_days"] = { kind = "int", camel_case = "deliveryDays" },
+    ["revisions"] = { kind = "int" },
+    ["expiresInHours"] = { kind = "int" },
+    ["expires_in_hours"] = { kind = "int", camel_case = "expiresInHours" },
+  },
+  ["marketplace.offer.v1.WithdrawOfferRequest"] = {
+    ["offerId"] = { kind = "string" },
+    ["offer_id"] = { kind = "string", camel_case = "offerId" },
+  },
+  ["marketplace.offer.v1.DeclineOfferRequest"] = {
+    ["offerId"] = { kind = "string" },
+    ["offer_id"] = { kind = "string", camel_case = "offerId" },
+    ["message"] = { kind = "string" },
+  },
   ["marketplace.order.v1.PlaceOrderRequest"] = {
     ["packageId"] = { kind = "string" },
     ["package_id"] = { kind = "string", camel_case = "packageId" },
@@ -12,6 +57,11 @@ return {
     ["payment_token"] = { kind = "string", camel_case = "paymentToken" },
     ["expectedPrice"] = { kind = "number" },
     ["expected_price"] = { kind = "number", camel_case = "expectedPrice" },
+    ["offerId"] = { kind = "string" },
+    ["offer_id"] = { kind = "string", camel_case = "offerId" },
+    ["extraIds"] = { kind = "list", item = { kind = "string" } },
+    ["extra_ids"] = { kind = "list", item = { kind = "string" }, camel_case = "extraIds" },
+    ["quantity"] = { kind = "int" },
   },
   ["marketplace.order.v1.AcceptOrderRequest"] = {
     ["orderId"] = { kind = "string" },
@@ -29,6 +79,24 @@ return {
     ["message"] = { kind = "string" },
   },
   ["marketplace.order.v1.DeliverOrderRequest"] = {
+    ["orderId"] = { kind = "string" },
+    ["order_id"] = { kind = "string", camel_case = "orderId" },
+    ["message"] = { kind = "string" },
+    ["fileIds"] = { kind = "list", item = { kind = "string" } },
+    ["file_ids"] = { kind = "list", item = { kind = "string" }, camel_case = "fileIds" },
+  },
+  ["marketplace.order.v1.ExtendOrderRequest"] = {
+    ["orderId"] = { kind = "string" },
+    ["order_id"] = { kind = "string", camel_case = "orderId" },
+    ["days"] = { kind = "int" },
+    ["message"] = { kind = "string" },
+  },
+  ["marketplace.order.v1.AcceptExtensionRequest"] = {
+    ["orderId"] = { kind = "string" },
+    ["order_id"] = { kind = "string", camel_case = "orderId" },
+    ["message"] = { kind = "string" },
+  },
+  ["marketplace.order.v1.DeclineExtensionRequest"] = {
     ["orderId"] = { kind = "string" },
     ["order_id"] = { kind = "string", camel_case = "orderId" },
     ["message"] = { kind = "string" },
@@ -112,6 +180,7 @@ return {
     ["delivery_days"] = { kind = "int", camel_case = "deliveryDays" },
     ["features"] = { kind = "list", item = { kind = "string" } },
     ["revisions"] = { kind = "int" },
+    ["extras"] = { kind = "list", item = { kind = "object", message = "marketplace.gig.v1.ExtraInput" } },
   },
   ["marketplace.gig.v1.UpdatePackageRequest"] = {
     ["gigId"] = { kind = "string" },
@@ -125,6 +194,7 @@ return {
     ["delivery_days"] = { kind = "int", camel_case = "deliveryDays" },
     ["features"] = { kind = "list", item = { kind = "string" } },
     ["revisions"] = { kind = "int" },
+    ["extras"] = { kind = "list", item = { kind = "object", message = "marketplace.gig.v1.ExtraInput" } },
   },
   ["marketplace.gig.v1.UpdateImageRequest"] = {
     ["gigId"] = { kind = "string" },
@@ -157,5 +227,15 @@ return {
     ["delivery_days"] = { kind = "int", camel_case = "deliveryDays" },
     ["features"] = { kind = "list", item = { kind = "string" } },
     ["revisions"] = { kind = "int" },
+    ["extras"] = { kind = "list", item = { kind = "object", message = "marketplace.gig.v1.ExtraInput" } },
+  },
+  ["marketplace.gig.v1.ExtraInput"] = {
+    ["id"] = { kind = "string" },
+    ["title"] = { kind = "string" },
+    ["price"] = { kind = "number" },
+    ["extraDays"] = { kind = "int" },
+    ["extra_days"] = { kind = "int", camel_case = "extraDays" },
+    ["extraRevisions"] = { kind = "int" },
+    ["extra_revisions"] = { kind = "int", camel_case = "extraRevisions" },
   },
 }

@@ -102,6 +102,19 @@ class OrderHandlers:
     def DeliverOrder(self, request: order_pb2.DeliverOrderRequest, call: Call) -> order_pb2.DeliverOrderResponse:
         return order_pb2.DeliverOrderResponse(order=self._change(Action.DELIVER, request, call))
 
+    def ExtendOrder(self, request: order_pb2.ExtendOrderRequest, call: Call) -> order_pb2.ExtendOrderResponse:
+        raise NotImplementedError
+
+    def AcceptExtension(
+        self, request: order_pb2.AcceptExtensionRequest, call: Call
+    ) -> order_pb2.AcceptExtensionResponse:
+        raise NotImplementedError
+
+    def DeclineExtension(
+        self, request: order_pb2.DeclineExtensionRequest, call: Call
+    ) -> order_pb2.DeclineExtensionResponse:
+        raise NotImplementedError
+
     def ReviseOrder(self, request: order_pb2.ReviseOrderRequest, call: Call) -> order_pb2.ReviseOrderResponse:
         return order_pb2.ReviseOrderResponse(order=self._change(Action.REVISE, request, call))
 

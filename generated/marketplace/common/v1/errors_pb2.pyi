@@ -106,7 +106,11 @@ class Error(_message.Message):
         PAYOUTS_HELD: Error._Code.ValueType  # 28
         """An admin holds the seller's payouts."""
         RANGE_NOT_SATISFIABLE: Error._Code.ValueType  # 29
-        """The range of a picture's bytes begins behind its end. `Content-Range` has the size."""
+        """The range of a file's bytes begins behind its end. `Content-Range` has the size."""
+        FILE_NOT_READY: Error._Code.ValueType  # 30
+        """A file was not looked at yet, or was found harmful: it can be neither sent nor fetched."""
+        OFFER_CLOSED: Error._Code.ValueType  # 31
+        """The offer is accepted, declined, withdrawn or expired."""
 
     class Code(_Code, metaclass=_CodeEnumTypeWrapper):
         """The codes. Each has its gRPC status code, its HTTP status code and its default text."""
@@ -176,7 +180,11 @@ class Error(_message.Message):
     PAYOUTS_HELD: Error.Code.ValueType  # 28
     """An admin holds the seller's payouts."""
     RANGE_NOT_SATISFIABLE: Error.Code.ValueType  # 29
-    """The range of a picture's bytes begins behind its end. `Content-Range` has the size."""
+    """The range of a file's bytes begins behind its end. `Content-Range` has the size."""
+    FILE_NOT_READY: Error.Code.ValueType  # 30
+    """A file was not looked at yet, or was found harmful: it can be neither sent nor fetched."""
+    OFFER_CLOSED: Error.Code.ValueType  # 31
+    """The offer is accepted, declined, withdrawn or expired."""
 
     def __init__(
         self,

@@ -107,7 +107,7 @@ class Success(_message.Message):
     """The status code: 201 when something was created, 204 when something was deleted."""
     location: _builtins.str
     """The path of the created resource, for the `Location` header, with fields of the response in braces:
-    `/api/gigs/{id}`.
+    `/api/gigs/{id}`, `/api/offers/{offer.id}`.
     """
     def __init__(
         self,

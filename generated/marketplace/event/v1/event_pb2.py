@@ -28,10 +28,12 @@ from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from marketplace.common.v1 import options_pb2 as marketplace_dot_common_dot_v1_dot_options__pb2
+from marketplace.conversation.v1 import conversation_pb2 as marketplace_dot_conversation_dot_v1_dot_conversation__pb2
+from marketplace.offer.v1 import offer_pb2 as marketplace_dot_offer_dot_v1_dot_offer__pb2
 from marketplace.order.v1 import order_pb2 as marketplace_dot_order_dot_v1_dot_order__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n marketplace/event/v1/event.proto\x12\x14marketplace.event.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#marketplace/common/v1/options.proto\x1a marketplace/order/v1/order.proto\"R\n\x08Reminder\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"G\n\x11WatchOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x16\n\x05\x61\x66ter\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\x90\x01\n\x12WatchOrderResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x32\n\x06\x63hange\x18\x02 \x01(\x0b\x32 .marketplace.order.v1.OrderEventH\x00\x12\x32\n\x08reminder\x18\x03 \x01(\x0b\x32\x1e.marketplace.event.v1.ReminderH\x00\x42\x06\n\x04what\"2\n\x14WatchOrderSseRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"&\n\x0cWatchRequest\x12\x16\n\x05\x61\x66ter\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\x9d\x01\n\rWatchResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x32\n\x06\x63hange\x18\x03 \x01(\x0b\x32 .marketplace.order.v1.OrderEventH\x00\x12\x32\n\x08reminder\x18\x04 \x01(\x0b\x32\x1e.marketplace.event.v1.ReminderH\x00\x42\x06\n\x04what\"\x11\n\x0fWatchSseRequest\"\xbe\x01\n\tFeedEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x15\n\x08order_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tpayout_id\x18\x05 \x01(\tH\x01\x88\x01\x01\x12%\n\x04\x64\x61ta\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructB\x0b\n\t_order_idB\x0c\n\n_payout_id\"b\n\x11ListEventsRequest\x12\x16\n\x05\x61\x66ter\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x17\n\x04wait\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x1e(\x00\"T\n\x12ListEventsResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.marketplace.event.v1.FeedEvent\x12\x0c\n\x04next\x18\x02 \x01(\t2\xbc\x04\n\x0c\x45ventService\x12i\n\nWatchOrder\x12\'.marketplace.event.v1.WatchOrderRequest\x1a(.marketplace.event.v1.WatchOrderResponse\"\x06\x8a\xb5\x18\x02\x10\x01\x30\x01\x12\x7f\n\rWatchOrderSse\x12*.marketplace.event.v1.WatchOrderSseRequest\x1a\x14.google.api.HttpBody\"*\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/api/orders/{order_id}/watch0\x01\x12Z\n\x05Watch\x12\".marketplace.event.v1.WatchRequest\x1a#.marketplace.event.v1.WatchResponse\"\x06\x8a\xb5\x18\x02\x10\x01\x30\x01\x12\x63\n\x08WatchSse\x12%.marketplace.event.v1.WatchSseRequest\x1a\x14.google.api.HttpBody\"\x18\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/api/watch0\x01\x12\x7f\n\nListEvents\x12\'.marketplace.event.v1.ListEventsRequest\x1a(.marketplace.event.v1.ListEventsResponse\"\x1e\x8a\xb5\x18\x03\x1a\x01\x03\xa0\xb5\x18\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/api/eventsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n marketplace/event/v1/event.proto\x12\x14marketplace.event.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#marketplace/common/v1/options.proto\x1a.marketplace/conversation/v1/conversation.proto\x1a marketplace/offer/v1/offer.proto\x1a marketplace/order/v1/order.proto\"R\n\x08Reminder\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"G\n\x11WatchOrderRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x16\n\x05\x61\x66ter\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\x90\x01\n\x12WatchOrderResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x32\n\x06\x63hange\x18\x02 \x01(\x0b\x32 .marketplace.order.v1.OrderEventH\x00\x12\x32\n\x08reminder\x18\x03 \x01(\x0b\x32\x1e.marketplace.event.v1.ReminderH\x00\x42\x06\n\x04what\"2\n\x14WatchOrderSseRequest\x12\x1a\n\x08order_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"&\n\x0cWatchRequest\x12\x16\n\x05\x61\x66ter\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"G\n\x08ReadMark\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x12\n\nmessage_id\x18\x02 \x01(\t\x12\x0e\n\x06unread\x18\x03 \x01(\x05\"\xb4\x02\n\rWatchResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x32\n\x06\x63hange\x18\x03 \x01(\x0b\x32 .marketplace.order.v1.OrderEventH\x00\x12\x32\n\x08reminder\x18\x04 \x01(\x0b\x32\x1e.marketplace.event.v1.ReminderH\x00\x12\x37\n\x07message\x18\x05 \x01(\x0b\x32$.marketplace.conversation.v1.MessageH\x00\x12,\n\x05offer\x18\x06 \x01(\x0b\x32\x1b.marketplace.offer.v1.OfferH\x00\x12.\n\x04read\x18\x07 \x01(\x0b\x32\x1e.marketplace.event.v1.ReadMarkH\x00\x42\x06\n\x04what\"\x11\n\x0fWatchSseRequest\"\x94\x02\n\tFeedEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x15\n\x08order_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tpayout_id\x18\x05 \x01(\tH\x01\x88\x01\x01\x12%\n\x04\x64\x61ta\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x1c\n\x0f\x63onversation_id\x18\x07 \x01(\tH\x02\x88\x01\x01\x12\x15\n\x08offer_id\x18\x08 \x01(\tH\x03\x88\x01\x01\x42\x0b\n\t_order_idB\x0c\n\n_payout_idB\x12\n\x10_conversation_idB\x0b\n\t_offer_id\"b\n\x11ListEventsRequest\x12\x16\n\x05\x61\x66ter\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x17\n\x04wait\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x1e(\x00\"T\n\x12ListEventsResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.marketplace.event.v1.FeedEvent\x12\x0c\n\x04next\x18\x02 \x01(\t2\xbc\x04\n\x0c\x45ventService\x12i\n\nWatchOrder\x12\'.marketplace.event.v1.WatchOrderRequest\x1a(.marketplace.event.v1.WatchOrderResponse\"\x06\x8a\xb5\x18\x02\x10\x01\x30\x01\x12\x7f\n\rWatchOrderSse\x12*.marketplace.event.v1.WatchOrderSseRequest\x1a\x14.google.api.HttpBody\"*\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/api/orders/{order_id}/watch0\x01\x12Z\n\x05Watch\x12\".marketplace.event.v1.WatchRequest\x1a#.marketplace.event.v1.WatchResponse\"\x06\x8a\xb5\x18\x02\x10\x01\x30\x01\x12\x63\n\x08WatchSse\x12%.marketplace.event.v1.WatchSseRequest\x1a\x14.google.api.HttpBody\"\x18\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/api/watch0\x01\x12\x7f\n\nListEvents\x12\'.marketplace.event.v1.ListEventsRequest\x1a(.marketplace.event.v1.ListEventsResponse\"\x1e\x8a\xb5\x18\x03\x1a\x01\x03\xa0\xb5\x18\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/api/eventsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -62,26 +64,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENTSERVICE'].methods_by_name['WatchSse']._serialized_options = b'\212\265\030\002\020\001\202\323\344\223\002\014\022\n/api/watch'
   _globals['_EVENTSERVICE'].methods_by_name['ListEvents']._loaded_options = None
   _globals['_EVENTSERVICE'].methods_by_name['ListEvents']._serialized_options = b'\212\265\030\003\032\001\003\240\265\030\001\202\323\344\223\002\r\022\013/api/events'
-  _globals['_REMINDER']._serialized_start=278
-  _globals['_REMINDER']._serialized_end=360
-  _globals['_WATCHORDERREQUEST']._serialized_start=362
-  _globals['_WATCHORDERREQUEST']._serialized_end=433
-  _globals['_WATCHORDERRESPONSE']._serialized_start=436
-  _globals['_WATCHORDERRESPONSE']._serialized_end=580
-  _globals['_WATCHORDERSSEREQUEST']._serialized_start=582
-  _globals['_WATCHORDERSSEREQUEST']._serialized_end=632
-  _globals['_WATCHREQUEST']._serialized_start=634
-  _globals['_WATCHREQUEST']._serialized_end=672
-  _globals['_WATCHRESPONSE']._serialized_start=675
-  _globals['_WATCHRESPONSE']._serialized_end=832
-  _globals['_WATCHSSEREQUEST']._serialized_start=834
-  _globals['_WATCHSSEREQUEST']._serialized_end=851
-  _globals['_FEEDEVENT']._serialized_start=854
-  _globals['_FEEDEVENT']._serialized_end=1044
-  _globals['_LISTEVENTSREQUEST']._serialized_start=1046
-  _globals['_LISTEVENTSREQUEST']._serialized_end=1144
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=1146
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=1230
-  _globals['_EVENTSERVICE']._serialized_start=1233
-  _globals['_EVENTSERVICE']._serialized_end=1805
+  _globals['_REMINDER']._serialized_start=360
+  _globals['_REMINDER']._serialized_end=442
+  _globals['_WATCHORDERREQUEST']._serialized_start=444
+  _globals['_WATCHORDERREQUEST']._serialized_end=515
+  _globals['_WATCHORDERRESPONSE']._serialized_start=518
+  _globals['_WATCHORDERRESPONSE']._serialized_end=662
+  _globals['_WATCHORDERSSEREQUEST']._serialized_start=664
+  _globals['_WATCHORDERSSEREQUEST']._serialized_end=714
+  _globals['_WATCHREQUEST']._serialized_start=716
+  _globals['_WATCHREQUEST']._serialized_end=754
+  _globals['_READMARK']._serialized_start=756
+  _globals['_READMARK']._serialized_end=827
+  _globals['_WATCHRESPONSE']._serialized_start=830
+  _globals['_WATCHRESPONSE']._serialized_end=1138
+  _globals['_WATCHSSEREQUEST']._serialized_start=1140
+  _globals['_WATCHSSEREQUEST']._serialized_end=1157
+  _globals['_FEEDEVENT']._serialized_start=1160
+  _globals['_FEEDEVENT']._serialized_end=1436
+  _globals['_LISTEVENTSREQUEST']._serialized_start=1438
+  _globals['_LISTEVENTSREQUEST']._serialized_end=1536
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=1538
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=1622
+  _globals['_EVENTSERVICE']._serialized_start=1625
+  _globals['_EVENTSERVICE']._serialized_end=2197
 # @@protoc_insertion_point(module_scope)

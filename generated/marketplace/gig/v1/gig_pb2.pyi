@@ -174,6 +174,7 @@ class Package(_message.Message):
     DELIVERY_DAYS_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
     REVISIONS_FIELD_NUMBER: _builtins.int
+    EXTRAS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The package's UUID."""
     title: _builtins.str
@@ -190,6 +191,10 @@ class Package(_message.Message):
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The features, in the seller's order; up to 30 of 1 to 100 characters."""
 
+    @_builtins.property
+    def extras(self) -> _containers.RepeatedCompositeFieldContainer[Global___Extra]:
+        """The extras, in the seller's order; up to 10."""
+
     def __init__(
         self,
         *,
@@ -200,14 +205,53 @@ class Package(_message.Message):
         delivery_days: _builtins.int = ...,
         features: _abc.Iterable[_builtins.str] | None = ...,
         revisions: _builtins.int = ...,
+        extras: _abc.Iterable[Global___Extra] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_days", b"delivery_days", "description", b"description", "features", b"features", "id", b"id", "price", b"price", "revisions", b"revisions", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_days", b"delivery_days", "description", b"description", "extras", b"extras", "features", b"features", "id", b"id", "price", b"price", "revisions", b"revisions", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Package: _TypeAlias = Package  # noqa: Y015
+
+@_typing.final
+class Extra(_message.Message):
+    """An extra of a package: what a buyer can order on top of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    EXTRA_DAYS_FIELD_NUMBER: _builtins.int
+    EXTRA_REVISIONS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The extra's UUID."""
+    title: _builtins.str
+    """The title, 3 to 80 characters."""
+    price: _builtins.float
+    """The price, in major units of the deployment's currency."""
+    extra_days: _builtins.int
+    """The days that it adds to the package's delivery days; negative for faster delivery."""
+    extra_revisions: _builtins.int
+    """The revisions that it adds to the package's."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        title: _builtins.str = ...,
+        price: _builtins.float = ...,
+        extra_days: _builtins.int = ...,
+        extra_revisions: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extra_days", b"extra_days", "extra_revisions", b"extra_revisions", "id", b"id", "price", b"price", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Extra: _TypeAlias = Extra  # noqa: Y015
 
 @_typing.final
 class Image(_message.Message):
@@ -291,6 +335,7 @@ class PackageInput(_message.Message):
     DELIVERY_DAYS_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
     REVISIONS_FIELD_NUMBER: _builtins.int
+    EXTRAS_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """The title."""
     description: _builtins.str
@@ -305,6 +350,10 @@ class PackageInput(_message.Message):
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The features, in the seller's order."""
 
+    @_builtins.property
+    def extras(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExtraInput]:
+        """The extras."""
+
     def __init__(
         self,
         *,
@@ -314,14 +363,53 @@ class PackageInput(_message.Message):
         delivery_days: _builtins.int = ...,
         features: _abc.Iterable[_builtins.str] | None = ...,
         revisions: _builtins.int = ...,
+        extras: _abc.Iterable[Global___ExtraInput] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_days", b"delivery_days", "description", b"description", "features", b"features", "price", b"price", "revisions", b"revisions", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_days", b"delivery_days", "description", b"description", "extras", b"extras", "features", b"features", "price", b"price", "revisions", b"revisions", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PackageInput: _TypeAlias = PackageInput  # noqa: Y015
+
+@_typing.final
+class ExtraInput(_message.Message):
+    """An extra in a request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    EXTRA_DAYS_FIELD_NUMBER: _builtins.int
+    EXTRA_REVISIONS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The UUID of an extra of the package, which it keeps; empty for a new one."""
+    title: _builtins.str
+    """The title."""
+    price: _builtins.float
+    """The price, in major units of the deployment's currency, with at most two decimals."""
+    extra_days: _builtins.int
+    """The days that it adds to the package's delivery days; negative for faster delivery."""
+    extra_revisions: _builtins.int
+    """The revisions that it adds to the package's."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        title: _builtins.str = ...,
+        price: _builtins.float = ...,
+        extra_days: _builtins.int = ...,
+        extra_revisions: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extra_days", b"extra_days", "extra_revisions", b"extra_revisions", "id", b"id", "price", b"price", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtraInput: _TypeAlias = ExtraInput  # noqa: Y015
 
 @_typing.final
 class CreateGigRequest(_message.Message):
@@ -840,6 +928,7 @@ class AddPackageRequest(_message.Message):
     DELIVERY_DAYS_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
     REVISIONS_FIELD_NUMBER: _builtins.int
+    EXTRAS_FIELD_NUMBER: _builtins.int
     gig_id: _builtins.str
     """The gig's UUID."""
     title: _builtins.str
@@ -856,6 +945,10 @@ class AddPackageRequest(_message.Message):
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The features, in the seller's order."""
 
+    @_builtins.property
+    def extras(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExtraInput]:
+        """The extras."""
+
     def __init__(
         self,
         *,
@@ -866,10 +959,11 @@ class AddPackageRequest(_message.Message):
         delivery_days: _builtins.int = ...,
         features: _abc.Iterable[_builtins.str] | None = ...,
         revisions: _builtins.int = ...,
+        extras: _abc.Iterable[Global___ExtraInput] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_days", b"delivery_days", "description", b"description", "features", b"features", "gig_id", b"gig_id", "price", b"price", "revisions", b"revisions", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_days", b"delivery_days", "description", b"description", "extras", b"extras", "features", b"features", "gig_id", b"gig_id", "price", b"price", "revisions", b"revisions", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -921,6 +1015,7 @@ class UpdatePackageRequest(_message.Message):
     DELIVERY_DAYS_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
     REVISIONS_FIELD_NUMBER: _builtins.int
+    EXTRAS_FIELD_NUMBER: _builtins.int
     gig_id: _builtins.str
     """The gig's UUID."""
     package_id: _builtins.str
@@ -939,6 +1034,10 @@ class UpdatePackageRequest(_message.Message):
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The features, in the seller's order."""
 
+    @_builtins.property
+    def extras(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExtraInput]:
+        """The extras. They replace all: one with the id of an extra keeps it."""
+
     def __init__(
         self,
         *,
@@ -950,10 +1049,11 @@ class UpdatePackageRequest(_message.Message):
         delivery_days: _builtins.int = ...,
         features: _abc.Iterable[_builtins.str] | None = ...,
         revisions: _builtins.int = ...,
+        extras: _abc.Iterable[Global___ExtraInput] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_days", b"delivery_days", "description", b"description", "features", b"features", "gig_id", b"gig_id", "package_id", b"package_id", "price", b"price", "revisions", b"revisions", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_days", b"delivery_days", "description", b"description", "extras", b"extras", "features", b"features", "gig_id", b"gig_id", "package_id", b"package_id", "price", b"price", "revisions", b"revisions", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1200,6 +1300,7 @@ class GetPackageTermsResponse(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     DELIVERY_DAYS_FIELD_NUMBER: _builtins.int
     REVISIONS_FIELD_NUMBER: _builtins.int
+    EXTRAS_FIELD_NUMBER: _builtins.int
     package_id: _builtins.str
     """The package's UUID."""
     package_title: _builtins.str
@@ -1216,6 +1317,10 @@ class GetPackageTermsResponse(_message.Message):
     """The days from the placing of an order to its due date, and from a revision to the new one."""
     revisions: _builtins.int
     """The number of revisions that a buyer can ask for."""
+    @_builtins.property
+    def extras(self) -> _containers.RepeatedCompositeFieldContainer[Global___Extra]:
+        """The package's extras."""
+
     def __init__(
         self,
         *,
@@ -1227,10 +1332,11 @@ class GetPackageTermsResponse(_message.Message):
         price: _builtins.float = ...,
         delivery_days: _builtins.int = ...,
         revisions: _builtins.int = ...,
+        extras: _abc.Iterable[Global___Extra] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_days", b"delivery_days", "gig_id", b"gig_id", "gig_title", b"gig_title", "package_id", b"package_id", "package_title", b"package_title", "price", b"price", "revisions", b"revisions", "seller_id", b"seller_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_days", b"delivery_days", "extras", b"extras", "gig_id", b"gig_id", "gig_title", b"gig_title", "package_id", b"package_id", "package_title", b"package_title", "price", b"price", "revisions", b"revisions", "seller_id", b"seller_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1267,22 +1373,26 @@ class DescribeGigResponse(_message.Message):
     GIG_ID_FIELD_NUMBER: _builtins.int
     SELLER_ID_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    SELLER_USERNAME_FIELD_NUMBER: _builtins.int
     gig_id: _builtins.str
     """The gig's UUID."""
     seller_id: _builtins.str
     """The seller's UUID."""
     status: Global___Gig.Status.ValueType
     """The gig's status."""
+    seller_username: _builtins.str
+    """The seller's name, as their latest access token had it."""
     def __init__(
         self,
         *,
         gig_id: _builtins.str = ...,
         seller_id: _builtins.str = ...,
         status: Global___Gig.Status.ValueType = ...,
+        seller_username: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gig_id", b"gig_id", "seller_id", b"seller_id", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gig_id", b"gig_id", "seller_id", b"seller_id", "seller_username", b"seller_username", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from marketplace.file.v1 import file_pb2 as _file_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -196,6 +197,68 @@ class Order(_message.Message):
         _WhichOneofArgType__evidence_due_by: _TypeAlias = _typing.Literal["_evidence_due_by", b"_evidence_due_by"]  # noqa: Y015
         def WhichOneof(self, oneof_group: _WhichOneofArgType__evidence_due_by) -> _WhichOneofReturnType__evidence_due_by | None: ...
 
+    @_typing.final
+    class Line(_message.Message):
+        """A line of an order: the package or the offer first, then the extras."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TITLE_FIELD_NUMBER: _builtins.int
+        UNIT_PRICE_FIELD_NUMBER: _builtins.int
+        QUANTITY_FIELD_NUMBER: _builtins.int
+        AMOUNT_FIELD_NUMBER: _builtins.int
+        title: _builtins.str
+        """The title when the order was placed."""
+        unit_price: _builtins.float
+        """The price of one, in major units."""
+        quantity: _builtins.int
+        """How many."""
+        amount: _builtins.float
+        """`unit_price` times `quantity`, in major units."""
+        def __init__(
+            self,
+            *,
+            title: _builtins.str = ...,
+            unit_price: _builtins.float = ...,
+            quantity: _builtins.int = ...,
+            amount: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "quantity", b"quantity", "title", b"title", "unit_price", b"unit_price"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Extension(_message.Message):
+        """An open request for more time."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        DAYS_FIELD_NUMBER: _builtins.int
+        MESSAGE_FIELD_NUMBER: _builtins.int
+        AT_FIELD_NUMBER: _builtins.int
+        days: _builtins.int
+        """The days by which the due date would move."""
+        message: _builtins.str
+        """The seller's message; empty when there was none."""
+        @_builtins.property
+        def at(self) -> _timestamp_pb2.Timestamp:
+            """The time of the request."""
+
+        def __init__(
+            self,
+            *,
+            days: _builtins.int = ...,
+            message: _builtins.str = ...,
+            at: _timestamp_pb2.Timestamp | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "days", b"days", "message", b"message"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ORDER_ID_FIELD_NUMBER: _builtins.int
     GIG_ID_FIELD_NUMBER: _builtins.int
     GIG_TITLE_FIELD_NUMBER: _builtins.int
@@ -214,6 +277,9 @@ class Order(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     PAYMENT_FIELD_NUMBER: _builtins.int
     CHARGEBACK_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    OFFER_ID_FIELD_NUMBER: _builtins.int
+    EXTENSION_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """The order's UUID."""
     gig_id: _builtins.str
@@ -221,13 +287,13 @@ class Order(_message.Message):
     gig_title: _builtins.str
     """The gig's title when the order was placed."""
     package: _builtins.str
-    """The package's title when the order was placed."""
+    """The title of the package or the offer when the order was placed."""
     price: _builtins.float
-    """The price, in major units of `currency`, fixed when the order was placed."""
+    """The price, in major units of `currency`, fixed when the order was placed: the sum of the lines."""
     status: Global___Order.Status.ValueType
     """The order's status."""
     package_id: _builtins.str
-    """The package's UUID."""
+    """The package's UUID; absent for an order of an offer."""
     currency: _builtins.str
     """The deployment's currency, an ISO 4217 code."""
     requirements: _builtins.str
@@ -238,6 +304,8 @@ class Order(_message.Message):
     """The seller's UUID."""
     revisions_left: _builtins.int
     """The number of revisions that the buyer can still ask for."""
+    offer_id: _builtins.str
+    """The offer's UUID; absent for an order of a package."""
     @_builtins.property
     def due_date(self) -> _timestamp_pb2.Timestamp:
         """The time at which the work is due: the package's delivery days after the placing, after the accept, and after each
@@ -246,8 +314,8 @@ class Order(_message.Message):
 
     @_builtins.property
     def actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The actions that are open to the caller now, of `accept`, `decline`, `cancel`, `deliver`, `revise`, `complete`,
-        `dispute`, `resolve` and `refund`.
+        """The actions that are open to the caller now, of `accept`, `decline`, `cancel`, `deliver`, `extend`,
+        `accept_extension`, `decline_extension`, `revise`, `complete`, `dispute`, `resolve` and `refund`.
         """
 
     @_builtins.property
@@ -266,6 +334,14 @@ class Order(_message.Message):
     def chargeback(self) -> Global___Order.Chargeback:
         """The newest chargeback that is open, else the newest; absent without one, and for the buyer."""
 
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___Order.Line]:
+        """What was ordered: the package or the offer first, then the extras in the order of the request."""
+
+    @_builtins.property
+    def extension(self) -> Global___Order.Extension:
+        """The open request for more time; absent without one."""
+
     def __init__(
         self,
         *,
@@ -276,7 +352,7 @@ class Order(_message.Message):
         price: _builtins.float = ...,
         status: Global___Order.Status.ValueType = ...,
         due_date: _timestamp_pb2.Timestamp | None = ...,
-        package_id: _builtins.str = ...,
+        package_id: _builtins.str | None = ...,
         currency: _builtins.str = ...,
         requirements: _builtins.str = ...,
         buyer_id: _builtins.str = ...,
@@ -287,17 +363,32 @@ class Order(_message.Message):
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         payment: Global___Order.Payment | None = ...,
         chargeback: Global___Order.Chargeback | None = ...,
+        lines: _abc.Iterable[Global___Order.Line] | None = ...,
+        offer_id: _builtins.str | None = ...,
+        extension: Global___Order.Extension | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_chargeback", b"_chargeback", "_payment", b"_payment", "chargeback", b"chargeback", "created_at", b"created_at", "due_date", b"due_date", "payment", b"payment", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_chargeback", b"_chargeback", "_extension", b"_extension", "_offer_id", b"_offer_id", "_package_id", b"_package_id", "_payment", b"_payment", "chargeback", b"chargeback", "created_at", b"created_at", "due_date", b"due_date", "extension", b"extension", "offer_id", b"offer_id", "package_id", b"package_id", "payment", b"payment", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_chargeback", b"_chargeback", "_payment", b"_payment", "actions", b"actions", "buyer_id", b"buyer_id", "chargeback", b"chargeback", "created_at", b"created_at", "currency", b"currency", "due_date", b"due_date", "gig_id", b"gig_id", "gig_title", b"gig_title", "order_id", b"order_id", "package", b"package", "package_id", b"package_id", "payment", b"payment", "price", b"price", "requirements", b"requirements", "revisions_left", b"revisions_left", "seller_id", b"seller_id", "status", b"status", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_chargeback", b"_chargeback", "_extension", b"_extension", "_offer_id", b"_offer_id", "_package_id", b"_package_id", "_payment", b"_payment", "actions", b"actions", "buyer_id", b"buyer_id", "chargeback", b"chargeback", "created_at", b"created_at", "currency", b"currency", "due_date", b"due_date", "extension", b"extension", "gig_id", b"gig_id", "gig_title", b"gig_title", "lines", b"lines", "offer_id", b"offer_id", "order_id", b"order_id", "package", b"package", "package_id", b"package_id", "payment", b"payment", "price", b"price", "requirements", b"requirements", "revisions_left", b"revisions_left", "seller_id", b"seller_id", "status", b"status", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__chargeback: _TypeAlias = _typing.Literal["chargeback"]  # noqa: Y015
     _WhichOneofArgType__chargeback: _TypeAlias = _typing.Literal["_chargeback", b"_chargeback"]  # noqa: Y015
+    _WhichOneofReturnType__extension: _TypeAlias = _typing.Literal["extension"]  # noqa: Y015
+    _WhichOneofArgType__extension: _TypeAlias = _typing.Literal["_extension", b"_extension"]  # noqa: Y015
+    _WhichOneofReturnType__offer_id: _TypeAlias = _typing.Literal["offer_id"]  # noqa: Y015
+    _WhichOneofArgType__offer_id: _TypeAlias = _typing.Literal["_offer_id", b"_offer_id"]  # noqa: Y015
+    _WhichOneofReturnType__package_id: _TypeAlias = _typing.Literal["package_id"]  # noqa: Y015
+    _WhichOneofArgType__package_id: _TypeAlias = _typing.Literal["_package_id", b"_package_id"]  # noqa: Y015
     _WhichOneofReturnType__payment: _TypeAlias = _typing.Literal["payment"]  # noqa: Y015
     _WhichOneofArgType__payment: _TypeAlias = _typing.Literal["_payment", b"_payment"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__chargeback) -> _WhichOneofReturnType__chargeback | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__extension) -> _WhichOneofReturnType__extension | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__offer_id) -> _WhichOneofReturnType__offer_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__package_id) -> _WhichOneofReturnType__package_id | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__payment) -> _WhichOneofReturnType__payment | None: ...
 
@@ -316,6 +407,7 @@ class OrderEvent(_message.Message):
     TO_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
     by: _builtins.str
     """The party that acted: `buyer`, `seller`, `admin`, or `system` for a timeout or the payment provider."""
     action: _builtins.str
@@ -332,6 +424,10 @@ class OrderEvent(_message.Message):
     def at(self) -> _timestamp_pb2.Timestamp:
         """The time of the event."""
 
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[_file_pb2.File]:
+        """The files of a delivery; empty for other actions."""
+
     def __init__(
         self,
         *,
@@ -341,10 +437,11 @@ class OrderEvent(_message.Message):
         to: Global___Order.Status.ValueType = ...,
         message: _builtins.str = ...,
         amount: _builtins.float | None = ...,
+        files: _abc.Iterable[_file_pb2.File] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_from", b"_from", "amount", b"amount", "at", b"at", "from", b"from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_from", b"_from", "action", b"action", "amount", b"amount", "at", b"at", "by", b"by", "from", b"from", "message", b"message", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_from", b"_from", "action", b"action", "amount", b"amount", "at", b"at", "by", b"by", "files", b"files", "from", b"from", "message", b"message", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
     _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015
@@ -368,8 +465,11 @@ class PlaceOrderRequest(_message.Message):
     PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
     PAYMENT_TOKEN_FIELD_NUMBER: _builtins.int
     EXPECTED_PRICE_FIELD_NUMBER: _builtins.int
+    OFFER_ID_FIELD_NUMBER: _builtins.int
+    EXTRA_IDS_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
     package_id: _builtins.str
-    """The package's UUID."""
+    """The package's UUID. Either this or `offer_id` is required."""
     requirements: _builtins.str
     """The buyer's requirements."""
     payment_method: _builtins.str
@@ -382,6 +482,14 @@ class PlaceOrderRequest(_message.Message):
     """The price that the buyer was shown, in major units. When the price is another one by now, the error is
     PRICE_CHANGED, and the payment is not authorized.
     """
+    offer_id: _builtins.str
+    """The offer's UUID, as its buyer."""
+    quantity: _builtins.int
+    """How often the package is ordered; 1 when not set. It multiplies the package's line alone."""
+    @_builtins.property
+    def extra_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The UUIDs of extras of the package, each once."""
+
     def __init__(
         self,
         *,
@@ -390,14 +498,22 @@ class PlaceOrderRequest(_message.Message):
         payment_method: _builtins.str = ...,
         payment_token: _builtins.str = ...,
         expected_price: _builtins.float | None = ...,
+        offer_id: _builtins.str = ...,
+        extra_ids: _abc.Iterable[_builtins.str] | None = ...,
+        quantity: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_price", b"_expected_price", "expected_price", b"expected_price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_price", b"_expected_price", "_quantity", b"_quantity", "expected_price", b"expected_price", "quantity", b"quantity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_price", b"_expected_price", "expected_price", b"expected_price", "package_id", b"package_id", "payment_method", b"payment_method", "payment_token", b"payment_token", "requirements", b"requirements"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_price", b"_expected_price", "_quantity", b"_quantity", "expected_price", b"expected_price", "extra_ids", b"extra_ids", "offer_id", b"offer_id", "package_id", b"package_id", "payment_method", b"payment_method", "payment_token", b"payment_token", "quantity", b"quantity", "requirements", b"requirements"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_price: _TypeAlias = _typing.Literal["expected_price"]  # noqa: Y015
     _WhichOneofArgType__expected_price: _TypeAlias = _typing.Literal["_expected_price", b"_expected_price"]  # noqa: Y015
+    _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
+    _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_price) -> _WhichOneofReturnType__expected_price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity) -> _WhichOneofReturnType__quantity | None: ...
 
 Global___PlaceOrderRequest: _TypeAlias = PlaceOrderRequest  # noqa: Y015
 
@@ -425,7 +541,7 @@ class PlaceOrderResponse(_message.Message):
     price: _builtins.float
     """The price, in major units of the deployment's currency."""
     status: Global___Order.Status.ValueType
-    """PENDING."""
+    """PENDING; IN_PROGRESS for an offer."""
     @_builtins.property
     def due_date(self) -> _timestamp_pb2.Timestamp:
         """The time at which the work is due: the time of the placing plus the package's delivery days."""
@@ -795,19 +911,25 @@ class DeliverOrderRequest(_message.Message):
 
     ORDER_ID_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    FILE_IDS_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """The order's UUID."""
     message: _builtins.str
     """A message about the delivered work, shown in the order's history."""
+    @_builtins.property
+    def file_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The UUIDs of the delivered files, which the caller has uploaded; each once."""
+
     def __init__(
         self,
         *,
         order_id: _builtins.str = ...,
         message: _builtins.str = ...,
+        file_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "order_id", b"order_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file_ids", b"file_ids", "message", b"message", "order_id", b"order_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -836,6 +958,160 @@ class DeliverOrderResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeliverOrderResponse: _TypeAlias = DeliverOrderResponse  # noqa: Y015
+
+@_typing.final
+class ExtendOrderRequest(_message.Message):
+    """The request of ExtendOrder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """The order's UUID."""
+    days: _builtins.int
+    """The days by which the due date would move."""
+    message: _builtins.str
+    """A message to the buyer, shown in the order's history."""
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+        days: _builtins.int = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "message", b"message", "order_id", b"order_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendOrderRequest: _TypeAlias = ExtendOrderRequest  # noqa: Y015
+
+@_typing.final
+class ExtendOrderResponse(_message.Message):
+    """The response of ExtendOrder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def order(self) -> Global___Order:
+        """The order after the change."""
+
+    def __init__(
+        self,
+        *,
+        order: Global___Order | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendOrderResponse: _TypeAlias = ExtendOrderResponse  # noqa: Y015
+
+@_typing.final
+class AcceptExtensionRequest(_message.Message):
+    """The request of AcceptExtension."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """The order's UUID."""
+    message: _builtins.str
+    """A message to the other party, shown in the order's history."""
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "order_id", b"order_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptExtensionRequest: _TypeAlias = AcceptExtensionRequest  # noqa: Y015
+
+@_typing.final
+class AcceptExtensionResponse(_message.Message):
+    """The response of AcceptExtension."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def order(self) -> Global___Order:
+        """The order after the change."""
+
+    def __init__(
+        self,
+        *,
+        order: Global___Order | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptExtensionResponse: _TypeAlias = AcceptExtensionResponse  # noqa: Y015
+
+@_typing.final
+class DeclineExtensionRequest(_message.Message):
+    """The request of DeclineExtension."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """The order's UUID."""
+    message: _builtins.str
+    """A message to the other party, shown in the order's history."""
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "order_id", b"order_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeclineExtensionRequest: _TypeAlias = DeclineExtensionRequest  # noqa: Y015
+
+@_typing.final
+class DeclineExtensionResponse(_message.Message):
+    """The response of DeclineExtension."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def order(self) -> Global___Order:
+        """The order after the change."""
+
+    def __init__(
+        self,
+        *,
+        order: Global___Order | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeclineExtensionResponse: _TypeAlias = DeclineExtensionResponse  # noqa: Y015
 
 @_typing.final
 class ReviseOrderRequest(_message.Message):

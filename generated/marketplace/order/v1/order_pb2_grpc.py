@@ -80,6 +80,21 @@ class OrderServiceStub:
                 request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.DeliverOrderRequest.SerializeToString,
                 response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.DeliverOrderResponse.FromString,
                 _registered_method=True)
+        self.ExtendOrder = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/ExtendOrder',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ExtendOrderRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ExtendOrderResponse.FromString,
+                _registered_method=True)
+        self.AcceptExtension = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/AcceptExtension',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.AcceptExtensionRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.AcceptExtensionResponse.FromString,
+                _registered_method=True)
+        self.DeclineExtension = channel.unary_unary(
+                '/marketplace.order.v1.OrderService/DeclineExtension',
+                request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.DeclineExtensionRequest.SerializeToString,
+                response_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.DeclineExtensionResponse.FromString,
+                _registered_method=True)
         self.ReviseOrder = channel.unary_unary(
                 '/marketplace.order.v1.OrderService/ReviseOrder',
                 request_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ReviseOrderRequest.SerializeToString,
@@ -192,10 +207,14 @@ class OrderServiceServicer:
     """
 
     def PlaceOrder(self, request, context):
-        """Place an order for a package. The order copies the package terms; later changes of the gig do not affect it. The
-        payment is authorized first: when it is refused, the error is PAYMENT_DECLINED, and there is no order. NOT_FOUND for
-        a package that cannot be ordered, FORBIDDEN for the caller's own gig, INVALID_ARGUMENT for a price below the payment
-        provider's minimum.
+        """Place an order for a package, or for an offer. The order copies the terms; later changes of the gig do not affect
+        it. The payment is authorized first: when it is refused, the error is PAYMENT_DECLINED, and there is no order.
+        NOT_FOUND for a package or an offer that cannot be ordered, FORBIDDEN for the caller's own gig or offer, and while
+        the seller blocks the caller, CONFLICT while the caller blocks the seller, INVALID_ARGUMENT for a price below the
+        payment provider's minimum.
+
+        The seller of an offer has agreed already: its payment is captured as well, and the order begins IN_PROGRESS.
+        OFFER_CLOSED for an offer that is not OPEN.
 
         A card that wants the buyer's confirmation is PAYMENT_ACTION_REQUIRED. With an idempotency key the error has
         `confirmation` (over gRPC: `clientSecret` and `expiresAt` in the metadata of ErrorInfo): the buyer confirms with the
@@ -263,7 +282,29 @@ class OrderServiceServicer:
 
     def DeliverOrder(self, request, context):
         """Deliver the work of an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status. The order is
-        DELIVERED.
+        DELIVERED. FILE_NOT_READY for a file that is not READY, NOT_FOUND for a file of others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExtendOrder(self, request, context):
+        """Ask for more time for an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status, while a request is
+        open, and for more than 365 days together. Any change of the order's status closes the request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcceptExtension(self, request, context):
+        """Accept the open request for more time, as the order's buyer: the due date moves. INVALID_TRANSITION without one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeclineExtension(self, request, context):
+        """Decline the open request for more time, as the order's buyer. INVALID_TRANSITION without one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -474,6 +515,21 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     servicer.DeliverOrder,
                     request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.DeliverOrderRequest.FromString,
                     response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.DeliverOrderResponse.SerializeToString,
+            ),
+            'ExtendOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtendOrder,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.ExtendOrderRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.ExtendOrderResponse.SerializeToString,
+            ),
+            'AcceptExtension': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptExtension,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.AcceptExtensionRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.AcceptExtensionResponse.SerializeToString,
+            ),
+            'DeclineExtension': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeclineExtension,
+                    request_deserializer=marketplace_dot_order_dot_v1_dot_order__pb2.DeclineExtensionRequest.FromString,
+                    response_serializer=marketplace_dot_order_dot_v1_dot_order__pb2.DeclineExtensionResponse.SerializeToString,
             ),
             'ReviseOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.ReviseOrder,
@@ -798,6 +854,87 @@ class OrderService:
             '/marketplace.order.v1.OrderService/DeliverOrder',
             marketplace_dot_order_dot_v1_dot_order__pb2.DeliverOrderRequest.SerializeToString,
             marketplace_dot_order_dot_v1_dot_order__pb2.DeliverOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtendOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/ExtendOrder',
+            marketplace_dot_order_dot_v1_dot_order__pb2.ExtendOrderRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.ExtendOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptExtension(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/AcceptExtension',
+            marketplace_dot_order_dot_v1_dot_order__pb2.AcceptExtensionRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.AcceptExtensionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeclineExtension(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketplace.order.v1.OrderService/DeclineExtension',
+            marketplace_dot_order_dot_v1_dot_order__pb2.DeclineExtensionRequest.SerializeToString,
+            marketplace_dot_order_dot_v1_dot_order__pb2.DeclineExtensionResponse.FromString,
             options,
             channel_credentials,
             insecure,

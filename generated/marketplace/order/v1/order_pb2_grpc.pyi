@@ -40,10 +40,14 @@ class OrderServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OrderServiceAsyncStub: ...
     PlaceOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.PlaceOrderRequest, _order_pb2.PlaceOrderResponse]
-    """Place an order for a package. The order copies the package terms; later changes of the gig do not affect it. The
-    payment is authorized first: when it is refused, the error is PAYMENT_DECLINED, and there is no order. NOT_FOUND for
-    a package that cannot be ordered, FORBIDDEN for the caller's own gig, INVALID_ARGUMENT for a price below the payment
-    provider's minimum.
+    """Place an order for a package, or for an offer. The order copies the terms; later changes of the gig do not affect
+    it. The payment is authorized first: when it is refused, the error is PAYMENT_DECLINED, and there is no order.
+    NOT_FOUND for a package or an offer that cannot be ordered, FORBIDDEN for the caller's own gig or offer, and while
+    the seller blocks the caller, CONFLICT while the caller blocks the seller, INVALID_ARGUMENT for a price below the
+    payment provider's minimum.
+
+    The seller of an offer has agreed already: its payment is captured as well, and the order begins IN_PROGRESS.
+    OFFER_CLOSED for an offer that is not OPEN.
 
     A card that wants the buyer's confirmation is PAYMENT_ACTION_REQUIRED. With an idempotency key the error has
     `confirmation` (over gRPC: `clientSecret` and `expiresAt` in the metadata of ErrorInfo): the buyer confirms with the
@@ -81,8 +85,16 @@ class OrderServiceStub:
     """
     DeliverOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.DeliverOrderRequest, _order_pb2.DeliverOrderResponse]
     """Deliver the work of an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status. The order is
-    DELIVERED.
+    DELIVERED. FILE_NOT_READY for a file that is not READY, NOT_FOUND for a file of others.
     """
+    ExtendOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.ExtendOrderRequest, _order_pb2.ExtendOrderResponse]
+    """Ask for more time for an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status, while a request is
+    open, and for more than 365 days together. Any change of the order's status closes the request.
+    """
+    AcceptExtension: _grpc.UnaryUnaryMultiCallable[_order_pb2.AcceptExtensionRequest, _order_pb2.AcceptExtensionResponse]
+    """Accept the open request for more time, as the order's buyer: the due date moves. INVALID_TRANSITION without one."""
+    DeclineExtension: _grpc.UnaryUnaryMultiCallable[_order_pb2.DeclineExtensionRequest, _order_pb2.DeclineExtensionResponse]
+    """Decline the open request for more time, as the order's buyer. INVALID_TRANSITION without one."""
     ReviseOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.ReviseOrderRequest, _order_pb2.ReviseOrderResponse]
     """Ask for a revision of a DELIVERED order, as its buyer, while revisions are left; INVALID_TRANSITION at any other
     time. The order is IN_PROGRESS, and due again after the package's delivery days.
@@ -171,10 +183,14 @@ class OrderServiceAsyncStub(OrderServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PlaceOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.PlaceOrderRequest, _order_pb2.PlaceOrderResponse]  # type: ignore[assignment]
-    """Place an order for a package. The order copies the package terms; later changes of the gig do not affect it. The
-    payment is authorized first: when it is refused, the error is PAYMENT_DECLINED, and there is no order. NOT_FOUND for
-    a package that cannot be ordered, FORBIDDEN for the caller's own gig, INVALID_ARGUMENT for a price below the payment
-    provider's minimum.
+    """Place an order for a package, or for an offer. The order copies the terms; later changes of the gig do not affect
+    it. The payment is authorized first: when it is refused, the error is PAYMENT_DECLINED, and there is no order.
+    NOT_FOUND for a package or an offer that cannot be ordered, FORBIDDEN for the caller's own gig or offer, and while
+    the seller blocks the caller, CONFLICT while the caller blocks the seller, INVALID_ARGUMENT for a price below the
+    payment provider's minimum.
+
+    The seller of an offer has agreed already: its payment is captured as well, and the order begins IN_PROGRESS.
+    OFFER_CLOSED for an offer that is not OPEN.
 
     A card that wants the buyer's confirmation is PAYMENT_ACTION_REQUIRED. With an idempotency key the error has
     `confirmation` (over gRPC: `clientSecret` and `expiresAt` in the metadata of ErrorInfo): the buyer confirms with the
@@ -212,8 +228,16 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """
     DeliverOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.DeliverOrderRequest, _order_pb2.DeliverOrderResponse]  # type: ignore[assignment]
     """Deliver the work of an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status. The order is
-    DELIVERED.
+    DELIVERED. FILE_NOT_READY for a file that is not READY, NOT_FOUND for a file of others.
     """
+    ExtendOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.ExtendOrderRequest, _order_pb2.ExtendOrderResponse]  # type: ignore[assignment]
+    """Ask for more time for an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status, while a request is
+    open, and for more than 365 days together. Any change of the order's status closes the request.
+    """
+    AcceptExtension: _aio.UnaryUnaryMultiCallable[_order_pb2.AcceptExtensionRequest, _order_pb2.AcceptExtensionResponse]  # type: ignore[assignment]
+    """Accept the open request for more time, as the order's buyer: the due date moves. INVALID_TRANSITION without one."""
+    DeclineExtension: _aio.UnaryUnaryMultiCallable[_order_pb2.DeclineExtensionRequest, _order_pb2.DeclineExtensionResponse]  # type: ignore[assignment]
+    """Decline the open request for more time, as the order's buyer. INVALID_TRANSITION without one."""
     ReviseOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.ReviseOrderRequest, _order_pb2.ReviseOrderResponse]  # type: ignore[assignment]
     """Ask for a revision of a DELIVERED order, as its buyer, while revisions are left; INVALID_TRANSITION at any other
     time. The order is IN_PROGRESS, and due again after the package's delivery days.
@@ -305,10 +329,14 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.PlaceOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.PlaceOrderResponse, _abc.Awaitable[_order_pb2.PlaceOrderResponse]]:
-        """Place an order for a package. The order copies the package terms; later changes of the gig do not affect it. The
-        payment is authorized first: when it is refused, the error is PAYMENT_DECLINED, and there is no order. NOT_FOUND for
-        a package that cannot be ordered, FORBIDDEN for the caller's own gig, INVALID_ARGUMENT for a price below the payment
-        provider's minimum.
+        """Place an order for a package, or for an offer. The order copies the terms; later changes of the gig do not affect
+        it. The payment is authorized first: when it is refused, the error is PAYMENT_DECLINED, and there is no order.
+        NOT_FOUND for a package or an offer that cannot be ordered, FORBIDDEN for the caller's own gig or offer, and while
+        the seller blocks the caller, CONFLICT while the caller blocks the seller, INVALID_ARGUMENT for a price below the
+        payment provider's minimum.
+
+        The seller of an offer has agreed already: its payment is captured as well, and the order begins IN_PROGRESS.
+        OFFER_CLOSED for an offer that is not OPEN.
 
         A card that wants the buyer's confirmation is PAYMENT_ACTION_REQUIRED. With an idempotency key the error has
         `confirmation` (over gRPC: `clientSecret` and `expiresAt` in the metadata of ErrorInfo): the buyer confirms with the
@@ -388,8 +416,34 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.DeliverOrderResponse, _abc.Awaitable[_order_pb2.DeliverOrderResponse]]:
         """Deliver the work of an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status. The order is
-        DELIVERED.
+        DELIVERED. FILE_NOT_READY for a file that is not READY, NOT_FOUND for a file of others.
         """
+
+    @_abc_1.abstractmethod
+    def ExtendOrder(
+        self,
+        request: _order_pb2.ExtendOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.ExtendOrderResponse, _abc.Awaitable[_order_pb2.ExtendOrderResponse]]:
+        """Ask for more time for an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status, while a request is
+        open, and for more than 365 days together. Any change of the order's status closes the request.
+        """
+
+    @_abc_1.abstractmethod
+    def AcceptExtension(
+        self,
+        request: _order_pb2.AcceptExtensionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.AcceptExtensionResponse, _abc.Awaitable[_order_pb2.AcceptExtensionResponse]]:
+        """Accept the open request for more time, as the order's buyer: the due date moves. INVALID_TRANSITION without one."""
+
+    @_abc_1.abstractmethod
+    def DeclineExtension(
+        self,
+        request: _order_pb2.DeclineExtensionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.DeclineExtensionResponse, _abc.Awaitable[_order_pb2.DeclineExtensionResponse]]:
+        """Decline the open request for more time, as the order's buyer. INVALID_TRANSITION without one."""
 
     @_abc_1.abstractmethod
     def ReviseOrder(
