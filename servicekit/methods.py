@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from operator import attrgetter
 
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor

@@ -60,7 +60,7 @@ CREATE TABLE blocks (
 );
 CREATE INDEX blocks_since ON blocks (blocker_id, since, blocked_id);
 
--- Token buckets: what a user may still do at once, and the time for which that holds. A user without a row has a full one.
+-- Token buckets: what a user may still do at once, and the time for which that holds. Without a row one is full.
 CREATE TABLE token_buckets (
     user_id uuid NOT NULL,
     kind text NOT NULL,
@@ -69,13 +69,13 @@ CREATE TABLE token_buckets (
     PRIMARY KEY (user_id, kind)
 );
 
--- An event of a message or an offer is one of a conversation. Its sides are the starter, as `buyer_id`, and the owner, as
--- `seller_id`; of an offer's, its own buyer and seller.
+-- An event of a message or an offer is one of a conversation. Its sides are the starter, as `buyer_id`, and the owner,
+-- as `seller_id`; of an offer's, its own buyer and seller.
 ALTER TABLE events
     ADD COLUMN conversation_id uuid,
     ADD COLUMN message_id uuid,
     ADD COLUMN offer_id uuid,
-    -- One that stands neither in the feed nor in a delivery, but tells the watches of its people, or of `reader_id` alone.
+    -- It stands neither in the feed nor in a delivery, and tells the watches of its people, or of `reader_id` alone.
     ADD COLUMN is_internal boolean NOT NULL DEFAULT false,
     ADD COLUMN reader_id uuid;
 ALTER TABLE events DROP CONSTRAINT events_check;
