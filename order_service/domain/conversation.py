@@ -52,3 +52,9 @@ class Conversation:
     last_message: Message
     starter_read: int = 0
     owner_read: int = 0
+
+    def unread(self, user_id: UUID) -> int:
+        """Return the number of the other side's messages after the newest one that a side has marked as read."""
+        if user_id == self.starter.id:
+            return self.last_message.owner_wrote - self.starter_read
+        return self.last_message.starter_wrote - self.owner_read
