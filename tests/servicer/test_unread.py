@@ -37,7 +37,7 @@ class Seen:
     unread: int
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     writes=st.tuples(st.integers(0, 12), st.integers(0, 12)),
     reads=st.tuples(st.integers(0, 8), st.integers(0, 8)),
