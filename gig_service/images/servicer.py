@@ -77,12 +77,14 @@ class ImageServicer:
             crash_point("received")
             pictures = await self._decode(files, folder, call)
             page = await run_to_completion(
-                self._add_images.execute,
-                gig_id,
-                pictures,
-                call.caller,
-                call.if_match,
-                first_is_primary=first.is_primary,
+                asyncio.to_thread(
+                    self._add_images.execute,
+                    gig_id,
+                    pictures,
+                    call.caller,
+                    call.if_match,
+                    first_is_primary=first.is_primary,
+                )
             )
         call.set_etag(page.etag)
         return page.images[-len(pictures) :]

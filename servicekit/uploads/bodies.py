@@ -10,16 +10,18 @@ import asyncio
 import errno
 import logging
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from servicekit.errors import InvalidArgument, MarketplaceError, Unavailable, Violation
+
+Run = Callable[..., Awaitable[Any]]
 
 FORM = "multipart/form-data"
 FIELD = "file"
@@ -70,10 +72,15 @@ def is_form(content_type: str) -> bool:
 
 
 async def receive_files(
-    content_type: str, body: AsyncIterator[bytes], folder: Path, limits: UploadLimits
+    content_type: str,
+    body: AsyncIterator[bytes],
+    folder: Path,
+    limits: UploadLimits,
+    run: Run = asyncio.to_thread,
 ) -> list[ReceivedFile]:
     """Write the files of a body of this type into a folder and return them in their order; there is at least one.
 
+    `run` calls a function in a thread.
     Raises InvalidArgument for a form that is malformed or without a file and for an empty file, PAYLOAD_TOO_LARGE, the
     errors of `check_count`, and Unavailable when the disk is nearly full.
     """
@@ -82,7 +89,7 @@ async def receive_files(
         reader = _reader(content_type, files)
         async for data in body:
             # In a thread, since a disk may be slow.
-            await asyncio.to_thread(reader.feed, data)
+            await run(reader.feed, data)
         reader.end()
     except (FormParserError, UnicodeError) as error:
         raise InvalidArgument([Violation(FIELD, "is not a well-formed form")]) from error
@@ -238,7 +245,8 @@ class _FormBody:
     def _end_headers(self) -> None:
         _, names = parse_options_header(self._headers.get(b"content-disposition"))
         self._is_file = names.get(b"name") == FIELD.encode()
-        self._file_name = names.get(b"filename", b"").decode("utf-8", "replace")
+        # Browsers escape a quotation mark in a name so.
+        self._file_name = names.get(b"filename", b"").decode("utf-8", "replace").replace("%22", '"')
         if self._is_file and self._file_name:
             self._open()
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from collections.abc import AsyncIterator, Coroutine, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from prometheus_client import Counter, Histogram
 
@@ -23,7 +23,6 @@ BYTES = Histogram(
 # A connection may take so long to get going.
 GRACE_SECONDS = 20.0
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 
@@ -73,11 +72,11 @@ async def steady(
         yield data
 
 
-async def run_to_completion(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run the function in a thread. A call that is cancelled meanwhile waits for its end, successful or not."""
-    work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+async def run_to_completion(work: Coroutine[Any, Any, R]) -> R:
+    """Return the result of work in a thread. A call that is cancelled meanwhile waits for its end, successful or not."""
+    task = asyncio.ensure_future(work)
     try:
-        return await asyncio.shield(work)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([work])
+        await asyncio.wait([task])
         raise
