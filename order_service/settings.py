@@ -233,8 +233,8 @@ class EventSettings(FileStorageSettings, TimeoutSettings, ServiceSettings):
     )
     file_scanner: Annotated[str, AfterValidator(check_scanner)] = Field(
         "",
-        description="What looks at each file before it can be sent: the path or `host:port` of a clamd, or `command:` and "
-        "a command ([docs/files.md](docs/files.md)); empty: nothing.",
+        description="What looks at each file before it can be sent: the path or `host:port` of a clamd, or `command:` "
+        "and a command ([docs/files.md](docs/files.md)); empty: nothing.",
     )
     file_scan_seconds: float = Field(60, gt=0, le=600, description="How long the scanner may take for a file.")
 

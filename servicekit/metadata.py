@@ -16,8 +16,8 @@ from servicekit.ids import new_id
 REQUEST_ID = "x-request-id"
 # Where a client of server-sent events wants to resume.
 LAST_EVENT_ID = "last-event-id"
-# The method of a request over HTTP for a file. Only the edge sets it; a caller of gRPC can neither be redirected nor ask
-# for the headers alone.
+# The method of a request over HTTP for a file. Only the edge sets it: a caller of gRPC can neither be redirected nor
+# ask for the headers alone.
 EDGE_METHOD = "x-edge-method"
 KNOWN = frozenset(
     (

@@ -19,7 +19,7 @@ from servicekit.uploads.bodies import ReceivedFile
 
 
 class UploadFile:
-    """Stores files. With `is_scanned` a scanner has to look at them first. It blocks on the database and the storage."""
+    """Stores files. With `is_scanned` a scanner looks at them first. It blocks on the database and the storage."""
 
     def __init__(self, store: Store, storage: Storage, *, is_scanned: bool) -> None:
         self._store = store

@@ -20,8 +20,8 @@ NAMELESS = "file"
 UNKNOWN = "application/octet-stream"
 
 # A media type with its parameters (RFC 9110, section 8.3.1).
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_TYPE = re.compile(rf'{_TOKEN}/{_TOKEN}(?:[ \t]*;[ \t]*{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*"))*')
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_TYPE = re.compile(rf'{_WORD}/{_WORD}(?:[ \t]*;[ \t]*{_WORD}=(?:{_WORD}|"[ !#-\[\]-~]*"))*')
 # Controls, and what shows a text in another order than it has: with it `gpj.exe` could look like `exe.jpg`.
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
 # The characters of a URL that `filename*` takes as they are (RFC 8187), beside letters, digits and `_.-~`.

@@ -20,14 +20,13 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from servicekit.errors import InvalidArgument, MarketplaceError, Unavailable, Violation
+from servicekit.uploads.limits import MAX_OTHER_BYTES
 
 Run = Callable[..., Awaitable[Any]]
 
 FORM = "multipart/form-data"
 FIELD = "file"
 MAX_PARTS = 100
-# The bytes of a form beside its files' contents: headers, other fields, and text between the parts.
-MAX_OTHER_BYTES = 64 * 1024
 # How many first bytes of a file are returned.
 START_BYTES = 64
 # Uploads leave this much of the disk free: the database may use the same disk.

@@ -73,7 +73,7 @@ async def steady(
 
 
 async def run_to_completion(work: Coroutine[Any, Any, R]) -> R:
-    """Return the result of work in a thread. A call that is cancelled meanwhile waits for its end, successful or not."""
+    """Return the result of work in a thread. A call that is cancelled meanwhile waits for its end."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
