@@ -5,7 +5,7 @@ from uuid import UUID
 from marketplace.gig.v1 import gig_pb2
 from marketplace.gig.v1.gig_pb2_grpc import GigServiceStub
 from order_service.domain.conversation import Person, TalkedOfGig
-from order_service.domain.placing import PackageTerms
+from order_service.domain.placing import Extra, PackageTerms
 from servicekit.clients import Client, Stub
 from servicekit.identity import ServiceTokens
 from servicekit.internal_tls import InternalTls
@@ -32,6 +32,7 @@ class Gigs:
             price=to_decimal(response.price),
             delivery_days=response.delivery_days,
             revisions=response.revisions,
+            extras=tuple(_to_extra(extra) for extra in response.extras),
         )
 
     def describe(self, gig_id: UUID) -> TalkedOfGig:
@@ -42,3 +43,7 @@ class Gigs:
             owner=Person(UUID(response.seller_id), response.seller_username),
             is_active=response.status == gig_pb2.Gig.ACTIVE,
         )
+
+
+def _to_extra(extra: gig_pb2.Extra) -> Extra:
+    return Extra(UUID(extra.id), extra.title, to_decimal(extra.price), extra.extra_days, extra.extra_revisions)
