@@ -11,12 +11,14 @@ import peewee
 import psycopg2
 import pytest
 
+from order_service.files.storage import FILES
 from order_service.payments.sandbox import scenarios
 from order_service.payments.sandbox.erasure import SandboxErasure
 from order_service.personal_data import OrderUserData
 from servicekit.database import Database, Statement
 from servicekit.personal_data import ERASED
 from servicekit.progress import Progress
+from servicekit.storage.folder import FolderStorage
 from tests.support import sellers
 from tests.support.identity import user_id
 from tests.support.orderservice import BUYER, SELLER, OrderBackend
@@ -25,8 +27,8 @@ BUYER_ID, SELLER_ID = user_id("happy_buyer"), user_id("webdev_pro")
 
 
 @pytest.fixture
-def data(world: OrderBackend, sandbox_database: Database) -> OrderUserData:
-    return OrderUserData(world.database, SandboxErasure(sandbox_database))
+def data(world: OrderBackend, sandbox_database: Database, tmp_path: Path) -> OrderUserData:
+    return OrderUserData(world.database, FolderStorage(tmp_path, FILES), SandboxErasure(sandbox_database))
 
 
 def erase(data: OrderUserData, user: UUID) -> dict[str, int]:
