@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import jwt
 import psutil
 import pytest
 
@@ -18,7 +19,6 @@ from order_service.store.store import Store
 from servicekit.database import Database
 from tests.support.eventually import eventually
 from tests.support.files import send_in_message
-from tests.support.identity import user_id
 from tests.support.stack import Stack
 from tests.support.story import a_name, ok
 
@@ -30,8 +30,7 @@ class People:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._names = [a_name("owner"), a_name("reader")]
-        self.owner, self.reader = (stack.client(name, "buyer") for name in self._names)
+        self.owner, self.reader = (stack.client(a_name(each), "buyer") for each in ("owner", "reader"))
         self.stranger = stack.client(a_name("stranger"), "seller")
         self.admin = stack.client(a_name("admin"), "admin")
 
@@ -45,9 +44,14 @@ class People:
         """Send a file from its owner to the reader."""
         url = postgres.database_url(self._stack.layout, postgres.DATABASES["order"])
         database = Database(url)
-        owner, reader = (user_id(name) for name in self._names)
+        owner, reader = (_user_of(client) for client in (self.owner, self.reader))
         with closing(database):
             send_in_message(Store(database), database, [UUID(file_id)], owner, reader)
+
+
+def _user_of(client: httpx.Client) -> UUID:
+    token = client.headers["authorization"].removeprefix("Bearer ")
+    return UUID(jwt.decode(token, options={"verify_signature": False})["sub"])
 
 
 @pytest.fixture
