@@ -4,7 +4,7 @@ from uuid import UUID
 
 from marketplace.gig.v1 import gig_pb2
 from marketplace.gig.v1.gig_pb2_grpc import GigServiceStub
-from order_service.domain.placing import PackageTerms
+from order_service.domain.placing import Extra, PackageTerms
 from servicekit.clients import Client, Stub
 from servicekit.identity import ServiceTokens
 from servicekit.internal_tls import InternalTls
@@ -31,4 +31,9 @@ class Gigs:
             price=to_decimal(response.price),
             delivery_days=response.delivery_days,
             revisions=response.revisions,
+            extras=tuple(_to_extra(extra) for extra in response.extras),
         )
+
+
+def _to_extra(extra: gig_pb2.Extra) -> Extra:
+    return Extra(UUID(extra.id), extra.title, to_decimal(extra.price), extra.extra_days, extra.extra_revisions)

@@ -10,7 +10,7 @@ from order_service.commands.give_up_placing import GiveUpPlacing
 from order_service.domain.attempt import AttemptLimits, State
 from order_service.domain.order import Order
 from order_service.domain.payment import PaymentPolicy
-from order_service.domain.placing import OrderPolicy, OrderRequest, draft
+from order_service.domain.placing import OrderPolicy, OrderRequest, draft, order_terms
 from order_service.gigs import Gigs
 from order_service.store.store import Store
 from servicekit.call import IdempotencyClaim, require_time
@@ -57,7 +57,7 @@ class PlaceOrder:
             if order is not None:
                 return order
         self._payment_policy.check(request.payment_method, request.payment_token)
-        terms = self._gigs.package_terms(package_id)
+        terms = order_terms(self._gigs.package_terms(package_id), request.extra_ids, request.quantity)
         new_draft = draft(new_id(), terms, request, self._order_policy, expected_price)
         require_time()
         binding = claim and self._idempotency_keys.binding(claim, new_draft.order_id)
