@@ -36,6 +36,8 @@ class TokenBuckets:
         rows = {row["kind"]: row for row in self._database.fetch_all(READ, user_id, list(kinds))}
         for kind in kinds:
             row, limit = rows[kind], limits[kind]
-            bucket = TokenBucket(limit.number, row["now"]) if row["at"] is None else TokenBucket(row["tokens"], row["at"])
+            bucket = (
+                TokenBucket(limit.number, row["now"]) if row["at"] is None else TokenBucket(row["tokens"], row["at"])
+            )
             rest = bucket.taken(limit, row["now"])
             self._database.write(STORE, user_id, kind, rest.tokens, rest.at)
