@@ -1,7 +1,9 @@
 """Conversations: two people, their messages, what each of them has read, and who may write to whom."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -58,13 +60,13 @@ class Conversation:
     owner_read: int = 0
 
     @property
-    def sides(self) -> tuple[Person, Person]:
-        """The two people, who started it first."""
-        return self.starter, self.owner
+    def sides(self) -> tuple[UUID, UUID]:
+        """The ids of the two people, who started it first."""
+        return self.starter.id, self.owner.id
 
     def is_side(self, user_id: UUID | None) -> bool:
         """Return whether the user is one of the two."""
-        return user_id in (self.starter.id, self.owner.id)
+        return user_id in self.sides
 
     def other(self, user_id: UUID) -> Person:
         """Return the other side than this one."""
@@ -76,20 +78,21 @@ class Conversation:
             return self.last_message.owner_wrote - self.starter_read
         return self.last_message.starter_wrote - self.owner_read
 
-    def check_visible(self, caller: Caller) -> None:
-        """Raise NotFound unless the caller is a side or an admin: a stranger must not learn of it."""
-        if not (self.is_side(caller.id) or caller.is_admin):
-            raise NotFound("Conversation")
+    def marked(self, user_id: UUID, message: Message) -> Conversation:
+        """Return the conversation after a side has read a message of it, and all before. A mark never goes back."""
+        if user_id == self.starter.id:
+            return replace(self, starter_read=max(self.starter_read, message.owner_wrote))
+        return replace(self, owner_read=max(self.owner_read, message.starter_wrote))
 
     def check_side(self, caller: Caller) -> None:
         """Raise NotFound for a stranger, and Forbidden for an admin who is no side."""
-        self.check_visible(caller)
+        check_visible(self.sides, caller)
         if not self.is_side(caller.id):
             raise Forbidden("Only the two sides of a conversation can do this")
 
     def check_order(self, order: Order) -> None:
         """Raise NotFound unless the order is one between the two."""
-        if {order.buyer_id, order.seller_id} != {self.starter.id, self.owner.id}:
+        if {order.buyer_id, order.seller_id} != set(self.sides):
             raise NotFound("Order")
 
 
@@ -133,6 +136,12 @@ class BlocksBetween:
         """Raise Conflict for a user who blocks the other one."""
         if self.is_blocking:
             raise Conflict("You have blocked this user; end the block first")
+
+
+def check_visible(sides: tuple[UUID, UUID], caller: Caller) -> None:
+    """Raise NotFound unless the caller is a side of the conversation or an admin: a stranger must not learn of it."""
+    if not (caller.id in sides or caller.is_admin):
+        raise NotFound("Conversation")
 
 
 def check_content(text: str, file_ids: Sequence[UUID]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from servicekit.errors import RateLimited
 
-# A part of a token that sums of floats may be wrong by.
+# Seconds that sums of floats may be wrong by.
 TOLERANCE = 1e-6
 
 
@@ -44,11 +45,16 @@ class TokenBucket:
     tokens: float
     at: datetime
 
-    def taken(self, limit: Limit, now: datetime) -> TokenBucket:
-        """Return the bucket with one token less. Raises RateLimited, with the time until there is one."""
+    def refilled(self, limit: Limit, now: datetime) -> TokenBucket:
+        """Return the bucket as it is now."""
         seconds = max((now - self.at).total_seconds(), 0.0)
-        tokens = min(self.tokens + seconds * limit.per_second, float(limit.number))
-        missing = 1 - tokens
-        if missing > TOLERANCE:
-            raise RateLimited(math.ceil(missing / limit.per_second - TOLERANCE))
-        return TokenBucket(max(tokens - 1, 0.0), now)
+        return TokenBucket(min(self.tokens + seconds * limit.per_second, float(limit.number)), now)
+
+
+def take(buckets: Mapping[LimitKind, TokenBucket], limits: Limits, now: datetime) -> dict[LimitKind, TokenBucket]:
+    """Return these buckets with one token less each. Raises RateLimited, with the time until all have one."""
+    refilled = {kind: bucket.refilled(limits[kind], now) for kind, bucket in buckets.items()}
+    waits = [(1 - bucket.tokens) / limits[kind].per_second for kind, bucket in refilled.items()]
+    if max(waits) > TOLERANCE:
+        raise RateLimited(math.ceil(max(waits) - TOLERANCE))
+    return {kind: TokenBucket(max(bucket.tokens - 1, 0.0), now) for kind, bucket in refilled.items()}

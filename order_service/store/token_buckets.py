@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from order_service.domain.limits import LimitKind, Limits, TokenBucket
-from servicekit.database import Database, Statement
+from order_service.domain.limits import LimitKind, Limits, TokenBucket, take
+from servicekit.database import Database, Row, Statement
 
 # A lock of the transaction: a user with full buckets has no row that could be locked.
 LOCK = Statement("SELECT pg_advisory_xact_lock(hashtextextended('token-buckets:' || $1::text, 0))")
@@ -33,11 +33,14 @@ class TokenBuckets:
 
     def take(self, user_id: UUID, kinds: Sequence[LimitKind], limits: Limits) -> None:
         """Take a token of each kind, in a transaction that has locked the user's buckets. Raises RateLimited."""
-        rows = {row["kind"]: row for row in self._database.fetch_all(READ, user_id, list(kinds))}
-        for kind in kinds:
-            row, limit = rows[kind], limits[kind]
-            bucket = (
-                TokenBucket(limit.number, row["now"]) if row["at"] is None else TokenBucket(row["tokens"], row["at"])
-            )
-            rest = bucket.taken(limit, row["now"])
-            self._database.write(STORE, user_id, kind, rest.tokens, rest.at)
+        rows = self._database.fetch_all(READ, user_id, list(kinds))
+        now = rows[0]["now"]
+        buckets = {LimitKind(row["kind"]): _to_bucket(row, limits) for row in rows}
+        for kind, bucket in take(buckets, limits, now).items():
+            self._database.write(STORE, user_id, kind, bucket.tokens, bucket.at)
+
+
+def _to_bucket(row: Row, limits: Limits) -> TokenBucket:
+    if row["at"] is None:
+        return TokenBucket(limits[LimitKind(row["kind"])].number, row["now"])
+    return TokenBucket(row["tokens"], row["at"])
