@@ -4,6 +4,7 @@ from uuid import UUID
 
 from marketplace.gig.v1 import gig_pb2
 from marketplace.gig.v1.gig_pb2_grpc import GigServiceStub
+from order_service.domain.offer import OfferedGig
 from order_service.domain.placing import Extra, PackageTerms
 from servicekit.clients import Client, Stub
 from servicekit.identity import ServiceTokens
@@ -33,6 +34,11 @@ class Gigs:
             revisions=response.revisions,
             extras=tuple(_to_extra(extra) for extra in response.extras),
         )
+
+    def offered_gig(self, gig_id: UUID) -> OfferedGig:
+        """Return the gig of an offer. Raises NotFound("Gig") for a deleted one."""
+        response = self._client.call(self._stub().DescribeGig, gig_pb2.DescribeGigRequest(gig_id=str(gig_id)))
+        return OfferedGig(UUID(response.seller_id), response.title, response.status == gig_pb2.Gig.SUSPENDED)
 
 
 def _to_extra(extra: gig_pb2.Extra) -> Extra:

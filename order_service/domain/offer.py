@@ -34,7 +34,7 @@ class OfferClosed(Conflict):
 
 
 class BeingOrdered(Conflict):
-    """A payment for the offer is under way or in doubt: in a moment the offer is ordered, or open again."""
+    """A payment for the offer is under way or in doubt: when that is decided, the offer is ordered, or open again."""
 
     def __init__(self) -> None:
         super().__init__("The offer is just being ordered, and its payment is not decided yet; try again later")
@@ -56,6 +56,26 @@ class OfferTerms:
         if self.price < minimum:
             message = f"must be at least {minimum} {currency}, as a payment must"
             raise InvalidArgument([Violation("price", message)])
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedGig:
+    """A gig that an offer is about, as GigService has it now."""
+
+    seller_id: UUID
+    title: str
+    is_suspended: bool
+
+    def check_offer(self, caller: Caller) -> None:
+        """Raise Forbidden for the gig of another, and NotFound for one that is suspended."""
+        if caller.id != self.seller_id:
+            raise Forbidden("You can only offer a gig of your own")
+        self.check_order()
+
+    def check_order(self) -> None:
+        """Raise NotFound for a gig that is suspended. A paused one is no obstacle."""
+        if self.is_suspended:
+            raise NotFound("Gig")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +106,6 @@ class Offer:
         """Raise NotFound for everyone but the two sides and admins."""
         if caller.id not in (self.seller_id, self.buyer_id) and not caller.is_admin:
             raise NotFound("Offer")
-
-    def check_open(self, now: datetime) -> None:
-        """Raise OfferClosed when the offer is not open at this time."""
-        status = self.at(now).status
-        if status is not OfferStatus.OPEN:
-            raise OfferClosed(status)
 
     def check_buyer(self, buyer_id: UUID) -> None:
         """Refuse an order of anybody else. Raises Forbidden for the seller, and NotFound for others."""
@@ -136,24 +150,39 @@ def check_number(open_offers: int) -> None:
         raise Conflict(message, code="LIMIT_REACHED")
 
 
-def withdraw(offer: Offer, caller: Caller, now: datetime) -> Offer:
-    """Return the offer WITHDRAWN. Raises NotFound, Forbidden for all but its seller, and OfferClosed."""
-    return _close(offer, OfferStatus.WITHDRAWN, offer.seller_id, "withdraw", caller, now)
+def withdraw(offer: Offer, caller: Caller, now: datetime, *, is_reserved: bool) -> Offer:
+    """Return the offer WITHDRAWN. `is_reserved` says whether a payment for it cannot be called off.
+
+    Raises NotFound, Forbidden for all but its seller, BeingOrdered and OfferClosed.
+    """
+    offer.check_access(caller)
+    if caller.id != offer.seller_id:
+        raise Forbidden("You don't have permission to withdraw this offer")
+    check_orderable(offer, now, is_reserved=is_reserved)
+    return replace(offer, status=OfferStatus.WITHDRAWN)
 
 
-def decline(offer: Offer, caller: Caller, now: datetime) -> Offer:
-    """Return the offer DECLINED. Raises NotFound, Forbidden for all but its buyer, and OfferClosed."""
-    return _close(offer, OfferStatus.DECLINED, offer.buyer_id, "decline", caller, now)
+def decline(offer: Offer, caller: Caller, now: datetime, *, is_reserved: bool) -> Offer:
+    """Return the offer DECLINED. Raises as `withdraw`, and Forbidden for all but its buyer."""
+    offer.check_access(caller)
+    if caller.id != offer.buyer_id:
+        raise Forbidden("You don't have permission to decline this offer")
+    check_orderable(offer, now, is_reserved=is_reserved)
+    return replace(offer, status=OfferStatus.DECLINED)
+
+
+def check_orderable(offer: Offer, now: datetime, *, is_reserved: bool) -> None:
+    """Refuse to begin anything with an offer that is not open, or reserved by a payment.
+
+    Raises BeingOrdered for a reserved one, also after its end, and OfferClosed.
+    """
+    if is_reserved:
+        raise BeingOrdered
+    status = offer.at(now).status
+    if status is not OfferStatus.OPEN:
+        raise OfferClosed(status)
 
 
 def accept(offer: Offer, order_id: UUID) -> Offer:
     """Return the offer ACCEPTED. Its payment began in time, so its end may be over by now."""
     return replace(offer, status=OfferStatus.ACCEPTED, order_id=order_id)
-
-
-def _close(offer: Offer, status: OfferStatus, taker: UUID, action: str, caller: Caller, now: datetime) -> Offer:
-    offer.check_access(caller)
-    if caller.id != taker:
-        raise Forbidden(f"You don't have permission to {action} this offer")
-    offer.check_open(now)
-    return replace(offer, status=status)
