@@ -63,9 +63,9 @@ class PlaceOrder:
     ) -> Order:
         """Return the new order of a package or an offer, once it is paid for. `expected_price` is in major units.
 
-        Raises NotFound (Package, Offer, Gig), Forbidden, InvalidArgument, Conflict (PRICE_CHANGED, OFFER_CLOSED, or
-        CONFLICT), Unavailable, DeadlineExceeded when too little time is left to begin, and Declined: then nothing is
-        left. Raises ActionRequired, and with an idempotency key the placing waits for the buyer's confirmation. Raises
+        Raises NotFound (Package, Offer, Gig), Forbidden, InvalidArgument, Conflict (also PRICE_CHANGED, OFFER_CLOSED),
+        Unavailable, DeadlineExceeded when too little time is left to begin, and Declined: then nothing is left. Raises
+        ActionRequired, and with an idempotency key the placing waits for the buyer's confirmation. Raises
         OutcomeUnknown when the provider was asked: then the same idempotency key, or payment recovery, finishes the
         attempt.
         """
@@ -75,6 +75,7 @@ class PlaceOrder:
                 return order
         self._payment_policy.check(request.payment_method, request.payment_token)
         terms = self._terms(source, source_id, request)
+        self._store.blocks.check(request.buyer_id, terms.seller_id)
         new_draft = draft(new_id(), terms, request, self._order_policy, expected_price)
         require_time()
         attempt = self._begin(new_draft, claim)
@@ -93,7 +94,6 @@ class PlaceOrder:
         offer.check_buyer(request.buyer_id)
         gig = self._gigs.offered_gig(offer.gig_id)
         gig.check_order()
-        self._store.blocks.check(request.buyer_id, offer.seller_id)
         return offer_terms(offer, gig.title)
 
     def _begin(self, new_draft: Draft, claim: IdempotencyClaim | None) -> Attempt:
