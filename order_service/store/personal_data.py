@@ -23,7 +23,18 @@ _ORDER = (
     " first_delivered_at, last_delivered_at, created_at, updated_at"
 )
 
+# The titles of the lines of an event are replaced in their places; an event from before there were lines has none.
+_ERASED_LINES = f"""jsonb_build_object('lines', (
+    SELECT coalesce(jsonb_agg(line || '{{"title": "{ERASED}"}}' ORDER BY place), '[]')
+    FROM jsonb_array_elements(subject -> 'lines') WITH ORDINALITY AS lines (line, place)
+))"""  # noqa: S608  # our own words
+
 RECORDS = (
+    Records("lines_of_orders", "order_lines", _OF_ORDERS, key="order_id, position",
+            shown="order_id, position, title, unit_price, quantity"),
+    # Before the orders: a command that has read the old titles has locked its order, so its event is stored before the
+    # events are erased.
+    Records("lines_of_orders_sold", "order_lines", _SOLD, key="order_id, position", erased={"title": f"'{ERASED}'"}),
     Records("orders_bought", "orders", "buyer_id = $1", shown=_ORDER, order="created_at, id",
             erased={"requirements": "''"}),
     Records(
@@ -54,7 +65,9 @@ RECORDS = (
         "events_of_orders_sold",
         "events",
         "seller_id = $1 AND order_id IS NOT NULL",
-        erased={"subject": f"""subject || '{{"gig_title": "{ERASED}", "package_title": "{ERASED}"}}'"""},
+        erased={
+            "subject": f"""subject || '{{"gig_title": "{ERASED}", "package_title": "{ERASED}"}}' || {_ERASED_LINES}"""
+        },
     ),
     Records(
         "events_of_offers_made",
