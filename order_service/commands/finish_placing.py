@@ -80,7 +80,7 @@ class FinishPlacing:
         authorization = Authorization(result.reference, attempt.created_at + result.valid_for)
         if attempt.offer_id is not None:
             capturing = self._capture_offer.begin(attempt, authorization, buyer_waits=buyer_waits)
-            return capturing and self._capture_offer.execute(capturing, now)
+            return self._capture_offer.execute(capturing, now) if capturing else None
         # The database's time, without a question to it.
         return self._place(attempt, authorization, now + timedelta(seconds=time.monotonic() - read_at))
 
