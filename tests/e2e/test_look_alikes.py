@@ -18,6 +18,7 @@ from tests.support.look_alikes import (
     gig_cases,
     internal_cases,
     money_cases,
+    offer_cases,
     order_cases,
     webhook_cases,
 )
@@ -28,7 +29,16 @@ from tests.support.story import Market, a_name
 
 CASES: dict[str, Callable[[Pair], None]] = {
     name: case
-    for module in (gig_cases, order_cases, money_cases, internal_cases, event_cases, webhook_cases, conversation_cases)
+    for module in (
+        gig_cases,
+        order_cases,
+        money_cases,
+        internal_cases,
+        event_cases,
+        webhook_cases,
+        conversation_cases,
+        offer_cases,
+    )
     for name, case in module.CASES.items()
 }
 
