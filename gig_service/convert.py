@@ -7,6 +7,7 @@ from uuid import UUID
 
 from gig_service.domain.gig import (
     Extra,
+    Gig,
     GigDescription,
     GigDetails,
     GigPage,

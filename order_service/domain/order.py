@@ -75,9 +75,9 @@ class Order:
     `reminded_of` says which reminder its sides have got: it is the `created_at`, `due_at` or `last_delivered_at` that
     the last one was about. It may be of an earlier status or due date.
 
-    `lines` are the stored ones, whose sum is `price`: the package first, then the extras. `delivery_days` and the
-    revisions are those of the package and the extras together. An order from before there were lines has none stored;
-    `all_lines` then makes one of its package.
+    `lines` are the package and then the extras; their sum is `price`. They are empty where `package_title` and `price`
+    say all: `all_lines` then has the one line of the package. `delivery_days` and the revisions are those of the
+    package and the extras together.
     """
 
     id: UUID
@@ -119,7 +119,7 @@ class Order:
 
     @property
     def all_lines(self) -> tuple[Line, ...]:
-        """The lines, one at least."""
+        """The lines that clients see, one at least."""
         return self.lines or (Line(self.package_title, self.price),)
 
     @property
