@@ -7,7 +7,6 @@ from uuid import UUID
 
 from gig_service.domain.gig import (
     Extra,
-    Gig,
     GigDescription,
     GigDetails,
     GigPage,

@@ -75,9 +75,9 @@ def test_nobody_closes_an_offer_that_is_closed_over_or_reserved(close: Any) -> N
             close(refused, side, now, is_reserved=False)
         assert conflict.value.code == "OFFER_CLOSED"
     for now in (NOON, END):
-        with pytest.raises(BeingOrdered) as conflict:
+        with pytest.raises(BeingOrdered) as reserved:
             close(offer, side, now, is_reserved=True)
-        assert conflict.value.code == "CONFLICT"
+        assert reserved.value.code == "CONFLICT"
 
 
 def test_a_price_below_the_providers_minimum_is_refused() -> None:
