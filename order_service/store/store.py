@@ -8,6 +8,7 @@ from order_service.store.adjustments import Adjustments
 from order_service.store.attempts import Attempts, attempt_lock
 from order_service.store.feed import Feed
 from order_service.store.feed_reader import FeedReader
+from order_service.store.files import Files
 from order_service.store.ledger import Ledger
 from order_service.store.order_lists import OrderLists
 from order_service.store.orders import Orders
@@ -32,13 +33,15 @@ class Store:
     2. the seller's payout hold: an advisory lock, shared by those who request or send a payout,
     3. the attempt,
     4. the order or the payout: one in a transaction,
-    5. the idempotency key that the attempt is bound to,
-    6. the order's refunds and chargebacks,
-    7. the ledger accounts of sellers: the sellers by their ids, the accounts of each seller by theirs.
+    5. the files that are sent or removed, by their ids,
+    6. the idempotency key that the attempt is bound to,
+    7. the order's refunds and chargebacks,
+    8. the ledger accounts of sellers: the sellers by their ids, the accounts of each seller by theirs.
 
     New rows wait for nobody: an order that is not being captured has no attempt, and rows of the history, the feed, the
     outbox, the ledger, payouts and webhook deliveries have ids of their own. Their foreign keys share the locks of rows
     that the transaction has locked before, or of rows that nobody locks. A row of `put_off_orders` is written alone.
+    The advisory lock on a user's unsent files is the only one of the transaction that stores an upload.
     Transactions about webhooks lock nothing of the above: they lock a delivery, then its endpoint.
     """
 
@@ -51,6 +54,7 @@ class Store:
         self.webhook_deliveries = WebhookDeliveries(database, outbox)
         self.feed = Feed(database, self.webhook_deliveries)
         self.feed_reader = FeedReader(database)
+        self.files = Files(database, outbox)
         self.orders = Orders(database, self.ledger, outbox)
         self.order_lists = OrderLists(database)
         self.payouts = Payouts(database, outbox)
