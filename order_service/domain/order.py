@@ -51,6 +51,20 @@ class Extension:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A line of an order: something that was ordered, by the title it had then. `unit_price` is in major units."""
+
+    title: str
+    unit_price: Decimal
+    quantity: int = 1
+
+    @property
+    def amount(self) -> Decimal:
+        """The line's part of the order's price."""
+        return self.unit_price * self.quantity
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A promise to deliver one package for a fixed price, at the terms that stood when it was placed.
 
@@ -71,6 +85,10 @@ class Order:
 
     `extension_days`, `extension_message` and `extension_at` are the fields of `extension`; `extended_days` is the sum
     of the days by which accepted requests have moved the due date.
+
+    `lines` are the stored ones, whose sum is `price`: the package first, then the extras. `delivery_days` and the
+    revisions are those of the package and the extras together. An order from before there were lines has none stored;
+    `all_lines` then makes one of its package.
     """
 
     id: UUID
@@ -111,6 +129,12 @@ class Order:
     extension_message: str = ""
     extension_at: datetime | None = None
     extended_days: int = 0
+    lines: tuple[Line, ...] = ()
+
+    @property
+    def all_lines(self) -> tuple[Line, ...]:
+        """The lines, one at least."""
+        return self.lines or (Line(self.package_title, self.price),)
 
     @property
     def is_being_captured(self) -> bool:
