@@ -81,7 +81,9 @@ class Schemas:
 
     def message_of(self, full_name: str) -> str:
         """Return the full name of the message that is the value of a field."""
-        return self._pool.FindFieldByName(full_name).message_type.full_name
+        message = self._pool.FindFieldByName(full_name).message_type
+        assert message is not None
+        return message.full_name
 
     def field(self, full_name: str, direction: Direction) -> Schema:
         """Return the schema of one field, `marketplace.gig.v1.SearchGigsRequest.page_size`, with its description."""
@@ -148,6 +150,9 @@ class Schemas:
             schema |= {"minimum": -(2**31), "maximum": 2**31 - 1}
         if rules is not None:
             schema |= schema_of_rules(field, rules, patterns=self._patterns)
+        normalize = self._extension(field, "marketplace.common.v1.normalize")
+        if normalize is not None and normalize.HasField("default_value"):
+            schema["default"] = normalize.default_value
         return schema
 
     def _message_value(self, message: Descriptor, direction: Direction) -> Schema:

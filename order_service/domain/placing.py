@@ -169,6 +169,7 @@ def draft(
 def place(draft: Draft, authorization: Authorization, now: datetime) -> Change:
     """Return the new PENDING order, due its delivery days after `now`."""
     terms, request = draft.terms, draft.request
+    is_plain = terms.lines == (Line(terms.package_title, terms.price),)
     order = Order(
         id=draft.order_id,
         version=1,
@@ -197,6 +198,6 @@ def place(draft: Draft, authorization: Authorization, now: datetime) -> Change:
         refunded=Decimal(0),
         charged_back=Decimal(0),
         commission_percent=draft.commission_percent,
-        lines=terms.lines,
+        lines=() if is_plain else terms.lines,
     )
     return Change(order, Event(now, Party.BUYER, "place", None, Status.PENDING, ""))

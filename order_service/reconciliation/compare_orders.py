@@ -37,7 +37,7 @@ PAYMENTS = {
 
 def compare_order(records: OrderRecords, payment: ProviderPayment | None) -> list[str]:
     """Return the differences between the records of an order and its payment at the provider."""
-    texts = list(_compare_history(records))
+    texts = [*_compare_history(records), *_compare_lines(records)]
     if records.order.payment_status is None:
         if records.sums:
             texts.append("is from before there were payments, and has ledger transactions")
@@ -62,6 +62,11 @@ def _compare_history(records: OrderRecords) -> Iterator[str]:
         yield f"is {order.status}, and its history ends with {history.steps.rpartition(' ')[2]}"
     if history.refunded_later > order.refund_due:
         yield f"has refunds of {history.refunded_later} after its end, and {order.refund_due} to be refunded in all"
+
+
+def _compare_lines(records: OrderRecords) -> Iterator[str]:
+    if records.lines_sum is not None and records.lines_sum != records.order.price:
+        yield f"has a price of {records.order.price}, and lines of {records.lines_sum}"
 
 
 # Orders have few different histories.

@@ -25,7 +25,18 @@ _ORDER = (
     " extended_days"
 )
 
+# The titles of the lines of an event are replaced in their places; an event from before there were lines has none.
+_ERASED_LINES = f"""jsonb_build_object('lines', (
+    SELECT coalesce(jsonb_agg(line || '{{"title": "{ERASED}"}}' ORDER BY place), '[]')
+    FROM jsonb_array_elements(subject -> 'lines') WITH ORDINALITY AS lines (line, place)
+))"""  # noqa: S608  # our own words
+
 RECORDS = (
+    Records("lines_of_orders", "order_lines", _OF_ORDERS, key="order_id, position",
+            shown="order_id, position, title, unit_price, quantity"),
+    # Before the orders: a command that has read the old titles has locked its order, so its event is stored before the
+    # events are erased.
+    Records("lines_of_orders_sold", "order_lines", _SOLD, key="order_id, position", erased={"title": f"'{ERASED}'"}),
     Records("orders_bought", "orders", "buyer_id = $1", shown=_ORDER, order="created_at, id",
             erased={"requirements": "''"}),
     Records(
@@ -59,6 +70,7 @@ RECORDS = (
         erased={
             "subject": f"""
                 subject || '{{"gig_title": "{ERASED}", "package_title": "{ERASED}", "extension_message": ""}}'
+                || {_ERASED_LINES}
             """
         },
     ),
@@ -139,6 +151,9 @@ RECORDS = (
     Records("webhook_deliveries", "webhook_deliveries", _OF_ENDPOINTS,
             shown="id, endpoint_id, event_id, status, attempts, last_status, created_at", order="created_at, id",
             is_deleted=True),
+    # Files.remove_of_owner has removed them before, with their bytes.
+    Records("files", "files", "owner_id = $1", shown="id, name, size, type, status, created_at, sent_at",
+            order="created_at, id", is_deleted=True),
     IDEMPOTENCY_KEYS,
 )  # fmt: skip
 
