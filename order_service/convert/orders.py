@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from marketplace.order.v1 import order_pb2
+from order_service.convert.files import to_file
 from order_service.domain.chargeback import ChargebackState
 from order_service.domain.lifecycle import Action, Command, Timeouts, open_actions
 from order_service.domain.listing import AdminFilters
@@ -80,6 +81,11 @@ def from_refund(request: order_pb2.RefundOrderRequest) -> Command:
     return Command(Action.REFUND, request.message, refund=to_decimal(request.amount), paid_by=paid_by)
 
 
+def from_extension(request: order_pb2.ExtendOrderRequest) -> Command:
+    """Return the command of a request for more time."""
+    return Command(Action.EXTEND, request.message, days=request.days)
+
+
 def to_payment(order: Order) -> order_pb2.Order.Payment | None:
     """Convert the payment of an order; None for an order from before there were payments."""
     if order.payment_status is None:
@@ -103,6 +109,15 @@ def to_chargeback(order: Order) -> order_pb2.Order.Chargeback | None:
         amount=float(order.chargeback_amount),
         state=order_pb2.Order.Chargeback.State.Value(order.chargeback_state),
         evidence_due_by=to_timestamp(due_by) if due_by else None,
+    )
+
+
+def to_extension(order: Order) -> order_pb2.Order.Extension | None:
+    """Convert the open request for more time; None without one."""
+    if order.extension is None:
+        return None
+    return order_pb2.Order.Extension(
+        days=order.extension.days, message=order.extension.message, at=to_timestamp(order.extension.at)
     )
 
 
@@ -134,6 +149,7 @@ def to_order(order: Order, actions: Iterable[Action], *, sees_chargeback: bool) 
         updated_at=to_timestamp(order.updated_at),
         payment=to_payment(order),
         chargeback=to_chargeback(order) if sees_chargeback else None,
+        extension=to_extension(order),
         lines=map(to_line, order.all_lines),
         offer_id=str(order.offer_id) if order.offer_id else None,
     )
@@ -153,6 +169,7 @@ def to_event(event: Event) -> order_pb2.OrderEvent:
         action=event.action,
         to=order_pb2.Order.Status.Value(event.to_status),
         message=event.message,
+        files=map(to_file, event.files),
     )
     if event.amount is not None:
         converted.amount = float(event.amount)

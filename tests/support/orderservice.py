@@ -270,8 +270,19 @@ class OrderBackend:
             sum((each.amount for each in report.chargebacks if each.state.holds_money), Decimal(0)),
         )
 
-    def act(self, action: str, order_id: str, sent_token: str, message: str = "") -> Answer:
+    def act(self, action: str, order_id: str, sent_token: str, message: str = "", **more: Any) -> Answer:
         name = f"{action.capitalize()}Order"
+        request = getattr(order_pb2, f"{name}Request")(order_id=order_id, message=message, **more)
+        return self.rpc.call(name, request, sent_token)
+
+    def extend(self, order_id: str, days: int = 5, message: str = "", sent_token: str = SELLER) -> Answer:
+        """Ask for more time."""
+        request = order_pb2.ExtendOrderRequest(order_id=order_id, days=days, message=message)
+        return self.rpc.call("ExtendOrder", request, sent_token)
+
+    def answer_extension(self, answer: str, order_id: str, sent_token: str = BUYER, message: str = "") -> Answer:
+        """Accept or decline the request for more time."""
+        name = f"{answer.capitalize()}Extension"
         request = getattr(order_pb2, f"{name}Request")(order_id=order_id, message=message)
         return self.rpc.call(name, request, sent_token)
 
