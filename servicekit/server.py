@@ -43,8 +43,8 @@ from servicekit.spans import spans
 from servicekit.wal_archive_watch import WalArchiveWatch
 
 # A worker that stops takes calls until its clients know that it is unhealthy: for an interval of Envoy's health checks
-# and a bit, and longer while a check is late or calls still come, as on a busy machine. A call that comes after its stop
-# is cancelled, even on a connection that was open before.
+# and a bit, and longer while a check is late or calls still come, as on a busy machine. A call that comes after its
+# stop is cancelled, even on a connection that was open before.
 HEALTH_INTERVAL_SECONDS = 1.2
 LATEST_CHECK_SECONDS = 8.0
 # No call has come for so long when a worker stops.
