@@ -2,17 +2,31 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from uuid import UUID
 
 from marketplace.order.v1 import order_pb2
 from order_service.domain.chargeback import ChargebackState
 from order_service.domain.lifecycle import Action, Command, Timeouts, open_actions
 from order_service.domain.listing import AdminFilters
-from order_service.domain.order import Event, Order, PaidBy, Status
+from order_service.domain.order import Event, Line, Order, PaidBy, Status
 from order_service.domain.payment import PaymentStatus
+from order_service.domain.placing import OrderRequest
 from order_service.domain.settlement import refunded_amount
 from servicekit.call import Caller
 from servicekit.money import to_decimal
 from servicekit.times import to_timestamp
+
+
+def from_placing(request: order_pb2.PlaceOrderRequest, buyer_id: UUID) -> OrderRequest:
+    """Return the buyer's part of a request to place an order."""
+    return OrderRequest(
+        buyer_id=buyer_id,
+        requirements=request.requirements,
+        payment_method=request.payment_method,
+        payment_token=request.payment_token,
+        extra_ids=tuple(map(UUID, request.extra_ids)),
+        quantity=request.quantity if request.HasField("quantity") else 1,
+    )
 
 
 def to_status(number: order_pb2.Order.Status.ValueType) -> Status | None:
@@ -72,6 +86,13 @@ def to_chargeback(order: Order) -> order_pb2.Order.Chargeback | None:
     )
 
 
+def to_line(line: Line) -> order_pb2.Order.Line:
+    """Convert a line of an order."""
+    return order_pb2.Order.Line(
+        title=line.title, unit_price=float(line.unit_price), quantity=line.quantity, amount=float(line.amount)
+    )
+
+
 def to_order(order: Order, actions: Iterable[Action], *, sees_chargeback: bool) -> order_pb2.Order:
     """Convert an order, with the actions that are open to the caller. A buyer does not see the chargeback."""
     return order_pb2.Order(
@@ -93,6 +114,7 @@ def to_order(order: Order, actions: Iterable[Action], *, sees_chargeback: bool) 
         updated_at=to_timestamp(order.updated_at),
         payment=to_payment(order),
         chargeback=to_chargeback(order) if sees_chargeback else None,
+        lines=map(to_line, order.all_lines),
     )
 
 

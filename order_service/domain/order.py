@@ -41,6 +41,20 @@ class PaidBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A line of an order: something that was ordered, by the title it had then. `unit_price` is in major units."""
+
+    title: str
+    unit_price: Decimal
+    quantity: int = 1
+
+    @property
+    def amount(self) -> Decimal:
+        """The line's part of the order's price."""
+        return self.unit_price * self.quantity
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A promise to deliver one package for a fixed price, at the terms that stood when it was placed.
 
@@ -58,6 +72,10 @@ class Order:
 
     `reminded_of` says which reminder its sides have got: it is the `created_at`, `due_at` or `last_delivered_at` that
     the last one was about. It may be of an earlier status or due date.
+
+    `lines` are the stored ones, whose sum is `price`: the package first, then the extras. `delivery_days` and the
+    revisions are those of the package and the extras together. An order from before there were lines has none stored;
+    `all_lines` then makes one of its package.
     """
 
     id: UUID
@@ -94,6 +112,12 @@ class Order:
     chargeback_state: ChargebackState | None = None
     evidence_due_by: datetime | None = None
     reminded_of: datetime | None = None
+    lines: tuple[Line, ...] = ()
+
+    @property
+    def all_lines(self) -> tuple[Line, ...]:
+        """The lines, one at least."""
+        return self.lines or (Line(self.package_title, self.price),)
 
     @property
     def is_being_captured(self) -> bool:
