@@ -24,8 +24,8 @@ CONDITIONS = {
 EFFECTS = {
     Effect.NOTHING: "",
     Effect.RECORD_DELIVERY: "the time of the delivery is recorded",
-    Effect.USE_REVISION: "one revision is used; due again in the package's delivery days",
-    Effect.CAPTURE: "the payment is captured first, and held in escrow; due in the package's delivery days",
+    Effect.USE_REVISION: "one revision is used; due again in the order's delivery days",
+    Effect.CAPTURE: "the payment is captured first, and held in escrow; due in the order's delivery days",
     Effect.VOID: "the card authorization is voided",
     Effect.REFUND: "the buyer is refunded in full",
     Effect.RELEASE: "the seller gets the money in escrow, less commission and the refund of a `resolve`",
