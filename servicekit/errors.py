@@ -32,11 +32,13 @@ class MarketplaceError(Exception):
     """An error that is shown to the caller. An empty `message` is replaced by the catalogue's text for `code`.
 
     `extra` has the further fields of its JSON body, whose values are texts, numbers or such mappings. It may contain
-    secrets of the caller, so it is never logged.
+    secrets of the caller, so it is never logged. `headers` are further ones of the response.
     """
 
     # Whether the reason is that a database has no primary now: then the call may be worth repeating.
     primary_away = False
+    # Whole seconds after which the call may be worth repeating, when the error knows them.
+    retry_after: int | None = None
 
     def __init__(
         self,
@@ -44,11 +46,13 @@ class MarketplaceError(Exception):
         message: str = "",
         violations: Sequence[Violation] = (),
         extra: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.code = code
         self.message = message or spec_of(code).text
         self.violations = tuple(violations)
         self.extra = dict(extra or {})
+        self.headers = dict(headers or {})
         super().__init__(f"{code}: {self.message}")
 
 
@@ -94,6 +98,14 @@ class PreconditionFailed(MarketplaceError):
 
     def __init__(self) -> None:
         super().__init__("PRECONDITION_FAILED")
+
+
+class RateLimited(MarketplaceError):
+    """The caller has done too much in too little time. `retry_after` is the seconds until one more would be taken."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("RATE_LIMITED")
+        self.retry_after = max(retry_after, 1)
 
 
 class Unavailable(MarketplaceError):

@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from gig_service.media.orphan_sweeper import OrphanSweeper
 from servicekit.crash import STATUS
 from servicekit.database import Database
+from servicekit.storage.orphan_sweeper import OrphanSweeper
 from tests.support.eventually import eventually
 from tests.support.folders import temporary_folder
 from tests.support.images import Images, ImagesProcess, a_picture, pieces
@@ -41,12 +41,12 @@ def images(url: str, tmp_path: Path) -> Images:
 
 def sweep(images: Images) -> int:
     """Delete all files without an image, and return their number."""
-    return OrphanSweeper(images.storage, images.store, images.database, older_than=timedelta(0)).sweep()
+    return OrphanSweeper(images.storage, images.store.images.orphans, images.database, older_than=timedelta(0)).sweep()
 
 
 def uploading(process: ImagesProcess) -> bool:
     """Return whether the process has begun to store an incoming file."""
-    return bool(list(process.upload_dir.glob("upload-*/0")))
+    return bool(list(process.upload_dir.glob("process-*/upload-*/0")))
 
 
 def crash(url: str, tmp_path: Path, images: Images, gig_id: str, point: str) -> None:
@@ -154,5 +154,5 @@ def test_told_to_stop_it_cuts_off_who_does_not_come_to_an_end(url: str, images: 
         assert process.process.wait(15) == 0
         call.cancel()
 
-    assert list(process.upload_dir.iterdir()) == []
+    assert list(process.upload_dir.glob("*/*")) == []
     assert images.shown(gig_id) == []

@@ -22,7 +22,10 @@ from google.api import httpbody_pb2
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from marketplace.common.v1 import options_pb2
+from marketplace.conversation.v1 import conversation_pb2
 from marketplace.event.v1 import event_pb2
+from marketplace.file.v1 import file_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
@@ -30,7 +33,7 @@ from marketplace.webhook.v1 import webhook_pb2
 from servicekit.internal_tls import InternalTls, server_credentials
 from servicekit.server import OPTIONS
 
-FILES = (event_pb2, gig_pb2, httpbody_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
+FILES = (conversation_pb2, event_pb2, file_pb2, gig_pb2, httpbody_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
 METHODS = {
     f"/{service.full_name}/{method.name}": method
     for file in FILES
@@ -170,7 +173,10 @@ class _EveryMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 
 def empty_response(rpc: str) -> Message:
-    """Return the response message of an RPC; a message field is set to an empty one, so that it can be unwrapped."""
+    """Return the response message of an RPC, as one that has created something.
+
+    A message field is set to an empty one, so that it can be unwrapped.
+    """
     method = next(each for each in METHODS.values() if each.name == rpc)
     if method.output_type.full_name == httpbody_pb2.HttpBody.DESCRIPTOR.full_name:
         comment: Message = httpbody_pb2.HttpBody(content_type="text/event-stream", data=b":\n\n")
@@ -179,6 +185,8 @@ def empty_response(rpc: str) -> Message:
     for each in method.output_type.fields:
         if each.message_type is not None and not each.is_repeated:
             getattr(response, each.name).SetInParent()
+    if created_field := method.GetOptions().Extensions[options_pb2.success].created_field:
+        setattr(response, created_field, True)
     return response
 
 
