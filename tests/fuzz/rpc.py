@@ -25,6 +25,7 @@ from google.protobuf.message_factory import GetMessageClass
 from edge import contract, signing_keys
 from marketplace.conversation.v1 import conversation_pb2
 from marketplace.event.v1 import event_pb2
+from marketplace.file.v1 import file_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
@@ -42,7 +43,7 @@ SENDERS = 4
 # The statuses INTERNAL and UNKNOWN; and those that a busy machine causes: DEADLINE_EXCEEDED, UNAVAILABLE and HTTP's.
 BAD_STATUSES = ("13", "2")
 BUSY = ("4", "14", 503, 504)
-FILES = (conversation_pb2, event_pb2, gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
+FILES = (conversation_pb2, event_pb2, file_pb2, gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
 METHODS: dict[str, MethodDescriptor] = {
     method.full_name: method
     for file in FILES
