@@ -253,6 +253,7 @@ def to_description(gig: GigDescription) -> gig_pb2.DescribeGigResponse:
         seller_id=str(gig.seller_id),
         status=to_status(gig.status),
         seller_username=gig.username,
+        title=gig.title,
     )
 
 

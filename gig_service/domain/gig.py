@@ -203,6 +203,7 @@ class GigDescription(NamedTuple):
     seller_id: UUID
     status: Status
     username: str
+    title: str
 
 
 class PackageTerms(NamedTuple):

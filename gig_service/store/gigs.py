@@ -39,7 +39,7 @@ GET = Statement("""
     FROM gigs WHERE id = $1 AND deleted_at IS NULL
 """)
 DESCRIPTION = Statement("""
-    SELECT g.id, g.seller_id, g.status, s.username FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id
+    SELECT g.id, g.seller_id, g.status, s.username, g.title FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id
     WHERE g.id = $1 AND g.deleted_at IS NULL
 """)
 # Locking and reading are two statements: one statement that waits for a lock reads the gig as it was before the wait.
@@ -115,7 +115,7 @@ class Gigs:
         row = self._database.fetch_one(DESCRIPTION, gig_id)
         if row is None:
             raise NotFound("Gig")
-        return GigDescription(row["id"], row["seller_id"], Status(row["status"]), row["username"])
+        return GigDescription(row["id"], row["seller_id"], Status(row["status"]), row["username"], row["title"])
 
     def lock(self, gig_id: UUID) -> Gig:
         """Do as `get`, and lock the gig with its packages and images until the end of the transaction."""

@@ -11,9 +11,10 @@ from order_service.domain.lifecycle import Action, Command, Timeouts, open_actio
 from order_service.domain.listing import AdminFilters
 from order_service.domain.order import Event, Line, Order, PaidBy, Status
 from order_service.domain.payment import PaymentStatus
-from order_service.domain.placing import OrderRequest
+from order_service.domain.placing import OrderRequest, Source
 from order_service.domain.settlement import refunded_amount
 from servicekit.call import Caller
+from servicekit.errors import InvalidArgument, Violation
 from servicekit.money import to_decimal
 from servicekit.times import to_timestamp
 
@@ -28,6 +29,25 @@ def from_placing(request: order_pb2.PlaceOrderRequest, buyer_id: UUID) -> OrderR
         extra_ids=tuple(map(UUID, request.extra_ids)),
         quantity=request.quantity if request.HasField("quantity") else 1,
     )
+
+
+def from_source(request: order_pb2.PlaceOrderRequest) -> tuple[Source, UUID]:
+    """Return what is ordered, and its id.
+
+    Raises InvalidArgument unless it is either a package or an offer, and for what goes with a package alone.
+    """
+    if not request.offer_id:
+        if not request.package_id:
+            raise InvalidArgument([Violation(Source.PACKAGE.field, "is required, or offerId")])
+        return Source.PACKAGE, UUID(request.package_id)
+    only_packages = {
+        Source.PACKAGE.field: bool(request.package_id),
+        "extraIds": bool(request.extra_ids),
+        "quantity": request.HasField("quantity"),
+    }
+    if violations := [Violation(name, "does not go with an offerId") for name, given in only_packages.items() if given]:
+        raise InvalidArgument(violations)
+    return Source.OFFER, UUID(request.offer_id)
 
 
 def to_status(number: order_pb2.Order.Status.ValueType) -> Status | None:
@@ -118,7 +138,7 @@ def to_order(order: Order, actions: Iterable[Action], *, sees_chargeback: bool) 
         price=float(order.price),
         status=order_pb2.Order.Status.Value(order.status),
         due_date=to_timestamp(order.due_at),
-        package_id=str(order.package_id),
+        package_id=str(order.package_id) if order.package_id else None,
         currency=order.currency,
         requirements=order.requirements,
         buyer_id=str(order.buyer_id),
@@ -131,6 +151,7 @@ def to_order(order: Order, actions: Iterable[Action], *, sees_chargeback: bool) 
         chargeback=to_chargeback(order) if sees_chargeback else None,
         extension=to_extension(order),
         lines=map(to_line, order.all_lines),
+        offer_id=str(order.offer_id) if order.offer_id else None,
     )
 
 

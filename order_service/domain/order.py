@@ -66,7 +66,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A promise to deliver one package for a fixed price, at the terms that stood when it was placed.
+    """A promise to deliver one package or offer for a fixed price, at the terms that stood when it was placed.
+
+    Either `package_id` or `offer_id` is set; `package_title` is the title of that.
 
     `price` is in major units of `currency` (ISO 4217). Times are aware, in UTC. `version` is 1 when placed and grows by
     one with every change, so it is also the number of the change's event. `first_delivered_at` is None until the first
@@ -98,7 +100,7 @@ class Order:
     seller_id: UUID
     gig_id: UUID
     gig_title: str
-    package_id: UUID
+    package_id: UUID | None
     package_title: str
     price: Decimal
     currency: str
@@ -130,6 +132,7 @@ class Order:
     extension_at: datetime | None = None
     extended_days: int = 0
     lines: tuple[Line, ...] = ()
+    offer_id: UUID | None = None
 
     @property
     def all_lines(self) -> tuple[Line, ...]:

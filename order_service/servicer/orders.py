@@ -60,7 +60,9 @@ class OrderHandlers:
         order_request = convert.from_placing(request, call.user_id)
         expected_price = to_decimal(request.expected_price) if request.HasField("expected_price") else None
         return convert.to_placed(
-            self._place_order.execute(UUID(request.package_id), order_request, expected_price, call.idempotency_claim)
+            self._place_order.execute(
+                *convert.from_source(request), order_request, expected_price, call.idempotency_claim
+            )
         )
 
     def GetOrder(self, request: order_pb2.GetOrderRequest, call: Call) -> order_pb2.GetOrderResponse:

@@ -31,6 +31,7 @@ NOT_READ = {
     "buyer_id": "NULL",
     "gig_id": "NULL",
     "package_id": "NULL",
+    "offer_id": "NULL",
 }
 SHORT_COLUMNS = ", ".join(f"{NOT_READ[name]} AS {name}" if name in NOT_READ else name for name in COLUMNS.split(", "))
 ORDER_COLUMNS = COLUMNS.split(", ")

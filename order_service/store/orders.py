@@ -26,7 +26,7 @@ from order_service.store.put_off_orders import IS_PUT_OFF
 from order_service.store.webhook_deliveries import DELIVERIES
 from servicekit.advisory_lock import RELEASE, name_if_held, note_release
 from servicekit.database import Database, Row, Statement, placeholders
-from servicekit.errors import NotFound
+from servicekit.errors import NotFound, Unavailable
 from servicekit.idempotency import FINISHING
 from servicekit.ids import new_id
 from servicekit.outbox import Outbox
@@ -63,7 +63,11 @@ READING = f"""
     SELECT {READ_COLUMNS}, {LINES.format("orders")}, (SELECT app_now()) AS now FROM orders
 """  # noqa: S608  # our own column names
 ONE = Statement(f"{READING} WHERE id = $1")
-BY_REFERENCE = Statement("SELECT id FROM orders WHERE payment_reference = $1 AND payment_reference <> ''")
+# In one statement, so that a placing that ends at this moment is seen either here or there.
+BY_REFERENCE = Statement("""
+    SELECT (SELECT id FROM orders WHERE payment_reference = $1 AND payment_reference <> '') AS id,
+        EXISTS (SELECT FROM attempts WHERE kind = 'capture' AND reference = $1 AND reference <> '') AS is_being_placed
+""")
 HAS_SOLD = Statement("SELECT EXISTS (SELECT FROM orders WHERE seller_id = $1) AS has_sold")
 EVENT_COLUMNS = "at, by, action, came_from, went_to, message, amount, paid_by, is_reminder"
 # For `to_event`. Only a delivery can have files, so no other row looks for them.
@@ -217,6 +221,15 @@ class Orders:
             note_release(self._database, lock)
         return is_placed is not None
 
+    def add_captured(self, change: Change, response: bytes) -> bool:
+        """Store a new order whose payment is captured, as `place` does, in the caller's transaction.
+
+        The caller posts the change's postings. Return False when the attempt was not there: then nothing is stored.
+        """
+        assert change.event is not None
+        params = _with_event_params(change.order, change.event)
+        return self._database.fetch_one(PLACE, *params, response, None) is not None
+
     def lock(self, order_id: UUID) -> Reading:
         """Return the order, locked until the end of the transaction. Raises NotFound("Order")."""
         return _required(self._database.fetch_one(LOCK, order_id))
@@ -248,9 +261,15 @@ class Orders:
             self._ledger.post(posting, now)
 
     def id_by_payment(self, reference: str) -> UUID | None:
-        """Return the id of the order with this payment reference, if there is one."""
-        row = self._database.fetch_one(BY_REFERENCE, reference)
-        return row["id"] if row else None
+        """Return the id of the order with this payment reference, if there is one.
+
+        Raises Unavailable while the payment is captured for an order that is not stored yet.
+        """
+        [row] = self._database.fetch_all(BY_REFERENCE, reference)
+        if row["is_being_placed"]:
+            raise Unavailable
+        order_id: UUID | None = row["id"]
+        return order_id
 
     def get(self, order_id: UUID) -> Reading:
         """Return the order. Raises NotFound("Order")."""

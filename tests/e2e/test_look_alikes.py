@@ -19,6 +19,7 @@ from tests.support.look_alikes import (
     gig_cases,
     internal_cases,
     money_cases,
+    offer_cases,
     order_cases,
     webhook_cases,
 )
@@ -38,6 +39,7 @@ CASES: dict[str, Callable[[Pair], None]] = {
         webhook_cases,
         conversation_cases,
         file_cases,
+        offer_cases,
     )
     for name, case in module.CASES.items()
 }

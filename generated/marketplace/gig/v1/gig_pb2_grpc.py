@@ -251,7 +251,7 @@ class GigServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DescribeGig(self, request, context):
-        """Return the owner and the status of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig.
+        """Return the owner, the status and the title of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

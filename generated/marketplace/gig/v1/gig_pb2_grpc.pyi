@@ -83,7 +83,7 @@ class GigServiceStub:
     GetPackageTerms: _grpc.UnaryUnaryMultiCallable[_gig_pb2.GetPackageTermsRequest, _gig_pb2.GetPackageTermsResponse]
     """Return the terms of a package that can be ordered, for OrderService. NOT_FOUND unless the package's gig is ACTIVE."""
     DescribeGig: _grpc.UnaryUnaryMultiCallable[_gig_pb2.DescribeGigRequest, _gig_pb2.DescribeGigResponse]
-    """Return the owner and the status of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig."""
+    """Return the owner, the status and the title of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig."""
     ApplyRating: _grpc.UnaryUnaryMultiCallable[_gig_pb2.ApplyRatingRequest, _gig_pb2.ApplyRatingResponse]
     """Store the totals of a gig's reviews, which ReviewService sends from its outbox. Calls may be repeated, late and in
     any order: a version that is not newer than the stored one changes nothing. A deleted gig takes them too.
@@ -157,7 +157,7 @@ class GigServiceAsyncStub(GigServiceStub):
     GetPackageTerms: _aio.UnaryUnaryMultiCallable[_gig_pb2.GetPackageTermsRequest, _gig_pb2.GetPackageTermsResponse]  # type: ignore[assignment]
     """Return the terms of a package that can be ordered, for OrderService. NOT_FOUND unless the package's gig is ACTIVE."""
     DescribeGig: _aio.UnaryUnaryMultiCallable[_gig_pb2.DescribeGigRequest, _gig_pb2.DescribeGigResponse]  # type: ignore[assignment]
-    """Return the owner and the status of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig."""
+    """Return the owner, the status and the title of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig."""
     ApplyRating: _aio.UnaryUnaryMultiCallable[_gig_pb2.ApplyRatingRequest, _gig_pb2.ApplyRatingResponse]  # type: ignore[assignment]
     """Store the totals of a gig's reviews, which ReviewService sends from its outbox. Calls may be repeated, late and in
     any order: a version that is not newer than the stored one changes nothing. A deleted gig takes them too.
@@ -318,7 +318,7 @@ class GigServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gig_pb2.DescribeGigRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gig_pb2.DescribeGigResponse, _abc.Awaitable[_gig_pb2.DescribeGigResponse]]:
-        """Return the owner and the status of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig."""
+        """Return the owner, the status and the title of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig."""
 
     @_abc_1.abstractmethod
     def ApplyRating(
