@@ -219,7 +219,7 @@ COMMIT;
 
 -- DescribeGig (messages: 1, statements: 1)
 -- 1
-SELECT g.id, g.seller_id, g.status, s.username FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
+SELECT g.id, g.seller_id, g.status, s.username, g.title FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
 
 -- FindMissingReviews (messages: 1, statements: 1)
 -- 1
