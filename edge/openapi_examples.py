@@ -52,7 +52,7 @@ _WHOLE_GIG = {
     "rating": 4.8,
     "reviewCount": 12,
     "seller": {"id": SELLER, "username": "webdev_pro", "badges": ["Top Seller"]},
-    "packages": [{"id": PACKAGE, **_BASIC, "revisions": 0}],
+    "packages": [{"id": PACKAGE, **_BASIC, "revisions": 0, "extras": []}],
     "images": [
         {
             "id": IMAGE,
@@ -76,6 +76,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "UpdateImage": {"isPrimary": True},
     "PlaceOrder": {"packageId": PACKAGE, "requirements": "Need dark theme", "paymentMethod": "stripe"},
     "DeliverOrder": {"message": "The site is up"},
+    "ExtendOrder": {"days": 5, "message": "The host is down until Thursday"},
     "ReviseOrder": {"message": "The contact form needs a captcha"},
     "DisputeOrder": {"message": "The site does not open"},
     "SubmitReview": _REVIEW,

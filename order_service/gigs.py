@@ -5,6 +5,7 @@ from uuid import UUID
 from marketplace.gig.v1 import gig_pb2
 from marketplace.gig.v1.gig_pb2_grpc import GigServiceStub
 from order_service.domain.conversation import Person, TalkedOfGig
+from order_service.domain.offer import OfferedGig
 from order_service.domain.placing import Extra, PackageTerms
 from servicekit.clients import Client, Stub
 from servicekit.identity import ServiceTokens
@@ -13,7 +14,7 @@ from servicekit.money import to_decimal
 
 
 class Gigs:
-    """The RPCs of GigService that orders and conversations need."""
+    """The RPCs of GigService that orders, conversations and offers need."""
 
     def __init__(self, addresses: str, tokens: ServiceTokens, tls: InternalTls | None = None) -> None:
         self._client = Client(tokens)
@@ -43,6 +44,11 @@ class Gigs:
             owner=Person(UUID(response.seller_id), response.seller_username),
             is_active=response.status == gig_pb2.Gig.ACTIVE,
         )
+
+    def offered_gig(self, gig_id: UUID) -> OfferedGig:
+        """Return the gig of an offer. Raises NotFound("Gig") for a deleted one."""
+        response = self._client.call(self._stub().DescribeGig, gig_pb2.DescribeGigRequest(gig_id=str(gig_id)))
+        return OfferedGig(UUID(response.seller_id), response.title, response.status == gig_pb2.Gig.SUSPENDED)
 
 
 def _to_extra(extra: gig_pb2.Extra) -> Extra:

@@ -8,12 +8,16 @@ from pathlib import Path
 
 from order_service.domain.feed import TYPES
 from order_service.domain.lifecycle import TRANSITIONS, Condition, Effect, Transition
+from order_service.domain.order import Party
+from order_service.domain.placing import STARTS, Source
 from order_service.domain.reminders import STATUSES, Reminder
 
 CONDITIONS = {
     Condition.ALWAYS: "",
     Condition.OVERDUE_BEFORE_DELIVERY: "overdue and never delivered",
     Condition.OVERDUE_AFTER_REVISION: "overdue after a revision",
+    Condition.EXTENDABLE: "no request for more time is open, and its extensions together have less than 365 days",
+    Condition.EXTENSION_OPEN: "a request for more time is open",
     Condition.REVISIONS_LEFT: "revisions are left",
     Condition.REFUNDABLE: "a part of the price is not refunded yet",
     Condition.ANSWER_OVERDUE: "`ORDER_EXPIRE_HOURS` (48) have passed, or the card authorization ends within the hour",
@@ -24,12 +28,21 @@ CONDITIONS = {
 EFFECTS = {
     Effect.NOTHING: "",
     Effect.RECORD_DELIVERY: "the time of the delivery is recorded",
-    Effect.USE_REVISION: "one revision is used; due again in the package's delivery days",
-    Effect.CAPTURE: "the payment is captured first, and held in escrow; due in the package's delivery days",
+    Effect.ASK_FOR_TIME: "a request for more time is open, until the buyer answers it or the status changes",
+    Effect.MOVE_DUE_DATE: "the due date moves by the days of the request",
+    Effect.KEEP_DUE_DATE: "the request is closed",
+    Effect.USE_REVISION: "one revision is used; due again in the order's delivery days",
+    Effect.CAPTURE: "the payment is captured first, and held in escrow; due in the order's delivery days",
     Effect.VOID: "the card authorization is voided",
     Effect.REFUND: "the buyer is refunded in full",
     Effect.RELEASE: "the seller gets the money in escrow, less commission and the refund of a `resolve`",
     Effect.REFUND_MORE: "the buyer is refunded in part, from the seller's balance or at the platform's cost",
+}
+
+# What is ordered, and what happens to its payment first.
+PLACINGS = {
+    Source.PACKAGE: ("a package", "the payment is authorized first"),
+    Source.OFFER: ("an offer", "the payment is authorized and captured first, and held in escrow"),
 }
 
 # When each comes.
@@ -46,11 +59,17 @@ a response, the worker for order timeouts and the tests read the same table.
 
 """
 TAIL = """
-An order is placed once its payment is authorized, and accepted once its payment is captured. During the capture the
+An order of a package is placed once its payment is authorized, and accepted once its payment is captured. The seller
+of an offer has agreed to it already, so both happen before its order is there. During the capture of an accept the
 order is PENDING and its `actions` are empty. `capture_failed` follows when the provider refuses the capture for good,
 `chargeback` when the buyer's bank takes money back; in any other status it stands in the history, and changes nothing.
 `refund_failed` undoes a `refund` that the provider refuses for good. An admin who is a side of an order has no admin's
 actions on it.
+
+A request for more time takes no right from the buyer while it is open. When it is accepted, the due date moves by its
+days, also one that has passed, and everything that depends on the due date follows the new one. An order gets 365 days
+more at most, in all its requests together: a request for more days than are left is refused. Any change of the status
+closes an open request, without a row of its own in the history.
 
 A timeout closes an order to people: from the moment at which the system's row holds, no other action is open. Whether a
 worker has run yet does not change who may do what.
@@ -72,7 +91,9 @@ def page() -> str:
 
 
 def _diagram() -> Iterator[str]:
-    yield "```mermaid\nstateDiagram-v2\n    [*] --> PENDING: place (buyer)\n"
+    yield "```mermaid\nstateDiagram-v2\n"
+    for source, start in STARTS.items():
+        yield f"    [*] --> {start.status}: place {PLACINGS[source][0]} ({Party.BUYER})\n"
     for row in TRANSITIONS:
         yield f"    {row.from_status} --> {row.to_status}: {row.action} ({row.by})\n"
     for end in _ends():
@@ -88,6 +109,9 @@ def _ends() -> list[str]:
 
 def _table() -> Iterator[str]:
     yield "| from | action | by | to | when | what happens |\n|---|---|---|---|---|---|\n"
+    for source, start in STARTS.items():
+        thing, effect = PLACINGS[source]
+        yield f"| | `place` | {Party.BUYER} | {start.status} | of {thing} | {effect} |\n"
     for row in TRANSITIONS:
         yield _row(row)
 

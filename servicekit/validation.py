@@ -94,6 +94,26 @@ def _json_path(descriptor: Any, violation: Any) -> str:
     return path
 
 
+def without_defaults(request: Message) -> Message:
+    """Return the request without the numbers that mean the same as none: what an idempotency key is bound to."""
+    defaults = _defaults(request.DESCRIPTOR)
+    names = [name for name, value in defaults if request.HasField(name) and getattr(request, name) == value]
+    if not names:
+        return request
+    copy = type(request)()
+    copy.CopyFrom(request)
+    for name in names:
+        copy.ClearField(name)
+    return copy
+
+
+@cache
+def _defaults(descriptor: Descriptor) -> tuple[tuple[str, int], ...]:
+    """Return the names of the fields that have a default, and the defaults."""
+    options = ((field.name, field.GetOptions().Extensions[normalize_option]) for field in descriptor.fields)
+    return tuple((name, each.default_value) for name, each in options if each.HasField("default_value"))
+
+
 # Normalizes one field of a message in place, given the path of the message; yields the violations of its texts.
 _Step = Callable[[Message, str], Iterator[Violation]]
 

@@ -5,14 +5,16 @@ from datetime import datetime
 from uuid import UUID
 
 from marketplace.order.v1 import order_pb2
+from order_service.convert.files import to_file
 from order_service.domain.chargeback import ChargebackState
 from order_service.domain.lifecycle import Action, Command, Timeouts, open_actions
 from order_service.domain.listing import AdminFilters
 from order_service.domain.order import Event, Line, Order, PaidBy, Status
 from order_service.domain.payment import PaymentStatus
-from order_service.domain.placing import OrderRequest
+from order_service.domain.placing import OrderRequest, Source
 from order_service.domain.settlement import refunded_amount
 from servicekit.call import Caller
+from servicekit.errors import InvalidArgument, Violation
 from servicekit.money import to_decimal
 from servicekit.times import to_timestamp
 
@@ -27,6 +29,25 @@ def from_placing(request: order_pb2.PlaceOrderRequest, buyer_id: UUID) -> OrderR
         extra_ids=tuple(map(UUID, request.extra_ids)),
         quantity=request.quantity if request.HasField("quantity") else 1,
     )
+
+
+def from_source(request: order_pb2.PlaceOrderRequest) -> tuple[Source, UUID]:
+    """Return what is ordered, and its id.
+
+    Raises InvalidArgument unless it is either a package or an offer, and for what goes with a package alone.
+    """
+    if not request.offer_id:
+        if not request.package_id:
+            raise InvalidArgument([Violation(Source.PACKAGE.field, "is required, or offerId")])
+        return Source.PACKAGE, UUID(request.package_id)
+    only_packages = {
+        Source.PACKAGE.field: bool(request.package_id),
+        "extraIds": bool(request.extra_ids),
+        "quantity": request.HasField("quantity"),
+    }
+    if violations := [Violation(name, "does not go with an offerId") for name, given in only_packages.items() if given]:
+        raise InvalidArgument(violations)
+    return Source.OFFER, UUID(request.offer_id)
 
 
 def to_status(number: order_pb2.Order.Status.ValueType) -> Status | None:
@@ -60,6 +81,11 @@ def from_refund(request: order_pb2.RefundOrderRequest) -> Command:
     return Command(Action.REFUND, request.message, refund=to_decimal(request.amount), paid_by=paid_by)
 
 
+def from_extension(request: order_pb2.ExtendOrderRequest) -> Command:
+    """Return the command of a request for more time."""
+    return Command(Action.EXTEND, request.message, days=request.days)
+
+
 def to_payment(order: Order) -> order_pb2.Order.Payment | None:
     """Convert the payment of an order; None for an order from before there were payments."""
     if order.payment_status is None:
@@ -86,6 +112,15 @@ def to_chargeback(order: Order) -> order_pb2.Order.Chargeback | None:
     )
 
 
+def to_extension(order: Order) -> order_pb2.Order.Extension | None:
+    """Convert the open request for more time; None without one."""
+    if order.extension is None:
+        return None
+    return order_pb2.Order.Extension(
+        days=order.extension.days, message=order.extension.message, at=to_timestamp(order.extension.at)
+    )
+
+
 def to_line(line: Line) -> order_pb2.Order.Line:
     """Convert a line of an order."""
     return order_pb2.Order.Line(
@@ -103,7 +138,7 @@ def to_order(order: Order, actions: Iterable[Action], *, sees_chargeback: bool) 
         price=float(order.price),
         status=order_pb2.Order.Status.Value(order.status),
         due_date=to_timestamp(order.due_at),
-        package_id=str(order.package_id),
+        package_id=str(order.package_id) if order.package_id else None,
         currency=order.currency,
         requirements=order.requirements,
         buyer_id=str(order.buyer_id),
@@ -114,7 +149,9 @@ def to_order(order: Order, actions: Iterable[Action], *, sees_chargeback: bool) 
         updated_at=to_timestamp(order.updated_at),
         payment=to_payment(order),
         chargeback=to_chargeback(order) if sees_chargeback else None,
+        extension=to_extension(order),
         lines=map(to_line, order.all_lines),
+        offer_id=str(order.offer_id) if order.offer_id else None,
     )
 
 
@@ -132,6 +169,7 @@ def to_event(event: Event) -> order_pb2.OrderEvent:
         action=event.action,
         to=order_pb2.Order.Status.Value(event.to_status),
         message=event.message,
+        files=map(to_file, event.files),
     )
     if event.amount is not None:
         converted.amount = float(event.amount)

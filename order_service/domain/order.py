@@ -7,6 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from order_service.domain.chargeback import ChargebackState
+from order_service.domain.file import FileLabel
 from order_service.domain.ledger import Posting
 from order_service.domain.payment import PaymentStatus
 from servicekit.call import Caller
@@ -41,6 +42,15 @@ class PaidBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Extension:
+    """An open request for more time: the days by which the due date would move. `at` is the time of the request."""
+
+    days: int
+    message: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """A line of an order: something that was ordered, by the title it had then. `unit_price` is in major units."""
 
@@ -56,7 +66,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A promise to deliver one package for a fixed price, at the terms that stood when it was placed.
+    """A promise to deliver one package or offer for a fixed price, at the terms that stood when it was placed.
+
+    Either `package_id` or `offer_id` is set; `package_title` is the title of that.
 
     `price` is in major units of `currency` (ISO 4217). Times are aware, in UTC. `version` is 1 when placed and grows by
     one with every change, so it is also the number of the change's event. `first_delivered_at` is None until the first
@@ -73,9 +85,12 @@ class Order:
     `reminded_of` says which reminder its sides have got: it is the `created_at`, `due_at` or `last_delivered_at` that
     the last one was about. It may be of an earlier status or due date.
 
-    `lines` are the stored ones, whose sum is `price`: the package first, then the extras. `delivery_days` and the
-    revisions are those of the package and the extras together. An order from before there were lines has none stored;
-    `all_lines` then makes one of its package.
+    `extension_days`, `extension_message` and `extension_at` are the fields of `extension`; `extended_days` is the sum
+    of the days by which accepted requests have moved the due date.
+
+    `lines` are the package and then the extras; their sum is `price`. They are empty where `package_title` and `price`
+    say all: `all_lines` then has the one line of the package. `delivery_days` and the revisions are those of the
+    package and the extras together.
     """
 
     id: UUID
@@ -85,7 +100,7 @@ class Order:
     seller_id: UUID
     gig_id: UUID
     gig_title: str
-    package_id: UUID
+    package_id: UUID | None
     package_title: str
     price: Decimal
     currency: str
@@ -112,11 +127,16 @@ class Order:
     chargeback_state: ChargebackState | None = None
     evidence_due_by: datetime | None = None
     reminded_of: datetime | None = None
+    extension_days: int | None = None
+    extension_message: str = ""
+    extension_at: datetime | None = None
+    extended_days: int = 0
     lines: tuple[Line, ...] = ()
+    offer_id: UUID | None = None
 
     @property
     def all_lines(self) -> tuple[Line, ...]:
-        """The lines, one at least."""
+        """The lines that clients see, one at least."""
         return self.lines or (Line(self.package_title, self.price),)
 
     @property
@@ -132,6 +152,16 @@ class Order:
             PaymentStatus.REFUNDED,
             PaymentStatus.PARTIALLY_REFUNDED,
         )
+
+    @property
+    def extension(self) -> Extension | None:
+        """The open request for more time; None without one.
+
+        It counts only while the order is IN_PROGRESS: a worker of an older version moves an order on and keeps it.
+        """
+        if self.extension_days is None or self.extension_at is None or self.status is not Status.IN_PROGRESS:
+            return None
+        return Extension(self.extension_days, self.extension_message, self.extension_at)
 
     def is_overdue(self, now: datetime) -> bool:
         """Return whether the due date is over."""
@@ -155,8 +185,8 @@ class Order:
 class Event:
     """One row of an order's history: an action, who took it, and the statuses before and after.
 
-    `from_status` is None for the placing. `amount` (in major units) and `paid_by` are set for refunds after the end. A
-    reminder is a row that clients do not see in the history.
+    `from_status` is None for the placing. `amount` (in major units) and `paid_by` are set for refunds after the end.
+    `files` are those of a delivery. A reminder is a row that clients do not see in the history.
     """
 
     at: datetime
@@ -168,6 +198,7 @@ class Event:
     amount: Decimal | None = None
     paid_by: PaidBy | None = None
     is_reminder: bool = False
+    files: tuple[FileLabel, ...] = ()
 
 
 class PaymentTask(StrEnum):

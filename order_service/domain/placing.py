@@ -1,17 +1,47 @@
 """How an order comes to be: from the terms of a package or an offer, and a buyer's request."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from uuid import UUID
 
+from order_service.domain import settlement
+from order_service.domain.offer import Offer
 from order_service.domain.order import Change, Event, Line, Order, Party, Status
 from order_service.domain.payment import Authorization, PaymentStatus
 from servicekit.errors import Forbidden, InvalidArgument, MarketplaceError, Violation
 
 # The largest price of an order, in major units.
 MAX_PRICE = Decimal(1_000_000)
+
+
+class Source(StrEnum):
+    """What is ordered."""
+
+    PACKAGE = "package"
+    OFFER = "offer"
+
+    @property
+    def field(self) -> str:
+        """The field of its id, as clients write it."""
+        return f"{self}Id"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How an order begins: its first status, and whether its payment is captured, or only authorized."""
+
+    status: Status
+    is_captured: bool
+
+
+# The seller of an offer has agreed to the order already.
+STARTS = {
+    Source.PACKAGE: Start(Status.PENDING, is_captured=False),
+    Source.OFFER: Start(Status.IN_PROGRESS, is_captured=True),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +78,11 @@ class PackageTerms:
 class OrderTerms:
     """Everything that an order copies. `price`, `delivery_days` and `revisions` are those of the whole order.
 
-    `price` is the sum of the lines. A draft from before there were lines has none.
+    Either `package_id` or `offer_id` is set; `package_title` is the title of that. `price` is the sum of the lines. A
+    draft from before there were lines has none.
     """
 
-    package_id: UUID
+    package_id: UUID | None
     package_title: str
     gig_id: UUID
     gig_title: str
@@ -60,6 +91,12 @@ class OrderTerms:
     delivery_days: int
     revisions: int
     lines: tuple[Line, ...] = ()
+    offer_id: UUID | None = None
+
+    @property
+    def source(self) -> Source:
+        """What is ordered."""
+        return Source.PACKAGE if self.offer_id is None else Source.OFFER
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +172,22 @@ def order_terms(package: PackageTerms, extra_ids: Sequence[UUID], quantity: int)
     )
 
 
+def offer_terms(offer: Offer, gig_title: str) -> OrderTerms:
+    """Return the terms of an order of an offer, whose gig has this title now."""
+    return OrderTerms(
+        package_id=None,
+        package_title=offer.title,
+        gig_id=offer.gig_id,
+        gig_title=gig_title,
+        seller_id=offer.seller_id,
+        price=offer.price,
+        delivery_days=offer.delivery_days,
+        revisions=offer.revisions,
+        lines=(Line(offer.title, offer.price),),
+        offer_id=offer.id,
+    )
+
+
 def _chosen(package: PackageTerms, extra_ids: Sequence[UUID]) -> list[Extra]:
     """Return the extras with these ids, in their order. Raises InvalidArgument for those that are not the package's."""
     extras = {extra.id: extra for extra in package.extras}
@@ -162,17 +215,22 @@ def draft(
         raise PriceChanged(terms.price)
     if terms.price < policy.minimum:
         message = f"costs less than the {policy.minimum} {policy.currency} that a payment must have"
-        raise InvalidArgument([Violation("packageId", message)])
+        raise InvalidArgument([Violation(terms.source.field, message)])
     return Draft(order_id, terms, request, policy.currency, policy.commission_percent)
 
 
 def place(draft: Draft, authorization: Authorization, now: datetime) -> Change:
-    """Return the new PENDING order, due its delivery days after `now`."""
+    """Return the new order, due its delivery days after `now`.
+
+    Its payment is authorized; that of an order of an offer is captured as well.
+    """
     terms, request = draft.terms, draft.request
+    start = STARTS[terms.source]
+    is_plain = terms.lines == (Line(terms.package_title, terms.price),)
     order = Order(
         id=draft.order_id,
         version=1,
-        status=Status.PENDING,
+        status=start.status,
         buyer_id=request.buyer_id,
         seller_id=terms.seller_id,
         gig_id=terms.gig_id,
@@ -197,6 +255,8 @@ def place(draft: Draft, authorization: Authorization, now: datetime) -> Change:
         refunded=Decimal(0),
         charged_back=Decimal(0),
         commission_percent=draft.commission_percent,
-        lines=terms.lines,
+        lines=() if is_plain else terms.lines,
+        offer_id=terms.offer_id,
     )
-    return Change(order, Event(now, Party.BUYER, "place", None, Status.PENDING, ""))
+    change = settlement.capture(order) if start.is_captured else Change(order)
+    return replace(change, event=Event(now, Party.BUYER, "place", None, start.status, ""))

@@ -6,6 +6,7 @@ from uuid import UUID
 from marketplace.order.v1 import order_pb2
 from order_service.commands.accept_order import AcceptOrder
 from order_service.commands.change_order import ChangeOrder
+from order_service.commands.deliver_order import DeliverOrder
 from order_service.commands.place_order import PlaceOrder
 from order_service.commands.refund_order import RefundOrder
 from order_service.convert import orders as convert
@@ -20,11 +21,12 @@ from servicekit.idempotency import binds_idempotency_key
 from servicekit.money import to_decimal
 from servicekit.outside import calls_outside
 
-# The requests of all actions of ChangeOrder but `resolve`, which has more fields.
+# The requests of all actions of ChangeOrder but `extend` and `resolve`, which have more fields.
 ActionRequest = (
     order_pb2.DeclineOrderRequest
     | order_pb2.CancelOrderRequest
-    | order_pb2.DeliverOrderRequest
+    | order_pb2.AcceptExtensionRequest
+    | order_pb2.DeclineExtensionRequest
     | order_pb2.ReviseOrderRequest
     | order_pb2.CompleteOrderRequest
     | order_pb2.DisputeOrderRequest
@@ -41,6 +43,7 @@ class OrderHandlers:
         place_order: PlaceOrder,
         accept_order: AcceptOrder,
         change_order: ChangeOrder,
+        deliver_order: DeliverOrder,
         refund_order: RefundOrder,
     ) -> None:
         self._store = store
@@ -48,6 +51,7 @@ class OrderHandlers:
         self._place_order = place_order
         self._accept_order = accept_order
         self._change_order = change_order
+        self._deliver_order = deliver_order
         self._refund_order = refund_order
 
     @calls_outside
@@ -56,7 +60,9 @@ class OrderHandlers:
         order_request = convert.from_placing(request, call.user_id)
         expected_price = to_decimal(request.expected_price) if request.HasField("expected_price") else None
         return convert.to_placed(
-            self._place_order.execute(UUID(request.package_id), order_request, expected_price, call.idempotency_claim)
+            self._place_order.execute(
+                *convert.from_source(request), order_request, expected_price, call.idempotency_claim
+            )
         )
 
     def GetOrder(self, request: order_pb2.GetOrderRequest, call: Call) -> order_pb2.GetOrderResponse:
@@ -99,20 +105,23 @@ class OrderHandlers:
         return order_pb2.CancelOrderResponse(order=self._change(Action.CANCEL, request, call))
 
     def DeliverOrder(self, request: order_pb2.DeliverOrderRequest, call: Call) -> order_pb2.DeliverOrderResponse:
-        return order_pb2.DeliverOrderResponse(order=self._change(Action.DELIVER, request, call))
+        file_ids = [UUID(each) for each in request.file_ids]
+        order = self._deliver_order.execute(UUID(request.order_id), request.message, file_ids, call.caller)
+        return order_pb2.DeliverOrderResponse(order=self._to_order(order, order.updated_at, call))
 
     def ExtendOrder(self, request: order_pb2.ExtendOrderRequest, call: Call) -> order_pb2.ExtendOrderResponse:
-        raise NotImplementedError
+        order = self._change_order.execute(UUID(request.order_id), convert.from_extension(request), call.caller)
+        return order_pb2.ExtendOrderResponse(order=self._to_order(order, order.updated_at, call))
 
     def AcceptExtension(
         self, request: order_pb2.AcceptExtensionRequest, call: Call
     ) -> order_pb2.AcceptExtensionResponse:
-        raise NotImplementedError
+        return order_pb2.AcceptExtensionResponse(order=self._change(Action.ACCEPT_EXTENSION, request, call))
 
     def DeclineExtension(
         self, request: order_pb2.DeclineExtensionRequest, call: Call
     ) -> order_pb2.DeclineExtensionResponse:
-        raise NotImplementedError
+        return order_pb2.DeclineExtensionResponse(order=self._change(Action.DECLINE_EXTENSION, request, call))
 
     def ReviseOrder(self, request: order_pb2.ReviseOrderRequest, call: Call) -> order_pb2.ReviseOrderResponse:
         return order_pb2.ReviseOrderResponse(order=self._change(Action.REVISE, request, call))

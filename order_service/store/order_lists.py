@@ -70,14 +70,15 @@ def statement(given: frozenset[str], oldest_first: bool) -> Statement:
     comparison = ">" if oldest_first else "<"
     branches = [
         f"""(
-            SELECT {COLUMNS} FROM orders
+            SELECT {COLUMNS}, has_lines FROM orders
             WHERE {conditions} AND (created_at, id) {comparison} ({AFTER_TIME}, {AFTER_ID})
             ORDER BY {order} LIMIT {LIMIT}
         )"""  # noqa: S608  # our own words
         for conditions in _branches(given)
     ]
     return Statement(f"""
-        SELECT *, {LINES.format("orders")}, (SELECT app_now()) AS now FROM ({" UNION ALL ".join(branches)}) AS orders
+        SELECT {COLUMNS}, {LINES.format("orders")}, (SELECT app_now()) AS now
+        FROM ({" UNION ALL ".join(branches)}) AS orders
         ORDER BY {order} LIMIT {LIMIT}
     """)  # noqa: S608
 

@@ -15,16 +15,18 @@ from uuid import UUID
 
 from order_service.domain.chargeback import ChargebackState
 from order_service.domain.feed import TYPES
+from order_service.domain.lifecycle import Action
 from order_service.domain.order import Change, Event, Line, Order, PaidBy, Party, Status
 from order_service.domain.payment import PaymentStatus
 from order_service.store.attempts import ENDING, attempt_lock
 from order_service.store.feed import ORDER
+from order_service.store.files import labels_of_delivery, to_labels
 from order_service.store.ledger import Ledger
 from order_service.store.put_off_orders import IS_PUT_OFF
 from order_service.store.webhook_deliveries import DELIVERIES
 from servicekit.advisory_lock import RELEASE, name_if_held, note_release
 from servicekit.database import Database, Row, Statement, placeholders
-from servicekit.errors import NotFound
+from servicekit.errors import NotFound, Unavailable
 from servicekit.idempotency import FINISHING
 from servicekit.ids import new_id
 from servicekit.outbox import Outbox
@@ -33,32 +35,49 @@ from servicekit.outbox import Outbox
 PAYMENTS = "payment"
 
 
-# By name, not `*`: a prepared statement must not notice a column that a newer version adds. Lines have their own table.
+# By name, not `*`: a prepared statement must not notice a column that a newer version adds. Lines are in order_lines.
 NAMES = [field.name for field in fields(Order) if field.name != "lines"]
 COLUMNS = ", ".join(NAMES)
 # The order of $1, which is the JSON of its event in the feed. As a parameter for each column it would cost more to read
 # than to store.
 _NEW = "jsonb_populate_record(NULL::orders, $1::jsonb)"
 _ID = "($1::jsonb ->> 'id')::uuid"
-_INSERT = f"INSERT INTO orders ({COLUMNS}) SELECT {COLUMNS} FROM {_NEW}, ended"  # noqa: S608  # our own column names
+_INSERT = f"""
+    INSERT INTO orders ({COLUMNS}, has_lines)
+    SELECT {COLUMNS}, $1::jsonb -> 'lines' <> '[]' FROM {_NEW}, ended
+"""  # noqa: S608  # our own column names
 _UPDATE = f"""
     UPDATE orders SET {", ".join(f"{name} = new.{name}" for name in NAMES[1:])} FROM {_NEW} AS new
     WHERE orders.id = {_ID}
 """  # noqa: S608  # our own column names
-# The stored lines of an order. Prices are texts, since JSON has binary fractions only.
-LINES = """(
-    SELECT json_agg(json_build_array(title, unit_price::text, quantity) ORDER BY position)
-    FROM order_lines WHERE order_id = {}.id
-) AS lines"""
+# The lines of a row that has `has_lines` beside COLUMNS. Most orders have none, and looking for them takes 5 µs each.
+# Prices are texts, since JSON has binary fractions only.
+LINES = """
+    CASE WHEN {0}.has_lines THEN (
+        SELECT json_agg(json_build_array(title, unit_price::text, quantity) ORDER BY position)
+        FROM order_lines WHERE order_id = {0}.id
+    ) END AS lines
+"""
 READING = f"""
     SELECT {COLUMNS}, {LINES.format("orders")}, (SELECT app_now()) AS now FROM orders
 """  # noqa: S608  # our own column names
 ONE = Statement(f"{READING} WHERE id = $1")
-BY_REFERENCE = Statement("SELECT id FROM orders WHERE payment_reference = $1 AND payment_reference <> ''")
+# In one statement, so that a placing that ends at this moment is seen either here or there.
+BY_REFERENCE = Statement("""
+    SELECT (SELECT id FROM orders WHERE payment_reference = $1 AND payment_reference <> '') AS id,
+        EXISTS (SELECT FROM attempts WHERE kind = 'capture' AND reference = $1 AND reference <> '') AS is_being_placed
+""")
 HAS_SOLD = Statement("SELECT EXISTS (SELECT FROM orders WHERE seller_id = $1) AS has_sold")
 EVENT_COLUMNS = "at, by, action, came_from, went_to, message, amount, paid_by, is_reminder"
+# For `to_event`. Only a delivery can have files, so no other row looks for them.
+EVENT_READING = f"""
+    {EVENT_COLUMNS},
+    CASE WHEN action = '{Action.DELIVER}' THEN
+        {labels_of_delivery("order_events.order_id", "order_events.version")}
+    END AS files
+"""
 HISTORY = Statement(f"""
-    SELECT {EVENT_COLUMNS} FROM order_events WHERE order_id = $1 AND NOT is_reminder ORDER BY version
+    SELECT {EVENT_READING} FROM order_events WHERE order_id = $1 AND NOT is_reminder ORDER BY version
 """)  # noqa: S608  # our own column names
 
 
@@ -102,8 +121,8 @@ PLACE = Statement(f"""
 def _locked(rows: str) -> Statement:
     """Return the statement that locks these orders and reads the time after the wait for the lock."""
     return Statement(f"""
-        WITH locked AS (SELECT {COLUMNS} FROM orders WHERE {rows})
-        SELECT *, {LINES.format("locked")}, app_now() AS now FROM locked
+        WITH locked AS (SELECT {COLUMNS}, has_lines FROM orders WHERE {rows})
+        SELECT {COLUMNS}, {LINES.format("locked")}, app_now() AS now FROM locked
     """)  # noqa: S608  # our own words
 
 
@@ -119,13 +138,13 @@ def _next_due(status: Status, since: str, unreminded_of: str = "") -> Statement:
     without_reminder = f"AND reminded_of IS DISTINCT FROM {unreminded_of}" if unreminded_of else ""
     return Statement(f"""
         WITH locked AS (
-            SELECT {COLUMNS}, {since} AS since FROM orders
+            SELECT {COLUMNS}, has_lines, {since} AS since FROM orders
             WHERE status = '{status}' AND {since} <= app_now() - $1::interval
             AND payment_status IS DISTINCT FROM 'CAPTURING' AND ({since}, id) > ($2::timestamptz, $3::uuid)
             AND NOT {IS_PUT_OFF} {without_reminder}
             ORDER BY {since}, id LIMIT 1 FOR UPDATE OF orders SKIP LOCKED
         )
-        SELECT *, {LINES.format("locked")}, app_now() AS now FROM locked
+        SELECT {COLUMNS}, {LINES.format("locked")}, since, app_now() AS now FROM locked
     """)  # noqa: S608  # our own words
 
 
@@ -201,6 +220,15 @@ class Orders:
             note_release(self._database, lock)
         return is_placed is not None
 
+    def add_captured(self, change: Change, response: bytes) -> bool:
+        """Store a new order whose payment is captured, as `place` does, in the caller's transaction.
+
+        The caller posts the change's postings. Return False when the attempt was not there: then nothing is stored.
+        """
+        assert change.event is not None
+        params = _with_event_params(change.order, change.event)
+        return self._database.fetch_one(PLACE, *params, response, None) is not None
+
     def lock(self, order_id: UUID) -> Reading:
         """Return the order, locked until the end of the transaction. Raises NotFound("Order")."""
         return _required(self._database.fetch_one(LOCK, order_id))
@@ -232,9 +260,15 @@ class Orders:
             self._ledger.post(posting, now)
 
     def id_by_payment(self, reference: str) -> UUID | None:
-        """Return the id of the order with this payment reference, if there is one."""
-        row = self._database.fetch_one(BY_REFERENCE, reference)
-        return row["id"] if row else None
+        """Return the id of the order with this payment reference, if there is one.
+
+        Raises Unavailable while the payment is captured for an order that is not stored yet.
+        """
+        [row] = self._database.fetch_all(BY_REFERENCE, reference)
+        if row["is_being_placed"]:
+            raise Unavailable
+        order_id: UUID | None = row["id"]
+        return order_id
 
     def get(self, order_id: UUID) -> Reading:
         """Return the order. Raises NotFound("Order")."""
@@ -276,22 +310,20 @@ def _required(row: Row | None) -> Reading:
 def to_reading(row: Row) -> Reading:
     """Return the order of a row of COLUMNS, LINES and `now`."""
     now = row.pop("now")
-    return Reading(to_order(row), now)
+    lines = (Line(title, Decimal(unit_price), quantity) for title, unit_price, quantity in row.pop("lines") or ())
+    return Reading(to_order({**row, "lines": tuple(lines)}), now)
 
 
 def to_order(row: Row) -> Order:
-    """Return the order of a row of COLUMNS, and perhaps LINES."""
-    lines = tuple(
-        Line(title, Decimal(unit_price), quantity) for title, unit_price, quantity in row.pop("lines", None) or ()
-    )
+    """Return the order of a row of COLUMNS, and perhaps its lines."""
     payment = PaymentStatus(row["payment_status"]) if row["payment_status"] else None
     chargeback = ChargebackState(row["chargeback_state"]) if row["chargeback_state"] else None
     states = {"status": Status(row["status"]), "payment_status": payment, "chargeback_state": chargeback}
-    return Order(**{**row, **states}, lines=lines)
+    return Order(**{**row, **states})
 
 
 def to_event(row: Row) -> Event:
-    """Return the event of a row of the history."""
+    """Return the event of a row of EVENT_READING."""
     came_from = Status(row["came_from"]) if row["came_from"] else None
     paid_by = PaidBy(row["paid_by"]) if row["paid_by"] else None
     return Event(
@@ -304,4 +336,5 @@ def to_event(row: Row) -> Event:
         amount=row["amount"],
         paid_by=paid_by,
         is_reminder=row["is_reminder"],
+        files=to_labels(row["files"]),
     )

@@ -19,12 +19,46 @@ _OF_ENDPOINTS = "endpoint_id IN (SELECT id FROM webhook_endpoints WHERE owner_id
 _OF_ACCOUNTS = "account_id IN (SELECT id FROM ledger_accounts WHERE owner = $1)"
 
 _ORDER = (
-    "id, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days,"
-    " revisions_left, requirements, payment_method, payment_status, payment_reference, refund_due, refunded, due_at,"
-    " first_delivered_at, last_delivered_at, created_at, updated_at"
+    "id, status, buyer_id, seller_id, gig_id, gig_title, package_id, offer_id, package_title, price, currency,"
+    " delivery_days, revisions_left, requirements, payment_method, payment_status, payment_reference, refund_due,"
+    " refunded, due_at, first_delivered_at, last_delivered_at, created_at, updated_at,"
+    " extension_days, extension_message, extension_at, extended_days"
 )
 
+# The titles of the lines of an event are replaced in their places; an event from before there were lines has none.
+_ERASED_LINES = f"""jsonb_build_object('lines', (
+    SELECT coalesce(jsonb_agg(line || '{{"title": "{ERASED}"}}' ORDER BY place), '[]')
+    FROM jsonb_array_elements(subject -> 'lines') WITH ORDINALITY AS lines (line, place)
+))"""  # noqa: S608  # our own words
+
+_OFFER = (
+    "id, conversation_id, gig_id, seller_id, buyer_id, title, description, price, delivery_days, revisions, status,"
+    " expires_at, created_at, order_id"
+)
+
+_ENDED = "CASE status WHEN 'OPEN' THEN least(expires_at, app_now()) ELSE expires_at END"
+
 RECORDS = (
+    # Before the events of offers, for the same reason as lines before orders. An offer without one of its sides ends.
+    Records("offers_got", "offers", "buyer_id = $1", shown=_OFFER, order="created_at, id",
+            erased={"expires_at": _ENDED}),
+    Records(
+        "offers_made",
+        "offers",
+        "seller_id = $1",
+        shown=_OFFER,
+        order="created_at, id",
+        erased={
+            "title": f"'{ERASED}'",
+            "description": "''",
+            "expires_at": _ENDED,
+        },
+    ),
+    Records("lines_of_orders", "order_lines", _OF_ORDERS, key="order_id, position",
+            shown="order_id, position, title, unit_price, quantity"),
+    # Before the orders: a command that has read the old titles has locked its order, so its event is stored before the
+    # events are erased.
+    Records("lines_of_orders_sold", "order_lines", _SOLD, key="order_id, position", erased={"title": f"'{ERASED}'"}),
     Records("orders_bought", "orders", "buyer_id = $1", shown=_ORDER, order="created_at, id",
             erased={"requirements": "''"}),
     Records(
@@ -33,7 +67,7 @@ RECORDS = (
         "seller_id = $1",
         shown=f"{_ORDER}, commission_percent, charged_back, chargeback_amount, chargeback_state, evidence_due_by",
         order="created_at, id",
-        erased={"gig_title": f"'{ERASED}'", "package_title": f"'{ERASED}'"},
+        erased={"gig_title": f"'{ERASED}'", "package_title": f"'{ERASED}'", "extension_message": "''"},
     ),
     # The history has what both sides and admins have written. Each side's messages are its own.
     Records(
@@ -55,7 +89,12 @@ RECORDS = (
         "events_of_orders_sold",
         "events",
         "seller_id = $1 AND order_id IS NOT NULL",
-        erased={"subject": f"""subject || '{{"gig_title": "{ERASED}", "package_title": "{ERASED}"}}'"""},
+        erased={
+            "subject": f"""
+                subject || '{{"gig_title": "{ERASED}", "package_title": "{ERASED}", "extension_message": ""}}'
+                || {_ERASED_LINES}
+            """
+        },
     ),
     Records(
         "events_of_offers_made",
@@ -134,6 +173,9 @@ RECORDS = (
     Records("webhook_deliveries", "webhook_deliveries", _OF_ENDPOINTS,
             shown="id, endpoint_id, event_id, status, attempts, last_status, created_at", order="created_at, id",
             is_deleted=True),
+    # Files.remove_of_owner has removed them before, with their bytes.
+    Records("files", "files", "owner_id = $1", shown="id, name, size, type, status, created_at, sent_at",
+            order="created_at, id", is_deleted=True),
     IDEMPOTENCY_KEYS,
 )  # fmt: skip
 

@@ -120,6 +120,14 @@ def headers_too_large(stack: Stack, market: Market) -> Answered:
     return outcome(market.anyone.get("/api/categories", headers={"x-padding": "x" * 20_000}))
 
 
+def file_not_ready(stack: Stack, market: Market) -> Answered:
+    """Make a file one that no scanner has looked at."""
+    file_id = ok(market.seller.post("/api/files", content=b"hello"), 201)["fileId"]
+    with database(stack, "orders") as connection, connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE files SET status = 'CHECKING' WHERE id = %s", (file_id,))
+    return outcome(market.seller.get(f"/api/files/{file_id}"))
+
+
 def internal(stack: Stack, market: Market) -> Answered:
     """Take a table away: a fault that the service does not expect."""
     with database(stack, "gigs") as connection:
@@ -168,6 +176,15 @@ def price_changed(stack: Stack, market: Market) -> Answered:
     answer = outcome(market.buyer.post("/api/orders", json=body))
     assert answer.body.pop("price") == 500
     return answer
+
+
+def offer_closed(stack: Stack, market: Market) -> Answered:
+    gig = market.gig()["id"]
+    talk = ok(market.buyer.post("/api/conversations", json={"gigId": gig, "text": "Do you do shops?"}), 201)["id"]
+    offer = {"gigId": gig, "title": "A shop", "price": 700, "deliveryDays": 10}
+    made = ok(market.seller.post(f"/api/conversations/{talk}/offers", json=offer), 201)["id"]
+    ok(market.seller.post(f"/api/offers/{made}/withdraw"))
+    return outcome(market.buyer.post("/api/orders", json={"offerId": made, "paymentMethod": "sandbox"}))
 
 
 def outcome_unknown(stack: Stack, market: Market) -> Answered:
@@ -219,6 +236,7 @@ PROVOKE: dict[str, Callable[[Stack, Market], Answered]] = {
     "PAYMENT_DECLINED": payment_declined,
     "PAYMENT_ACTION_REQUIRED": payment_action_required,
     "PRICE_CHANGED": price_changed,
+    "OFFER_CLOSED": offer_closed,
     "OUTCOME_UNKNOWN": outcome_unknown,
     "INSUFFICIENT_BALANCE": insufficient_balance,
     "PAYOUTS_HELD": payouts_held,
@@ -234,6 +252,7 @@ PROVOKE: dict[str, Callable[[Stack, Market], Answered]] = {
     "HEADERS_TOO_LARGE": headers_too_large,
     "RANGE_NOT_SATISFIABLE": range_not_satisfiable,
     "RATE_LIMITED": rate_limited,
+    "FILE_NOT_READY": file_not_ready,
     "INTERNAL": internal,
     "UNAVAILABLE": unavailable,
     "DEADLINE_EXCEEDED": deadline_exceeded,

@@ -26,9 +26,9 @@ from deploy.local.postgres import database_url
 from servicekit.clock import Clock
 from servicekit.database import Database
 from tests.support.eventually import eventually
-from tests.support.marketmodel import KEY_HOURS, Order, Seller
+from tests.support.marketmodel import KEY_HOURS, MOST_EXTENDED_DAYS, Order, Seller
 from tests.support.stack import Stack
-from tests.support.story import a_gig, a_name, ok
+from tests.support.story import a_gig, a_name, action_path, ok
 
 ROLES = {"buyer": "buyer", "seller": "seller", "admin": "admin", "stranger": "buyer", "other": "seller"}
 PEOPLE = ("buyer", "seller", "admin", "stranger")
@@ -36,7 +36,10 @@ PEOPLE = ("buyer", "seller", "admin", "stranger")
 HOURS = st.sampled_from([7, 31, 100, 360])
 CENTS = st.integers(0, 120_000).map(lambda cents: Decimal(cents) / 100)
 PRICES = ("0.50", "5", "19.99", "0.65", "999.99")
-ATTEMPTED = ("accept", "decline", "cancel", "deliver", "deliver", "revise", "complete", "dispute")
+ATTEMPTED = (
+    *("accept", "decline", "cancel", "deliver", "deliver", "revise", "complete", "dispute"),
+    *("extend", "extend", "accept_extension", "decline_extension"),
+)
 GOOD = ""
 
 
@@ -155,19 +158,19 @@ def machine(make: Callable[[], Participants]) -> type[RuleBasedStateMachine]:
 
         @rule(
             order=orders,
-            action=st.sampled_from(
-                ["accept", "decline", "cancel", "deliver", "deliver", "revise", "complete", "dispute"]
-            ),
+            action=st.sampled_from(ATTEMPTED),
             who=st.sampled_from(["right", "right", "right", *PEOPLE]),
+            days=st.integers(1, 90),
         )
-        def act(self, order: str, action: str, who: str) -> None:
+        def act(self, order: str, action: str, who: str, days: int) -> None:
             model = self.known[order]
             if who == "right":
                 open_to = [party for party in ("buyer", "seller") if model.can(action, party, self.now)]
                 who = open_to[0] if open_to else "buyer"
-            answer = self._do(order, action, who, {"message": "Please"})
+            answer = self._do(order, action, who, {"message": "Please", "days": days})
             self.touched.add(order)
-            if not model.can(action, who, self.now):
+            is_too_long = action == "extend" and model.extended + days > MOST_EXTENDED_DAYS
+            if is_too_long or not model.can(action, who, self.now):
                 assert answer.status_code == model.refusal(action, who), answer.text
                 return
             card = model.card if action == "accept" else ""
@@ -175,7 +178,7 @@ def machine(make: Callable[[], Participants]) -> type[RuleBasedStateMachine]:
                 assert (answer.status_code, answer.json()["code"]) == (402, "PAYMENT_DECLINED")
                 model.do("capture_failed", "system", self.now)
                 return
-            model.do(action, who, self.now)
+            model.do(action, who, self.now, days=days)
             if card == "sandbox_capture_timeout":
                 assert (answer.status_code, answer.json()["code"]) == (503, "OUTCOME_UNKNOWN")
             else:
@@ -298,7 +301,7 @@ def machine(make: Callable[[], Participants]) -> type[RuleBasedStateMachine]:
 
         def _do(self, order: str, action: str, who: str, body: dict[str, Any]) -> httpx.Response:
             client = self.known[order].owner if who == "seller" else who
-            return self.call(client, "POST", f"/api/orders/{order}/{action}", json=body)
+            return self.call(client, "POST", action_path(order, action), json=body)
 
         def _payout_status(self, seller: str, payout: str) -> str:
             return str(ok(self.call(seller, "GET", f"/api/payouts/{payout}"))["status"])
@@ -327,6 +330,7 @@ def machine(make: Callable[[], Participants]) -> type[RuleBasedStateMachine]:
                 shown = ok(self.call(client, "GET", f"/api/orders/{order}"))
                 assert set(shown["actions"]) == model.open(who, self.now)
                 assert shown["revisionsLeft"] == model.revisions
+                assert shown.get("extension", {}).get("days") == model.asked
             events = ok(self.call("buyer", "GET", f"/api/orders/{order}/events"))["events"]
             assert [(event["by"], event["action"], event["to"]) for event in events] == model.history
 

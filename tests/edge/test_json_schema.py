@@ -21,11 +21,12 @@ from edge.json_schema import Direction, Schemas
 from marketplace.conversation.v1 import conversation_pb2
 from marketplace.event.v1 import event_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
+from marketplace.offer.v1 import offer_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from marketplace.webhook.v1 import webhook_pb2
 
-FILES = (conversation_pb2, event_pb2, gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
+FILES = (conversation_pb2, event_pb2, gig_pb2, image_pb2, offer_pb2, order_pb2, review_pb2, webhook_pb2)
 SCHEMAS = Schemas()
 MESSAGES: dict[str, Descriptor] = {
     each.full_name: each for file in FILES for each in file.DESCRIPTOR.message_types_by_name.values()
@@ -147,6 +148,12 @@ def test_a_schema_and_the_services_take_the_same_values() -> None:
 
             # An empty value is the same as none, so it is the list of required fields that refuses it.
             assert validator.is_valid(value) == is_taken or is_empty, (field.full_name, value)
+
+
+def test_a_number_with_a_default_shows_it() -> None:
+    quantity = SCHEMAS.message("marketplace.order.v1.PlaceOrderRequest", "request")["properties"]["quantity"]
+
+    assert (quantity["default"], quantity["minimum"], quantity["maximum"]) == (1, 1, 20)
 
 
 def test_texts_have_no_control_characters() -> None:

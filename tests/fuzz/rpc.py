@@ -25,7 +25,9 @@ from google.protobuf.message_factory import GetMessageClass
 from edge import contract, signing_keys
 from marketplace.conversation.v1 import conversation_pb2
 from marketplace.event.v1 import event_pb2
+from marketplace.file.v1 import file_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
+from marketplace.offer.v1 import offer_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from marketplace.webhook.v1 import webhook_pb2
@@ -42,7 +44,7 @@ SENDERS = 4
 # The statuses INTERNAL and UNKNOWN; and those that a busy machine causes: DEADLINE_EXCEEDED, UNAVAILABLE and HTTP's.
 BAD_STATUSES = ("13", "2")
 BUSY = ("4", "14", 503, 504)
-FILES = (conversation_pb2, event_pb2, gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
+FILES = (conversation_pb2, event_pb2, file_pb2, gig_pb2, image_pb2, offer_pb2, order_pb2, review_pb2, webhook_pb2)
 METHODS: dict[str, MethodDescriptor] = {
     method.full_name: method
     for file in FILES
@@ -63,8 +65,10 @@ LISTS = {
 }
 # The processes that serve them: a service's first worker, or its process for slow clients.
 SERVICES = {
+    "ConversationService": "order",
     "EventService": "order-events",
     "GigService": "gig",
+    "OfferService": "order",
     "OrderService": "order",
     "ReviewService": "review",
     "WebhookService": "order",
@@ -130,8 +134,13 @@ def a_sample(stack: Stack) -> Sample:
     seller = gigs[0]["seller"]["id"]
     order = ok(market.buyer.get(f"/api/orders/{orders[0]}"))
     deliveries = f"/api/webhook-endpoints/{endpoint}/deliveries"
+    talk = ok(market.buyer.post("/api/conversations", json={"gigId": gigs[0]["id"], "text": "Hello"}), 201)["id"]
+    offer = {"gigId": gigs[0]["id"], "title": "A shop", "price": 70, "deliveryDays": 10}
+    offers = [ok(market.seller.post(f"/api/conversations/{talk}/offers", json=offer), 201)["id"] for _ in range(2)]
     sample = Sample(
         ids={
+            "conversation_id": [talk],
+            "offer_id": offers,
             "gig_id": [gig["id"] for gig in gigs],
             "package_id": [gig["packages"][0]["id"] for gig in gigs],
             "order_id": orders,
@@ -148,6 +157,7 @@ def a_sample(stack: Stack) -> Sample:
         "SearchGigs": (market.anyone, "/api/gigs"),
         "ListReviews": (market.anyone, f"/api/gigs/{gigs[0]['id']}/reviews"),
         "ListOrders": (market.buyer, "/api/orders"),
+        "ListOffers": (market.buyer, "/api/offers"),
         "ListBalanceEntries": (market.seller, "/api/balance/entries"),
         "ListPayouts": (market.seller, "/api/payouts"),
         "ListSellerBalanceEntries": (market.admin, f"/api/sellers/{seller}/balance/entries"),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from marketplace.conversation.v1 import conversation_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
+from marketplace.offer.v1 import offer_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from marketplace.webhook.v1 import webhook_pb2
@@ -22,7 +23,7 @@ from tests.support.gigs import a_gig, a_package, an_update
 
 REQUESTS = [
     method.input_type
-    for file in (conversation_pb2, gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
+    for file in (conversation_pb2, gig_pb2, image_pb2, offer_pb2, order_pb2, review_pb2, webhook_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
@@ -143,6 +144,24 @@ def test_unknown_fields_are_removed() -> None:
 
     assert violations(request) == []
     assert request.SerializeToString() == before
+
+
+def test_to_an_idempotency_key_a_number_that_is_the_default_is_as_if_it_were_not_there() -> None:
+    request, without = (
+        order_pb2.PlaceOrderRequest(package_id=ID, payment_method="stripe", quantity=quantity) for quantity in (1, None)
+    )
+
+    assert violations(request) == []
+    assert request.HasField("quantity")
+    assert validation.without_defaults(request) == validation.without_defaults(without) == without
+
+
+@pytest.mark.parametrize(("quantity", "is_refused"), [(0, True), (-1, True), (2, False), (20, False), (21, True)])
+def test_another_number_than_the_default_stays_and_is_checked(quantity: int, is_refused: bool) -> None:
+    request = order_pb2.PlaceOrderRequest(package_id=ID, payment_method="stripe", quantity=quantity)
+
+    assert bool(violations(request)) is is_refused
+    assert request.quantity == quantity
 
 
 def test_a_list_that_nothing_reads_is_emptied() -> None:

@@ -9,12 +9,14 @@ from uuid import UUID
 
 import pytest
 
+from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
 from order_service.domain.chargeback import ChargebackState
 from order_service.payments.sandbox import scenarios
 from order_service.reconciliation import Findings, Window, check, reconcile
 from order_service.reconciliation.findings import text
 from servicekit.database import Database
+from servicekit.ids import new_id
 from tests.support.orderservice import BUYER, SELLER, OrderBackend
 from tests.support.postgres import PostgresServer
 from tests.support.standins import GigStandIn, serving
@@ -222,6 +224,29 @@ def test_a_change_made_outside_the_service_is_named(traded: OrderBackend, statem
     traded.database.execute(statement)
 
     assert any(difference in each for each in differences(traded)), differences(traded)
+
+
+@pytest.mark.parametrize(
+    ("statement", "sum_of_lines"),
+    [
+        ("DELETE FROM order_lines WHERE position = 2", "39.98"),
+        ("DELETE FROM order_lines", "0"),
+        ("UPDATE order_lines SET quantity = 3 WHERE position = 1", "69.47"),
+        ("UPDATE order_lines SET unit_price = unit_price + 0.01 WHERE position = 2", "49.49"),
+    ],
+)
+def test_lines_that_do_not_add_up_to_the_price_are_named(
+    traded: OrderBackend, statement: str, sum_of_lines: str
+) -> None:
+    extra = gig_pb2.Extra(id=str(new_id()), title="Second language", price=9.5)
+    traded.offer_package(price=19.99, extras=[extra])
+    traded.place(quantity=2, extra_ids=[extra.id])
+    assert differences(traded) == []
+
+    traded.database.execute(statement)
+
+    (difference,) = differences(traded)
+    assert difference.endswith(f"has a price of 49.48, and lines of {sum_of_lines}")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ WHO = {
     ("IN_PROGRESS", "deliver"): ("seller",),
     ("IN_PROGRESS", "cancel"): ("seller", "buyer"),
     ("IN_PROGRESS", "dispute"): ("buyer",),
+    ("IN_PROGRESS", "extend"): ("seller",),
+    ("IN_PROGRESS", "accept_extension"): ("buyer",),
+    ("IN_PROGRESS", "decline_extension"): ("buyer",),
     ("DELIVERED", "revise"): ("buyer",),
     ("DELIVERED", "complete"): ("buyer",),
     ("DELIVERED", "dispute"): ("buyer",),
@@ -30,7 +33,12 @@ WHO = {
     ("COMPLETED", "refund"): ("admin",),
 }
 ADMIN_ACTIONS = ("resolve", "refund")
-ACTIONS = ("accept", "decline", "cancel", "deliver", "revise", "complete", "dispute", *ADMIN_ACTIONS)
+ANSWERS = ("accept_extension", "decline_extension")
+ACTIONS = (
+    *("accept", "decline", "cancel", "deliver", "extend", *ANSWERS, "revise", "complete", "dispute"),
+    *ADMIN_ACTIONS,
+)
+MOST_EXTENDED_DAYS = 365
 
 
 def commission(amount: Decimal) -> Decimal:
@@ -73,6 +81,9 @@ class Order:
     from_seller: Decimal = Decimal(0)
     due_at: int = 0
     delivered_at: int | None = None
+    # The days of the open request for more time, and of all that were accepted.
+    asked: int | None = None
+    extended: int = 0
     history: list[tuple[str, str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -90,6 +101,10 @@ class Order:
             return overdue and delivered
         if action == "refund":
             return self.refunded < self.price
+        if action == "extend":
+            return self.asked is None and self.extended < MOST_EXTENDED_DAYS
+        if action in ANSWERS:
+            return self.asked is not None
         return action != "revise" or self.revisions > 0
 
     def open(self, who: str, now: int) -> set[str]:
@@ -105,7 +120,9 @@ class Order:
             return 403
         return 403 if allowed and who not in allowed else 409
 
-    def do(self, action: str, who: str, now: int, outcome: str = "", refund: Decimal = Decimal(0)) -> None:
+    def do(
+        self, action: str, who: str, now: int, outcome: str = "", refund: Decimal = Decimal(0), days: int = 0
+    ) -> None:
         """Take an action that is open to this party."""
         match self.status, action:
             case "PENDING", "accept":
@@ -121,6 +138,14 @@ class Order:
                 self._to("DELIVERED", who, action)
             case "IN_PROGRESS", ("cancel" | "abandon"):
                 self._cancel_with_refund(who, action)
+            case "IN_PROGRESS", "extend":
+                self._to("IN_PROGRESS", who, action)
+                self.asked = days
+            case "IN_PROGRESS", ("accept_extension" | "decline_extension"):
+                if action == "accept_extension" and self.asked is not None:
+                    self.due_at += 24 * self.asked
+                    self.extended += self.asked
+                self._to("IN_PROGRESS", who, action)
             case "DELIVERED", "revise":
                 self.revisions -= 1
                 self.due_at = now + 24 * self.days
@@ -176,4 +201,5 @@ class Order:
 
     def _to(self, status: str, who: str, action: str) -> None:
         self.status = status
+        self.asked = None
         self.history.append((who, action, status))

@@ -35,7 +35,16 @@ SEED_PACKAGE: dict[str, Any] = {
     "deliveryDays": 21,
     "features": ["CMS Included", "SEO Setup"],
 }
+AN_EXTRA: dict[str, Any] = {"title": "Two days earlier", "price": 59.99, "extraDays": -2}
 SEED_REVIEW: dict[str, Any] = {"rating": 5, "comment": "Excellent work! Delivered early."}
+
+
+# The actions whose paths do not end with their names.
+OTHER_PATHS = {
+    "extend": "extension",
+    "accept_extension": "extension/accept",
+    "decline_extension": "extension/decline",
+}
 
 
 def a_name(prefix: str) -> str:
@@ -50,6 +59,11 @@ def a_gig(**changed: Any) -> dict[str, Any]:
         if field in changed:
             package[field] = changed.pop(field)
     return {**SEED_GIG, "packages": [package], **changed}
+
+
+def action_path(order: str, action: str) -> str:
+    """Return the path of an action on an order, as `actions` names it."""
+    return f"/api/orders/{order}/{OTHER_PATHS.get(action, action)}"
 
 
 def ok(answer: httpx.Response, status: int = 200) -> Any:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 
 from order_service.payments.sandbox import scenarios
-from tests.support.story import a_gig, a_name
+from tests.support.story import a_gig, a_name, action_path
 from tests.torture.retries import Counts, GivenUpError, RetryingClient
 from tests.torture.reviewing import Written, mean
 
@@ -212,6 +212,8 @@ class Trader:
     def _act(self, life: Life, who: str, action: str, status: str) -> None:
         body: dict[str, Any] = {"message": "Please"}
         refund = Decimal(0)
+        if action == "extend":
+            body["days"] = self._random.randint(1, 90)
         if action == "resolve":
             outcomes = ["CANCELLED"] if status == "PENDING" else ["COMPLETED", "COMPLETED", "CANCELLED"]
             body["outcome"] = self._random.choice(outcomes)
@@ -221,7 +223,7 @@ class Trader:
         known = len(self._done(life))
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            answer = self.people[who].once("POST", f"/api/orders/{life.order}/{action}", json=body)
+            answer = self.people[who].once("POST", action_path(life.order, action), json=body)
             if answer is not None and answer.status_code == 200:
                 break
             # The outcome is unknown, or a repeated action is refused because it was taken: the history has it then.

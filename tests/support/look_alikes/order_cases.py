@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.support.look_alikes.pair import Pair, fields
 from tests.support.look_alikes.person import KEY, SECOND_KEY, SEED_REPLY, STEPS
-from tests.support.story import SEED_REVIEW, ok
+from tests.support.story import SEED_REVIEW, action_path, ok
 
 Case = Callable[[Pair], None]
 
@@ -29,6 +29,11 @@ def place_order(pair: Pair) -> None:
     assert ok(made, 201)["orderId"] != ok(others, 201)["orderId"]
     assert (ok(again, 201), again.headers["location"]) == (made.json(), made.headers["location"])
     assert (order["buyerId"], order["sellerId"]) == (pair.viewer.id, pair.gig["seller"]["id"])
+    # An extra of another package.
+    package, extra = pair.viewer.gig["packages"][1], pair.owner.gig["packages"][1]["extras"][0]
+    body = {"packageId": package["id"], "extraIds": [extra["id"]], "paymentMethod": "sandbox"}
+    (detail,) = ok(pair.market.buyer.post("/api/orders", json=body), 400)["details"]
+    assert detail["field"] == "extraIds[0]"
     # A payment that waits for the buyer's confirmation.
     waiting, theirs = (person.keyed["PlaceOrder to confirm"] for person in (pair.viewer, pair.owner))
     again = pair.ask("POST", "/api/orders", json=waiting.body, headers=SECOND_KEY)
@@ -70,7 +75,7 @@ def list_orders(pair: Pair) -> None:
 
 def act(action: str, pair: Pair, **more: Any) -> None:
     """Take an action on each of the owner's orders: in the status in which it is open to them, and in all others."""
-    pair.hidden("POST", f"/api/orders/{{}}/{action}", *pair.owner.orders, json={"message": "Please", **more})
+    pair.hidden("POST", action_path("{}", action), *pair.owner.orders, json={"message": "Please", **more})
 
 
 def refund_order(pair: Pair) -> None:
@@ -129,6 +134,9 @@ CASES: dict[str, Case] = {
     "OrderService.DeclineOrder": partial(act, "decline"),
     "OrderService.CancelOrder": partial(act, "cancel"),
     "OrderService.DeliverOrder": partial(act, "deliver"),
+    "OrderService.ExtendOrder": partial(act, "extend", days=5),
+    "OrderService.AcceptExtension": partial(act, "accept_extension"),
+    "OrderService.DeclineExtension": partial(act, "decline_extension"),
     "OrderService.ReviseOrder": partial(act, "revise"),
     "OrderService.CompleteOrder": partial(act, "complete"),
     "OrderService.DisputeOrder": partial(act, "dispute"),

@@ -13,7 +13,7 @@ from edge import signing_keys
 from order_service.payments.sandbox import scenarios
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
-from tests.support.story import SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig, ok
+from tests.support.story import AN_EXTRA, SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig, action_path, ok
 from tests.support.uploads import JPEG, a_jpeg
 
 ROLES = ("seller", "buyer")
@@ -76,6 +76,10 @@ class Person:
     deliveries: list[str] = field(default_factory=list)
     conversation: str = ""
     """A conversation with the market's seller."""
+    got: list[str] = field(default_factory=list)
+    """Offers of the market's seller: open, declined, accepted."""
+    made: str = ""
+    """An open offer to the market's seller."""
     message: str = ""
     """A message of it, by this person."""
     blocked: str = ""
@@ -137,6 +141,9 @@ def furnish(person: Person, market: Market, gig: dict[str, Any], adjustment: flo
     _gigs(person)
     person.bought = {status: person.buys(market, gig, status) for status in STEPS}
     person.sold = {status: person.sells(market, status) for status in STEPS}
+    # One order waits for the buyer's answer; for the other one the seller can still ask.
+    more_time = {"days": 5, "message": f"More time, {person.word}"}
+    ok(market.seller.post(action_path(person.bought["IN_PROGRESS"], "extend"), json=more_time))
     placed = person.ask_once("PlaceOrder", "/api/orders", order_request(gig))
     person.orders.append(person.owns(placed["orderId"], "an order by a key"))
     to_confirm = order_request(gig, scenarios.CONFIRM_NEVER)
@@ -156,15 +163,17 @@ def _gigs(person: Person) -> None:
     """Create an ACTIVE gig and two PAUSED ones, the same as those of everyone who is furnished."""
     client = person.client
     made = person.ask_once("CreateGig", "/api/gigs", a_gig(price=PRICE, revisions=1))
-    person.ask_once("AddPackage", f"/api/gigs/{made['id']}/packages", SEED_PACKAGE)
+    package = {**SEED_PACKAGE, "extras": [AN_EXTRA]}
+    person.ask_once("AddPackage", f"/api/gigs/{made['id']}/packages", package)
     _picture(client, made["id"])
     person.gig = ok(client.get(f"/api/gigs/{made['id']}"))
     for _ in range(2):
-        paused = ok(client.post("/api/gigs", json={**SEED_GIG, "packages": [SEED_PACKAGE, SEED_PACKAGE]}), 201)["id"]
+        paused = ok(client.post("/api/gigs", json={**SEED_GIG, "packages": [package, package]}), 201)["id"]
         _picture(client, paused)
         ok(client.patch(f"/api/gigs/{paused}/status", json={"status": "PAUSED"}))
         page = ok(client.get(f"/api/gigs/{paused}"))
-        for each in (page, *page["packages"], *page["images"]):
+        extras = [extra for each in page["packages"] for extra in each["extras"]]
+        for each in (page, *page["packages"], *extras, *page["images"]):
             person.owns(each["id"], "of a paused gig")
         person.paused.append(page)
 
