@@ -2,7 +2,7 @@
 
 from typing import Any
 
-# Not concurrently: `attempts` has a few rows, each for a moment.
+# Not concurrently: the table of attempts has a few rows, each for a moment.
 UP = """
 CREATE TABLE offers (
     id uuid PRIMARY KEY,
