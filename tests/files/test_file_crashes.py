@@ -22,6 +22,7 @@ from tests.support.clamd import clamd
 from tests.support.events import EventProcess, event_process
 from tests.support.eventually import eventually
 from tests.support.files import Files
+from tests.support.folders import temporary_folder
 
 # Starting a process takes seconds on a busy machine.
 pytestmark = pytest.mark.timeout(240)
@@ -30,6 +31,13 @@ pytestmark = pytest.mark.timeout(240)
 @pytest.fixture
 def store(order_database: Database) -> Store:
     return Store(order_database)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return a folder that other users may enter."""
+    with temporary_folder() as name:
+        yield Path(name)
 
 
 @contextmanager
@@ -81,9 +89,9 @@ def test_the_next_process_removes_what_was_coming_in_and_leaves_what_another_rec
 
 
 def test_a_file_whose_scanner_died_in_the_middle_is_scanned_again(
-    order_database: Database, store: Store, tmp_path: Path
+    order_database: Database, store: Store, folder: Path
 ) -> None:
-    path = tmp_path / "clamd"
+    path = folder / "clamd"
     with clamd(path) as scanner, event_process(order_database, FILE_SCANNER=str(path), CRASH_AT="scanned") as process:
         with files_of(process) as files:
             files.upload(b"EICAR")

@@ -22,6 +22,8 @@ class Clamd(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path), _Handler)
+        # Under root, processes of services ask it as another user.
+        path.chmod(0o777)
         self.path = path
         self.streams: list[bytes] = []
         self.is_silent = False
