@@ -26,7 +26,8 @@ CHART = FOLDER / "marketplace"
 RELEASE, NAMESPACE = "market", "shop"
 
 # Variables that libraries read, by the name of the container.
-LIBRARIES = {"AWS_ACCESS_KEY_ID": ("gig", "gig-images"), "AWS_SECRET_ACCESS_KEY": ("gig", "gig-images")}
+S3_PROGRAMS = ("gig", "gig-images", "order-events")
+LIBRARIES = {"AWS_ACCESS_KEY_ID": S3_PROGRAMS, "AWS_SECRET_ACCESS_KEY": S3_PROGRAMS}
 # Containers that run another program than their name says.
 PROGRAM_OF = {"bootstrap": "edge"}
 
