@@ -20,6 +20,9 @@ WHO = {
     ("IN_PROGRESS", "deliver"): ("seller",),
     ("IN_PROGRESS", "cancel"): ("seller", "buyer"),
     ("IN_PROGRESS", "dispute"): ("buyer",),
+    ("IN_PROGRESS", "extend"): ("seller",),
+    ("IN_PROGRESS", "accept_extension"): ("buyer",),
+    ("IN_PROGRESS", "decline_extension"): ("buyer",),
     ("DELIVERED", "revise"): ("buyer",),
     ("DELIVERED", "complete"): ("buyer",),
     ("DELIVERED", "dispute"): ("buyer",),
@@ -30,7 +33,13 @@ WHO = {
     ("COMPLETED", "refund"): ("admin",),
 }
 ADMIN_ACTIONS = ("resolve", "refund")
-ACTIONS = ("accept", "decline", "cancel", "deliver", "revise", "complete", "dispute", *ADMIN_ACTIONS)
+EXTENSION_ACTIONS = ("extend", "accept_extension", "decline_extension")
+ACTIONS = (
+    *("accept", "decline", "cancel", "deliver", *EXTENSION_ACTIONS, "revise", "complete", "dispute"),
+    *ADMIN_ACTIONS,
+)
+# The days that every request for more time is for. The 365 of an order together are not reached.
+EXTENSION_DAYS = 2
 
 
 def commission(amount: Decimal) -> Decimal:
@@ -57,7 +66,10 @@ class Seller:
 
 @dataclass
 class Order:
-    """An order by the contract. `owner` is the seller's name, `card` the payment token."""
+    """An order by the contract. `owner` is the seller's name, `card` the payment token.
+
+    `offer` is the id of the offer that it was placed from: it begins IN_PROGRESS, and paid.
+    """
 
     seller: Seller
     owner: str
@@ -66,6 +78,7 @@ class Order:
     days: int
     revisions: int
     placed_at: int
+    offer: str | None = None
     status: str = "PENDING"
     payment: str = "AUTHORIZED"
     refunded: Decimal = Decimal(0)
@@ -74,10 +87,17 @@ class Order:
     due_at: int = 0
     delivered_at: int | None = None
     history: list[tuple[str, str, str]] = field(default_factory=list)
+    # Whether the seller has asked for more time, and nobody has answered.
+    is_extension_open: bool = False
+    # The ids of the files of each delivery.
+    delivered: list[list[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.due_at = self.placed_at + 24 * self.days
-        self.history.append(("buyer", "place", "PENDING"))
+        if self.offer:
+            self._capture()
+            self.status = "IN_PROGRESS"
+        self.history.append(("buyer", "place", self.status))
 
     def can(self, action: str, who: str, now: int) -> bool:
         """Return whether this party can take the action now."""
@@ -88,6 +108,8 @@ class Order:
             return overdue and not delivered
         if (self.status, action) == ("IN_PROGRESS", "dispute"):
             return overdue and delivered
+        if action in EXTENSION_ACTIONS:
+            return self.is_extension_open == (action != "extend")
         if action == "refund":
             return self.refunded < self.price
         return action != "revise" or self.revisions > 0
@@ -109,8 +131,7 @@ class Order:
         """Take an action that is open to this party."""
         match self.status, action:
             case "PENDING", "accept":
-                self.payment = "CAPTURED"
-                self.seller.escrow += self.price - commission(self.price)
+                self._capture()
                 self.due_at = now + 24 * self.days
                 self._to("IN_PROGRESS", who, action)
             case "PENDING", _:
@@ -119,6 +140,10 @@ class Order:
             case "IN_PROGRESS", "deliver":
                 self.delivered_at = now
                 self._to("DELIVERED", who, action)
+            case "IN_PROGRESS", ("extend" | "accept_extension" | "decline_extension"):
+                self.due_at += 24 * EXTENSION_DAYS if action == "accept_extension" else 0
+                self._to("IN_PROGRESS", who, action)
+                self.is_extension_open = action == "extend"
             case "IN_PROGRESS", ("cancel" | "abandon"):
                 self._cancel_with_refund(who, action)
             case "DELIVERED", "revise":
@@ -143,6 +168,10 @@ class Order:
             self.do("auto_complete", "system", now)
         elif self.status == "IN_PROGRESS" and now >= self.due_at + ABANDON_HOURS:
             self.do("abandon", "system", now)
+
+    def _capture(self) -> None:
+        self.payment = "CAPTURED"
+        self.seller.escrow += self.price - commission(self.price)
 
     def _cancel_with_refund(self, who: str, action: str) -> None:
         self.seller.escrow -= self.price - commission(self.price)
@@ -175,5 +204,6 @@ class Order:
         self._to("COMPLETED", "admin", "refund")
 
     def _to(self, status: str, who: str, action: str) -> None:
+        self.is_extension_open = self.is_extension_open and status == self.status
         self.status = status
         self.history.append((who, action, status))
