@@ -37,6 +37,8 @@ class MarketplaceError(Exception):
 
     # Whether the reason is that a database has no primary now: then the call may be worth repeating.
     primary_away = False
+    # Whole seconds after which the call may be worth repeating, when the error knows them.
+    retry_after: int | None = None
 
     def __init__(
         self,
@@ -94,6 +96,14 @@ class PreconditionFailed(MarketplaceError):
 
     def __init__(self) -> None:
         super().__init__("PRECONDITION_FAILED")
+
+
+class RateLimited(MarketplaceError):
+    """The caller has done too much in too little time. `retry_after` is the seconds until one more would be taken."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("RATE_LIMITED")
+        self.retry_after = max(retry_after, 1)
 
 
 class Unavailable(MarketplaceError):

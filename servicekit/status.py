@@ -57,7 +57,7 @@ def status_from_error(error: MarketplaceError, *, may_repeat: bool = False) -> S
         (EDGE_BODY_KEY, body),
     ]
     if error.code in RETRYABLE:
-        metadata.append(("retry-after", str(RETRY_AFTER_SECONDS)))
+        metadata.append(("retry-after", str(error.retry_after or RETRY_AFTER_SECONDS)))
     if error.primary_away and may_repeat:
         metadata.append((REPEATABLE_KEY, "1"))
     return Status(GRPC_CODES[spec.grpc], error.message, tuple(metadata))

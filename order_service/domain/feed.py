@@ -1,4 +1,4 @@
-"""The events of the feed: what happened to an order or a payout, for everyone who follows along."""
+"""The events of the feed: what happened to orders, payouts, messages and offers, for everyone who follows along."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from order_service.domain.conversation import Message
 from order_service.domain.lifecycle import Action
+from order_service.domain.offer import Offer
 from order_service.domain.order import Event, Order, Status
 from order_service.domain.payout import Payout
 from order_service.domain.payout import Status as PayoutStatus
@@ -15,7 +17,7 @@ from order_service.domain.reminders import Reminder
 
 
 class EventType(StrEnum):
-    """The types of events, by the names that clients use."""
+    """The types of events, by the names that clients use; clients do not see those that are INTERNAL."""
 
     ORDER_PLACED = "order.placed"
     ORDER_ACCEPTED = "order.accepted"
@@ -28,12 +30,24 @@ class EventType(StrEnum):
     ORDER_RESOLVED = "order.resolved"
     ORDER_REFUNDED = "order.refunded"
     ORDER_REFUND_FAILED = "order.refund_failed"
+    ORDER_EXTENSION_REQUESTED = "order.extension_requested"
+    ORDER_EXTENSION_ANSWERED = "order.extension_answered"
     ORDER_EXPIRING = "order.expiring"
     ORDER_DUE_SOON = "order.due_soon"
     ORDER_AUTO_COMPLETING = "order.auto_completing"
     PAYOUT_PAID = "payout.paid"
     PAYOUT_FAILED = "payout.failed"
+    MESSAGE_SENT = "message.sent"
+    MESSAGE_REMOVED = "message.removed"
+    CONVERSATION_READ = "conversation.read"
+    OFFER_MADE = "offer.made"
+    OFFER_CLOSED = "offer.closed"
 
+
+# For watches alone: these events are neither in the feed nor delivered to webhooks.
+INTERNAL = frozenset((EventType.MESSAGE_REMOVED, EventType.CONVERSATION_READ))
+# The types of the events that clients see.
+PUBLIC_TYPES = frozenset(EventType) - INTERNAL
 
 # Of each action in an order's history, and of each reminder.
 TYPES: dict[str, EventType] = {
@@ -64,12 +78,15 @@ FINAL = frozenset((Status.COMPLETED, Status.CANCELLED))
 
 @dataclass(frozen=True, slots=True)
 class FeedEvent:
-    """An event: its type, the time (aware, UTC), and the order or the payout as it was then."""
+    """An event: its type, the time (aware, UTC), and the order, payout or offer as it was then.
+
+    A message is as it is now: it never changes, but an admin can remove its text and files.
+    """
 
     id: UUID
     at: datetime
     type: EventType
-    subject: Order | Payout
+    subject: Order | Payout | Message | Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +98,12 @@ class PlacedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderNews:
-    """Something new about an order, for those who watch: the row of its history that has this version.
-
-    `position` is the event's position in the feed; 0 where the row was read from the order's history.
-    """
+class HistoryRow:
+    """A row of an order's history, a change or a reminder, with its version."""
 
     order_id: UUID
     version: int
     event: Event
-    position: int = 0
 
     @property
     def reminder_type(self) -> EventType | None:
@@ -104,13 +117,33 @@ class OrderNews:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadMark:
+    """A user has marked a message, and all before it, as read; `unread` is the number of the other's after it."""
+
+    conversation_id: UUID
+    message_id: UUID
+    unread: int
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something new for those who watch, and its position in the feed; 0 where it was read from an order's history."""
+
+    position: int
+    subject: HistoryRow | Message | Offer | ReadMark
+
+
+@dataclass(frozen=True, slots=True)
 class Numbered:
-    """What those who follow the feed learn of an event: its position, whom it concerns, and the news of an order."""
+    """What those who follow the feed learn of an event: its position, whom it concerns, and the news.
+
+    `news` is None for an event of a payout, which nobody watches.
+    """
 
     position: int
     people: tuple[UUID, ...]
-    # None for an event of a payout.
-    news: OrderNews | None
+    news: News | None
+    is_internal: bool = False
 
 
 def outcome_type(payout: Payout) -> EventType:

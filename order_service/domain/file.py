@@ -5,6 +5,11 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from servicekit.errors import Conflict
+
+# The bytes of unsent files that a user can have.
+MAX_UNSENT_BYTES = 500 * 1024 * 1024
+
 
 class FileStatus(StrEnum):
     """Whether a file can be sent and fetched. CHECKING: the scanner has not looked yet; REFUSED: it found harm."""
@@ -34,3 +39,9 @@ class File:
     key: str
     created_at: datetime
     sent_at: datetime | None = None
+
+
+def check_room(unsent_bytes: int, adding: int) -> None:
+    """Raise Conflict (LIMIT_REACHED) when a user's unsent files would have too many bytes with so many more."""
+    if unsent_bytes + adding > MAX_UNSENT_BYTES:
+        raise Conflict("At most 500 MiB of files that were not sent", code="LIMIT_REACHED")

@@ -8,20 +8,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from order_service.domain.feed import EventType
+from order_service.domain.feed import PUBLIC_TYPES
 from servicekit.call import Caller
 from servicekit.errors import Conflict, NotFound, Violation
 
 MAX_ENDPOINTS = 10
-
-# Also those that later versions send.
-KNOWN_TYPES = frozenset(EventType) | {
-    "order.extension_requested",
-    "order.extension_answered",
-    "message.sent",
-    "offer.made",
-    "offer.closed",
-}
 
 # The time from each failed attempt of a delivery to the next one; the last of them repeats.
 DELAYS = (
@@ -123,7 +114,7 @@ def violations_of_types(types: Sequence[str]) -> list[Violation]:
     return [
         Violation(f"types[{number}]", "is no type of event")
         for number, event_type in enumerate(types)
-        if event_type not in KNOWN_TYPES
+        if event_type not in PUBLIC_TYPES
     ]
 
 

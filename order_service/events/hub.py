@@ -11,7 +11,7 @@ from uuid import UUID
 
 from prometheus_client import Counter, Gauge
 
-from order_service.domain.feed import Numbered, OrderNews
+from order_service.domain.feed import HistoryRow, News, Numbered
 from servicekit.errors import Unavailable
 
 SUBSCRIPTIONS = Gauge("marketplace_event_subscriptions", "Watches and long-polls under way.")
@@ -37,7 +37,7 @@ class Topic(NamedTuple):
 
     @classmethod
     def of_user(cls, user_id: UUID) -> Topic:
-        """Return the topic of a user's orders."""
+        """Return the topic of all that is new for a user."""
         return cls("user", user_id)
 
 
@@ -50,11 +50,11 @@ class Subscription:
     __slots__ = ("_arrived", "_is_cut", "_news")
 
     def __init__(self) -> None:
-        self._news: deque[OrderNews] = deque()
+        self._news: deque[News] = deque()
         self._arrived = asyncio.Event()
         self._is_cut = False
 
-    def put(self, news: OrderNews) -> None:
+    def put(self, news: News) -> None:
         """Add news. With too many, because the stream's client reads too slowly, it forgets all: see `take`."""
         if self._is_cut:
             return
@@ -80,7 +80,7 @@ class Subscription:
         self._arrived.clear()
         return True
 
-    def take(self) -> list[OrderNews]:
+    def take(self) -> list[News]:
         """Remove the news, and return them. Raises Unavailable when there were too many: the client has to resume."""
         if self._is_cut:
             raise Unavailable
@@ -139,13 +139,13 @@ class Hub:
         for event in events:
             self.position = event.position
             if event.news is not None:
-                topics = [Topic.of_order(event.news.order_id), *map(Topic.of_user, event.people)]
-                for topic in topics:
+                for topic in _topics(event.people, event.news):
                     for subscription in self._subscriptions.get(topic, ()):
                         subscription.put(event.news)
+            if not event.is_internal:
+                for subscription in self._subscriptions.get(FEED, ()):
+                    subscription.wake()
         POSITION.set(self.position)
-        for subscription in self._subscriptions.get(FEED, ()):
-            subscription.wake()
 
     def end(self) -> None:
         """End all waits, and refuse new subscriptions."""
@@ -153,3 +153,10 @@ class Hub:
         for subscriptions in self._subscriptions.values():
             for subscription in subscriptions:
                 subscription.wake()
+
+
+def _topics(people: Iterable[UUID], news: News) -> list[Topic]:
+    topics = [Topic.of_user(user_id) for user_id in people]
+    if isinstance(news.subject, HistoryRow):
+        topics.append(Topic.of_order(news.subject.order_id))
+    return topics

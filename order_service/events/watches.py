@@ -1,4 +1,4 @@
-"""What can be watched: an order, and the orders of a user. All of it reads the database, so it runs in threads."""
+"""What can be watched: an order, and all that is new for a user. It reads the database, so it runs in threads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
-from order_service.domain.feed import FINAL, OrderNews
+from order_service.domain.feed import FINAL, HistoryRow, News
 from order_service.events.hub import Topic
 from order_service.store.feed_reader import ROWS
 from order_service.store.store import Store
@@ -49,7 +49,7 @@ class Opening:
     """
 
     place: int
-    news: list[OrderNews] = field(default_factory=list)
+    news: list[News] = field(default_factory=list)
     has_more: bool = False
     is_over: bool = False
 
@@ -75,11 +75,11 @@ class Watched(Protocol):
         """Return the next news after this place."""
         ...
 
-    def number(self, news: OrderNews) -> int:
+    def number(self, news: News) -> int:
         """Return the id of the news."""
         ...
 
-    def ends_with(self, news: OrderNews) -> bool:
+    def ends_with(self, news: News) -> bool:
         """Return whether nothing comes after these news."""
         ...
 
@@ -104,7 +104,7 @@ class OrderWatch:
             raise resume.error("was never an id of this order")
         # Also of changes since the order was read: nothing is left out between the two.
         news = self._store.feed_reader.of_order(self._order_id, after or 0)
-        end = next((number for number, row in enumerate(news, 1) if row.is_final), None)
+        end = next((number for number, each in enumerate(news, 1) if self.ends_with(each)), None)
         if end is None and order.status in FINAL:
             return Opening(after or 0, is_over=True)
         return Opening(after or 0, news[:end])
@@ -113,17 +113,17 @@ class OrderWatch:
         """Return nothing: `open` has returned everything."""
         return Opening(place)
 
-    def number(self, news: OrderNews) -> int:
+    def number(self, news: News) -> int:
         """Return the version."""
-        return news.version
+        return _row(news).version
 
-    def ends_with(self, news: OrderNews) -> bool:
+    def ends_with(self, news: News) -> bool:
         """Return whether it was the last possible change."""
-        return news.is_final
+        return _row(news).is_final
 
 
 class UserWatch:
-    """All orders of a user, as their buyer or their seller. The ids are positions in the feed."""
+    """A user's orders, conversations and offers, whichever side the user is. The ids are positions in the feed."""
 
     has_places = True
 
@@ -151,10 +151,16 @@ class UserWatch:
         news = self._store.feed_reader.of_user(self._user_id, place)
         return Opening(place, news, has_more=len(news) == ROWS)
 
-    def number(self, news: OrderNews) -> int:
+    def number(self, news: News) -> int:
         """Return the position."""
         return news.position
 
-    def ends_with(self, news: OrderNews) -> bool:
+    def ends_with(self, news: News) -> bool:
         """Return False: there can always be more."""
         return False
+
+
+def _row(news: News) -> HistoryRow:
+    """Return the news of an order."""
+    assert isinstance(news.subject, HistoryRow)
+    return news.subject

@@ -70,7 +70,7 @@ CREATE TABLE token_buckets (
 );
 
 -- An event of a message or an offer is one of a conversation. Its sides are the starter, as `buyer_id`, and the owner,
--- as `seller_id`; of an offer's, its own buyer and seller.
+-- as `seller_id`; of an offer's, its own buyer and seller. A message is read from its own row: `subject` is null.
 ALTER TABLE events
     ADD COLUMN conversation_id uuid,
     ADD COLUMN message_id uuid,
@@ -78,11 +78,13 @@ ALTER TABLE events
     -- It stands neither in the feed nor in a delivery, and tells the watches of its people, or of `reader_id` alone.
     ADD COLUMN is_internal boolean NOT NULL DEFAULT false,
     ADD COLUMN reader_id uuid;
+ALTER TABLE events ALTER COLUMN subject DROP NOT NULL;
 ALTER TABLE events DROP CONSTRAINT events_check;
 ALTER TABLE events DROP CONSTRAINT events_check1;
 -- NOT VALID: old rows met stricter conditions, and reading them all would hold up every order.
-ALTER TABLE events ADD CONSTRAINT events_subject
-    CHECK (num_nonnulls(order_id, payout_id, conversation_id) = 1) NOT VALID;
+ALTER TABLE events ADD CONSTRAINT events_subject CHECK (
+    num_nonnulls(order_id, payout_id, conversation_id) = 1 AND num_nonnulls(subject, message_id) > 0
+) NOT VALID;
 ALTER TABLE events ADD CONSTRAINT events_order CHECK (num_nonnulls(order_id, version) IN (0, 2)) NOT VALID;
 ALTER TABLE events ADD CONSTRAINT events_sides
     CHECK (num_nonnulls(buyer_id, coalesce(order_id, conversation_id)) IN (0, 2)) NOT VALID;

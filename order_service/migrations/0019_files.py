@@ -18,8 +18,8 @@ CREATE TABLE files (
 );
 CREATE INDEX files_unsent ON files (created_at) WHERE sent_at IS NULL;
 CREATE INDEX files_unsent_of_owner ON files (owner_id) WHERE sent_at IS NULL;
-CREATE INDEX files_checking ON files (created_at) WHERE status = 'CHECKING';
-CREATE INDEX files_owner ON files (owner_id);
+CREATE INDEX files_checking ON files (id) WHERE status = 'CHECKING';
+CREATE INDEX files_owner ON files (owner_id, id);
 
 -- The files of a message, in their order. A removed file is gone from all messages and deliveries.
 CREATE TABLE message_files (

@@ -1,4 +1,4 @@
-"""The feed in its order, and the news of orders for those who watch, from PostgreSQL.
+"""The feed in its order, and the news for those who watch, from PostgreSQL.
 
 Transactions commit in another order than they write. So an event gets its position after its commit, in a transaction
 that is the only one to give positions at that time: whoever has read a position has read all smaller ones, or could
@@ -10,8 +10,11 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from order_service.domain.feed import EventType, FeedEvent, Numbered, OrderNews, PlacedEvent
-from order_service.store.feed import ORDER, PAYOUT
+from order_service.domain.conversation import Message
+from order_service.domain.feed import HistoryRow, News, Numbered, PlacedEvent, ReadMark
+from order_service.domain.offer import Offer
+from order_service.store.feed import OFFER, READ_MARK, SUBJECT, to_feed_event
+from order_service.store.message_rows import message_json, to_message
 from order_service.store.orders import EVENT_COLUMNS, to_event
 from servicekit.database import Database, Row, Statement
 
@@ -36,43 +39,48 @@ NUMBER = Statement("""
     RETURNING events.sequence
 """)
 NEWEST = Statement("SELECT coalesce(max(position), 0) AS position FROM events")
-PAGE = Statement("""
-    SELECT position, id, at, type, order_id, subject
-    FROM events WHERE position > $1 ORDER BY position LIMIT (SELECT $2::integer)
-""")
+PAGE = Statement(f"""
+    SELECT position, id, at, type, {SUBJECT}
+    FROM events WHERE position > $1 AND NOT is_internal ORDER BY position LIMIT (SELECT $2::integer)
+""")  # noqa: S608  # our own words
 # Whether the event after a position is older than this.
 IS_OLD = Statement("""
     SELECT at < app_now() - $2::interval AS is_old FROM events WHERE position > $1 ORDER BY position LIMIT 1
 """)
-_COLUMNS = "position, order_id, version, buyer_id, seller_id"
+_COLUMNS = """
+    position, order_id, version, conversation_id, message_id, offer_id, buyer_id, seller_id, reader_id, is_internal,
+    CASE WHEN conversation_id IS NOT NULL THEN subject END AS subject
+"""
 
 
 def _news(events: str) -> Statement:
-    """Return the statement for these events, at most ROWS, with their rows of the history.
+    """Return the statement for these events, at most ROWS, with their rows of the history and their messages.
 
     LIMIT 1 makes the planner look each row up. As a plain join it expects ROWS events and reads the whole history,
     though most often there are a few.
     """
     return Statement(f"""
-        SELECT {_COLUMNS}, history.* FROM ({events} ORDER BY position LIMIT {ROWS}) AS events
+        SELECT events.*, {message_json("events.message_id")} AS sent, history.*
+        FROM ({events} ORDER BY position LIMIT {ROWS}) AS events
         LEFT JOIN LATERAL (
             SELECT {EVENT_COLUMNS} FROM order_events
             WHERE order_events.order_id = events.order_id AND order_events.version = events.version LIMIT 1
         ) AS history ON true
         ORDER BY position
-    """)  # noqa: S608  # our own column names
+    """)  # noqa: S608  # our own words
 
 
 def _of_side(side: str) -> str:
-    """Return the events of orders whose `side` is $1, by their position: a range of one index."""
+    """Return the events of which $1 is the `side` and that a watch tells, by position: a range of one index."""
     return f"""(
-        SELECT {_COLUMNS} FROM events WHERE {side} = $1 AND order_id IS NOT NULL AND position > $2
+        SELECT {_COLUMNS} FROM events WHERE {side} = $1 AND position > $2
+            AND payout_id IS NULL AND (reader_id IS NULL OR reader_id = $1)
         ORDER BY position LIMIT {ROWS}
-    )"""  # noqa: S608  # our own column names
+    )"""  # noqa: S608  # our own words
 
 
-TAIL = _news(f"SELECT {_COLUMNS} FROM events WHERE position > $1")  # noqa: S608  # our own column names
-# No order has the same buyer and seller.
+TAIL = _news(f"SELECT {_COLUMNS} FROM events WHERE position > $1")  # noqa: S608  # our own words
+# Nobody is both sides of an order or a conversation.
 OF_USER = _news(f"{_of_side('buyer_id')} UNION ALL {_of_side('seller_id')}")
 HISTORY_AFTER = Statement(f"""
     SELECT order_id, version, {EVENT_COLUMNS} FROM order_events
@@ -81,7 +89,7 @@ HISTORY_AFTER = Statement(f"""
 
 
 class FeedReader:
-    """The events of the feed in their order, and the news of orders."""
+    """The events of the feed in their order, and the news for those who watch."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -103,8 +111,10 @@ class FeedReader:
         return position
 
     def page(self, after: int, limit: int) -> list[PlacedEvent]:
-        """Return the first events after this position."""
-        return [_to_placed_event(row) for row in self._database.fetch_all(PAGE, after, limit)]
+        """Return the first events after this position, without internal ones."""
+        return [
+            PlacedEvent(row["position"], to_feed_event(row)) for row in self._database.fetch_all(PAGE, after, limit)
+        ]
 
     def is_older(self, position: int, age: timedelta) -> bool:
         """Return whether the next event after this position is older than `age`."""
@@ -115,25 +125,36 @@ class FeedReader:
         """Return the first ROWS events after this position, as those who follow the feed learn of them."""
         return [_to_numbered(row) for row in self._database.fetch_all(TAIL, after)]
 
-    def of_user(self, user_id: UUID, after: int) -> list[OrderNews]:
-        """Return the first ROWS news after this position of the orders that the user has placed or sells."""
-        return [_to_news(row, row["position"]) for row in self._database.fetch_all(OF_USER, user_id, after)]
+    def of_user(self, user_id: UUID, after: int) -> list[News]:
+        """Return the first ROWS news after this position of a user's orders, conversations and offers."""
+        return [_to_news(row) for row in self._database.fetch_all(OF_USER, user_id, after)]
 
-    def of_order(self, order_id: UUID, after: int) -> list[OrderNews]:
+    def of_order(self, order_id: UUID, after: int) -> list[News]:
         """Return the history of an order after this version, oldest first; also of an order from before the feed."""
-        return [_to_news(row, 0) for row in self._database.fetch_all(HISTORY_AFTER, order_id, after)]
-
-
-def _to_placed_event(row: Row) -> PlacedEvent:
-    subject = (PAYOUT if row["order_id"] is None else ORDER).validate_python(row["subject"])
-    return PlacedEvent(row["position"], FeedEvent(row["id"], row["at"], EventType(row["type"]), subject))
+        return [News(0, _to_history_row(row)) for row in self._database.fetch_all(HISTORY_AFTER, order_id, after)]
 
 
 def _to_numbered(row: Row) -> Numbered:
-    if row["order_id"] is None:
-        return Numbered(row["position"], (row["seller_id"],), None)
-    return Numbered(row["position"], (row["buyer_id"], row["seller_id"]), _to_news(row, row["position"]))
+    if row["reader_id"] is not None:
+        people = (row["reader_id"],)
+    else:
+        people = tuple(side for side in (row["buyer_id"], row["seller_id"]) if side is not None)
+    return Numbered(row["position"], people, _to_news(row) if row["buyer_id"] else None, is_internal=row["is_internal"])
 
 
-def _to_news(row: Row, position: int) -> OrderNews:
-    return OrderNews(row["order_id"], row["version"], to_event(row), position)
+def _to_news(row: Row) -> News:
+    return News(row["position"], _to_subject(row))
+
+
+def _to_subject(row: Row) -> HistoryRow | Message | Offer | ReadMark:
+    if row["order_id"] is not None:
+        return _to_history_row(row)
+    if row["reader_id"] is not None:
+        return READ_MARK.validate_python(row["subject"])
+    if row["offer_id"] is not None:
+        return OFFER.validate_python(row["subject"])
+    return to_message(row["sent"])
+
+
+def _to_history_row(row: Row) -> HistoryRow:
+    return HistoryRow(row["order_id"], row["version"], to_event(row))
