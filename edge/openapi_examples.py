@@ -76,6 +76,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "UpdateImage": {"isPrimary": True},
     "PlaceOrder": {"packageId": PACKAGE, "requirements": "Need dark theme", "paymentMethod": "stripe"},
     "DeliverOrder": {"message": "The site is up"},
+    "ExtendOrder": {"days": 5, "message": "The host is down until Thursday"},
     "ReviseOrder": {"message": "The contact form needs a captcha"},
     "DisputeOrder": {"message": "The site does not open"},
     "SubmitReview": _REVIEW,

@@ -14,6 +14,8 @@ CONDITIONS = {
     Condition.ALWAYS: "",
     Condition.OVERDUE_BEFORE_DELIVERY: "overdue and never delivered",
     Condition.OVERDUE_AFTER_REVISION: "overdue after a revision",
+    Condition.EXTENDABLE: "no request for more time is open, and its extensions together have less than 365 days",
+    Condition.EXTENSION_OPEN: "a request for more time is open",
     Condition.REVISIONS_LEFT: "revisions are left",
     Condition.REFUNDABLE: "a part of the price is not refunded yet",
     Condition.ANSWER_OVERDUE: "`ORDER_EXPIRE_HOURS` (48) have passed, or the card authorization ends within the hour",
@@ -24,6 +26,9 @@ CONDITIONS = {
 EFFECTS = {
     Effect.NOTHING: "",
     Effect.RECORD_DELIVERY: "the time of the delivery is recorded",
+    Effect.ASK_FOR_TIME: "a request for more time is open, until the buyer answers it or the status changes",
+    Effect.MOVE_DUE_DATE: "the due date moves by the days of the request",
+    Effect.KEEP_DUE_DATE: "the request is closed",
     Effect.USE_REVISION: "one revision is used; due again in the package's delivery days",
     Effect.CAPTURE: "the payment is captured first, and held in escrow; due in the package's delivery days",
     Effect.VOID: "the card authorization is voided",
@@ -51,6 +56,11 @@ order is PENDING and its `actions` are empty. `capture_failed` follows when the 
 `chargeback` when the buyer's bank takes money back; in any other status it stands in the history, and changes nothing.
 `refund_failed` undoes a `refund` that the provider refuses for good. An admin who is a side of an order has no admin's
 actions on it.
+
+A request for more time takes no right from the buyer while it is open. When it is accepted, the due date moves by its
+days, also one that has passed, and everything that depends on the due date follows the new one. An order gets 365 days
+more at most, in all its requests together: a request for more days than are left is refused. Any change of the status
+closes an open request, without a row of its own in the history.
 
 A timeout closes an order to people: from the moment at which the system's row holds, no other action is open. Whether a
 worker has run yet does not change who may do what.

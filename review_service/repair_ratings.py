@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -21,10 +20,10 @@ from review_service.domain.rating_differences import Differences, GigServiceRati
 from review_service.gigs import Gigs
 from review_service.store.rating_audit import GREATEST_ID, LEAST_ID, START, Position
 from review_service.store.store import Store
+from servicekit.console import run_command
 from servicekit.database import Database
-from servicekit.errors import MarketplaceError
 from servicekit.identity import ServiceTokens
-from servicekit.progress import Progress, ShownProgress
+from servicekit.progress import Progress
 from servicekit.settings import Addresses, InternalTlsSettings, load
 
 # The gigs, and the reviews, that are compared at once. GigService takes no more reviews in a request.
@@ -163,26 +162,19 @@ def main() -> int:
     parser.add_argument("--dry-run", action="store_true", help="report the differences, and repair nothing")
     options = parser.parse_args()
     settings = load(RepairSettings)
-    progress = ShownProgress()
-    try:
+
+    def repair(progress: Progress) -> int:
         store = Store(Database(settings.review_database_url, statement_timeout_ms=STATEMENT_TIMEOUT_MS))
         tokens = ServiceTokens(settings.service_signing_key.read_text(), "review")
         gigs = Gigs(settings.gig_service_addresses, tokens, settings.tls_of("review"))
         findings = RatingRepair(store, gigs, only_reports=options.dry_run, progress=progress).execute()
-    except MarketplaceError as error:
-        print(f"The ratings cannot be compared: {str(error.__cause__ or error).strip()}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Interrupted. What was repaired until here stays so.", file=sys.stderr)
-        return 130
-    except Exception:
-        # Python's own status for this is 1, which is for differences.
-        traceback.print_exc()
-        return 2
-    finally:
         progress.end()
-    print(text(findings))
-    return 1 if findings.differences else 0
+        print(text(findings))
+        return int(bool(findings.differences))
+
+    return run_command(
+        repair, failed="The ratings cannot be compared", interrupted="What was repaired until here stays so."
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -16,11 +15,11 @@ from uuid import UUID
 
 import orjson
 
+from servicekit.console import run_command
 from servicekit.database import Database
 from servicekit.erased_users import Accounts
-from servicekit.errors import MarketplaceError
 from servicekit.personal_data import Erased
-from servicekit.progress import Progress, ShownProgress
+from servicekit.progress import Progress
 
 # Statements over all rows of a user who has many.
 STATEMENT_TIMEOUT_MS = 600_000
@@ -53,21 +52,11 @@ class UserData(Protocol):
 def main(service: str, database: Database, data: UserData, arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status. `service` is the name of its file in the archive."""
     options = _parser(service).parse_args(arguments)
-    progress = ShownProgress()
-    try:
-        return _run(service, options, Accounts(database), data, progress)
-    except (MarketplaceError, OSError) as error:
-        print(f"{options.command} failed: {str(error.__cause__ or error).strip()}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Interrupted. The same command goes on from here.", file=sys.stderr)
-        return 130
-    except Exception:
-        # Python's own status for this is 1, which is for obstacles.
-        traceback.print_exc()
-        return 2
-    finally:
-        progress.end()
+    return run_command(
+        lambda progress: _run(service, options, Accounts(database), data, progress),
+        failed=f"{options.command} failed",
+        interrupted="The same command goes on from here.",
+    )
 
 
 def _run(service: str, options: argparse.Namespace, accounts: Accounts, data: UserData, progress: Progress) -> int:

@@ -1,4 +1,4 @@
-"""Decline, cancel, deliver, revise, complete, dispute or resolve an order."""
+"""Decline, cancel, deliver, extend, revise, complete, dispute or resolve an order."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 
 from order_service.commands.record_report import RecordReport
-from order_service.domain.lifecycle import fail_refund
+from order_service.domain.failed_refund import fail_refund
 from order_service.domain.order import Order
 from order_service.domain.refund import Refund, RefundState
 from order_service.domain.settlement import outstanding

@@ -46,6 +46,11 @@ def from_refund(request: order_pb2.RefundOrderRequest) -> Command:
     return Command(Action.REFUND, request.message, refund=to_decimal(request.amount), paid_by=paid_by)
 
 
+def from_extension(request: order_pb2.ExtendOrderRequest) -> Command:
+    """Return the command of a request for more time."""
+    return Command(Action.EXTEND, request.message, days=request.days)
+
+
 def to_payment(order: Order) -> order_pb2.Order.Payment | None:
     """Convert the payment of an order; None for an order from before there were payments."""
     if order.payment_status is None:
@@ -72,6 +77,15 @@ def to_chargeback(order: Order) -> order_pb2.Order.Chargeback | None:
     )
 
 
+def to_extension(order: Order) -> order_pb2.Order.Extension | None:
+    """Convert the open request for more time; None without one."""
+    if order.extension is None:
+        return None
+    return order_pb2.Order.Extension(
+        days=order.extension.days, message=order.extension.message, at=to_timestamp(order.extension.at)
+    )
+
+
 def to_order(order: Order, actions: Iterable[Action], *, sees_chargeback: bool) -> order_pb2.Order:
     """Convert an order, with the actions that are open to the caller. A buyer does not see the chargeback."""
     return order_pb2.Order(
@@ -93,6 +107,7 @@ def to_order(order: Order, actions: Iterable[Action], *, sees_chargeback: bool) 
         updated_at=to_timestamp(order.updated_at),
         payment=to_payment(order),
         chargeback=to_chargeback(order) if sees_chargeback else None,
+        extension=to_extension(order),
     )
 
 

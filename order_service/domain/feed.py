@@ -24,6 +24,8 @@ class EventType(StrEnum):
     ORDER_DECLINED = "order.declined"
     ORDER_CANCELLED = "order.cancelled"
     ORDER_DELIVERED = "order.delivered"
+    ORDER_EXTENSION_REQUESTED = "order.extension_requested"
+    ORDER_EXTENSION_ANSWERED = "order.extension_answered"
     ORDER_REVISION_REQUESTED = "order.revision_requested"
     ORDER_COMPLETED = "order.completed"
     ORDER_DISPUTED = "order.disputed"
@@ -59,6 +61,9 @@ TYPES: dict[str, EventType] = {
     Action.ABANDON: EventType.ORDER_CANCELLED,
     Action.CAPTURE_FAILED: EventType.ORDER_CANCELLED,
     Action.DELIVER: EventType.ORDER_DELIVERED,
+    Action.EXTEND: EventType.ORDER_EXTENSION_REQUESTED,
+    Action.ACCEPT_EXTENSION: EventType.ORDER_EXTENSION_ANSWERED,
+    Action.DECLINE_EXTENSION: EventType.ORDER_EXTENSION_ANSWERED,
     Action.REVISE: EventType.ORDER_REVISION_REQUESTED,
     Action.COMPLETE: EventType.ORDER_COMPLETED,
     Action.AUTO_COMPLETE: EventType.ORDER_COMPLETED,

@@ -7,13 +7,12 @@ A timeout closes an order to people: from the moment at which the system's trans
 that state is open. Whether a worker has run yet does not change who may do what.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
 
-from order_service.domain import settlement
+from order_service.domain import extension, settlement
 from order_service.domain.order import Change, Event, Order, PaidBy, Party, Status
 from servicekit.errors import Conflict, Forbidden, InvalidArgument, Violation
 
@@ -28,6 +27,9 @@ class Action(StrEnum):
     DECLINE = "decline"
     CANCEL = "cancel"
     DELIVER = "deliver"
+    EXTEND = "extend"
+    ACCEPT_EXTENSION = "accept_extension"
+    DECLINE_EXTENSION = "decline_extension"
     REVISE = "revise"
     COMPLETE = "complete"
     DISPUTE = "dispute"
@@ -39,6 +41,17 @@ class Action(StrEnum):
     CAPTURE_FAILED = "capture_failed"
     CHARGEBACK = "chargeback"
     REFUND_FAILED = "refund_failed"
+
+    @property
+    def phrase(self) -> str:
+        """The action in a sentence, before `this order`."""
+        match self:
+            case Action.ACCEPT_EXTENSION:
+                return "accept more time for"
+            case Action.DECLINE_EXTENSION:
+                return "decline more time for"
+            case _:
+                return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +83,8 @@ class Timeouts:
 class Command:
     """An action and its message.
 
-    A `resolve` also names the resulting status, and perhaps the refund; a `refund` the refund and who pays it. Refunds
-    are in major units.
+    A `resolve` also names the resulting status, and perhaps the refund; a `refund` the refund and who pays it; an
+    `extend` the days. Refunds are in major units.
     """
 
     action: Action
@@ -79,6 +92,7 @@ class Command:
     outcome: Status | None = None
     refund: Decimal | None = None
     paid_by: PaidBy | None = None
+    days: int = 0
 
 
 class Condition(Enum):
@@ -87,6 +101,8 @@ class Condition(Enum):
     ALWAYS = auto()
     OVERDUE_BEFORE_DELIVERY = auto()
     OVERDUE_AFTER_REVISION = auto()
+    EXTENDABLE = auto()
+    EXTENSION_OPEN = auto()
     REVISIONS_LEFT = auto()
     REFUNDABLE = auto()
     ANSWER_OVERDUE = auto()
@@ -103,6 +119,10 @@ class Condition(Enum):
                 return order.is_overdue(now) and order.first_delivered_at is None
             case Condition.OVERDUE_AFTER_REVISION:
                 return order.is_overdue(now) and order.first_delivered_at is not None
+            case Condition.EXTENDABLE:
+                return order.extension is None and extension.days_left(order) > 0
+            case Condition.EXTENSION_OPEN:
+                return order.extension is not None
             case Condition.REVISIONS_LEFT:
                 return order.revisions_left > 0
             case Condition.REFUNDABLE:
@@ -131,6 +151,12 @@ class Condition(Enum):
                 return f"you can once it is overdue, after {due}"
             case Condition.OVERDUE_AFTER_REVISION:
                 return "its work was never delivered"
+            case Condition.EXTENDABLE if order.extension is not None:
+                return "the buyer has not answered the last request for more time"
+            case Condition.EXTENDABLE:
+                return f"its extensions together have {extension.MOST_DAYS} days, the most"
+            case Condition.EXTENSION_OPEN:
+                return "no request for more time is open"
             case Condition.REVISIONS_LEFT:
                 return "no revisions are left"
             case Condition.REFUNDABLE:
@@ -144,6 +170,9 @@ class Effect(Enum):
 
     NOTHING = auto()
     RECORD_DELIVERY = auto()
+    ASK_FOR_TIME = auto()
+    MOVE_DUE_DATE = auto()
+    KEEP_DUE_DATE = auto()
     USE_REVISION = auto()
     CAPTURE = auto()
     VOID = auto()
@@ -158,6 +187,12 @@ class Effect(Enum):
                 return Change(order)
             case Effect.RECORD_DELIVERY:
                 return Change(replace(order, first_delivered_at=order.first_delivered_at or now, last_delivered_at=now))
+            case Effect.ASK_FOR_TIME:
+                return Change(extension.ask(order, command.days, command.message, now))
+            case Effect.MOVE_DUE_DATE:
+                return Change(extension.accept(order))
+            case Effect.KEEP_DUE_DATE:
+                return Change(extension.close(order))
             case Effect.USE_REVISION:
                 due_at = now + timedelta(days=order.delivery_days)
                 return Change(replace(order, revisions_left=order.revisions_left - 1, due_at=due_at))
@@ -189,31 +224,34 @@ class Transition:
 S, A, P, C, E = Status, Action, Party, Condition, Effect
 
 TRANSITIONS = (
-    Transition(S.PENDING,     A.ACCEPT,         P.SELLER, S.IN_PROGRESS, C.ALWAYS, E.CAPTURE),
-    Transition(S.PENDING,     A.DECLINE,        P.SELLER, S.CANCELLED,   C.ALWAYS, E.VOID),
-    Transition(S.PENDING,     A.CANCEL,         P.BUYER,  S.CANCELLED,   C.ALWAYS, E.VOID),
-    Transition(S.PENDING,     A.RESOLVE,        P.ADMIN,  S.CANCELLED,   C.ALWAYS, E.VOID),
-    Transition(S.PENDING,     A.EXPIRE,         P.SYSTEM, S.CANCELLED,   C.ANSWER_OVERDUE, E.VOID),
-    Transition(S.PENDING,     A.CAPTURE_FAILED, P.SYSTEM, S.CANCELLED,   C.REPORTED_BY_PROVIDER, E.VOID),
-    Transition(S.IN_PROGRESS, A.DELIVER,        P.SELLER, S.DELIVERED,   C.ALWAYS, E.RECORD_DELIVERY),
-    Transition(S.IN_PROGRESS, A.CANCEL,         P.SELLER, S.CANCELLED,   C.ALWAYS, E.REFUND),
-    Transition(S.IN_PROGRESS, A.CANCEL,         P.BUYER,  S.CANCELLED,   C.OVERDUE_BEFORE_DELIVERY, E.REFUND),
-    Transition(S.IN_PROGRESS, A.DISPUTE,        P.BUYER,  S.DISPUTED,    C.OVERDUE_AFTER_REVISION),
-    Transition(S.IN_PROGRESS, A.RESOLVE,        P.ADMIN,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
-    Transition(S.IN_PROGRESS, A.RESOLVE,        P.ADMIN,  S.CANCELLED,   C.ALWAYS, E.REFUND),
-    Transition(S.IN_PROGRESS, A.ABANDON,        P.SYSTEM, S.CANCELLED,   C.DELIVERY_OVERDUE, E.REFUND),
-    Transition(S.IN_PROGRESS, A.CHARGEBACK,     P.SYSTEM, S.DISPUTED,    C.REPORTED_BY_PROVIDER),
-    Transition(S.DELIVERED,   A.REVISE,         P.BUYER,  S.IN_PROGRESS, C.REVISIONS_LEFT, E.USE_REVISION),
-    Transition(S.DELIVERED,   A.COMPLETE,       P.BUYER,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
-    Transition(S.DELIVERED,   A.AUTO_COMPLETE,  P.SYSTEM, S.COMPLETED,   C.APPROVAL_OVERDUE, E.RELEASE),
-    Transition(S.DELIVERED,   A.DISPUTE,        P.BUYER,  S.DISPUTED),
-    Transition(S.DELIVERED,   A.RESOLVE,        P.ADMIN,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
-    Transition(S.DELIVERED,   A.RESOLVE,        P.ADMIN,  S.CANCELLED,   C.ALWAYS, E.REFUND),
-    Transition(S.DELIVERED,   A.CHARGEBACK,     P.SYSTEM, S.DISPUTED,    C.REPORTED_BY_PROVIDER),
-    Transition(S.DISPUTED,    A.RESOLVE,        P.ADMIN,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
-    Transition(S.DISPUTED,    A.RESOLVE,        P.ADMIN,  S.CANCELLED,   C.ALWAYS, E.REFUND),
-    Transition(S.COMPLETED,   A.REFUND,         P.ADMIN,  S.COMPLETED,   C.REFUNDABLE, E.REFUND_MORE),
-    Transition(S.COMPLETED,   A.REFUND_FAILED,  P.SYSTEM, S.COMPLETED,   C.REPORTED_BY_PROVIDER),
+    Transition(S.PENDING,     A.ACCEPT,            P.SELLER, S.IN_PROGRESS, C.ALWAYS, E.CAPTURE),
+    Transition(S.PENDING,     A.DECLINE,           P.SELLER, S.CANCELLED,   C.ALWAYS, E.VOID),
+    Transition(S.PENDING,     A.CANCEL,            P.BUYER,  S.CANCELLED,   C.ALWAYS, E.VOID),
+    Transition(S.PENDING,     A.RESOLVE,           P.ADMIN,  S.CANCELLED,   C.ALWAYS, E.VOID),
+    Transition(S.PENDING,     A.EXPIRE,            P.SYSTEM, S.CANCELLED,   C.ANSWER_OVERDUE, E.VOID),
+    Transition(S.PENDING,     A.CAPTURE_FAILED,    P.SYSTEM, S.CANCELLED,   C.REPORTED_BY_PROVIDER, E.VOID),
+    Transition(S.IN_PROGRESS, A.DELIVER,           P.SELLER, S.DELIVERED,   C.ALWAYS, E.RECORD_DELIVERY),
+    Transition(S.IN_PROGRESS, A.CANCEL,            P.SELLER, S.CANCELLED,   C.ALWAYS, E.REFUND),
+    Transition(S.IN_PROGRESS, A.CANCEL,            P.BUYER,  S.CANCELLED,   C.OVERDUE_BEFORE_DELIVERY, E.REFUND),
+    Transition(S.IN_PROGRESS, A.DISPUTE,           P.BUYER,  S.DISPUTED,    C.OVERDUE_AFTER_REVISION),
+    Transition(S.IN_PROGRESS, A.EXTEND,            P.SELLER, S.IN_PROGRESS, C.EXTENDABLE, E.ASK_FOR_TIME),
+    Transition(S.IN_PROGRESS, A.ACCEPT_EXTENSION,  P.BUYER,  S.IN_PROGRESS, C.EXTENSION_OPEN, E.MOVE_DUE_DATE),
+    Transition(S.IN_PROGRESS, A.DECLINE_EXTENSION, P.BUYER,  S.IN_PROGRESS, C.EXTENSION_OPEN, E.KEEP_DUE_DATE),
+    Transition(S.IN_PROGRESS, A.RESOLVE,           P.ADMIN,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
+    Transition(S.IN_PROGRESS, A.RESOLVE,           P.ADMIN,  S.CANCELLED,   C.ALWAYS, E.REFUND),
+    Transition(S.IN_PROGRESS, A.ABANDON,           P.SYSTEM, S.CANCELLED,   C.DELIVERY_OVERDUE, E.REFUND),
+    Transition(S.IN_PROGRESS, A.CHARGEBACK,        P.SYSTEM, S.DISPUTED,    C.REPORTED_BY_PROVIDER),
+    Transition(S.DELIVERED,   A.REVISE,            P.BUYER,  S.IN_PROGRESS, C.REVISIONS_LEFT, E.USE_REVISION),
+    Transition(S.DELIVERED,   A.COMPLETE,          P.BUYER,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
+    Transition(S.DELIVERED,   A.AUTO_COMPLETE,     P.SYSTEM, S.COMPLETED,   C.APPROVAL_OVERDUE, E.RELEASE),
+    Transition(S.DELIVERED,   A.DISPUTE,           P.BUYER,  S.DISPUTED),
+    Transition(S.DELIVERED,   A.RESOLVE,           P.ADMIN,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
+    Transition(S.DELIVERED,   A.RESOLVE,           P.ADMIN,  S.CANCELLED,   C.ALWAYS, E.REFUND),
+    Transition(S.DELIVERED,   A.CHARGEBACK,        P.SYSTEM, S.DISPUTED,    C.REPORTED_BY_PROVIDER),
+    Transition(S.DISPUTED,    A.RESOLVE,           P.ADMIN,  S.COMPLETED,   C.ALWAYS, E.RELEASE),
+    Transition(S.DISPUTED,    A.RESOLVE,           P.ADMIN,  S.CANCELLED,   C.ALWAYS, E.REFUND),
+    Transition(S.COMPLETED,   A.REFUND,            P.ADMIN,  S.COMPLETED,   C.REFUNDABLE, E.REFUND_MORE),
+    Transition(S.COMPLETED,   A.REFUND_FAILED,     P.SYSTEM, S.COMPLETED,   C.REPORTED_BY_PROVIDER),
 )  # fmt: skip
 
 # The transitions of passing time.
@@ -241,6 +279,8 @@ def move(order: Order, command: Command, parties: frozenset[Party], *, now: date
     row = _find_row(order, command, parties, now, timeouts)
     if command.action is Action.RESOLVE:
         _check_resolution(order, command, row)
+    if command.action is Action.EXTEND:
+        _check_extension(order, command, open_actions(order, parties, now, timeouts))
     return _follow(row, order, command, now)
 
 
@@ -260,53 +300,25 @@ def record_chargeback(order: Order, now: datetime) -> Change:
     """
     rows = (row for row in TRANSITIONS if row.from_status is order.status and row.action is Action.CHARGEBACK)
     to_status = next((row.to_status for row in rows), order.status)
-    moved = replace(order, status=to_status, version=order.version + 1, updated_at=now)
+    moved = replace(_to_status(order, order.status, to_status), version=order.version + 1, updated_at=now)
     event = Event(now, Party.SYSTEM, Action.CHARGEBACK, order.status, to_status, "")
     return Change(moved, event)
 
 
-def fail_refund(order: Order, history: Sequence[Event], now: datetime) -> Change | None:
-    """Return the order without its newest refund after the end, as far as it is outstanding; None without such one.
-
-    It is called when the provider refuses the refund for good.
-    """
-    outstanding = settlement.outstanding(order)
-    for amount, paid_by in reversed(_refunds_after_end(history)):
-        undone = min(amount, outstanding)
-        if undone > 0:
-            change = settlement.undo_refund(order, undone, paid_by)
-            moved = replace(change.order, version=order.version + 1, updated_at=now)
-            event = Event(now, Party.SYSTEM, Action.REFUND_FAILED, order.status, order.status, "", undone, paid_by)
-            return replace(change, order=moved, event=event)
-    return None
-
-
-def _refunds_after_end(history: Sequence[Event]) -> list[tuple[Decimal, PaidBy]]:
-    """Return the refunds of a completed order that an admin decided and that stand, oldest first."""
-    refunds: list[tuple[Decimal, PaidBy]] = []
-    for event in history:
-        if event.amount is None or event.paid_by is None:
-            continue
-        if event.action == Action.REFUND:
-            refunds.append((event.amount, event.paid_by))
-            continue
-        # The failure of the newest refund of this payer.
-        place = max(index for index, (_, paid_by) in enumerate(refunds) if paid_by is event.paid_by)
-        amount, paid_by = refunds[place]
-        refunds[place : place + 1] = [(amount - event.amount, paid_by)] if amount > event.amount else []
-    return refunds
-
-
 def _follow(row: Transition, order: Order, command: Command, now: datetime) -> Change:
     change = row.effect.apply(order, now, command)
-    # A new status waits for something new, even if by chance since the same moment.
-    reminded_of = order.reminded_of if row.to_status is order.status else None
-    moved = replace(
-        change.order, status=row.to_status, version=order.version + 1, updated_at=now, reminded_of=reminded_of
-    )
+    moved = replace(_to_status(change.order, order.status, row.to_status), version=order.version + 1, updated_at=now)
     amount = command.refund if row.action is Action.REFUND else None
     event = Event(now, row.by, row.action, order.status, row.to_status, command.message, amount, command.paid_by)
     return replace(change, order=moved, event=event)
+
+
+def _to_status(order: Order, before: Status, status: Status) -> Order:
+    """Return the order in this status, after the one before. A new status closes a request for more time.
+
+    It also waits for something new, even if by chance since the same moment as the old one.
+    """
+    return order if status is before else replace(extension.close(order), status=status, reminded_of=None)
 
 
 def _is_open(row: Transition, order: Order, now: datetime, timeouts: Timeouts) -> bool:
@@ -325,7 +337,7 @@ def _find_row(
     if open_rows:
         return next((row for row in open_rows if command.outcome in (None, row.to_status)), open_rows[0])
     if not own_rows and (rows or not _may_ever(command.action, parties)):
-        raise Forbidden(f"You don't have permission to {command.action} this order")
+        raise Forbidden(f"You don't have permission to {command.action.phrase} this order")
     possible = open_actions(order, parties, now, timeouts)
     reason = _reason(order, own_rows, timed_out=is_timed_out(order, now, timeouts))
     raise Conflict(_refusal(command.action, reason, possible), code="INVALID_TRANSITION")
@@ -357,6 +369,14 @@ def _check_resolution(order: Order, command: Command, row: Transition) -> None:
         raise InvalidArgument(violations)
 
 
+def _check_extension(order: Order, command: Command, possible: list[Action]) -> None:
+    """Refuse more days than are left. Raises Conflict (INVALID_TRANSITION)."""
+    left = extension.days_left(order)
+    if command.days > left:
+        reason = f"it can be extended by {left} more days at most"
+        raise Conflict(_refusal(command.action, reason, possible), code="INVALID_TRANSITION")
+
+
 def _reason(order: Order, own_rows: list[Transition], *, timed_out: bool) -> str:
     if order.is_being_captured:
         return "it is just being accepted"
@@ -368,4 +388,4 @@ def _reason(order: Order, own_rows: list[Transition], *, timed_out: bool) -> str
 
 def _refusal(action: Action, reason: str, possible: list[Action]) -> str:
     choice = f"what you can do now: {', '.join(possible)}" if possible else "there is nothing you can do now"
-    return f"You can't {action} this order now, {reason}; {choice}"
+    return f"You can't {action.phrase} this order now, {reason}; {choice}"

@@ -41,6 +41,15 @@ class PaidBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Extension:
+    """An open request for more time: the days by which the due date would move. `at` is the time of the request."""
+
+    days: int
+    message: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A promise to deliver one package for a fixed price, at the terms that stood when it was placed.
 
@@ -58,6 +67,9 @@ class Order:
 
     `reminded_of` says which reminder its sides have got: it is the `created_at`, `due_at` or `last_delivered_at` that
     the last one was about. It may be of an earlier status or due date.
+
+    `extension_days`, `extension_message` and `extension_at` are the fields of `extension`; `extended_days` is the sum
+    of the days by which accepted requests have moved the due date.
     """
 
     id: UUID
@@ -94,6 +106,10 @@ class Order:
     chargeback_state: ChargebackState | None = None
     evidence_due_by: datetime | None = None
     reminded_of: datetime | None = None
+    extension_days: int | None = None
+    extension_message: str = ""
+    extension_at: datetime | None = None
+    extended_days: int = 0
 
     @property
     def is_being_captured(self) -> bool:
@@ -108,6 +124,16 @@ class Order:
             PaymentStatus.REFUNDED,
             PaymentStatus.PARTIALLY_REFUNDED,
         )
+
+    @property
+    def extension(self) -> Extension | None:
+        """The open request for more time; None without one.
+
+        It counts only while the order is IN_PROGRESS: a worker of an older version moves an order on and keeps it.
+        """
+        if self.extension_days is None or self.extension_at is None or self.status is not Status.IN_PROGRESS:
+            return None
+        return Extension(self.extension_days, self.extension_message, self.extension_at)
 
     def is_overdue(self, now: datetime) -> bool:
         """Return whether the due date is over."""

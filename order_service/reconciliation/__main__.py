@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from datetime import UTC, datetime
 
 from order_service.payments.providers import payments_from
 from order_service.reconciliation.findings import text
 from order_service.reconciliation.run import BusyError, Window, reconcile
 from order_service.settings import PaymentSettings
+from servicekit.console import FAILED, run_command
 from servicekit.database import Database
-from servicekit.errors import MarketplaceError
-from servicekit.progress import ShownProgress
+from servicekit.progress import Progress
 from servicekit.settings import load
 
 BEGINNING = "beginning"
@@ -63,26 +62,18 @@ def main() -> int:
     window = _window()
     settings = load(PaymentSettings)
     payments, _ = payments_from(settings)
-    progress = ShownProgress()
-    try:
-        findings = reconcile(Database(settings.order_database_url), payments.gateway, window, progress=progress)
-    except BusyError:
-        print("Another check of the books is running.", file=sys.stderr)
-        return 2
-    except MarketplaceError as error:
-        print(f"The records could not be read: {error.__cause__ or error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Interrupted. The same command goes on from here.", file=sys.stderr)
-        return 130
-    except Exception:
-        # Python's own status for this is 1, which is for differences.
-        traceback.print_exc()
-        return 2
-    finally:
+
+    def check(progress: Progress) -> int:
+        try:
+            findings = reconcile(Database(settings.order_database_url), payments.gateway, window, progress=progress)
+        except BusyError:
+            print("Another check of the books is running.", file=sys.stderr)
+            return FAILED
         progress.end()
-    print(text(findings))
-    return int(bool(findings.differences))
+        print(text(findings))
+        return int(bool(findings.differences))
+
+    return run_command(check, failed="The records could not be read", interrupted="The same command goes on from here.")
 
 
 if __name__ == "__main__":

@@ -21,11 +21,13 @@ from servicekit.idempotency import binds_idempotency_key
 from servicekit.money import to_decimal
 from servicekit.outside import calls_outside
 
-# The requests of all actions of ChangeOrder but `resolve`, which has more fields.
+# The requests of all actions of ChangeOrder but `extend` and `resolve`, which have more fields.
 ActionRequest = (
     order_pb2.DeclineOrderRequest
     | order_pb2.CancelOrderRequest
     | order_pb2.DeliverOrderRequest
+    | order_pb2.AcceptExtensionRequest
+    | order_pb2.DeclineExtensionRequest
     | order_pb2.ReviseOrderRequest
     | order_pb2.CompleteOrderRequest
     | order_pb2.DisputeOrderRequest
@@ -103,17 +105,18 @@ class OrderHandlers:
         return order_pb2.DeliverOrderResponse(order=self._change(Action.DELIVER, request, call))
 
     def ExtendOrder(self, request: order_pb2.ExtendOrderRequest, call: Call) -> order_pb2.ExtendOrderResponse:
-        raise NotImplementedError
+        order = self._change_order.execute(UUID(request.order_id), convert.from_extension(request), call.caller)
+        return order_pb2.ExtendOrderResponse(order=self._to_order(order, order.updated_at, call))
 
     def AcceptExtension(
         self, request: order_pb2.AcceptExtensionRequest, call: Call
     ) -> order_pb2.AcceptExtensionResponse:
-        raise NotImplementedError
+        return order_pb2.AcceptExtensionResponse(order=self._change(Action.ACCEPT_EXTENSION, request, call))
 
     def DeclineExtension(
         self, request: order_pb2.DeclineExtensionRequest, call: Call
     ) -> order_pb2.DeclineExtensionResponse:
-        raise NotImplementedError
+        return order_pb2.DeclineExtensionResponse(order=self._change(Action.DECLINE_EXTENSION, request, call))
 
     def ReviseOrder(self, request: order_pb2.ReviseOrderRequest, call: Call) -> order_pb2.ReviseOrderResponse:
         return order_pb2.ReviseOrderResponse(order=self._change(Action.REVISE, request, call))

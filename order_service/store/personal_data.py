@@ -20,7 +20,8 @@ _OF_ACCOUNTS = "account_id IN (SELECT id FROM ledger_accounts WHERE owner = $1)"
 _ORDER = (
     "id, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days,"
     " revisions_left, requirements, payment_method, payment_status, payment_reference, refund_due, refunded, due_at,"
-    " first_delivered_at, last_delivered_at, created_at, updated_at"
+    " first_delivered_at, last_delivered_at, created_at, updated_at, extension_days, extension_message, extension_at,"
+    " extended_days"
 )
 
 RECORDS = (
@@ -32,7 +33,7 @@ RECORDS = (
         "seller_id = $1",
         shown=f"{_ORDER}, commission_percent, charged_back, chargeback_amount, chargeback_state, evidence_due_by",
         order="created_at, id",
-        erased={"gig_title": f"'{ERASED}'", "package_title": f"'{ERASED}'"},
+        erased={"gig_title": f"'{ERASED}'", "package_title": f"'{ERASED}'", "extension_message": "''"},
     ),
     # The history has what both sides and admins have written. Each side's messages are its own.
     Records(
@@ -54,7 +55,11 @@ RECORDS = (
         "events_of_orders_sold",
         "events",
         "seller_id = $1 AND order_id IS NOT NULL",
-        erased={"subject": f"""subject || '{{"gig_title": "{ERASED}", "package_title": "{ERASED}"}}'"""},
+        erased={
+            "subject": f"""
+                subject || '{{"gig_title": "{ERASED}", "package_title": "{ERASED}", "extension_message": ""}}'
+            """
+        },
     ),
     Records(
         "events_of_payouts",

@@ -39,6 +39,9 @@ CONTRACT = {
     ("IN_PROGRESS", "cancel", "seller"): ("CANCELLED", "always"),
     ("IN_PROGRESS", "cancel", "buyer"): ("CANCELLED", "once overdue and before the first delivery"),
     ("IN_PROGRESS", "dispute", "buyer"): ("DISPUTED", "once overdue after a revision"),
+    ("IN_PROGRESS", "extend", "seller"): ("IN_PROGRESS", "while no request is open, up to 365 days together"),
+    ("IN_PROGRESS", "accept_extension", "buyer"): ("IN_PROGRESS", "while a request is open"),
+    ("IN_PROGRESS", "decline_extension", "buyer"): ("IN_PROGRESS", "while a request is open"),
     ("IN_PROGRESS", "abandon", "system"): ("CANCELLED", "once its time has passed"),
     ("DELIVERED", "revise", "buyer"): ("IN_PROGRESS", "while revisions are left"),
     ("DELIVERED", "complete", "buyer"): ("COMPLETED", "always"),
@@ -64,6 +67,9 @@ ACTIONS = (
     "decline",
     "cancel",
     "deliver",
+    "extend",
+    "accept_extension",
+    "decline_extension",
     "revise",
     "complete",
     "dispute",
@@ -76,6 +82,7 @@ ACTIONS = (
 SYSTEM_ACTIONS = ("expire", "auto_complete", "abandon")
 CALLERS = ({"buyer"}, {"seller"}, {"admin"}, {"system"})
 ADMIN_ACTIONS = ("resolve", "refund")
+SELLERS_IN_PROGRESS = [Action.DELIVER, Action.CANCEL, Action.EXTEND]
 DELIVERED_TO_BUYER = [Action.REVISE, Action.COMPLETE, Action.DISPUTE]
 SYSTEM = frozenset({Party.SYSTEM})
 MOMENT = timedelta(microseconds=1)
@@ -93,6 +100,8 @@ class Situation(NamedTuple):
     revisions: int
     delivered_before: bool
     time_has_passed: bool
+    asked_for_time: bool
+    extended_days: int
 
     def order(self) -> Order:
         """Return an order in this situation."""
@@ -107,15 +116,22 @@ class Situation(NamedTuple):
             created_at=since,
             first_delivered_at=since - timedelta(days=30) if self.delivered_before else None,
             last_delivered_at=since if delivered else None,
+            extension_days=5 if self.asked_for_time else None,
+            extension_at=since if self.asked_for_time else None,
+            extended_days=self.extended_days,
         )
 
 
 SITUATIONS = [
     situation
-    for facts in product(Status, (False, True), (0, 1, 2), (False, True), (False, True))
+    for facts in product(Status, (False, True), (0, 1, 2), *[(False, True)] * 3, (0, 365))
     # An order that nobody delivers times out only long after it is overdue.
-    if (situation := Situation(*facts)).overdue
-    or not (situation.status is Status.IN_PROGRESS and situation.time_has_passed)
+    if (
+        (situation := Situation(*facts)).overdue
+        or not (situation.status is Status.IN_PROGRESS and situation.time_has_passed)
+    )
+    # Any change of the status closes a request.
+    and not (situation.asked_for_time and situation.status is not Status.IN_PROGRESS)
 ]
 
 
@@ -137,6 +153,10 @@ def expected(situation: Situation, action: str, parties: set[str]) -> str:
             "once overdue and before the first delivery": situation.overdue and not situation.delivered_before,
             "once overdue after a revision": situation.overdue and situation.delivered_before,
             "once its time has passed": is_timed_out,
+            "while no request is open, up to 365 days together": (
+                not situation.asked_for_time and situation.extended_days < 365
+            ),
+            "while a request is open": situation.asked_for_time,
         }
         if is_met[condition] and (by == "system" or not is_timed_out):
             return "COMPLETED" if to == "outcome" else to
@@ -153,7 +173,7 @@ def a_command(action: Action, order: Order) -> Command:
         return Command(action, "Too late", refund=Decimal("0.01"), paid_by=PaidBy.PLATFORM)
     if action is Action.RESOLVE:
         return Command(action, "Enough", Status.CANCELLED if order.status is Status.PENDING else Status.COMPLETED)
-    return Command(action)
+    return Command(action, days=1 if action is Action.EXTEND else 0)
 
 
 def outcome(order: Order, action: Action, parties: frozenset[Party]) -> str:
@@ -237,7 +257,7 @@ def test_the_sellers_time_for_a_delivery_counts_from_the_due_date(delivered_at: 
     end = order.due_at + timedelta(days=30)
 
     assert open_actions(order, SYSTEM, end - MOMENT, TIMEOUTS) == []
-    assert open_actions(order, frozenset({Party.SELLER}), end - MOMENT, TIMEOUTS) == [Action.DELIVER, Action.CANCEL]
+    assert open_actions(order, frozenset({Party.SELLER}), end - MOMENT, TIMEOUTS) == SELLERS_IN_PROGRESS
     assert open_actions(order, frozenset({Party.SELLER, Party.BUYER}), end, TIMEOUTS) == []
     abandoned = move(order, Command(Action.ABANDON), SYSTEM, now=end, timeouts=TIMEOUTS)
     assert (abandoned.order.status, abandoned.order.refund_due) == (Status.CANCELLED, order.price)

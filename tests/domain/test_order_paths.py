@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from order_service.domain.extension import days_left
 from order_service.domain.lifecycle import TRANSITIONS, Action, Command, move, open_actions, record_chargeback
 from order_service.domain.order import Change, Event, Order, PaidBy, Party, Status
 from order_service.domain.payment import PaymentStatus
@@ -27,27 +28,36 @@ class OrderPaths(RuleBasedStateMachine):
 
     order: Order
     history: list[Event]
+    due_dates: list[datetime]
+    """When the work was due, after each event of the history."""
 
     @initialize(days=st.integers(1, 365), revisions=st.integers(0, 3))
     def place(self, days: int, revisions: int) -> None:
         self.now = NOON
         change = a_placing(self.now, delivery_days=days, revisions=revisions)
         self.placed = self.order = change.order
-        self.history = []
+        self.history, self.due_dates, self.asked = [], [], 0
         self.follow(change)
 
     @rule(hours=HOURS)
     def time_passes(self, hours: int) -> None:
         self.now += timedelta(hours=hours)
 
-    @rule(action=st.sampled_from(Action), party=PARTIES, outcome=st.sampled_from(FINAL_STATUSES))
-    def a_party_tries_an_action(self, action: Action, party: Party, outcome: Status) -> None:
+    @rule(
+        action=st.sampled_from(Action),
+        party=PARTIES,
+        outcome=st.sampled_from(FINAL_STATUSES),
+        days=st.integers(1, 90),
+    )
+    def a_party_tries_an_action(self, action: Action, party: Party, outcome: Status, days: int) -> None:
         command = Command(action)
         if action is Action.RESOLVE:
             outcome = Status.CANCELLED if self.order.status is Status.PENDING else outcome
             command = Command(action, "Enough", outcome)
         if action is Action.REFUND:
             command = Command(action, "Late", refund=refundable(self.order) or Decimal(1), paid_by=PaidBy.SELLER)
+        if action is Action.EXTEND:
+            command = Command(action, days=min(days, days_left(self.order) or 1))
         was_open = action in open_actions(self.order, frozenset({party}), self.now, TIMEOUTS)
         try:
             change = move(self.order, command, frozenset({party}), now=self.now, timeouts=TIMEOUTS)
@@ -56,22 +66,28 @@ class OrderPaths(RuleBasedStateMachine):
             return
         assert was_open
         self.follow(change)
+        self.asked = command.days or self.asked
 
     @rule()
     def the_bank_charges_back(self) -> None:
         if self.order.payment_status is PaymentStatus.CAPTURED:
             self.follow(record_chargeback(self.order, self.now))
 
-    def due_at(self, event: Event) -> datetime:
-        """Return when the work was due after this event."""
-        revisions = [each.at for each in self.history if each.action == "revise" and each.at <= event.at]
-        days = timedelta(days=self.placed.delivery_days)
-        return revisions[-1] + days if revisions else self.placed.due_at
-
     def follow(self, change: Change) -> None:
         self.order = change.order
         if change.event is not None:
             self.history.append(change.event)
+            self.due_dates.append(self.due_after(change.event))
+
+    def due_after(self, event: Event) -> datetime:
+        """Return when the work is due after this event, the newest one."""
+        match event.action:
+            case "place" | "accept" | "revise":
+                return event.at + timedelta(days=self.placed.delivery_days)
+            case "accept_extension":
+                return self.due_dates[-1] + timedelta(days=self.asked)
+            case _:
+                return self.due_dates[-1]
 
     @invariant()
     def the_history_is_one_path_through_the_table(self) -> None:
@@ -94,6 +110,14 @@ class OrderPaths(RuleBasedStateMachine):
         assert self.order.first_delivered_at == next(iter(deliveries), None)
         assert self.order.last_delivered_at == next(reversed(deliveries), None)
         assert self.order.updated_at == self.history[-1].at
+        assert self.order.due_at == self.due_dates[-1]
+
+    @invariant()
+    def a_request_for_more_time_is_open_until_its_answer_or_a_new_status(self) -> None:
+        last = self.history[-1]
+        assert (self.order.extension is not None) == (last.action == "extend")
+        assert (self.order.extension_days is None) == (self.order.extension is None)
+        assert 0 <= self.order.extended_days <= 365
 
     @invariant()
     def the_terms_never_change(self) -> None:
@@ -115,10 +139,10 @@ class OrderPaths(RuleBasedStateMachine):
 
     @invariant()
     def no_person_acted_after_the_timeout(self) -> None:
-        for before, event in zip(self.history, self.history[1:], strict=False):
+        for before, due_at, event in zip(self.history, self.due_dates, self.history[1:], strict=False):
             waited = event.at - before.at
             if before.to_status is Status.IN_PROGRESS:
-                assert (event.action == Action.ABANDON) == (event.at >= self.due_at(before) + TIMEOUTS.overdue) or (
+                assert (event.action == Action.ABANDON) == (event.at >= due_at + TIMEOUTS.overdue) or (
                     event.action == Action.CHARGEBACK
                 )
             if before.to_status in (Status.PENDING, Status.DELIVERED):

@@ -134,6 +134,20 @@ def deliver_order(market: Market) -> httpx.Response:
     return market.seller.post(f"/api/orders/{order}/deliver", json={"message": "Here it is"})
 
 
+def extend_order(market: Market) -> httpx.Response:
+    order = market.order(market.gig())
+    market.seller.post(f"/api/orders/{order}/accept")
+    return market.seller.post(f"/api/orders/{order}/extension", json={"days": 5, "message": "The host is down"})
+
+
+def accept_extension(market: Market) -> httpx.Response:
+    return market.buyer.post(f"/api/orders/{extend_order(market).json()['orderId']}/extension/accept")
+
+
+def decline_extension(market: Market) -> httpx.Response:
+    return market.buyer.post(f"/api/orders/{extend_order(market).json()['orderId']}/extension/decline")
+
+
 def revise_order(market: Market) -> httpx.Response:
     order = market.delivered(market.gig(revisions=1))
     return market.buyer.post(f"/api/orders/{order}/revise", json={"message": "Darker"})
@@ -308,6 +322,9 @@ CALLS: dict[str, Call] = {
     "DeclineOrder": decline_order,
     "CancelOrder": cancel_order,
     "DeliverOrder": deliver_order,
+    "ExtendOrder": extend_order,
+    "AcceptExtension": accept_extension,
+    "DeclineExtension": decline_extension,
     "ReviseOrder": revise_order,
     "CompleteOrder": complete_order,
     "DisputeOrder": dispute_order,

@@ -137,7 +137,7 @@ def test_each_status_of_an_order_opens_its_actions_to_each_party(world: OrderBac
 
     accepted = world.act("accept", order_id, SELLER).response.order
     assert accepted.status == order_pb2.Order.IN_PROGRESS
-    assert list(accepted.actions) == ["deliver", "cancel"]
+    assert list(accepted.actions) == ["deliver", "cancel", "extend"]
     assert world.actions(order_id, BUYER) == []
 
     delivered = world.act("deliver", order_id, SELLER, "Here it is").response.order

@@ -85,6 +85,11 @@ def test_the_sql_of_orders(sql: Recorder, world: OrderBackend) -> None:
     call("PlaceOrder: with a known key", BUYER, "k1", **placing)
     call("DeclineOrder", SELLER, order_id=placed())
     call("CancelOrder", BUYER, order_id=placed())
+    extended = placed()
+    call("AcceptOrder", SELLER, order_id=extended)
+    for answer in ("AcceptExtension", "DeclineExtension"):
+        call("ExtendOrder", SELLER, order_id=extended, days=5, message="The host is down")
+        call(answer, BUYER, order_id=extended)
     disputed = delivered()
     call("ReviseOrder", BUYER, order_id=disputed, message="The menu is missing")
     call("DeliverOrder", SELLER, order_id=disputed)

@@ -17,7 +17,7 @@ from deploy.local.postgres import DATABASES, SUPERUSER, database_url
 from edge import tokens
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
-from tests.support.story import WEB_DEV, Market, ok
+from tests.support.story import WEB_DEV, Market, action_path, ok
 
 TABLES = """
     SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('public', 'pg_catalog')
@@ -77,7 +77,9 @@ class MarkedUser:
         """Order from the market's seller, with a message of every kind that a buyer can write."""
         gig = market.gig(revisions=1)
         self.reviewed = self._order(gig, "a completed order")
-        self._acts(self.reviewed, (market.seller, "accept"), (market.seller, "deliver"), (self.client, "revise"))
+        self._acts(self.reviewed, (market.seller, "accept"))
+        self._acts(self.reviewed, (market.seller, "extend"), (self.client, "accept_extension"))
+        self._acts(self.reviewed, (market.seller, "deliver"), (self.client, "revise"))
         self._acts(self.reviewed, (market.seller, "deliver"), (self.client, "complete"))
         body = {"rating": 5, "comment": self.text("the review")}
         ok(self.client.post(f"/api/orders/{self.reviewed}/review", json=body, headers=self.key("SubmitReview")), 201)
@@ -91,7 +93,8 @@ class MarkedUser:
         body = {"packageId": self.package, "requirements": "Need dark theme", "paymentMethod": "sandbox"}
         key = {"idempotency-key": a_word()}
         order = str(ok(market.buyer.post("/api/orders", json=body, headers=key), 201)["orderId"])
-        self._acts(order, (self.client, "accept"), (self.client, "deliver"), (market.buyer, "complete"))
+        self._acts(order, (self.client, "accept"), (self.client, "extend"), (market.buyer, "decline_extension"))
+        self._acts(order, (self.client, "deliver"), (market.buyer, "complete"))
         review = {"rating": 4, "comment": "Good work"}
         self.replied = ok(market.buyer.post(f"/api/orders/{order}/review", json=review), 201)["reviewId"]
         ok(self.client.post(f"/api/reviews/{self.replied}/reply", json={"text": self.text("the reply")}))
@@ -166,7 +169,7 @@ class MarkedUser:
         for client, action in steps:
             own = client is self.client
             message = self.text(f"the message of {action} of {order}") if own else "Here you are"
-            ok(client.post(f"/api/orders/{order}/{action}", json={"message": message}))
+            ok(client.post(action_path(order, action), json={"message": message, "days": 5}))
 
 
 def a_signed_picture() -> bytes:

@@ -33,13 +33,12 @@ WHO = {
     ("COMPLETED", "refund"): ("admin",),
 }
 ADMIN_ACTIONS = ("resolve", "refund")
-EXTENSION_ACTIONS = ("extend", "accept_extension", "decline_extension")
+ANSWERS = ("accept_extension", "decline_extension")
 ACTIONS = (
-    *("accept", "decline", "cancel", "deliver", *EXTENSION_ACTIONS, "revise", "complete", "dispute"),
+    *("accept", "decline", "cancel", "deliver", "extend", *ANSWERS, "revise", "complete", "dispute"),
     *ADMIN_ACTIONS,
 )
-# The days that every request for more time is for. The 365 of an order together are not reached.
-EXTENSION_DAYS = 2
+MOST_EXTENDED_DAYS = 365
 
 
 def commission(amount: Decimal) -> Decimal:
@@ -86,9 +85,10 @@ class Order:
     from_seller: Decimal = Decimal(0)
     due_at: int = 0
     delivered_at: int | None = None
+    # The days of the open request for more time, and of all that were accepted.
+    asked: int | None = None
+    extended: int = 0
     history: list[tuple[str, str, str]] = field(default_factory=list)
-    # Whether the seller has asked for more time, and nobody has answered.
-    is_extension_open: bool = False
     # The ids of the files of each delivery.
     delivered: list[list[str]] = field(default_factory=list)
 
@@ -108,10 +108,12 @@ class Order:
             return overdue and not delivered
         if (self.status, action) == ("IN_PROGRESS", "dispute"):
             return overdue and delivered
-        if action in EXTENSION_ACTIONS:
-            return self.is_extension_open == (action != "extend")
         if action == "refund":
             return self.refunded < self.price
+        if action == "extend":
+            return self.asked is None and self.extended < MOST_EXTENDED_DAYS
+        if action in ANSWERS:
+            return self.asked is not None
         return action != "revise" or self.revisions > 0
 
     def open(self, who: str, now: int) -> set[str]:
@@ -127,7 +129,9 @@ class Order:
             return 403
         return 403 if allowed and who not in allowed else 409
 
-    def do(self, action: str, who: str, now: int, outcome: str = "", refund: Decimal = Decimal(0)) -> None:
+    def do(
+        self, action: str, who: str, now: int, outcome: str = "", refund: Decimal = Decimal(0), days: int = 0
+    ) -> None:
         """Take an action that is open to this party."""
         match self.status, action:
             case "PENDING", "accept":
@@ -140,12 +144,16 @@ class Order:
             case "IN_PROGRESS", "deliver":
                 self.delivered_at = now
                 self._to("DELIVERED", who, action)
-            case "IN_PROGRESS", ("extend" | "accept_extension" | "decline_extension"):
-                self.due_at += 24 * EXTENSION_DAYS if action == "accept_extension" else 0
-                self._to("IN_PROGRESS", who, action)
-                self.is_extension_open = action == "extend"
             case "IN_PROGRESS", ("cancel" | "abandon"):
                 self._cancel_with_refund(who, action)
+            case "IN_PROGRESS", "extend":
+                self._to("IN_PROGRESS", who, action)
+                self.asked = days
+            case "IN_PROGRESS", ("accept_extension" | "decline_extension"):
+                if action == "accept_extension" and self.asked is not None:
+                    self.due_at += 24 * self.asked
+                    self.extended += self.asked
+                self._to("IN_PROGRESS", who, action)
             case "DELIVERED", "revise":
                 self.revisions -= 1
                 self.due_at = now + 24 * self.days
@@ -204,6 +212,6 @@ class Order:
         self._to("COMPLETED", "admin", "refund")
 
     def _to(self, status: str, who: str, action: str) -> None:
-        self.is_extension_open = self.is_extension_open and status == self.status
         self.status = status
+        self.asked = None
         self.history.append((who, action, status))

@@ -267,6 +267,17 @@ class OrderBackend:
         request = getattr(order_pb2, f"{name}Request")(order_id=order_id, message=message)
         return self.rpc.call(name, request, sent_token)
 
+    def extend(self, order_id: str, days: int = 5, message: str = "", sent_token: str = SELLER) -> Answer:
+        """Ask for more time."""
+        request = order_pb2.ExtendOrderRequest(order_id=order_id, days=days, message=message)
+        return self.rpc.call("ExtendOrder", request, sent_token)
+
+    def answer_extension(self, answer: str, order_id: str, sent_token: str = BUYER, message: str = "") -> Answer:
+        """Accept or decline the request for more time."""
+        name = f"{answer.capitalize()}Extension"
+        request = getattr(order_pb2, f"{name}Request")(order_id=order_id, message=message)
+        return self.rpc.call(name, request, sent_token)
+
     def delivered(self) -> str:
         """Place, accept and deliver an order and return its id."""
         order_id = self.placed()

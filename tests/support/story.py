@@ -38,6 +38,14 @@ SEED_PACKAGE: dict[str, Any] = {
 SEED_REVIEW: dict[str, Any] = {"rating": 5, "comment": "Excellent work! Delivered early."}
 
 
+# The actions whose paths do not end with their names.
+OTHER_PATHS = {
+    "extend": "extension",
+    "accept_extension": "extension/accept",
+    "decline_extension": "extension/decline",
+}
+
+
 def a_name(prefix: str) -> str:
     """Return a user's name that no other test has."""
     return f"{prefix}-{uuid4().hex[:12]}"
@@ -50,6 +58,11 @@ def a_gig(**changed: Any) -> dict[str, Any]:
         if field in changed:
             package[field] = changed.pop(field)
     return {**SEED_GIG, "packages": [package], **changed}
+
+
+def action_path(order: str, action: str) -> str:
+    """Return the path of an action on an order, as `actions` names it."""
+    return f"/api/orders/{order}/{OTHER_PATHS.get(action, action)}"
 
 
 def ok(answer: httpx.Response, status: int = 200) -> Any:

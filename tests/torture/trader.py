@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 
 from order_service.payments.sandbox import scenarios
-from tests.support.story import a_gig, a_name
+from tests.support.story import a_gig, a_name, action_path
 from tests.torture.filing import Files
 from tests.torture.making import Maker
 from tests.torture.offering import Offers
@@ -30,12 +30,6 @@ LONGEST_LIFE = 12
 ADMIN_ACTS = 0.08
 # The weights of actions that end an order before its work is done, and of those about more time; of the others it is 1.
 WEIGHTS = {"decline": 0.15, "cancel": 0.15, "extend": 0.3, "accept_extension": 0.6, "decline_extension": 0.6}
-# The paths of actions whose names are others.
-PATHS = {
-    "extend": "extension",
-    "accept_extension": "extension/accept",
-    "decline_extension": "extension/decline",
-}
 EXTRAS = [
     {"title": "Source files", "price": 7.77, "extraDays": 0, "extraRevisions": 1},
     {"title": "Faster", "price": 0.35, "extraDays": -1, "extraRevisions": 0},
@@ -254,12 +248,11 @@ class Trader:
         if files:
             body["fileIds"] = files
         if action == "extend":
-            body["days"] = self._random.randint(1, 3)
-        path = f"/api/orders/{life.order}/{PATHS.get(action, action)}"
+            body["days"] = self._random.randint(1, 90)
         known = len(self._done(life))
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            answer = self.people[who].once("POST", path, json=body)
+            answer = self.people[who].once("POST", action_path(life.order, action), json=body)
             if answer is not None and answer.status_code == 200:
                 break
             # The outcome is unknown, or a repeated action is refused because it was taken: the history has it then.

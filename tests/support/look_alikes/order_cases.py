@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.support.look_alikes.pair import Pair, fields
 from tests.support.look_alikes.person import KEY, SECOND_KEY, SEED_REPLY, STEPS
-from tests.support.story import SEED_REVIEW, ok
+from tests.support.story import SEED_REVIEW, action_path, ok
 
 Case = Callable[[Pair], None]
 
@@ -70,7 +70,7 @@ def list_orders(pair: Pair) -> None:
 
 def act(action: str, pair: Pair, **more: Any) -> None:
     """Take an action on each of the owner's orders: in the status in which it is open to them, and in all others."""
-    pair.hidden("POST", f"/api/orders/{{}}/{action}", *pair.owner.orders, json={"message": "Please", **more})
+    pair.hidden("POST", action_path("{}", action), *pair.owner.orders, json={"message": "Please", **more})
 
 
 def refund_order(pair: Pair) -> None:
@@ -129,6 +129,9 @@ CASES: dict[str, Case] = {
     "OrderService.DeclineOrder": partial(act, "decline"),
     "OrderService.CancelOrder": partial(act, "cancel"),
     "OrderService.DeliverOrder": partial(act, "deliver"),
+    "OrderService.ExtendOrder": partial(act, "extend", days=5),
+    "OrderService.AcceptExtension": partial(act, "accept_extension"),
+    "OrderService.DeclineExtension": partial(act, "decline_extension"),
     "OrderService.ReviseOrder": partial(act, "revise"),
     "OrderService.CompleteOrder": partial(act, "complete"),
     "OrderService.DisputeOrder": partial(act, "dispute"),

@@ -13,7 +13,7 @@ from edge import signing_keys
 from order_service.payments.sandbox import scenarios
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
-from tests.support.story import SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig, ok
+from tests.support.story import SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig, action_path, ok
 from tests.support.uploads import JPEG, a_jpeg
 
 ROLES = ("seller", "buyer")
@@ -131,6 +131,9 @@ def furnish(person: Person, market: Market, gig: dict[str, Any], adjustment: flo
     _gigs(person)
     person.bought = {status: person.buys(market, gig, status) for status in STEPS}
     person.sold = {status: person.sells(market, status) for status in STEPS}
+    # One order waits for the buyer's answer; for the other one the seller can still ask.
+    more_time = {"days": 5, "message": f"More time, {person.word}"}
+    ok(market.seller.post(action_path(person.bought["IN_PROGRESS"], "extend"), json=more_time))
     placed = person.ask_once("PlaceOrder", "/api/orders", order_request(gig))
     person.orders.append(person.owns(placed["orderId"], "an order by a key"))
     to_confirm = order_request(gig, scenarios.CONFIRM_NEVER)

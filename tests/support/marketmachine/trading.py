@@ -11,12 +11,14 @@ from hypothesis.stateful import invariant, multiple, precondition, rule
 
 from tests.support.eventually import eventually
 from tests.support.marketmachine.machine import CENTS, GOOD, PRICES, SELLERS, Asked, Machine
-from tests.support.marketmodel import EXTENSION_DAYS, KEY_HOURS, Order
-from tests.support.story import a_name, ok
+from tests.support.marketmodel import ANSWERS, KEY_HOURS, MOST_EXTENDED_DAYS, Order
+from tests.support.story import a_name, action_path, ok
 
 PEOPLE = ("buyer", "seller", "admin", "stranger")
-# The paths of actions whose names are others.
-PATHS = {"extend": "extension", "accept_extension": "extension/accept", "decline_extension": "extension/decline"}
+ATTEMPTED = (
+    *("accept", "decline", "cancel", "deliver", "deliver", "revise", "complete", "dispute"),
+    *("extend", "extend", *ANSWERS),
+)
 
 
 class Trading(Machine):
@@ -93,25 +95,21 @@ class Trading(Machine):
 
     @rule(
         order=Machine.orders,
-        action=st.sampled_from(
-            ["accept", "decline", "cancel", "deliver", "deliver", "revise", "complete", "dispute", "extend", *PATHS]
-        ),
+        action=st.sampled_from(ATTEMPTED),
         who=st.sampled_from(["right", "right", "right", *PEOPLE]),
+        days=st.integers(1, 90),
         with_file=st.booleans(),
     )
-    def act(self, order: str, action: str, who: str, with_file: bool) -> None:
+    def act(self, order: str, action: str, who: str, days: int, with_file: bool) -> None:
         model = self.known[order]
         if who == "right":
             open_to = [party for party in ("buyer", "seller") if model.can(action, party, self.now)]
             who = open_to[0] if open_to else "buyer"
-        body: dict[str, Any] = {"message": "Please"}
-        if action == "extend":
-            body["days"] = EXTENSION_DAYS
-        can = model.can(action, who, self.now)
+        is_too_long = action == "extend" and model.extended + days > MOST_EXTENDED_DAYS
+        can = model.can(action, who, self.now) and not is_too_long
         files = [self.upload(model.owner, b"The work")] if action == "deliver" and can and with_file else []
-        if files:
-            body["fileIds"] = [each.id for each in files]
-        answer = self._do(order, PATHS.get(action, action), who, body)
+        body = {"message": "Please", "days": days, "fileIds": [each.id for each in files]}
+        answer = self._do(order, action, who, body)
         self.touched.add(order)
         if not can:
             assert answer.status_code == model.refusal(action, who), answer.text
@@ -121,7 +119,7 @@ class Trading(Machine):
             assert (answer.status_code, answer.json()["code"]) == (402, "PAYMENT_DECLINED")
             model.do("capture_failed", "system", self.now)
             return
-        model.do(action, who, self.now)
+        model.do(action, who, self.now, days=days)
         if action == "deliver":
             model.delivered.append([each.id for each in files])
         for each in files:
@@ -209,7 +207,7 @@ class Trading(Machine):
 
     def _do(self, order: str, action: str, who: str, body: dict[str, Any]) -> httpx.Response:
         client = self.known[order].owner if who == "seller" else who
-        return self.call(client, "POST", f"/api/orders/{order}/{action}", json=body)
+        return self.call(client, "POST", action_path(order, action), json=body)
 
     def _compare(self, order: str, model: Order) -> None:
         expected = (model.status, model.payment, model.refunded)
@@ -225,7 +223,7 @@ class Trading(Machine):
             shown = ok(self.call(client, "GET", f"/api/orders/{order}"))
             assert set(shown["actions"]) == model.open(who, self.now)
             assert shown["revisionsLeft"] == model.revisions
-            assert ("extension" in shown, shown.get("offerId")) == (model.is_extension_open, model.offer)
+            assert (shown.get("extension", {}).get("days"), shown.get("offerId")) == (model.asked, model.offer)
             lines = sum(Decimal(str(line["unitPrice"])) * line["quantity"] for line in shown["lines"])
             assert lines == Decimal(str(shown["price"])) == model.price
         events = ok(self.call("buyer", "GET", f"/api/orders/{order}/events"))["events"]
