@@ -20,7 +20,9 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from edge import contract
+from marketplace.conversation.v1 import conversation_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
+from marketplace.offer.v1 import offer_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from marketplace.webhook.v1 import webhook_pb2
@@ -28,7 +30,7 @@ from tests.fuzz import Options, Result
 from tests.support.stack import Stack
 from tests.support.story import a_gig, a_name
 
-FILES = (gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
+FILES = (conversation_pb2, gig_pb2, image_pb2, offer_pb2, order_pb2, review_pb2, webhook_pb2)
 MAX_DEPTH = 100
 MAX_INT = 2**31 - 1
 # Inputs between two looks at the gig.
