@@ -12,6 +12,7 @@ from order_service.commands.adjust_balance import AdjustBalance
 from order_service.commands.change_order import ChangeOrder
 from order_service.commands.create_webhook_endpoint import CreateWebhookEndpoint
 from order_service.commands.delete_webhook_endpoint import DeleteWebhookEndpoint
+from order_service.commands.deliver_order import DeliverOrder
 from order_service.commands.encrypt_webhook_secrets import EncryptWebhookSecrets
 from order_service.commands.finish_accepting import FinishAccepting
 from order_service.commands.finish_placing import FinishPlacing
@@ -103,6 +104,7 @@ class Worker:
             ),
             accept_order=AcceptOrder(store, finish_accepting, timeouts),
             change_order=ChangeOrder(store, timeouts),
+            deliver_order=DeliverOrder(store, timeouts),
             refund_order=RefundOrder(store, timeouts),
             request_payout=RequestPayout(store, settings.currency, needs_account=gateway.needs_token),
             set_payout_account=SetPayoutAccount(store, gateway),

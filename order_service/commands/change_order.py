@@ -1,4 +1,4 @@
-"""Decline, cancel, deliver, extend, revise, complete, dispute or resolve an order."""
+"""Decline, cancel, extend, revise, complete, dispute or resolve an order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from servicekit.database import retry_conflicts
 
 
 class ChangeOrder:
-    """Take an action on an order that needs no response from the payment provider: all of them but accept."""
+    """Take an action on an order that needs no response from the payment provider, and has no files."""
 
     def __init__(self, store: Store, timeouts: Timeouts) -> None:
         self._store = store

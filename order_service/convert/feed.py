@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, assert_never
+from uuid import UUID
 
 from google.protobuf import json_format
 from google.protobuf.message import Message as Proto
@@ -56,6 +57,7 @@ def to_data(event: FeedEvent, viewer: Caller, timeouts: Timeouts) -> dict[str, A
 
 def _ids(subject: Order | Payout | Message | Offer) -> dict[str, str]:
     """Return the ids of an event that its subject has: its own, and those of what it is about."""
+    ids: dict[str, UUID | None]
     match subject:
         case Order():
             ids = {"order_id": subject.id}

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from marketplace.order.v1 import order_pb2
+from order_service.convert.files import to_file
 from order_service.domain.chargeback import ChargebackState
 from order_service.domain.lifecycle import Action, Command, Timeouts, open_actions
 from order_service.domain.listing import AdminFilters
@@ -125,6 +126,7 @@ def to_event(event: Event) -> order_pb2.OrderEvent:
         action=event.action,
         to=order_pb2.Order.Status.Value(event.to_status),
         message=event.message,
+        files=map(to_file, event.files),
     )
     if event.amount is not None:
         converted.amount = float(event.amount)

@@ -24,8 +24,6 @@ class EventType(StrEnum):
     ORDER_DECLINED = "order.declined"
     ORDER_CANCELLED = "order.cancelled"
     ORDER_DELIVERED = "order.delivered"
-    ORDER_EXTENSION_REQUESTED = "order.extension_requested"
-    ORDER_EXTENSION_ANSWERED = "order.extension_answered"
     ORDER_REVISION_REQUESTED = "order.revision_requested"
     ORDER_COMPLETED = "order.completed"
     ORDER_DISPUTED = "order.disputed"

@@ -7,6 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from order_service.domain.chargeback import ChargebackState
+from order_service.domain.file import FileLabel
 from order_service.domain.ledger import Posting
 from order_service.domain.payment import PaymentStatus
 from servicekit.call import Caller
@@ -157,8 +158,8 @@ class Order:
 class Event:
     """One row of an order's history: an action, who took it, and the statuses before and after.
 
-    `from_status` is None for the placing. `amount` (in major units) and `paid_by` are set for refunds after the end. A
-    reminder is a row that clients do not see in the history.
+    `from_status` is None for the placing. `amount` (in major units) and `paid_by` are set for refunds after the end.
+    `files` are those of a delivery. A reminder is a row that clients do not see in the history.
     """
 
     at: datetime
@@ -170,6 +171,7 @@ class Event:
     amount: Decimal | None = None
     paid_by: PaidBy | None = None
     is_reminder: bool = False
+    files: tuple[FileLabel, ...] = ()
 
 
 class PaymentTask(StrEnum):

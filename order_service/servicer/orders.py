@@ -6,6 +6,7 @@ from uuid import UUID
 from marketplace.order.v1 import order_pb2
 from order_service.commands.accept_order import AcceptOrder
 from order_service.commands.change_order import ChangeOrder
+from order_service.commands.deliver_order import DeliverOrder
 from order_service.commands.place_order import PlaceOrder
 from order_service.commands.refund_order import RefundOrder
 from order_service.convert import orders as convert
@@ -25,7 +26,6 @@ from servicekit.outside import calls_outside
 ActionRequest = (
     order_pb2.DeclineOrderRequest
     | order_pb2.CancelOrderRequest
-    | order_pb2.DeliverOrderRequest
     | order_pb2.AcceptExtensionRequest
     | order_pb2.DeclineExtensionRequest
     | order_pb2.ReviseOrderRequest
@@ -44,6 +44,7 @@ class OrderHandlers:
         place_order: PlaceOrder,
         accept_order: AcceptOrder,
         change_order: ChangeOrder,
+        deliver_order: DeliverOrder,
         refund_order: RefundOrder,
     ) -> None:
         self._store = store
@@ -51,6 +52,7 @@ class OrderHandlers:
         self._place_order = place_order
         self._accept_order = accept_order
         self._change_order = change_order
+        self._deliver_order = deliver_order
         self._refund_order = refund_order
 
     @calls_outside
@@ -102,7 +104,9 @@ class OrderHandlers:
         return order_pb2.CancelOrderResponse(order=self._change(Action.CANCEL, request, call))
 
     def DeliverOrder(self, request: order_pb2.DeliverOrderRequest, call: Call) -> order_pb2.DeliverOrderResponse:
-        return order_pb2.DeliverOrderResponse(order=self._change(Action.DELIVER, request, call))
+        file_ids = [UUID(each) for each in request.file_ids]
+        order = self._deliver_order.execute(UUID(request.order_id), request.message, file_ids, call.caller)
+        return order_pb2.DeliverOrderResponse(order=self._to_order(order, order.updated_at, call))
 
     def ExtendOrder(self, request: order_pb2.ExtendOrderRequest, call: Call) -> order_pb2.ExtendOrderResponse:
         order = self._change_order.execute(UUID(request.order_id), convert.from_extension(request), call.caller)

@@ -3,6 +3,7 @@
 from order_service.commands.accept_order import AcceptOrder
 from order_service.commands.adjust_balance import AdjustBalance
 from order_service.commands.change_order import ChangeOrder
+from order_service.commands.deliver_order import DeliverOrder
 from order_service.commands.place_order import PlaceOrder
 from order_service.commands.record_provider_event import RecordProviderEvent
 from order_service.commands.refund_order import RefundOrder
@@ -30,6 +31,7 @@ class OrderServicer(OrderHandlers, MoneyHandlers, ProviderEventHandlers):
         place_order: PlaceOrder,
         accept_order: AcceptOrder,
         change_order: ChangeOrder,
+        deliver_order: DeliverOrder,
         refund_order: RefundOrder,
         request_payout: RequestPayout,
         set_payout_account: SetPayoutAccount,
@@ -38,7 +40,9 @@ class OrderServicer(OrderHandlers, MoneyHandlers, ProviderEventHandlers):
         adjust_balance: AdjustBalance,
         record_event: RecordProviderEvent,
     ) -> None:
-        OrderHandlers.__init__(self, store, timeouts, place_order, accept_order, change_order, refund_order)
+        OrderHandlers.__init__(
+            self, store, timeouts, place_order, accept_order, change_order, deliver_order, refund_order
+        )
         MoneyHandlers.__init__(
             self,
             store,

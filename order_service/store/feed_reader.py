@@ -15,7 +15,7 @@ from order_service.domain.feed import HistoryRow, News, Numbered, PlacedEvent, R
 from order_service.domain.offer import Offer
 from order_service.store.feed import OFFER, READ_MARK, SUBJECT, to_feed_event
 from order_service.store.message_rows import message_json, to_message
-from order_service.store.orders import EVENT_COLUMNS, to_event
+from order_service.store.orders import EVENT_READING, to_event
 from servicekit.database import Database, Row, Statement
 
 # The channel of the trigger in migration 0013.
@@ -63,7 +63,7 @@ def _news(events: str) -> Statement:
         SELECT events.*, {message_json("events.message_id")} AS sent, history.*
         FROM ({events} ORDER BY position LIMIT {ROWS}) AS events
         LEFT JOIN LATERAL (
-            SELECT {EVENT_COLUMNS} FROM order_events
+            SELECT {EVENT_READING} FROM order_events
             WHERE order_events.order_id = events.order_id AND order_events.version = events.version LIMIT 1
         ) AS history ON true
         ORDER BY position
@@ -83,7 +83,7 @@ TAIL = _news(f"SELECT {_COLUMNS} FROM events WHERE position > $1")  # noqa: S608
 # Nobody is both sides of an order or a conversation.
 OF_USER = _news(f"{_of_side('buyer_id')} UNION ALL {_of_side('seller_id')}")
 HISTORY_AFTER = Statement(f"""
-    SELECT order_id, version, {EVENT_COLUMNS} FROM order_events
+    SELECT order_id, version, {EVENT_READING} FROM order_events
     WHERE order_id = $1 AND version > $2 ORDER BY version
 """)  # noqa: S608  # our own column names
 

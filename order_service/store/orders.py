@@ -14,10 +14,12 @@ from uuid import UUID
 
 from order_service.domain.chargeback import ChargebackState
 from order_service.domain.feed import TYPES
+from order_service.domain.lifecycle import Action
 from order_service.domain.order import Change, Event, Order, PaidBy, Party, Status
 from order_service.domain.payment import PaymentStatus
 from order_service.store.attempts import ENDING, attempt_lock
 from order_service.store.feed import ORDER
+from order_service.store.files import labels_of_delivery, to_labels
 from order_service.store.ledger import Ledger
 from order_service.store.put_off_orders import IS_PUT_OFF
 from order_service.store.webhook_deliveries import DELIVERIES
@@ -49,8 +51,15 @@ ONE = Statement(f"{READING} WHERE id = $1")
 BY_REFERENCE = Statement("SELECT id FROM orders WHERE payment_reference = $1 AND payment_reference <> ''")
 HAS_SOLD = Statement("SELECT EXISTS (SELECT FROM orders WHERE seller_id = $1) AS has_sold")
 EVENT_COLUMNS = "at, by, action, came_from, went_to, message, amount, paid_by, is_reminder"
+# For `to_event`. Only a delivery can have files, so no other row looks for them.
+EVENT_READING = f"""
+    {EVENT_COLUMNS},
+    CASE WHEN action = '{Action.DELIVER}' THEN
+        {labels_of_delivery("order_events.order_id", "order_events.version")}
+    END AS files
+"""
 HISTORY = Statement(f"""
-    SELECT {EVENT_COLUMNS} FROM order_events WHERE order_id = $1 AND NOT is_reminder ORDER BY version
+    SELECT {EVENT_READING} FROM order_events WHERE order_id = $1 AND NOT is_reminder ORDER BY version
 """)  # noqa: S608  # our own column names
 
 
@@ -273,7 +282,7 @@ def to_order(row: Row) -> Order:
 
 
 def to_event(row: Row) -> Event:
-    """Return the event of a row of the history."""
+    """Return the event of a row of EVENT_READING."""
     came_from = Status(row["came_from"]) if row["came_from"] else None
     paid_by = PaidBy(row["paid_by"]) if row["paid_by"] else None
     return Event(
@@ -286,4 +295,5 @@ def to_event(row: Row) -> Event:
         amount=row["amount"],
         paid_by=paid_by,
         is_reminder=row["is_reminder"],
+        files=to_labels(row["files"]),
     )

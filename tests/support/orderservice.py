@@ -262,9 +262,9 @@ class OrderBackend:
             sum((each.amount for each in report.chargebacks if each.state.holds_money), Decimal(0)),
         )
 
-    def act(self, action: str, order_id: str, sent_token: str, message: str = "") -> Answer:
+    def act(self, action: str, order_id: str, sent_token: str, message: str = "", **more: Any) -> Answer:
         name = f"{action.capitalize()}Order"
-        request = getattr(order_pb2, f"{name}Request")(order_id=order_id, message=message)
+        request = getattr(order_pb2, f"{name}Request")(order_id=order_id, message=message, **more)
         return self.rpc.call(name, request, sent_token)
 
     def extend(self, order_id: str, days: int = 5, message: str = "", sent_token: str = SELLER) -> Answer:
