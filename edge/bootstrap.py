@@ -246,6 +246,8 @@ def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRo
     response: dict[str, Any] = {"status": route.status}
     if route.unwrap:
         response["unwrap"] = route.unwrap
+    if route.created:
+        response["created"] = route.created
     body: dict[str, Any] = {}
     if route.body:
         body["body"] = route.body

@@ -101,6 +101,8 @@ class Route:
     """The roles of which a caller needs one, in lower case; empty: any caller, or any with a token."""
     location: str = ""
     """The path of the created resource, with fields of the response in braces; empty: no `Location`."""
+    created: str = ""
+    """The field of the response, in camelCase, that says whether `status` holds, not 200; empty: it always does."""
 
     @property
     def name(self) -> str:
@@ -194,6 +196,7 @@ class _Reader:
             access = self._option("MethodOptions", method.GetOptions(), "marketplace.common.v1.access")
             success = self._option("MethodOptions", method.GetOptions(), "marketplace.common.v1.success")
             takes_key = self._option("MethodOptions", method.GetOptions(), "marketplace.common.v1.takes_key")
+            created_field = success.created_field if success is not None else ""
             if access is None:
                 raise ContractError(f"{method.full_name} has a route but no access option")
             for binding in [rule, *rule.additional_bindings]:
@@ -217,12 +220,13 @@ class _Reader:
                     takes_key=takes_key is True,
                     stream=method.server_streaming,
                     wait_seconds=self._wait_seconds(method),
-                    unwrap=_unwrapped(method, binding.response_body),
+                    unwrap=_unwrapped(method, binding.response_body, created_field),
                     query=() if binding.body == "*" else tuple(_query(method, path, binding.body)),
                     request=method.input_type.full_name,
                     response=method.output_type.full_name,
                     roles=tuple(self._role(number) for number in access.roles),
                     location=success.location if success is not None else "",
+                    created=_created(method, created_field),
                 )
 
     def _role(self, number: int) -> str:
@@ -258,14 +262,31 @@ class _Reader:
                 yield ErrorCode(name=value.name, grpc=spec.grpc, http=spec.http, text=spec.text)
 
 
-def _unwrapped(method: MethodDescriptor, response_body: str) -> str:
-    """Return the JSON name of the field that `response_body` names: the only field, since others would be lost."""
+def _unwrapped(method: MethodDescriptor, response_body: str, created_field: str) -> str:
+    """Return the JSON name of the field that `response_body` names.
+
+    It is the only field but the one that becomes the status, which is the last: others would be lost.
+    """
     if not response_body:
         return ""
-    fields: list[FieldDescriptor] = list(method.output_type.fields)
-    if [field.name for field in fields] != [response_body]:
+    fields = _fields(method)
+    if [field.name for field in fields] != [name for name in (response_body, created_field) if name]:
         raise ContractError(f"{method.full_name}: response_body must name the response's only field")
     return fields[0].json_name
+
+
+def _created(method: MethodDescriptor, created_field: str) -> str:
+    """Return the JSON name of the field that says whether something was created, beside the one that is the body."""
+    if not created_field:
+        return ""
+    field = method.output_type.fields_by_name.get(created_field)
+    if field is None or field.type != FieldDescriptor.TYPE_BOOL or field.has_presence or len(_fields(method)) != 2:
+        raise ContractError(f"{method.full_name}: created_field must name a bool beside the field of response_body")
+    return field.json_name
+
+
+def _fields(method: MethodDescriptor) -> list[FieldDescriptor]:
+    return list(method.output_type.fields)
 
 
 def _is_any_bytes(method: MethodDescriptor, body: str) -> bool:

@@ -79,6 +79,10 @@ class Schemas:
         """Return the name of a field in JSON: `pageSize`."""
         return self._pool.FindFieldByName(full_name).json_name
 
+    def message_of(self, full_name: str) -> str:
+        """Return the full name of the message that is the value of a field."""
+        return self._pool.FindFieldByName(full_name).message_type.full_name
+
     def field(self, full_name: str, direction: Direction) -> Schema:
         """Return the schema of one field, `marketplace.gig.v1.SearchGigsRequest.page_size`, with its description."""
         return self._field(self._pool.FindFieldByName(full_name), direction)

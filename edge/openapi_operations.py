@@ -173,23 +173,31 @@ class Operations:
         if links := dict(self._links(route)):
             response["links"] = links
         yield str(route.status), response
+        if route.created:
+            yield "200", {**response, "description": "It was there already."}
         if "`If-None-Match`" in comment:
             yield "304", {"description": "What the client has is still right.", **headers("ETag")}
 
     def _links(self, route: Route) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield what can be done with what a route has created: the operations that take its id alone."""
-        created = re.sub(r"\{\w+\}", "{}", route.location)
+        created = re.sub(r"\{[\w.]+\}", "{}", route.location)
         for other in self._routes if created else ():
             path = re.sub(r"\{\w+\}", "{}", other.path)
             if (path == created or path.startswith(f"{created}/")) and path.count("{}") == 1:
-                [theirs], [ours] = path_fields(other), re.findall(r"\{(\w+)\}", route.location)
-                value = f"$response.body#/{self._schemas.json_name(f'{route.response}.{ours}')}"
+                [theirs], [ours] = path_fields(other), re.findall(r"\{([\w.]+)\}", route.location)
+                value = f"$response.body#/{self._name_in_body(route, ours)}"
                 yield other.rpc, {"operationId": other.rpc, "parameters": {self._json_name(other, theirs): value}}
+
+    def _name_in_body(self, route: Route, ours: str) -> str:
+        """Return the JSON name of a field of the response, or of the message in it that is the body."""
+        unwrapped, _, name = ours.rpartition(".")
+        message = self._schemas.message_of(f"{route.response}.{unwrapped}") if unwrapped else route.response
+        return self._schemas.json_name(f"{message}.{name}")
 
     def _response_content(self, route: Route) -> dict[str, Any]:
         schema: Schema
         if route.unwrap:
-            [field] = self._schemas.fields(route.response)
+            field = self._schemas.fields(route.response)[0]
             schema = self._schemas.field(field, "response")
             del schema["description"]
         else:

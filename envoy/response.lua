@@ -1,7 +1,8 @@
 -- Turns the response of a service, or of Envoy itself, into the one that API clients get: status, body and headers.
 --
 -- The route's filter context: `status` (HTTP status of a success; absent where Envoy answers itself), `is_read` (the
--- route is a GET or HEAD), `is_head`, `unwrap` (name of the one field that is the body), `stream` (a response with a
+-- route is a GET or HEAD), `is_head`, `unwrap` (name of the one field that is the body), `created` (name of the field
+-- behind it that says whether `status` holds, not 200), `stream` (a response with a
 -- message is a stream of server-sent events), `grpc_web` (a success, and a service's error, is gRPC-Web already), `max_age`
 -- (seconds that an anonymous success may be kept).
 
@@ -115,12 +116,19 @@ local function answer_without_body(handle, headers, status)
   handle:headers():remove("content-length")
 end
 
--- Makes the value of the one field of the message the body: {"gig":{…}} becomes {…}.
-local function unwrap(handle, name)
+-- Makes the value of the one field of the message the body: {"gig":{…}} becomes {…}. `created` is the name of another
+-- field, the last one, if there is one: returns whether it is true.
+local function unwrap(handle, name, created)
   local text = body_text(handle)
-  local prefix = '{"' .. name .. '":'
-  if text:sub(1, #prefix) ~= prefix then return replace_by_code(handle, "INTERNAL") end
-  set_body(handle, text:sub(#prefix + 1, -2))
+  local prefix, suffix, is_created = '{"' .. name .. '":', "}", true
+  if created then
+    local value
+    suffix, value = text:match('(,"' .. created .. '":(%a+)})$')
+    is_created = value == "true"
+  end
+  if not suffix or text:sub(1, #prefix) ~= prefix then return true, replace_by_code(handle, "INTERNAL") end
+  set_body(handle, text:sub(#prefix + 1, -#suffix - 1))
+  return is_created
 end
 
 -- Removes the body, as for HEAD; the headers stay those of the GET, content-length included.
@@ -190,7 +198,7 @@ local function convert_success(handle)
   end
   headers:replace(":status", tostring(status))
   local field = context:get("unwrap")
-  if field then unwrap(handle, field) end
+  if field and not unwrap(handle, field, context:get("created")) then headers:replace(":status", "200") end
 end
 
 -- Brings the response to a call of gRPC-Web into the form of the contract. A service's own response has it already; a

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from gig_service.domain.gig import (
-    Gig,
+    GigDescription,
     GigDetails,
     GigPage,
     GigView,
@@ -221,9 +221,14 @@ def to_package_terms(terms: PackageTerms) -> gig_pb2.GetPackageTermsResponse:
     return gig_pb2.GetPackageTermsResponse(**terms._asdict())
 
 
-def to_description(gig: Gig) -> gig_pb2.DescribeGigResponse:
-    """Return the part of a gig that other services may know."""
-    return gig_pb2.DescribeGigResponse(gig_id=str(gig.id), seller_id=str(gig.seller_id), status=to_status(gig.status))
+def to_description(gig: GigDescription) -> gig_pb2.DescribeGigResponse:
+    """Convert what other services may know of a gig."""
+    return gig_pb2.DescribeGigResponse(
+        gig_id=str(gig.id),
+        seller_id=str(gig.seller_id),
+        status=to_status(gig.status),
+        seller_username=gig.username,
+    )
 
 
 def to_ratings(ratings: Iterable[StoredRating], reached: UUID | None) -> gig_pb2.ListRatingsResponse:

@@ -143,7 +143,7 @@ class GigServicer:
         return convert.to_package_terms(self._store.packages.terms(request.package_id))
 
     def DescribeGig(self, request: gig_pb2.DescribeGigRequest, call: Call) -> gig_pb2.DescribeGigResponse:
-        return convert.to_description(self._store.gigs.get(UUID(request.gig_id)))
+        return convert.to_description(self._store.gigs.describe(UUID(request.gig_id)))
 
     def ApplyRating(self, request: gig_pb2.ApplyRatingRequest, call: Call) -> gig_pb2.ApplyRatingResponse:
         self._apply_rating.execute(UUID(request.gig_id), convert.from_rating(request))

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from marketplace.gig.v1 import gig_pb2
 from marketplace.gig.v1.gig_pb2_grpc import GigServiceStub
+from order_service.domain.conversation import Person, TalkedOfGig
 from order_service.domain.placing import PackageTerms
 from servicekit.clients import Client, Stub
 from servicekit.identity import ServiceTokens
@@ -12,7 +13,7 @@ from servicekit.money import to_decimal
 
 
 class Gigs:
-    """The RPCs of GigService that orders need."""
+    """The RPCs of GigService that orders and conversations need."""
 
     def __init__(self, addresses: str, tokens: ServiceTokens, tls: InternalTls | None = None) -> None:
         self._client = Client(tokens)
@@ -31,4 +32,13 @@ class Gigs:
             price=to_decimal(response.price),
             delivery_days=response.delivery_days,
             revisions=response.revisions,
+        )
+
+    def describe(self, gig_id: UUID) -> TalkedOfGig:
+        """Return a gig, whatever its status, with its owner. Raises NotFound("Gig"), also for a deleted one."""
+        response = self._client.call(self._stub().DescribeGig, gig_pb2.DescribeGigRequest(gig_id=str(gig_id)))
+        return TalkedOfGig(
+            id=UUID(response.gig_id),
+            owner=Person(UUID(response.seller_id), response.seller_username),
+            is_active=response.status == gig_pb2.Gig.ACTIVE,
         )

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from order_service.domain.attempt import AttemptLimits
 from order_service.domain.currency import check_currency
 from order_service.domain.lifecycle import Timeouts
+from order_service.domain.limits import Limit, LimitKind, Limits
 from order_service.domain.payment import Provider
 from order_service.domain.reminders import Leads
 from servicekit.settings import CallingSettings, ServiceSettings, Workers
@@ -142,6 +143,19 @@ class Settings(PaymentSettings, TimeoutSettings, CallingSettings):
         "more are refused as UNAVAILABLE.",
     )
 
+    messages_per_minute: int = Field(
+        30,
+        ge=1,
+        le=10_000,
+        description="Messages and offers that a user may send at once, and that come back within a minute.",
+    )
+    conversations_per_hour: int = Field(
+        10,
+        ge=1,
+        le=10_000,
+        description="Conversations that a user may start at once, and that come back within an hour.",
+    )
+
     webhook_keys: Annotated[SecretStr, AfterValidator(_check_keys)] = Field(
         description="The keys that encrypt the secrets of webhook endpoints, comma separated: the first one encrypts, "
         "all decrypt. Each is 32 random bytes in URL-safe base64.",
@@ -156,6 +170,14 @@ class Settings(PaymentSettings, TimeoutSettings, CallingSettings):
     def webhook_key_list(self) -> list[str]:
         """The keys of the secrets of webhook endpoints; the first one encrypts."""
         return [key.strip() for key in self.webhook_keys.get_secret_value().split(",")]
+
+    @property
+    def limits(self) -> Limits:
+        """How much a user may write."""
+        return {
+            LimitKind.MESSAGE: Limit(self.messages_per_minute, timedelta(minutes=1)),
+            LimitKind.CONVERSATION: Limit(self.conversations_per_hour, timedelta(hours=1)),
+        }
 
     @property
     def attempt_limits(self) -> AttemptLimits:

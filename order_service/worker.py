@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from marketplace.conversation.v1 import conversation_pb2, conversation_pb2_grpc
 from marketplace.order.v1 import order_pb2, order_pb2_grpc
 from marketplace.webhook.v1 import webhook_pb2, webhook_pb2_grpc
 from order_service.commands.accept_order import AcceptOrder
 from order_service.commands.adjust_balance import AdjustBalance
+from order_service.commands.block_user import BlockUser
 from order_service.commands.change_order import ChangeOrder
 from order_service.commands.create_webhook_endpoint import CreateWebhookEndpoint
 from order_service.commands.delete_webhook_endpoint import DeleteWebhookEndpoint
@@ -17,6 +19,7 @@ from order_service.commands.encrypt_webhook_secrets import EncryptWebhookSecrets
 from order_service.commands.finish_accepting import FinishAccepting
 from order_service.commands.finish_placing import FinishPlacing
 from order_service.commands.give_up_placing import GiveUpPlacing
+from order_service.commands.mark_read import MarkRead
 from order_service.commands.place_order import PlaceOrder
 from order_service.commands.record_provider_event import RecordProviderEvent
 from order_service.commands.record_report import RecordReport
@@ -26,22 +29,30 @@ from order_service.commands.refund_order import RefundOrder
 from order_service.commands.refund_payment import RefundPayment
 from order_service.commands.release_payout_hold import ReleasePayoutHold
 from order_service.commands.remind_of_order import RemindOfOrder
+from order_service.commands.remove_message import RemoveMessage
 from order_service.commands.request_payout import RequestPayout
 from order_service.commands.retry_webhook_delivery import RetryWebhookDelivery
+from order_service.commands.send_message import SendMessage
 from order_service.commands.send_payout import SendPayout
 from order_service.commands.send_webhook_delivery import SendWebhookDelivery
 from order_service.commands.set_payout_account import SetPayoutAccount
 from order_service.commands.set_payout_hold import SetPayoutHold
+from order_service.commands.start_conversation import StartConversation
 from order_service.commands.time_out_order import TimeOutOrder
+from order_service.commands.unblock_user import UnblockUser
 from order_service.commands.void_payment import VoidPayment
 from order_service.commands.wake_attempt import WakeAttempt
+from order_service.commands.writing import Writing
+from order_service.convert.conversations import to_started
 from order_service.convert.orders import to_placed
 from order_service.convert.webhooks import to_body
 from order_service.domain.payment import PaymentPolicy
 from order_service.domain.placing import OrderPolicy
 from order_service.gigs import Gigs
+from order_service.names import Names
 from order_service.payments.instrumented import InstrumentedGateway
 from order_service.payments.providers import Payments
+from order_service.servicer.conversations import ConversationCommands, ConversationServicer
 from order_service.servicer.servicer import OrderServicer
 from order_service.servicer.webhooks import WebhookServicer
 from order_service.settings import Settings
@@ -79,6 +90,7 @@ class Worker:
         self._database = database
         self._payment_calls = settings.payment_calls
         self.store = store = Store(database)
+        self.names = Names(store)
         self.idempotency_keys = idempotency_keys = IdempotencyKeys(database, settings.idempotency_key_lifetime)
         self.gateway = gateway = InstrumentedGateway(payments.gateway)
         timeouts = settings.timeouts
@@ -121,6 +133,19 @@ class Worker:
         self.provider_events = ProviderEventPolling(store, payments, record_event)
         self.send_payout = SendPayout(store, gateway)
 
+        self.writing = writing = Writing(store, settings.limits)
+        self.conversation_servicer = ConversationServicer(
+            store,
+            ConversationCommands(
+                StartConversation(store, gigs, writing, idempotency_keys, ResponseStore(idempotency_keys, to_started)),
+                SendMessage(store, writing),
+                MarkRead(store),
+                RemoveMessage(store),
+                BlockUser(store),
+                UnblockUser(store),
+            ),
+        )
+
         secret_box = SecretBox(settings.webhook_key_list)
         sender = sender or Sender(Resolver(), allow_private=settings.webhook_allow_private)
         self.webhook_servicer = WebhookServicer(
@@ -152,6 +177,11 @@ class Worker:
                     webhook_pb2.DESCRIPTOR.services_by_name["WebhookService"],
                     webhook_pb2_grpc.add_WebhookServiceServicer_to_server,
                 ),
+                Service(
+                    self.conversation_servicer,
+                    conversation_pb2.DESCRIPTOR.services_by_name["ConversationService"],
+                    conversation_pb2_grpc.add_ConversationServiceServicer_to_server,
+                ),
             ],
             background=[
                 Relay(self._database, self.topics),
@@ -165,6 +195,7 @@ class Worker:
             ],
             idempotency_keys=self.idempotency_keys,
             outside_threads=self._payment_calls,
+            note_caller=self.names.note,
         )
 
 

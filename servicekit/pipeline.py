@@ -16,7 +16,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
 from servicekit import logs, metadata, metrics, validation
-from servicekit.call import Call, IdempotencyClaim, current_call, require_time_to_begin
+from servicekit.call import Call, Caller, IdempotencyClaim, current_call, require_time_to_begin
 from servicekit.errors import MarketplaceError, OutcomeUnknown
 from servicekit.idempotency import HEADER, IdempotencyKeys, IdempotencyKeyTaken, StoredResponse, is_binding_handler
 from servicekit.identity import Verifier
@@ -106,8 +106,9 @@ def success_trailers(method: Method, call: Call, response: Response) -> tuple[tu
 class Pipeline:
     """Wraps the servicers of a process. Without `idempotency_keys`, the keys of requests are ignored.
 
-    `peers` names the client of a call; without it nobody has a certificate. Handlers that are marked with
-    `calls_outside` run in the threads of `outside_pool`, when there is one.
+    `peers` names the client of a call; without it nobody has a certificate. `note_caller` gets the caller of each call,
+    before anything else of it, and does nothing twice. Handlers that are marked with `calls_outside` run in the threads
+    of `outside_pool`, when there is one.
     """
 
     def __init__(
@@ -116,8 +117,10 @@ class Pipeline:
         idempotency_keys: IdempotencyKeys | None = None,
         outside_pool: OutsidePool | None = None,
         peers: Peers | None = None,
+        note_caller: Callable[[Caller], None] | None = None,
     ) -> None:
         self._peers = peers
+        self._note_caller = note_caller
         self._verifier = verifier
         self._idempotency_keys = idempotency_keys
         self._outside_pool = outside_pool
@@ -170,11 +173,18 @@ class Pipeline:
             refuse_without_place(handler)
             call.caller = self._verifier.caller(call.metadata.get("authorization"))
             method.check_access(call.caller, call.peer)
+            self._note(call)
             call.reads_standby = method.is_get and call.caller.is_anonymous
             validation.check(request, method.path_fields)
             return self._respond(method, handler, request, call), None
         except Exception as error:
             return None, to_marketplace_error(error, call.log)
+
+    def _note(self, call: Call) -> None:
+        if self._note_caller is not None:
+            self._note_caller(call.caller)
+            # Another run of the call notes the same.
+            call.may_have_written = False
 
     def _respond(self, method: Method, handler: Handler, request: Message, call: Call) -> Response:
         """Return the handler's response, or the stored one of the request's idempotency key."""

@@ -18,6 +18,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
 from servicekit import logs, metrics, privileges, probes, tools
+from servicekit.call import Caller
 from servicekit.call_pool import CallPool
 from servicekit.database import Database
 from servicekit.erased_users import ErasedUsers
@@ -115,6 +116,8 @@ class ServiceSpec:
     idempotency_keys: IdempotencyKeys | None = None
     # Threads for the handlers that are marked with servicekit.outside.calls_outside.
     outside_threads: int = 0
+    # Gets the user of each call; see servicekit.pipeline.
+    note_caller: Callable[[Caller], None] | None = None
     # Ends the calls that wait for something to happen, so that the process can stop; for processes on grpc.aio. It is
     # called on the event loop, when clients have seen that the process is unhealthy.
     end_waiting_calls: Callable[[], None] | None = None
@@ -270,7 +273,13 @@ def _serve(settings: ServiceSettings, spec: ServiceSpec, erased_users: ErasedUse
             f"an RPC of {', '.join(spec.names)} takes idempotency keys, and the spec has no place for them"
         )
     outside_pool = OutsidePool(spec.outside_threads) if spec.outside_threads else None
-    pipeline = Pipeline(verifier_for(settings, erased_users), spec.idempotency_keys, outside_pool, peers_of(settings))
+    pipeline = Pipeline(
+        verifier_for(settings, erased_users),
+        spec.idempotency_keys,
+        outside_pool,
+        peers_of(settings),
+        spec.note_caller,
+    )
     for service in spec.services:
         service.register(pipeline.around(service.servicer, service.descriptor), ByteResponses(server))
     health = Health(*spec.names)

@@ -180,6 +180,15 @@ class GigView(NamedTuple):
             check_visible(Gig(UUID(self.id), UUID(self.seller_id), Status(self.status), self.version), caller)
 
 
+class GigDescription(NamedTuple):
+    """What other services may know of a gig. `username` is the seller's, as their latest access token had it."""
+
+    id: UUID
+    seller_id: UUID
+    status: Status
+    username: str
+
+
 class PackageTerms(NamedTuple):
     """A package that can be ordered now, with all that an order copies of it and of its gig.
 

@@ -7,7 +7,18 @@ from uuid import UUID
 
 import orjson
 
-from gig_service.domain.gig import Gig, GigDetails, GigPage, GigView, Package, PackageDetails, PageState, Seller, Status
+from gig_service.domain.gig import (
+    Gig,
+    GigDescription,
+    GigDetails,
+    GigPage,
+    GigView,
+    Package,
+    PackageDetails,
+    PageState,
+    Seller,
+    Status,
+)
 from gig_service.domain.image import Image
 from gig_service.domain.rating import RatingTotals
 from gig_service.store.documents import Documents
@@ -24,6 +35,10 @@ GET = Statement("""
         array(SELECT p.id FROM packages AS p WHERE p.gig_id = gigs.id ORDER BY p.position) AS package_ids,
         array(SELECT i.id FROM images AS i WHERE i.gig_id = gigs.id ORDER BY i.position) AS image_ids
     FROM gigs WHERE id = $1 AND deleted_at IS NULL
+""")
+DESCRIPTION = Statement("""
+    SELECT g.id, g.seller_id, g.status, s.username FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id
+    WHERE g.id = $1 AND g.deleted_at IS NULL
 """)
 # Locking and reading are two statements: one statement that waits for a lock reads the gig as it was before the wait.
 LOCK = Statement("SELECT id FROM gigs WHERE id = $1 FOR UPDATE")
@@ -92,6 +107,13 @@ class Gigs:
         if row is None:
             raise NotFound("Gig")
         return _to_gig(row)
+
+    def describe(self, gig_id: UUID) -> GigDescription:
+        """Return what other services may know of a gig. Raises as `get` does."""
+        row = self._database.fetch_one(DESCRIPTION, gig_id)
+        if row is None:
+            raise NotFound("Gig")
+        return GigDescription(row["id"], row["seller_id"], Status(row["status"]), row["username"])
 
     def lock(self, gig_id: UUID) -> Gig:
         """Do as `get`, and lock the gig with its packages and images until the end of the transaction."""

@@ -47,10 +47,11 @@ class PlaceOrder:
     ) -> Order:
         """Return the new order, once its payment is authorized. `expected_price` is in major units.
 
-        Raises NotFound (Package), Forbidden, InvalidArgument, Conflict (PRICE_CHANGED), Unavailable, DeadlineExceeded
-        when too little time is left to begin, and Declined: then nothing is left. Raises ActionRequired, and with an
-        idempotency key the placing waits for the buyer's confirmation. Raises OutcomeUnknown when the provider was
-        asked: then the same idempotency key, or payment recovery, finishes the attempt.
+        Raises NotFound (Package), Forbidden, InvalidArgument, Conflict (also PRICE_CHANGED), Unavailable,
+        DeadlineExceeded when too little time is left to begin, and Declined: then nothing is left. Raises
+        ActionRequired, and with an idempotency key the placing waits for the buyer's confirmation. Raises
+        OutcomeUnknown when the provider was asked: then the same idempotency key, or payment recovery, finishes the
+        attempt.
         """
         if claim is not None and claim.attempt_id is not None:
             order = self._resume(claim.attempt_id)
@@ -58,6 +59,7 @@ class PlaceOrder:
                 return order
         self._payment_policy.check(request.payment_method, request.payment_token)
         terms = self._gigs.package_terms(package_id)
+        self._store.blocks.check(request.buyer_id, terms.seller_id)
         new_draft = draft(new_id(), terms, request, self._order_policy, expected_price)
         require_time()
         binding = claim and self._idempotency_keys.binding(claim, new_draft.order_id)

@@ -113,6 +113,15 @@ class TalkedOfGig:
 
 
 @dataclass(frozen=True, slots=True)
+class StartedConversation:
+    """A conversation with the message that was added, as its writer sees it; `is_new` when it began with it."""
+
+    conversation: Conversation
+    writer: Caller
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """A user whom another one has blocked, since this time (aware, UTC)."""
 

@@ -44,6 +44,7 @@ READABLE = Statement(f"""
         )
     )
 """)  # noqa: S608  # our own column names
+OWN = Statement("SELECT id FROM files WHERE id = ANY ($1::uuid[]) AND owner_id = $2")
 LOCK_OWN = Statement("""
     SELECT id, name, size, type, status FROM files WHERE id = ANY ($1::uuid[]) AND owner_id = $2
     ORDER BY id FOR NO KEY UPDATE
@@ -144,6 +145,11 @@ class Files:
         if row is None:
             raise NotFound("File")
         return _to_file(row)
+
+    def check_own(self, owner_id: UUID, file_ids: Sequence[UUID]) -> None:
+        """Raise NotFound unless all of these files are the user's."""
+        if file_ids and len(self._database.fetch_all(OWN, list(file_ids), owner_id)) < len(set(file_ids)):
+            raise NotFound("File")
 
     def send_in_message(self, owner_id: UUID, file_ids: Sequence[UUID], message_id: UUID) -> tuple[FileLabel, ...]:
         """Store the files of a new message of their owner, in its transaction. Return their labels in this order.

@@ -48,8 +48,8 @@ RECORDS = (
     Records("messages_as_seller", "order_events", f"by = 'seller' AND {_SOLD}", key="order_id, version",
             erased={"message": "''"}),
     Records("refunds", "refunds", _BOUGHT, shown="order_id, amount, state, created_at", order="created_at, id"),
-    # The feed has copies of the orders and payouts as they were.
-    Records("events_of_orders_bought", "events", "buyer_id = $1",
+    # The feed has copies of the orders, offers and payouts as they were; it reads messages from their own rows.
+    Records("events_of_orders_bought", "events", "buyer_id = $1 AND order_id IS NOT NULL",
             erased={"subject": """subject || '{"requirements": ""}'"""}),
     Records(
         "events_of_orders_sold",
@@ -60,6 +60,12 @@ RECORDS = (
                 subject || '{{"gig_title": "{ERASED}", "package_title": "{ERASED}", "extension_message": ""}}'
             """
         },
+    ),
+    Records(
+        "events_of_offers_made",
+        "events",
+        "seller_id = $1 AND offer_id IS NOT NULL",
+        erased={"subject": f"""subject || '{{"title": "{ERASED}", "description": ""}}'"""},
     ),
     Records(
         "events_of_payouts",

@@ -22,7 +22,7 @@ WEBDEV = Person(user_id("webdev_pro"), "webdev_pro")
 
 
 def a_talk(world: OrderBackend) -> Talk:
-    return Talk(world.database, world.store, DANA, WEBDEV)
+    return Talk(world.store, DANA, WEBDEV)
 
 
 def seen(watcher: Watcher, count: int) -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ def test_both_sides_get_each_message_the_writer_too_and_nobody_else(world: Order
         assert int(first["id"]) < int(second["id"])
         assert second["data"] == {
             "id": str(reply.id),
-            "conversationId": str(talk.conversation.id),
+            "conversationId": str(talk.id),
             "from": {"id": str(WEBDEV.id), "username": "webdev_pro"},
             "text": "What is it about?\nSend me all",
             "files": [
@@ -80,7 +80,7 @@ def test_offers_come_when_they_are_made_and_when_they_are_closed(world: OrderBac
         assert (made["event"], closed["event"]) == ("offer", "offer")
         assert made["data"] == {
             "id": str(offer.id),
-            "conversationId": str(talk.conversation.id),
+            "conversationId": str(talk.id),
             "gigId": str(offer.gig_id),
             "sellerId": str(WEBDEV.id),
             "buyerId": str(DANA.id),
@@ -110,7 +110,7 @@ def test_a_mark_of_reading_comes_to_the_readers_devices_alone(world: OrderBacken
     for device in (phone, laptop):
         mark, message = seen(device, 2)
         assert mark["event"] == "read"
-        assert mark["data"] == {"conversationId": str(talk.conversation.id), "messageId": str(first.id), "unread": 1}
+        assert mark["data"] == {"conversationId": str(talk.id), "messageId": str(first.id), "unread": 1}
         assert message["event"] == "message"
     assert [event["event"] for event in seen(seller, 1)] == ["message"]
 

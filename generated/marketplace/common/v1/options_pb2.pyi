@@ -103,21 +103,27 @@ class Success(_message.Message):
 
     HTTP_STATUS_FIELD_NUMBER: _builtins.int
     LOCATION_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_FIELD_NUMBER: _builtins.int
     http_status: _builtins.int
     """The status code: 201 when something was created, 204 when something was deleted."""
     location: _builtins.str
     """The path of the created resource, for the `Location` header, with fields of the response in braces:
     `/api/gigs/{id}`, `/api/offers/{offer.id}`.
     """
+    created_field: _builtins.str
+    """The field of the response that says whether something was created: when it is false, the status code is 200. It is no
+    part of the response's body. Empty: `http_status` always.
+    """
     def __init__(
         self,
         *,
         http_status: _builtins.int = ...,
         location: _builtins.str = ...,
+        created_field: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["http_status", b"http_status", "location", b"location"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_field", b"created_field", "http_status", b"http_status", "location", b"location"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
