@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from marketplace.conversation.v1 import conversation_pb2
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.webhook.v1 import webhook_pb2
@@ -30,6 +31,7 @@ from tests.support.standins import GigStandIn, service_tokens
 
 SERVICE = order_pb2.DESCRIPTOR.services_by_name["OrderService"]
 WEBHOOKS = webhook_pb2.DESCRIPTOR.services_by_name["WebhookService"]
+CONVERSATIONS = conversation_pb2.DESCRIPTOR.services_by_name["ConversationService"]
 BUYER = token("happy_buyer", "buyer")
 SELLER = token("webdev_pro", "seller")
 ADMIN = token("root", "admin")
@@ -128,6 +130,9 @@ class OrderBackend:
         self.reminders = self.worker.reminders
         self.rpc = Rpc(self.worker.servicer, SERVICE, self.worker.idempotency_keys)
         self.webhooks = Rpc(self.worker.webhook_servicer, WEBHOOKS)
+        self.conversations = Rpc(
+            self.worker.conversation_servicer, CONVERSATIONS, self.worker.idempotency_keys, self.worker.names.note
+        )
         self._relay = Relay(database, self.worker.topics)
         self.offer_package()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from servicekit.call import Caller
 from servicekit.idempotency import IdempotencyKeys
 from servicekit.pipeline import Pipeline
 from servicekit.status import EDGE_BODY_KEY, EDGE_STATUS_KEY
@@ -70,9 +71,13 @@ class Rpc:
     """A servicer in its pipeline, whose methods are called as gRPC calls them."""
 
     def __init__(
-        self, servicer: object, service: ServiceDescriptor, idempotency_keys: IdempotencyKeys | None = None
+        self,
+        servicer: object,
+        service: ServiceDescriptor,
+        idempotency_keys: IdempotencyKeys | None = None,
+        note_caller: Callable[[Caller], None] | None = None,
     ) -> None:
-        wrapped = Pipeline(verifier(), idempotency_keys).around(servicer, service)
+        wrapped = Pipeline(verifier(), idempotency_keys, note_caller=note_caller).around(servicer, service)
         self._service = service
         self._context: _Recording | None = None
         self._seconds: float | None = None

@@ -69,10 +69,16 @@ class GigStandIn(_StandIn):
         self.reviews.append(request)
         return gig_pb2.ApplyReviewResponse()
 
-    def knows(self, gig_id: UUID, seller_id: UUID, status: gig_pb2.Gig.Status.ValueType = gig_pb2.Gig.ACTIVE) -> None:
+    def knows(
+        self,
+        gig_id: UUID,
+        seller_id: UUID,
+        status: gig_pb2.Gig.Status.ValueType = gig_pb2.Gig.ACTIVE,
+        seller_username: str = "",
+    ) -> None:
         """Add a gig."""
         self.gigs[str(gig_id)] = gig_pb2.DescribeGigResponse(
-            gig_id=str(gig_id), seller_id=str(seller_id), status=status
+            gig_id=str(gig_id), seller_id=str(seller_id), status=status, seller_username=seller_username
         )
 
 
