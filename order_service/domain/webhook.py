@@ -65,7 +65,7 @@ class Endpoint:
 
     @property
     def viewer(self) -> Caller:
-        """The caller as whom the owner would read the events' orders and payouts."""
+        """The caller as whom the owner would read what the events are about."""
         return Caller(self.owner_id, roles=frozenset({"admin"} if self.is_admin else ()))
 
     def check_access(self, caller: Caller) -> None:

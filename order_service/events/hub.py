@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 from uuid import UUID
@@ -134,7 +134,7 @@ class Hub:
         POSITION.set(position)
         self._is_ready.set()
 
-    def publish(self, events: Iterable[Numbered]) -> None:
+    def publish(self, events: Sequence[Numbered]) -> None:
         """Put the next events of the feed into the subscriptions that they concern."""
         for event in events:
             self.position = event.position
@@ -142,10 +142,10 @@ class Hub:
                 for topic in _topics(event.people, event.news):
                     for subscription in self._subscriptions.get(topic, ()):
                         subscription.put(event.news)
-            if not event.is_internal:
-                for subscription in self._subscriptions.get(FEED, ()):
-                    subscription.wake()
         POSITION.set(self.position)
+        if not all(event.is_internal for event in events):
+            for subscription in self._subscriptions.get(FEED, ()):
+                subscription.wake()
 
     def end(self) -> None:
         """End all waits, and refuse new subscriptions."""

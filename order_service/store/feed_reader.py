@@ -48,7 +48,7 @@ IS_OLD = Statement("""
     SELECT at < app_now() - $2::interval AS is_old FROM events WHERE position > $1 ORDER BY position LIMIT 1
 """)
 _COLUMNS = """
-    position, order_id, version, conversation_id, message_id, offer_id, buyer_id, seller_id, reader_id, is_internal,
+    position, order_id, version, message_id, offer_id, buyer_id, seller_id, reader_id, is_internal,
     CASE WHEN conversation_id IS NOT NULL THEN subject END AS subject
 """
 

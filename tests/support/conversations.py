@@ -55,8 +55,15 @@ class Talk:
 
     def offer(self) -> Offer:
         """Tell of an offer."""
+        offer = self.an_offer()
+        with self._store.transaction("offer"):
+            self._store.feed.add_of_offer(EventType.OFFER_MADE, offer)
+        return offer
+
+    def an_offer(self) -> Offer:
+        """Return an offer of the owner that was just made."""
         now = self._store.now()
-        offer = Offer(
+        return Offer(
             id=new_id(),
             conversation_id=self.id,
             gig_id=self.gig_id,
@@ -71,9 +78,6 @@ class Talk:
             expires_at=now + timedelta(days=7),
             created_at=now,
         )
-        with self._store.transaction("offer"):
-            self._store.feed.add_of_offer(EventType.OFFER_MADE, offer)
-        return offer
 
     def close(self, offer: Offer, status: OfferStatus, order_id: UUID | None = None) -> Offer:
         """Tell of the end of an offer."""

@@ -300,7 +300,7 @@ class FeedEvent(_message.Message):
 
     @_builtins.property
     def data(self) -> _struct_pb2.Struct:
-        """The order, payout, message or offer as it was then, as an admin gets it."""
+        """The order, payout, message or offer as it was then, as an admin gets it. A message that was removed is `removed`."""
 
     def __init__(
         self,

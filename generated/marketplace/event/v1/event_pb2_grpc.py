@@ -92,8 +92,9 @@ class EventServiceServicer:
 
     def Watch(self, request, context):
         """Watch all that is new for the caller: each change and reminder of an order of theirs, each message and offer of
-        their conversations, their own ones too, and their own marks of reading. The first response has only an id, from which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one whose
-        next event is older than 30 days. A response with only an id also comes after that, and before the watch ends.
+        their conversations, their own ones too, and their own marks of reading. The first response has only an id, from
+        which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one whose next event
+        is older than 30 days. A response with only an id also comes after that, and before the watch ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,15 +103,15 @@ class EventServiceServicer:
     def WatchSse(self, request, context):
         """Watch all that is new for the caller, as server-sent events like those of WatchOrderSse, whose `data` also has
         `orderId`; `event: message`, also when a message was removed; `event: offer`, when an offer was made or closed; and
-        `event: read`. Otherwise the same as Watch.
+        `event: read` with a ReadMark. Otherwise the same as Watch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListEvents(self, request, context):
-        """Return events of all orders, payouts, messages and offers in a fixed order: whoever passes `next` as `after` misses none and gets none
-        twice. INVALID_ARGUMENT for an `after` that was never a `next`.
+        """Return events of all orders, payouts, messages and offers in a fixed order: whoever passes `next` as `after` misses
+        none and gets none twice. INVALID_ARGUMENT for an `after` that was never a `next`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

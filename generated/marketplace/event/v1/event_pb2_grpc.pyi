@@ -51,17 +51,18 @@ class EventServiceStub:
     """
     Watch: _grpc.UnaryStreamMultiCallable[_event_pb2.WatchRequest, _event_pb2.WatchResponse]
     """Watch all that is new for the caller: each change and reminder of an order of theirs, each message and offer of
-    their conversations, their own ones too, and their own marks of reading. The first response has only an id, from which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one whose
-    next event is older than 30 days. A response with only an id also comes after that, and before the watch ends.
+    their conversations, their own ones too, and their own marks of reading. The first response has only an id, from
+    which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one whose next event
+    is older than 30 days. A response with only an id also comes after that, and before the watch ends.
     """
     WatchSse: _grpc.UnaryStreamMultiCallable[_event_pb2.WatchSseRequest, _httpbody_pb2.HttpBody]
     """Watch all that is new for the caller, as server-sent events like those of WatchOrderSse, whose `data` also has
     `orderId`; `event: message`, also when a message was removed; `event: offer`, when an offer was made or closed; and
-    `event: read`. Otherwise the same as Watch.
+    `event: read` with a ReadMark. Otherwise the same as Watch.
     """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_event_pb2.ListEventsRequest, _event_pb2.ListEventsResponse]
-    """Return events of all orders, payouts, messages and offers in a fixed order: whoever passes `next` as `after` misses none and gets none
-    twice. INVALID_ARGUMENT for an `after` that was never a `next`.
+    """Return events of all orders, payouts, messages and offers in a fixed order: whoever passes `next` as `after` misses
+    none and gets none twice. INVALID_ARGUMENT for an `after` that was never a `next`.
     """
 
 @_typing.type_check_only
@@ -84,17 +85,18 @@ class EventServiceAsyncStub(EventServiceStub):
     """
     Watch: _aio.UnaryStreamMultiCallable[_event_pb2.WatchRequest, _event_pb2.WatchResponse]  # type: ignore[assignment]
     """Watch all that is new for the caller: each change and reminder of an order of theirs, each message and offer of
-    their conversations, their own ones too, and their own marks of reading. The first response has only an id, from which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one whose
-    next event is older than 30 days. A response with only an id also comes after that, and before the watch ends.
+    their conversations, their own ones too, and their own marks of reading. The first response has only an id, from
+    which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one whose next event
+    is older than 30 days. A response with only an id also comes after that, and before the watch ends.
     """
     WatchSse: _aio.UnaryStreamMultiCallable[_event_pb2.WatchSseRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """Watch all that is new for the caller, as server-sent events like those of WatchOrderSse, whose `data` also has
     `orderId`; `event: message`, also when a message was removed; `event: offer`, when an offer was made or closed; and
-    `event: read`. Otherwise the same as Watch.
+    `event: read` with a ReadMark. Otherwise the same as Watch.
     """
     ListEvents: _aio.UnaryUnaryMultiCallable[_event_pb2.ListEventsRequest, _event_pb2.ListEventsResponse]  # type: ignore[assignment]
-    """Return events of all orders, payouts, messages and offers in a fixed order: whoever passes `next` as `after` misses none and gets none
-    twice. INVALID_ARGUMENT for an `after` that was never a `next`.
+    """Return events of all orders, payouts, messages and offers in a fixed order: whoever passes `next` as `after` misses
+    none and gets none twice. INVALID_ARGUMENT for an `after` that was never a `next`.
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -132,8 +134,9 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_pb2.WatchResponse], _abc.AsyncIterator[_event_pb2.WatchResponse]]:
         """Watch all that is new for the caller: each change and reminder of an order of theirs, each message and offer of
-        their conversations, their own ones too, and their own marks of reading. The first response has only an id, from which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one whose
-        next event is older than 30 days. A response with only an id also comes after that, and before the watch ends.
+        their conversations, their own ones too, and their own marks of reading. The first response has only an id, from
+        which the caller can resume. With `after`, first what came after that id; INVALID_ARGUMENT for one whose next event
+        is older than 30 days. A response with only an id also comes after that, and before the watch ends.
         """
 
     @_abc_1.abstractmethod
@@ -144,7 +147,7 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
         """Watch all that is new for the caller, as server-sent events like those of WatchOrderSse, whose `data` also has
         `orderId`; `event: message`, also when a message was removed; `event: offer`, when an offer was made or closed; and
-        `event: read`. Otherwise the same as Watch.
+        `event: read` with a ReadMark. Otherwise the same as Watch.
         """
 
     @_abc_1.abstractmethod
@@ -153,8 +156,8 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.ListEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.ListEventsResponse, _abc.Awaitable[_event_pb2.ListEventsResponse]]:
-        """Return events of all orders, payouts, messages and offers in a fixed order: whoever passes `next` as `after` misses none and gets none
-        twice. INVALID_ARGUMENT for an `after` that was never a `next`.
+        """Return events of all orders, payouts, messages and offers in a fixed order: whoever passes `next` as `after` misses
+        none and gets none twice. INVALID_ARGUMENT for an `after` that was never a `next`.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

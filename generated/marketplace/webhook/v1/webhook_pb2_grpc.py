@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class WebhookServiceStub:
-    """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own orders
-    and payouts, those of an admin all events. Deliveries follow the Standard Webhooks specification: see
-    `docs/webhooks.md`.
+    """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own
+    orders, payouts, conversations and offers, those of an admin all events. Deliveries follow the Standard Webhooks
+    specification: see `docs/webhooks.md`.
 
     An endpoint is NOT_FOUND to everyone but its owner and admins.
     """
@@ -72,9 +72,9 @@ class WebhookServiceStub:
 
 
 class WebhookServiceServicer:
-    """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own orders
-    and payouts, those of an admin all events. Deliveries follow the Standard Webhooks specification: see
-    `docs/webhooks.md`.
+    """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own
+    orders, payouts, conversations and offers, those of an admin all events. Deliveries follow the Standard Webhooks
+    specification: see `docs/webhooks.md`.
 
     An endpoint is NOT_FOUND to everyone but its owner and admins.
     """
@@ -164,9 +164,9 @@ def add_WebhookServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WebhookService:
-    """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own orders
-    and payouts, those of an admin all events. Deliveries follow the Standard Webhooks specification: see
-    `docs/webhooks.md`.
+    """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own
+    orders, payouts, conversations and offers, those of an admin all events. Deliveries follow the Standard Webhooks
+    specification: see `docs/webhooks.md`.
 
     An endpoint is NOT_FOUND to everyone but its owner and admins.
     """

@@ -27,9 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class WebhookServiceStub:
-    """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own orders
-    and payouts, those of an admin all events. Deliveries follow the Standard Webhooks specification: see
-    `docs/webhooks.md`.
+    """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own
+    orders, payouts, conversations and offers, those of an admin all events. Deliveries follow the Standard Webhooks
+    specification: see `docs/webhooks.md`.
 
     An endpoint is NOT_FOUND to everyone but its owner and admins.
     """
@@ -55,9 +55,9 @@ class WebhookServiceStub:
 
 @_typing.type_check_only
 class WebhookServiceAsyncStub(WebhookServiceStub):
-    """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own orders
-    and payouts, those of an admin all events. Deliveries follow the Standard Webhooks specification: see
-    `docs/webhooks.md`.
+    """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own
+    orders, payouts, conversations and offers, those of an admin all events. Deliveries follow the Standard Webhooks
+    specification: see `docs/webhooks.md`.
 
     An endpoint is NOT_FOUND to everyone but its owner and admins.
     """
@@ -79,9 +79,9 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     """Send a delivery to a webhook endpoint again, whatever its status. When it succeeds, a DISABLED endpoint is ENABLED."""
 
 class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own orders
-    and payouts, those of an admin all events. Deliveries follow the Standard Webhooks specification: see
-    `docs/webhooks.md`.
+    """Owns webhook endpoints and deliveries, in OrderService's process. A user's endpoints get the events of their own
+    orders, payouts, conversations and offers, those of an admin all events. Deliveries follow the Standard Webhooks
+    specification: see `docs/webhooks.md`.
 
     An endpoint is NOT_FOUND to everyone but its owner and admins.
     """
