@@ -13,12 +13,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from gig_service.media.s3_storage import S3Storage
-from gig_service.media.storage import new_key
+from gig_service.media.pictures import PICTURES
 from gig_service.settings import MediaSettings
 from servicekit.database import Database
 from servicekit.errors import Unavailable
 from servicekit.outbox import Topic
+from servicekit.storage.s3 import S3Storage
+from servicekit.storage.storage import new_key
 from tests.support.edge import Edge, an_edge
 from tests.support.eventually import eventually
 from tests.support.outbox import Receiver, relays, write
@@ -70,7 +71,7 @@ def measure_s3() -> float:
         media_dir=None,
         image_max_count=20,
     )
-    storage = S3Storage.from_settings(settings)
+    storage = S3Storage.from_settings(settings, PICTURES, "pictures")
 
     def ask() -> None:
         with suppress(Unavailable):

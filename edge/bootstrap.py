@@ -28,6 +28,7 @@ from edge.spellings import Spelling, spellings
 from edge.tracing import tracing_of
 from edge.write_limits import write_limits
 from servicekit.settings import CLOCK_SKEW_SECONDS, load
+from servicekit.uploads.limits import MAX_OTHER_BYTES
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "envoy"
@@ -254,10 +255,10 @@ def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRo
     if route.raw:
         body["raw"] = True
     if route.upload:
-        body["max_file_bytes"] = settings.image_max_bytes
+        body |= _upload_limits(route, settings)
     times = times_of(route, settings)
     if route.stream:
-        response["stream"] = body["stream"] = True
+        response["download" if route.download else "stream"] = body["stream"] = True
     elif not (route.body or route.raw or route.upload):
         # A little longer than `api` waits for a worker.
         body["call_milliseconds"] = int(times.response * 1000) + 1000
@@ -278,6 +279,14 @@ def _api_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRo
         name = f"{route.name} with an idempotency key"
         yield ApiRoute(name, route.method, route, response, body, times, with_key=True)
     yield ApiRoute(route.name, route.method, route, response, body, times)
+
+
+def _upload_limits(route: contract.Route, settings: EdgeSettings) -> dict[str, Any]:
+    """Return what request_body.lua checks of an upload: pictures, or one file of any type."""
+    if route.rpc == "UploadImages":
+        return {"max_file_bytes": settings.image_max_bytes}
+    most = settings.file_max_mib * 1024 * 1024
+    return {"max_file_bytes": most, "max_form_bytes": most + MAX_OTHER_BYTES, "any_type": True}
 
 
 def _grpc_web_routes(route: contract.Route, settings: EdgeSettings) -> Iterator[ApiRoute]:
@@ -310,7 +319,8 @@ def _public_routes(protos: contract.Contract, settings: EdgeSettings) -> Iterato
         if times == ordinary(settings):
             continue
         is_read = route.method == "GET"
-        yield from (PublicRoute(each, times, is_read, route.stream) for each in spellings(route.path))
+        is_watch = route.stream and not route.download
+        yield from (PublicRoute(each, times, is_read, is_watch) for each in spellings(route.path))
 
 
 def cluster_of(service: str) -> str:

@@ -31,6 +31,8 @@ _KINDS: dict[int, Kind] = {
 }
 
 _HTTP_BODY = "google.api.HttpBody"
+# The end of the name of an RPC whose response is server-sent events.
+SSE = "Sse"
 
 
 class ContractError(Exception):
@@ -88,7 +90,9 @@ class Route:
     takes_key: bool = False
     """Whether the RPC takes an idempotency key, so that a request with one can be sent again."""
     stream: bool = False
-    """Whether the response is a stream of server-sent events, which has no end of its own."""
+    """Whether the response is a stream: of server-sent events, which has no end of its own, or the bytes of a file."""
+    download: bool = False
+    """Whether that stream is the bytes of a file."""
     wait_seconds: int = 0
     """The longest wait that a caller may ask for, above the time that every response has."""
     unwrap: str = ""
@@ -219,6 +223,7 @@ class _Reader:
                     raw=any_bytes and not method.client_streaming,
                     takes_key=takes_key is True,
                     stream=method.server_streaming,
+                    download=method.server_streaming and not method.name.endswith(SSE),
                     wait_seconds=self._wait_seconds(method),
                     unwrap=_unwrapped(method, binding.response_body, created_field),
                     query=() if binding.body == "*" else tuple(_query(method, path, binding.body)),

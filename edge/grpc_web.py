@@ -36,7 +36,7 @@ def routes(protos: contract.Contract) -> Iterator[contract.Route]:
     """Yield a route for each RPC: as the contract has it, but with the RPC's own name and path."""
     seen = set()
     for route in protos.routes:
-        rpc = route.rpc.removesuffix("Sse") if route.stream else route.rpc
+        rpc = route.rpc.removesuffix(contract.SSE) if route.stream else route.rpc
         path = f"/{route.service}/{rpc}"
         if not route.upload and path not in seen:
             seen.add(path)
@@ -47,7 +47,8 @@ def groups(protos: contract.Contract, settings: EdgeSettings) -> list[Group]:
     """Return the routes of the listener `public`."""
     names: dict[tuple[str, RouteTimes, bool], list[str]] = {}
     for route in routes(protos):
-        names.setdefault((route.service, times_of(route, settings), route.stream), []).append(route.rpc)
+        is_watch = route.stream and not route.download
+        names.setdefault((route.service, times_of(route, settings), is_watch), []).append(route.rpc)
     return [
         Group(f"/{re.escape(service)}/(?:{'|'.join(rpcs)})", times, is_stream)
         for (service, times, is_stream), rpcs in names.items()

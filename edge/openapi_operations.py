@@ -44,6 +44,12 @@ PARAMETERS: dict[str, Any] = {
         "description": "The id of the last event that the client has got; an `EventSource` sends it by itself.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[ -~]*$"},
     },
+    "Range": {
+        "name": "Range",
+        "in": "header",
+        "description": "One part of the file: `bytes=0-1023`. Several, and what is no range, are ignored.",
+        "schema": {"type": "string"},
+    },
     "StripeSignature": {
         "name": "Stripe-Signature",
         "in": "header",
@@ -54,6 +60,9 @@ PARAMETERS: dict[str, Any] = {
 }
 
 HEADERS: dict[str, Any] = {
+    "Accept-Ranges": {"description": "`bytes`.", "schema": {"type": "string"}},
+    "Content-Disposition": {"description": "An attachment, with the file's name.", "schema": {"type": "string"}},
+    "Content-Range": {"description": "Which part of the file it is.", "schema": {"type": "string"}},
     "ETag": {
         "description": "The state of the gig, for `If-Match` and `If-None-Match`.",
         "schema": {"type": "string"},
@@ -71,6 +80,8 @@ _PICTURE = {
     "format": "binary",
     "description": "A JPEG, PNG, WebP or GIF.",
 }
+
+_FILE = {"type": "string", "format": "binary", "description": "The bytes of the file."}
 
 
 class Operations:
@@ -132,6 +143,13 @@ class Operations:
         return parameter
 
     def _request_body(self, route: Route) -> dict[str, Any] | None:
+        if route.rpc == "UploadFile":
+            form = {"type": "object", "properties": {"file": _FILE}, "required": ["file"]}
+            return {
+                "required": True,
+                "description": "A form with one part `file`, or the file itself.",
+                "content": {"multipart/form-data": {"schema": form}, "*/*": {"schema": _FILE}},
+            }
         if route.upload:
             form = {
                 "type": "object",
@@ -164,6 +182,13 @@ class Operations:
         if route.location:
             names.append("Location")
         response: dict[str, Any] = {"description": HTTPStatus(route.status).phrase, **headers(*names)}
+        if route.download:
+            content = {"*/*": {"schema": _FILE}}
+            names = ("Content-Disposition", "Accept-Ranges")
+            yield "200", {**response, **headers(*names), "content": content}
+            yield "206", {"description": "A part of the file.", **headers(*names, "Content-Range"), "content": content}
+            yield "302", {"description": "Where the file is for a minute.", **headers("Location")}
+            return
         if route.stream:
             response["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
             if "204" in comment:
@@ -219,7 +244,8 @@ def _headers(route: Route, comment: str) -> Iterator[dict[str, str]]:
         "IdempotencyKey": route.takes_key,
         "IfMatch": "`If-Match`" in comment,
         "IfNoneMatch": "`If-None-Match`" in comment,
-        "LastEventId": route.stream,
+        "LastEventId": route.stream and not route.download,
+        "Range": route.download,
         "StripeSignature": "`stripe-signature`" in comment,
     }
     yield from ({"$ref": f"#/components/parameters/{name}"} for name, is_taken in wanted.items() if is_taken)

@@ -61,7 +61,10 @@ class EdgeSettings(InternalTlsSettings, TraceSettings, BaseSettings):
         300, gt=0, le=3600, description="How long an upload may be silent, also while it waits for a decoder."
     )
     image_max_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Bytes that an uploaded file can have.")
-    media_storage: Literal["folder", "s3"] = Field("folder", description="What keeps pictures: a folder, or S3.")
+    file_max_mib: int = Field(50, ge=1, le=500, description="MiB that an uploaded file can have.")
+    media_storage: Literal["folder", "s3"] = Field(
+        "folder", description="What keeps pictures and files: folders, or S3."
+    )
     media_dir: Path | None = Field(None, description="The folder of pictures; the edge serves it at /media.")
     edge_cache: Literal["on", "off"] = Field(
         "on", description="Whether the edge keeps answers to anonymous reads for a moment."

@@ -2,8 +2,9 @@
 -- after jwt_authn, since a bad token is answered first; for a read without a token request_headers.lua calls it.
 --
 -- The route's filter context: `body` (message name of a JSON body), `raw` (the body goes to the service byte by byte),
--- `max_file_bytes` (the body is an upload), `query` (parameters by name), `call_milliseconds` (the time for a response,
--- where no body is taken), `stream` (the response is a stream of server-sent events; no body is taken), `grpc_web` (the
+-- `max_file_bytes` (the body is an upload, of pictures), `max_form_bytes` and `any_type` (the upload is one file of any
+-- type), `query` (parameters by name), `call_milliseconds` (the time for a response,
+-- where no body is taken), `stream` (the response is a stream; no body is taken), `grpc_web` (the
 -- body is a message of gRPC-Web, which grpc_web.lua checks once it is decoded).
 
 local error_response = require("error_response")
@@ -31,16 +32,19 @@ local function check_query(headers, context)
 end
 
 -- Checks an upload by its headers. The body passes in pieces and is not waited for; the service counts its bytes. A
--- file may have any type of picture, or none: its bytes tell.
+-- picture may have any type of picture, or none: its bytes tell.
 local function check_upload(handle, headers, context)
   local length, kind = content_length(headers), media_type.of(headers)
-  local is_file = kind == "" or kind == "application/octet-stream" or kind:match("^image/[%w.*+-]+$") ~= nil
-  if is_file and length and length > context:get("max_file_bytes") then
-    return error_response.send(handle, "PAYLOAD_TOO_LARGE")
-  end
-  if media_type.is_compressed(headers) or not is_file and kind ~= "multipart/form-data" then
+  local is_form, is_any = kind == "multipart/form-data", context:get("any_type")
+  local is_file = not is_form and is_any
+    or kind == "" or kind == "application/octet-stream" or kind:match("^image/[%w.*+-]+$") ~= nil
+  local most = is_file and context:get("max_file_bytes") or is_form and context:get("max_form_bytes")
+  if most and length and length > most then return error_response.send(handle, "PAYLOAD_TOO_LARGE") end
+  if media_type.is_compressed(headers) or not (is_file or is_form) then
     return error_response.send(handle, "UNSUPPORTED_MEDIA_TYPE")
   end
+  -- With gRPC's own content type the transcoder would not transcode.
+  if is_any and kind:find("^application/grpc") then headers:replace("content-type", "application/octet-stream") end
   local violations = check_query(headers, context)
   if #violations > 0 then return error_response.send(handle, "INVALID_ARGUMENT", nil, violations) end
   headers:remove("content-encoding")

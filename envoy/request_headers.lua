@@ -4,6 +4,7 @@
 -- The route's filter context: `status` (HTTP status of a success) is set when a service answers. Envoy answers on all
 -- other routes itself (404, 405, OPTIONS), and then no token is checked. `stream`: the route is one of server-sent events.
 -- `grpc_web`: the route is an RPC of gRPC-Web; then `milliseconds` is the longest time for a response, 0 for a stream.
+-- `download`: the response is the bytes of a file.
 -- `anonymous`: the route is for requests without a token, so request_body.lua, whose context it has as well, runs at once.
 
 local encoding = require("encoding")
@@ -37,12 +38,16 @@ local KNOWN_HEADERS = {
   ["x-edge-counted"] = true,
 }
 
--- Removes every unknown header. Returns the size of all headers before that, in bytes.
-local function remove_unknown_headers(headers, is_stream)
+-- Further ones, where the response is a stream.
+local OF_EVENTS = { ["last-event-id"] = true }
+local OF_A_FILE = { ["if-range"] = true, ["range"] = true }
+
+-- Removes every header that is neither known nor in `more`. Returns the size of all headers before that, in bytes.
+local function remove_unknown_headers(headers, more)
   local size, unknown = 0, nil
   for name, value in pairs(headers) do
     size = size + #name + #value + HEADER_OVERHEAD
-    if not KNOWN_HEADERS[name] and not (is_stream and name == "last-event-id") then
+    if not KNOWN_HEADERS[name] and not more[name] then
       unknown = unknown or {}
       unknown[#unknown + 1] = name
     end
@@ -70,7 +75,7 @@ end
 local function normalise_grpc_web(headers, most)
   local timeout, kind = bounded_timeout(headers, most), headers:get("content-type")
   local accept = headers:get("accept")
-  local size = remove_unknown_headers(headers, false)
+  local size = remove_unknown_headers(headers, {})
   if timeout then headers:replace("grpc-timeout", timeout) end
   -- The response has the form that the client asks for, else that of the request.
   local is_known = accept and accept:match("^application/grpc%-web[%a+-]*$")
@@ -125,7 +130,8 @@ local function check_headers(handle)
   if is_grpc_web then
     size = normalise_grpc_web(headers, context:get("milliseconds"))
   else
-    size = remove_unknown_headers(headers, context:get("stream"))
+    local more = context:get("stream") and OF_EVENTS or context:get("download") and OF_A_FILE or {}
+    size = remove_unknown_headers(headers, more)
   end
   if size > MAX_HEADER_BYTES then return error_response.send(handle, "HEADERS_TOO_LARGE") end
   local path = headers:get(":path"):match("^[^?]*")

@@ -2,8 +2,9 @@
 --
 -- The route's filter context: `status` (HTTP status of a success; absent where Envoy answers itself), `is_read` (the
 -- route is a GET or HEAD), `is_head`, `unwrap` (name of the one field that is the body), `created` (name of the field
--- behind it that says whether `status` holds, not 200), `stream` (a response with a
--- message is a stream of server-sent events), `grpc_web` (a success, and a service's error, is gRPC-Web already), `max_age`
+-- behind it that says whether `status` holds, not 200), `stream` (a response with a message is a stream of server-sent
+-- events), `download` (a success is the bytes of a file), `grpc_web` (a success, and a service's error, is gRPC-Web
+-- already), `max_age`
 -- (seconds that an anonymous success may be kept).
 
 local encoding = require("encoding")
@@ -15,7 +16,12 @@ local response = {}
 -- Headers that a success may have and an error must not.
 local SUCCESS_HEADERS = { "etag", "location" }
 -- Headers that say how a call has ended.
-local END_HEADERS = { "grpc-status", "x-error-status", "x-error-body", "retry-after" }
+local END_HEADERS = { "grpc-status", "x-error-status", "x-error-body", "retry-after", "content-range" }
+-- The headers of a file beside those that the service sets. Nothing in it runs, whatever a browser takes it for.
+local FILE_HEADERS = {
+  ["content-security-policy"] = "sandbox; default-src 'none'",
+  ["x-content-type-options"] = "nosniff",
+}
 
 -- Returns the whole body. When trailers follow the headers at once, the first call returns nil and the second one an
 -- empty body.
@@ -164,6 +170,17 @@ local function begin_stream(headers)
   headers:replace("x-accel-buffering", "no")
 end
 
+-- Gives a file its status and headers. Its bytes pass as they come. A redirect has none.
+local function begin_file(handle, headers)
+  headers:replace(":status", headers:get("x-edge-status"))
+  headers:remove("x-edge-status")
+  for name, value in pairs(FILE_HEADERS) do headers:replace(name, value) end
+  local length = headers:get("x-edge-length")
+  if not length then return headers:remove("content-type") end
+  headers:remove("x-edge-length")
+  headers:replace("content-length", length)
+end
+
 -- Copies the end of a stream without a message to its headers, where the end of other responses is.
 local function copy_end_of_stream(handle)
   whole_body(handle)
@@ -221,6 +238,9 @@ local function convert(handle)
   if handle:filterContext():get("grpc_web") then return convert_grpc_web(handle, headers) end
   if handle:filterContext():get("stream") then
     if has_begun(headers) then return begin_stream(headers) end
+    headers = copy_end_of_stream(handle)
+  elseif handle:filterContext():get("download") then
+    if headers:get("x-edge-status") then return begin_file(handle, headers) end
     headers = copy_end_of_stream(handle)
   end
   if convert_error(handle, headers) then return end

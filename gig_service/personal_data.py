@@ -11,8 +11,7 @@ from uuid import UUID
 from pydantic import Field
 
 from gig_service.commands.erase_gig import EraseGig
-from gig_service.media.storage import Storage
-from gig_service.media.storage_factory import storage_from
+from gig_service.media.pictures import storage_from
 from gig_service.settings import MediaSettings
 from gig_service.store.personal_data import DERIVED, RECORDS, UserGigs
 from gig_service.store.store import Store
@@ -22,6 +21,7 @@ from servicekit.errors import MarketplaceError
 from servicekit.personal_data import Erased, PersonalData
 from servicekit.progress import Progress
 from servicekit.settings import load
+from servicekit.storage.storage import Storage
 
 # The time in which GigService's processes delete the files of deleted images.
 FILES_SECONDS = 60.0

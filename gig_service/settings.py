@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings
 
 from servicekit.settings import Identity, ServiceSettings
+from servicekit.storage.settings import StorageSettings
 
 
-class MediaSettings(BaseSettings):
-    """The storage and the URLs of images. boto3 reads S3's credentials from the environment."""
+class MediaSettings(StorageSettings):
+    """The storage and the URLs of images."""
 
-    media_storage: Literal["folder", "s3"] = Field("folder", description="What keeps pictures: a folder, or S3.")
     media_dir: Path | None = Field(None, description="The folder of pictures; the edge serves it at /media.")
     media_url: str = Field(
         pattern=r"^https?://[^/?#]+(/[^?#]*)?$", description="What the URLs of pictures begin with: http(s), absolute."
     )
-    s3_bucket: str | None = Field(None, description="The bucket of pictures.")
-    s3_endpoint_url: str | None = Field(None, description="Where S3 answers, when that is not Amazon's.")
-    s3_region: str | None = Field(None, description="The region of the bucket.")
     image_max_count: int = Field(20, ge=1, le=100, description="Images that a gig can have.")
 
     @field_validator("media_url")

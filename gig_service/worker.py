@@ -2,18 +2,19 @@
 
 from pathlib import Path
 
-from gig_service.media.media_deletion import media_deletion
-from gig_service.media.storage_factory import storage_from
+from gig_service.media.pictures import storage_from
 from gig_service.ready_pages import ReadyPages
 from gig_service.servicer import GigServicer
 from gig_service.settings import Settings
 from gig_service.store.documents import analysis_task
+from gig_service.store.images import MEDIA
 from gig_service.store.search_index import word_bits_task
 from gig_service.store.store import Store
 from marketplace.gig.v1 import gig_pb2, gig_pb2_grpc
 from servicekit.database import Database
 from servicekit.idempotency import IdempotencyKeys
 from servicekit.server import Service, ServiceSpec
+from servicekit.storage.deletion import file_deletion
 
 MIB = 1024 * 1024
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -30,7 +31,7 @@ def build(settings: Settings, database: Database) -> ServiceSpec:
             )
         ],
         background=[
-            media_deletion(database, storage_from(settings)),
+            file_deletion(database, storage_from(settings), MEDIA),
             analysis_task(database),
             word_bits_task(database),
         ],

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
 from cryptography.fernet import Fernet
@@ -10,11 +11,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from order_service.domain.attempt import AttemptLimits
 from order_service.domain.currency import check_currency
+from order_service.domain.file_scanner import check_scanner
 from order_service.domain.lifecycle import Timeouts
 from order_service.domain.limits import Limit, LimitKind, Limits
 from order_service.domain.payment import Provider
 from order_service.domain.reminders import Leads
 from servicekit.settings import CallingSettings, ServiceSettings, Workers
+from servicekit.storage.settings import StorageSettings
 
 
 def _check_keys(keys: SecretStr) -> SecretStr:
@@ -196,7 +199,26 @@ class Settings(PaymentSettings, TimeoutSettings, CallingSettings):
         )
 
 
-class EventSettings(TimeoutSettings, ServiceSettings):
+class FileStorageSettings(StorageSettings):
+    """Where files that people send each other are stored: never where pictures are, which anyone may read."""
+
+    files_dir: Path | None = Field(None, description="The folder of files; another one than MEDIA_DIR, and private.")
+    files_s3_bucket: str | None = Field(
+        None, description="The bucket of files; another one than S3_BUCKET, and private."
+    )
+
+    @model_validator(mode="after")
+    def _a_place_of_their_own(self) -> Self:
+        if self.media_storage == "folder" and self.files_dir is None:
+            raise ValueError("MEDIA_STORAGE=folder needs FILES_DIR")
+        if self.media_storage == "s3" and not self.files_s3_bucket:
+            raise ValueError("MEDIA_STORAGE=s3 needs FILES_S3_BUCKET")
+        if self.media_storage == "s3" and self.files_s3_bucket == self.s3_bucket:
+            raise ValueError("FILES_S3_BUCKET must be another bucket than S3_BUCKET, which anyone may read")
+        return self
+
+
+class EventSettings(FileStorageSettings, TimeoutSettings, ServiceSettings):
     """The settings of the process of watches and the feed."""
 
     program: ClassVar[str] = "order-events"
@@ -212,3 +234,33 @@ class EventSettings(TimeoutSettings, ServiceSettings):
         20, ge=1, description="Watches of one user at once in a process; further ones are RATE_LIMITED."
     )
     watches: int = Field(10_000, ge=1, description="Watches at once in a process; further ones are UNAVAILABLE.")
+    file_max_mib: int = Field(50, ge=1, le=500, description="MiB that an uploaded file can have.")
+    file_uploads: int = Field(
+        200, ge=1, description="Uploads of files under way at once; further ones are UNAVAILABLE."
+    )
+    file_uploads_per_user: int = Field(
+        10, ge=1, description="Uploads of files of one user under way at once; further ones are RATE_LIMITED."
+    )
+    file_upload_min_rate: int = Field(
+        1024, ge=1, description="Bytes a second that an upload of a file must have on average, after 20 seconds."
+    )
+    file_downloads: int = Field(
+        1000, ge=1, description="Downloads of files under way at once; further ones are UNAVAILABLE."
+    )
+    file_downloads_per_user: int = Field(
+        20, ge=1, description="Downloads of files of one user under way at once; further ones are RATE_LIMITED."
+    )
+    file_upload_dir: Path | None = Field(
+        None, description="The folder where uploads of files lie while they come in; a temporary one by default."
+    )
+    file_scanner: Annotated[str, AfterValidator(check_scanner)] = Field(
+        "",
+        description="What looks at each file before it can be sent: the path or `host:port` of a clamd, or `command:` "
+        "and a command ([docs/files.md](docs/files.md)); empty: nothing.",
+    )
+    file_scan_seconds: float = Field(60, gt=0, le=600, description="How long the scanner may take for a file.")
+
+    @property
+    def file_max_bytes(self) -> int:
+        """The bytes that an uploaded file can have."""
+        return self.file_max_mib * 1024 * 1024

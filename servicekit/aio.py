@@ -197,16 +197,20 @@ class AioPipeline:
 
     def _sending(self, handler: Handler) -> Respond:
         async def respond(request: Any, call: Call, context: Any) -> None:
+            is_first = True
             async with aclosing(handler(request, call)) as responses:
                 async for response in responses:
-                    await self._send(response, context)
+                    await self._send(response, context, call.headers if is_first else {})
+                    is_first = False
 
         return respond
 
-    async def _send(self, response: Message, context: Any) -> None:
-        """Send a response of a stream. Raises Unavailable when the client does not take it in time."""
+    async def _send(self, response: Message, context: Any, headers: Mapping[str, str]) -> None:
+        """Send a response of a stream, after these headers. Raises Unavailable when the client takes it too slowly."""
         try:
             async with asyncio.timeout(self._send_seconds):
+                if headers:
+                    await context.send_initial_metadata(tuple(headers.items()))
                 await context.write(response)
         except TimeoutError as error:
             raise Unavailable from error

@@ -63,6 +63,8 @@ class Call:
     # The fields of every log line of this call.
     log_fields: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
+    # The metadata before the first response of a stream.
+    headers: dict[str, str] = field(default_factory=dict)
     # Whether standbys may answer: an anonymous read, whose answer is kept for seconds anyway.
     reads_standby: bool = False
     # Whether a COMMIT, or a write without a transaction, was sent: then another run might do it twice.

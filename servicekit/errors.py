@@ -32,7 +32,7 @@ class MarketplaceError(Exception):
     """An error that is shown to the caller. An empty `message` is replaced by the catalogue's text for `code`.
 
     `extra` has the further fields of its JSON body, whose values are texts, numbers or such mappings. It may contain
-    secrets of the caller, so it is never logged.
+    secrets of the caller, so it is never logged. `headers` are further ones of the response.
     """
 
     # Whether the reason is that a database has no primary now: then the call may be worth repeating.
@@ -46,11 +46,13 @@ class MarketplaceError(Exception):
         message: str = "",
         violations: Sequence[Violation] = (),
         extra: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.code = code
         self.message = message or spec_of(code).text
         self.violations = tuple(violations)
         self.extra = dict(extra or {})
+        self.headers = dict(headers or {})
         super().__init__(f"{code}: {self.message}")
 
 

@@ -2,7 +2,7 @@
 
 Only the headers of KNOWN come into a Call. A trace that has not its form is left out, a request id replaced. All others
 are checked by the code that uses them, which answers for them: `authorization`, `idempotency-key`, `if-match`,
-`last-event-id`, `stripe-signature`.
+`last-event-id`, `stripe-signature`, `range`, `if-range`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,18 @@ from servicekit.ids import new_id
 REQUEST_ID = "x-request-id"
 # Where a client of server-sent events wants to resume.
 LAST_EVENT_ID = "last-event-id"
+# The method of a request over HTTP for a file. Only the edge sets it: a caller of gRPC can neither be redirected nor
+# ask for the headers alone.
+EDGE_METHOD = "x-edge-method"
 KNOWN = frozenset(
     (
         "authorization",
+        EDGE_METHOD,
         "idempotency-key",
         "if-match",
+        "if-range",
         LAST_EVENT_ID,
+        "range",
         "stripe-signature",
         "traceparent",
         "tracestate",

@@ -55,6 +55,7 @@ def status_from_error(error: MarketplaceError, *, may_repeat: bool = False) -> S
         (DETAILS_KEY, _details(error, spec.grpc, violations)),
         (EDGE_STATUS_KEY, str(spec.http)),
         (EDGE_BODY_KEY, body),
+        *error.headers.items(),
     ]
     if error.code in RETRYABLE:
         metadata.append(("retry-after", str(error.retry_after or RETRY_AFTER_SECONDS)))

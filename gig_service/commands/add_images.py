@@ -14,13 +14,13 @@ from gig_service.commands.editing import lock_own_gig
 from gig_service.domain.gig import Gig, GigPage, check_editable
 from gig_service.domain.image import Image, after_adding, check_image_room
 from gig_service.media.decoded_picture import THUMBNAIL_EXTENSION, THUMBNAIL_MEDIA_TYPE, DecodedPicture
-from gig_service.media.storage import Storage, new_key
 from gig_service.store.store import Store
 from servicekit.call import Caller
 from servicekit.crash import crash_point
 from servicekit.database import DatabaseAway
 from servicekit.errors import Unavailable
 from servicekit.ids import new_id
+from servicekit.storage.storage import Storage, new_key
 
 
 class AddImages:

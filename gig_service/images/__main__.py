@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import signal
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from gig_service.commands.add_images import AddImages
 from gig_service.images.confinement import Limits
 from gig_service.images.decoder_pool import PICTURES_A_DECODER, DecoderPool
 from gig_service.images.keeper import Keeper
-from gig_service.images.servicer import UPLOAD_PREFIX, ImageServicer
-from gig_service.media.media_deletion import media_deletion
-from gig_service.media.orphan_sweeper import OrphanSweeper
-from gig_service.media.storage_factory import storage_from
+from gig_service.images.servicer import ImageServicer
+from gig_service.media.pictures import storage_from
 from gig_service.settings import ImageSettings
+from gig_service.store.images import MEDIA
 from gig_service.store.store import Store
 from marketplace.gig.v1 import image_pb2, image_pb2_grpc
 from servicekit.aio import run_aio
 from servicekit.database import Database
 from servicekit.server import Service, ServiceSpec
 from servicekit.settings import load
+from servicekit.storage.deletion import file_deletion
+from servicekit.storage.orphan_sweeper import OrphanSweeper
+from servicekit.uploads.folders import upload_folder
 from servicekit.user_places import UserPlaces
 
 NICENESS = 5
@@ -40,10 +40,8 @@ def main() -> None:
     settings = load(ImageSettings)
     # Before anything of a client is in this process, and while it may still be root.
     keeper = Keeper(_limits(settings))
-    if settings.upload_dir is not None:
-        return serve(settings, given(emptied(settings.upload_dir), settings), keeper)
-    with TemporaryDirectory(prefix="marketplace-uploads-") as folder:
-        return serve(settings, given(Path(folder), settings), keeper)
+    with upload_folder(settings.upload_dir, settings.run_as) as folder:
+        serve(settings, folder, keeper)
 
 
 def _limits(settings: ImageSettings) -> Limits:
@@ -56,21 +54,6 @@ def _limits(settings: ImageSettings) -> Limits:
 def _stop() -> None:
     """Stop this process, so that its supervisor starts it anew, with a keeper."""
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def emptied(folder: Path) -> Path:
-    """Return the folder, without the unfinished uploads of an earlier process."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for upload in folder.glob(f"{UPLOAD_PREFIX}*"):
-        shutil.rmtree(upload)
-    return folder
-
-
-def given(folder: Path, settings: ImageSettings) -> Path:
-    """Return the folder; under root it belongs to the user that this process becomes."""
-    if os.geteuid() == 0:
-        os.chown(folder, *(int(part) for part in settings.run_as.split(":")))
-    return folder
 
 
 def serve(settings: ImageSettings, upload_dir: Path, keeper: Keeper) -> None:
@@ -107,8 +90,8 @@ def serve(settings: ImageSettings, upload_dir: Path, keeper: Keeper) -> None:
             ],
             background=[
                 decoders,
-                media_deletion(database, storage),
-                OrphanSweeper(storage, store, database, older_than=ORPHAN_AGE),
+                file_deletion(database, storage, MEDIA),
+                OrphanSweeper(storage, store.images.orphans, database, older_than=ORPHAN_AGE),
             ],
         )
 

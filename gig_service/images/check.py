@@ -7,13 +7,13 @@ from uuid import UUID
 
 from pydantic import Field
 
-from gig_service.media.storage import Storage
-from gig_service.media.storage_factory import storage_from
+from gig_service.media.pictures import storage_from
 from gig_service.settings import MediaSettings
 from gig_service.store.store import Store
 from servicekit.database import Database
 from servicekit.errors import MarketplaceError
 from servicekit.settings import load
+from servicekit.storage.storage import Storage
 
 
 class CheckSettings(MediaSettings):

@@ -1,256 +1,52 @@
-"""Request bodies, a file or a form with files, written to disk piece by piece.
+"""Request bodies with pictures: each file's first bytes tell its type.
 
-At most one piece is in memory, and a body that exceeds a limit is refused while it is still arriving. A file's first
-bytes tell its type. The names and types that clients give to files are never used, but for a body that is a file: a
-type that is no picture's is refused.
+The names and types that clients give to files are never used, but for a body that is a file: a type that is no
+picture's is refused.
 """
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import logging
-import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
-
-from gig_service.images.picture_type import BYTES, picture_type
+from gig_service.images.picture_type import picture_type
 from gig_service.media.decoded_picture import GIF, JPEG, PNG, WEBP
-from servicekit.errors import InvalidArgument, MarketplaceError, Unavailable, Violation
+from servicekit.errors import InvalidArgument, MarketplaceError, Violation
+from servicekit.uploads.bodies import FIELD, ReceivedFile, UploadLimits, is_form, media_type_of, receive_files
 
-FORM = "multipart/form-data"
-FIELD = "file"
-MAX_PARTS = 100
 UNKNOWN = "application/octet-stream"
 # The types of a body that is a file. Bytes that are no picture are 400 with one of these types, and 415 with others.
 EXPECTED = frozenset((JPEG, PNG, WEBP, GIF, UNKNOWN, "image/jpg", "image/pjpeg", "image/x-png", "image/*"))
 NO_PICTURE = "is not a JPEG, PNG, WebP or GIF"
-# The bytes of a form beside its files' contents: headers, other fields, and text between the parts.
-MAX_OTHER_BYTES = 64 * 1024
-# Uploads leave this much of the disk free: the database may use the same disk.
-KEPT_FREE_BYTES = 256 * 1024 * 1024
-
-# It warns of every malformed form, which is the client's error.
-logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
-class UploadLimits:
-    """The limits of an upload: bytes of each file, and `check_count`, which raises for too many files."""
-
-    max_bytes: int
-    check_count: Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class ReceivedFile:
-    """One file on disk, with its media type as its first bytes tell it: JPEG, PNG, WebP or GIF."""
+class ReceivedPicture:
+    """One picture on disk, with its media type as its first bytes tell it: JPEG, PNG, WebP or GIF; and its size."""
 
     path: Path
     media_type: str
+    size: int
 
 
-async def receive_files(
+async def receive_pictures(
     content_type: str, body: AsyncIterator[bytes], folder: Path, limits: UploadLimits
-) -> list[ReceivedFile]:
-    """Write the files of a body of this type into a folder and return them in their order; there is at least one.
+) -> list[ReceivedPicture]:
+    """Write the pictures of a body of this type into a folder and return them in their order; there is at least one.
 
-    Raises InvalidArgument for a form that is malformed or without a file, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE,
-    the errors of `check_count`, and Unavailable when the disk is nearly full.
+    Raises the errors of `receive_files`, and UNSUPPORTED_MEDIA_TYPE. A body that is too large is told so first.
     """
-    files = _FileWriter(folder, limits)
-    try:
-        reader = _reader(content_type, files)
-        async for data in body:
-            # In a thread, since a disk may be slow.
-            await asyncio.to_thread(reader.feed, data)
-        reader.end()
-    except (FormParserError, UnicodeError) as error:
-        raise InvalidArgument([Violation(FIELD, "is not a well-formed form")]) from error
-    except OSError as error:
-        raise Unavailable from error
-    finally:
-        files.abandon()
-    if not files.received:
-        raise InvalidArgument([Violation(FIELD, "must be given")])
-    files.check_types()
-    return files.received
+    declared = media_type_of(content_type) or UNKNOWN
+    if not is_form(content_type) and declared != UNKNOWN and not declared.startswith("image/"):
+        raise MarketplaceError("UNSUPPORTED_MEDIA_TYPE")
+    return [_picture(file) for file in await receive_files(content_type, body, folder, limits)]
 
 
-class _FileWriter:
-    """Writes the files of one upload, one after the other."""
-
-    def __init__(self, folder: Path, limits: UploadLimits) -> None:
-        self._folder = folder
-        self._limits = limits
-        self._file: BinaryIO | None = None
-        self._path = folder
-        self._start = b""
-        self._is_expected = True
-        self._size = 0
-        self._refused: MarketplaceError | None = None
-        self.bytes = 0
-        self.received: list[ReceivedFile] = []
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a file has begun and not ended."""
-        return self._file is not None
-
-    def open(self, declared: str = UNKNOWN) -> None:
-        """Begin the next file. `declared`: the type that the client gives it, when that matters."""
-        self._limits.check_count(len(self.received) + 1)
-        self._path = self._folder / str(len(self.received))
-        self._file = self._path.open("xb")
-        self._is_expected = declared in EXPECTED
-        self._start = b""
-        self._size = 0
-
-    def write(self, data: bytes) -> None:
-        """Append to the current file, if there is one."""
-        if self._file is None:
-            return
-        self._size += len(data)
-        self.bytes += len(data)
-        if self._size > self._limits.max_bytes:
-            raise MarketplaceError("PAYLOAD_TOO_LARGE")
-        if shutil.disk_usage(self._folder).free < KEPT_FREE_BYTES:
-            raise OSError(errno.ENOSPC, "the disk is nearly full")
-        self._start = (self._start + data[:BYTES])[:BYTES]
-        self._file.write(data)
-
-    def end(self) -> None:
-        """Finish the current file, if there is one."""
-        if self._file is None:
-            return
-        if not self._size:
-            raise InvalidArgument([Violation(FIELD, "must not be empty")])
-        self._file.close()
-        self._file = None
-        media_type = picture_type(self._start)
-        if media_type is None:
-            self._refused = self._refused or self._no_picture()
-        self.received.append(ReceivedFile(self._path, media_type or UNKNOWN))
-
-    def check_types(self) -> None:
-        """Raise an error when one of the files is no picture. Only now: a body that is too large is told so first."""
-        if self._refused is not None:
-            raise self._refused
-
-    def _no_picture(self) -> MarketplaceError:
-        if self._is_expected:
-            return InvalidArgument([Violation(FIELD, NO_PICTURE)])
-        return MarketplaceError("UNSUPPORTED_MEDIA_TYPE")
-
-    def abandon(self) -> None:
-        """Close the current file, if there is one, after an error."""
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.close()
-
-
-class _BodyReader(Protocol):
-    def feed(self, data: bytes) -> None: ...
-
-    def end(self) -> None: ...
-
-
-def _reader(content_type: str, files: _FileWriter) -> _BodyReader:
-    kind, options = parse_options_header(content_type)
-    if kind.decode("latin-1") != FORM:
-        return _RawBody(kind.decode("latin-1"), files)
-    boundary = options.get(b"boundary")
-    if not boundary:
-        raise InvalidArgument([Violation(FIELD, "is in a form without a boundary")])
-    return _FormBody(boundary, files)
-
-
-class _RawBody:
-    """A body that is the file itself."""
-
-    def __init__(self, declared: str, files: _FileWriter) -> None:
-        declared = declared or UNKNOWN
-        if declared != UNKNOWN and not declared.startswith("image/"):
-            raise MarketplaceError("UNSUPPORTED_MEDIA_TYPE")
-        self._files = files
-        files.open(declared)
-
-    def feed(self, data: bytes) -> None:
-        self._files.write(data)
-
-    def end(self) -> None:
-        self._files.end()
-
-
-class _FormBody:
-    """A body that is a form (RFC 7578); its parts named `file` are the files."""
-
-    def __init__(self, boundary: bytes, files: _FileWriter) -> None:
-        self._files = files
-        self._bytes = 0
-        self._parts = 0
-        self._headers: dict[bytes, bytes] = {}
-        self._name = b""
-        self._value = b""
-        self._is_file = False
-        self._complete = False
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._begin_part,
-                "on_header_field": self._header_name,
-                "on_header_value": self._header_value,
-                "on_header_end": self._end_header,
-                "on_headers_finished": self._end_headers,
-                "on_part_data": self._data,
-                "on_part_end": files.end,
-                "on_end": self._end,
-            },
-        )
-
-    def feed(self, data: bytes) -> None:
-        self._bytes += len(data)
-        self._parser.write(data)
-        if self._bytes - self._files.bytes > MAX_OTHER_BYTES:
-            raise MarketplaceError("PAYLOAD_TOO_LARGE")
-
-    def end(self) -> None:
-        if self._bytes and not self._complete:
-            raise InvalidArgument([Violation(FIELD, "is in a form that breaks off")])
-
-    def _begin_part(self) -> None:
-        self._headers = {}
-        self._parts += 1
-        if self._parts > MAX_PARTS:
-            raise InvalidArgument([Violation(FIELD, f"is in a form of more than {MAX_PARTS} parts")])
-
-    def _header_name(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _end_header(self) -> None:
-        self._headers[self._name.lower()] = self._value
-        self._name = self._value = b""
-
-    def _end_headers(self) -> None:
-        _, names = parse_options_header(self._headers.get(b"content-disposition"))
-        self._is_file = names.get(b"name") == FIELD.encode()
-        if self._is_file and names.get(b"filename"):
-            self._files.open()
-
-    def _data(self, data: bytes, start: int, end: int) -> None:
-        # A browser sends an empty file field as an empty part without a file name.
-        if self._is_file and start < end and not self._files.is_open:
-            self._files.open()
-        self._files.write(data[start:end])
-
-    def _end(self) -> None:
-        self._complete = True
+def _picture(file: ReceivedFile) -> ReceivedPicture:
+    media_type = picture_type(file.start)
+    if media_type is not None:
+        return ReceivedPicture(file.path, media_type, file.size)
+    if file.is_part or (media_type_of(file.declared) or UNKNOWN) in EXPECTED:
+        raise InvalidArgument([Violation(FIELD, NO_PICTURE)])
+    raise MarketplaceError("UNSUPPORTED_MEDIA_TYPE")

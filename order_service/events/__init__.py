@@ -1,1 +1,1 @@
-"""The process of watches and the feed."""
+"""The process of watches, the feed and files."""

@@ -14,9 +14,9 @@ from servicekit.database import Database, Row, Statement
 from servicekit.errors import Conflict, NotFound
 from servicekit.outbox import Outbox
 
-# The outbox's topic for files to be deleted from the storage. A row's key is the file's id, its payload {"key"}.
+# The outbox's topic for files to be deleted from the storage. A row's key is the file's id, its payload {"keys": […]}.
 FILES = "files"
-# Keys in one statement of `orphans`, files in one of `sweep`, `all` and `checking`.
+# Keys and files in one statement.
 BATCH = 500
 
 COLUMNS = "id, name, size, type, status, owner_id, key, created_at, sent_at"
@@ -82,7 +82,8 @@ EXISTS = Statement("SELECT id FROM files WHERE id = $1")
 # The outbox names a removed file until it is deleted from the storage.
 KNOWN = Statement(f"""
     SELECT key FROM files WHERE key = ANY ($1::text[])
-    UNION ALL SELECT payload ->> 'key' FROM outbox WHERE topic = '{FILES}' AND payload ->> 'key' = ANY ($1::text[])
+    UNION ALL SELECT waiting.key FROM outbox, jsonb_array_elements_text(payload -> 'keys') AS waiting (key)
+    WHERE topic = '{FILES}' AND waiting.key = ANY ($1::text[])
 """)  # noqa: S608  # a constant of ours
 
 
@@ -232,7 +233,7 @@ class Files:
         """Remove files. Rows in the outbox tell the relay to delete them from the storage."""
         removed = self._database.fetch_all(statement, *params)
         for row in removed:
-            self._outbox.add(FILES, str(row["id"]), 1, {"key": row["key"]})
+            self._outbox.add(FILES, str(row["id"]), 1, {"keys": [row["key"]]})
         return len(removed)
 
 

@@ -97,6 +97,10 @@ class Store:
         """
         return advisory_lock(self._database, attempt_lock(order_id))
 
+    def scan_lock(self, file_id: UUID) -> AbstractContextManager[bool]:
+        """Try to take the advisory lock on the scan of a file; yield whether this process holds it."""
+        return advisory_lock(self._database, f"scan:{file_id}")
+
     def new_attempt_lock(self, order_id: UUID) -> AbstractContextManager[None]:
         """Hold the lock on an attempt that this call has just begun, until the end of the block or of the attempt."""
         return held_lock(self._database, attempt_lock(order_id))

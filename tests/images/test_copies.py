@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gig_service.media.copies import copy_from, copy_to
-from gig_service.media.folder_storage import FolderStorage
-from gig_service.media.storage import new_key
+from gig_service.media.pictures import PICTURES
 from servicekit.errors import Unavailable
+from servicekit.storage.copies import copy_from, copy_to
+from servicekit.storage.folder import FolderStorage
+from servicekit.storage.storage import new_key
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def files(folder: Path) -> set[str]:
 
 
 def test_a_second_copy_adds_what_is_new_and_keeps_what_was_deleted(media: Path, backup: Path) -> None:
-    storage = FolderStorage(media)
+    storage = FolderStorage(media, PICTURES)
     deleted, kept = put(media), put(media)
     assert copy_to(backup, storage) == 2
     storage.delete(deleted)
@@ -52,7 +53,7 @@ def test_a_second_copy_adds_what_is_new_and_keeps_what_was_deleted(media: Path, 
 
 
 def test_what_another_backup_has_is_linked(media: Path, backup: Path, tmp_path: Path) -> None:
-    storage = FolderStorage(media)
+    storage = FolderStorage(media, PICTURES)
     old = put(media)
     copy_to(backup, storage)
     second = tmp_path / "second"
@@ -71,7 +72,7 @@ def test_unfinished_files_and_those_of_others_are_no_files_of_images(media: Path
     (media / half).rename(media / f"{half}.unfinished")
     (media / "README").touch()
 
-    assert copy_to(backup, FolderStorage(media)) == 1
+    assert copy_to(backup, FolderStorage(media, PICTURES)) == 1
 
 
 def test_no_link_leads_a_copy_out_of_the_storage(media: Path, backup: Path, tmp_path: Path) -> None:
@@ -82,8 +83,8 @@ def test_no_link_leads_a_copy_out_of_the_storage(media: Path, backup: Path, tmp_
     (media / key).symlink_to(secret)
 
     with pytest.raises(Unavailable):
-        copy_to(backup, FolderStorage(media))
-    assert copy_from(media, FolderStorage(backup)) == 0
+        copy_to(backup, FolderStorage(media, PICTURES))
+    assert copy_from(media, FolderStorage(backup, PICTURES)) == 0
     assert files(backup) == set()
 
 
@@ -93,11 +94,11 @@ def test_a_pipe_holds_no_copy_up(media: Path, backup: Path) -> None:
     os.mkfifo(media / key)
 
     with pytest.raises(Unavailable):
-        copy_to(backup, FolderStorage(media))
+        copy_to(backup, FolderStorage(media, PICTURES))
 
 
 def test_a_storage_gets_back_what_it_lacks(media: Path, backup: Path) -> None:
-    storage = FolderStorage(media)
+    storage = FolderStorage(media, PICTURES)
     there, gone = put(media), put(media, b"another picture")
     copy_to(backup, storage)
     storage.delete(gone)

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gig_service.images.forms import MAX_PARTS, ReceivedFile, UploadLimits, receive_files
+from gig_service.images.forms import ReceivedPicture, receive_pictures
 from servicekit.errors import Conflict, InvalidArgument, MarketplaceError, Unavailable
+from servicekit.uploads.bodies import MAX_PARTS, UploadLimits
 
 MIB = 1024 * 1024
 BOUNDARY = "----WebKitFormBoundary7MA4YWxk"
@@ -57,7 +58,7 @@ def take(
 ) -> list[tuple[bytes, str]]:
     """Receive a body, and return the contents of the files with their types."""
     pieces = aiter(Body([body]) if isinstance(body, bytes) else body)
-    files = asyncio.run(receive_files(content_type, pieces, folder, limits or at_most(20)))
+    files = asyncio.run(receive_pictures(content_type, pieces, folder, limits or at_most(20)))
     return [(file.path.read_bytes(), file.media_type) for file in files]
 
 
@@ -339,7 +340,7 @@ def test_memory_stays_small_however_large_a_form_is(tmp_path: Path) -> None:
         yield form()
 
     tracemalloc.start()
-    files = asyncio.run(receive_files(FORM, aiter(Body(pieces())), tmp_path, at_most(20)))
+    files = asyncio.run(receive_pictures(FORM, aiter(Body(pieces())), tmp_path, at_most(20)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -364,8 +365,8 @@ def test_what_a_client_that_breaks_off_has_sent_is_its_own_error(tmp_path: Path)
         yield part()[:-10]
         raise MarketplaceError("DEADLINE_EXCEEDED")
 
-    async def run() -> list[ReceivedFile]:
-        return await receive_files(FORM, breaking_off(), tmp_path, at_most(20))
+    async def run() -> list[ReceivedPicture]:
+        return await receive_pictures(FORM, breaking_off(), tmp_path, at_most(20))
 
     with pytest.raises(MarketplaceError) as refused:
         asyncio.run(run())

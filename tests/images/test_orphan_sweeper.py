@@ -17,12 +17,12 @@ from uuid import UUID
 import pytest
 from prometheus_client import REGISTRY
 
-from gig_service.media.folder_storage import FolderStorage
-from gig_service.media.orphan_sweeper import OrphanSweeper
 from gig_service.store import images as image_store
 from marketplace.gig.v1 import gig_pb2
 from servicekit.database import Database
 from servicekit.errors import Unavailable
+from servicekit.storage.folder import FolderStorage
+from servicekit.storage.orphan_sweeper import OrphanSweeper
 from tests.support.at_once import at_once
 from tests.support.eventually import eventually
 from tests.support.media import Media, files_of
@@ -47,7 +47,7 @@ def gig_id(media: Media) -> str:
 
 
 def sweeper(media: Media, **options: Any) -> OrphanSweeper:
-    return OrphanSweeper(media.storage, media.store, media.database, **options)
+    return OrphanSweeper(media.storage, media.store.images.orphans, media.database, **options)
 
 
 def swept() -> float:

@@ -16,12 +16,12 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
-from gig_service.media.folder_storage import FolderStorage
-from gig_service.media.s3_storage import S3Storage
-from gig_service.media.storage import KEY, Storage, new_key
-from gig_service.media.storage_factory import storage_from
+from gig_service.media.pictures import PICTURES, storage_from
 from gig_service.settings import MediaSettings
 from servicekit.errors import Unavailable
+from servicekit.storage.folder import FolderStorage
+from servicekit.storage.s3 import S3Storage
+from servicekit.storage.storage import Storage, new_key
 
 BUCKET = "pictures"
 NOW = timedelta(0)
@@ -58,7 +58,7 @@ def bucket(s3: str, credentials: None) -> Iterator[S3Storage]:
     """Return a storage in an empty bucket."""
     client = boto3.client("s3", endpoint_url=s3, region_name="us-east-1")
     client.create_bucket(Bucket=BUCKET)
-    yield S3Storage.from_settings(settings_of_s3(s3))
+    yield S3Storage.from_settings(settings_of_s3(s3), PICTURES, BUCKET)
     httpx.post(f"{s3}/moto-api/reset").raise_for_status()
 
 
@@ -68,7 +68,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "folder":
         folder = tmp_path / "media"
         folder.mkdir()
-        return FolderStorage(folder)
+        return FolderStorage(folder, PICTURES)
     bucket: S3Storage = request.getfixturevalue("bucket")
     return bucket
 
@@ -84,7 +84,7 @@ def test_keys_tell_nothing_and_never_collide() -> None:
     keys = {new_key("jpg") for _ in range(10_000)}
 
     assert len(keys) == 10_000
-    assert all(KEY.fullmatch(key) for key in keys)
+    assert all(PICTURES.key.fullmatch(key) for key in keys)
     assert all(key[:2] == key[3:5] for key in keys)
 
 
@@ -140,7 +140,7 @@ def test_only_what_is_old_enough_is_listed(storage: Storage, picture: Path) -> N
 
 @pytest.fixture
 def folder(tmp_path: Path) -> FolderStorage:
-    return FolderStorage(tmp_path)
+    return FolderStorage(tmp_path, PICTURES)
 
 
 def test_the_edge_may_read_the_files_whatever_the_umask_is(
@@ -223,7 +223,7 @@ def test_a_bucket_of_many_pages_is_listed_whole(bucket: S3Storage, s3: str, pict
         bucket.put(key, picture, "image/jpeg")
     client.put_object(Bucket=BUCKET, Key="backups/other.jpg", Body=b"")
 
-    listed = list(S3Storage(client, BUCKET).keys(NOW))
+    listed = list(S3Storage(client, PICTURES, BUCKET).keys(NOW))
 
     assert len(pages) == 3
     assert len(listed) == 5
@@ -231,7 +231,7 @@ def test_a_bucket_of_many_pages_is_listed_whole(bucket: S3Storage, s3: str, pict
 
 
 def test_s3_that_is_away_is_unavailable(credentials: None, picture: Path) -> None:
-    away = S3Storage.from_settings(settings_of_s3("http://127.0.0.1:9"))
+    away = S3Storage.from_settings(settings_of_s3("http://127.0.0.1:9"), PICTURES, BUCKET)
 
     with pytest.raises(Unavailable):
         away.put(new_key("jpg"), picture, "image/jpeg")
@@ -241,7 +241,7 @@ def test_s3_that_is_away_is_unavailable(credentials: None, picture: Path) -> Non
 
 def test_a_bucket_that_is_not_there_is_unavailable(s3: str, credentials: None, picture: Path) -> None:
     with pytest.raises(Unavailable):
-        S3Storage.from_settings(settings_of_s3(s3)).put(new_key("jpg"), picture, "image/jpeg")
+        S3Storage.from_settings(settings_of_s3(s3), PICTURES, BUCKET).put(new_key("jpg"), picture, "image/jpeg")
 
 
 def test_the_settings_say_which_kind_it_is(tmp_path: Path, credentials: None) -> None:

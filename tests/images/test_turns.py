@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gig_service.images.servicer import steady
 from gig_service.images.turns import Turns
 from servicekit.errors import DeadlineExceeded, MarketplaceError, Unavailable
+from servicekit.uploads.uploads import steady
 from servicekit.user_places import UserPlaces
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from gig_service.media.orphan_sweeper import OrphanSweeper
 from servicekit.crash import STATUS
 from servicekit.database import Database
+from servicekit.storage.orphan_sweeper import OrphanSweeper
 from tests.support.eventually import eventually
 from tests.support.folders import temporary_folder
 from tests.support.images import Images, ImagesProcess, a_picture, pieces
@@ -41,7 +41,7 @@ def images(url: str, tmp_path: Path) -> Images:
 
 def sweep(images: Images) -> int:
     """Delete all files without an image, and return their number."""
-    return OrphanSweeper(images.storage, images.store, images.database, older_than=timedelta(0)).sweep()
+    return OrphanSweeper(images.storage, images.store.images.orphans, images.database, older_than=timedelta(0)).sweep()
 
 
 def uploading(process: ImagesProcess) -> bool:

@@ -7,16 +7,18 @@ import signal
 import sys
 from pathlib import Path
 
-from gig_service.media.folder_storage import FolderStorage
-from gig_service.media.media_deletion import media_deletion
+from gig_service.media.pictures import PICTURES
+from gig_service.store.images import MEDIA
 from servicekit.database import Database
+from servicekit.storage.deletion import file_deletion
+from servicekit.storage.folder import FolderStorage
 
 
 class DyingStorage(FolderStorage):
     """Kills its process once `files` files are deleted, before the relay knows of the last one."""
 
     def __init__(self, root: Path, files: int) -> None:
-        super().__init__(root)
+        super().__init__(root, PICTURES)
         self._left = files
 
     def delete(self, key: str) -> None:
@@ -29,7 +31,7 @@ class DyingStorage(FolderStorage):
 
 def main(url: str, folder: str, files: str) -> None:
     database = Database(url)
-    media_deletion(database, DyingStorage(Path(folder), int(files))).deliver_one()
+    file_deletion(database, DyingStorage(Path(folder), int(files)), MEDIA).deliver_one()
 
 
 if __name__ == "__main__":

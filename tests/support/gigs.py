@@ -8,7 +8,6 @@ from uuid import UUID
 
 from gig_service.domain.gig import Gig, Status
 from gig_service.domain.image import Image, after_adding
-from gig_service.media.storage import new_key
 from gig_service.ready_pages import ReadyPages
 from gig_service.servicer import GigServicer
 from gig_service.store.store import Store
@@ -17,6 +16,7 @@ from servicekit.database import Database
 from servicekit.idempotency import IdempotencyKeys
 from servicekit.ids import new_id
 from servicekit.methods import Method
+from servicekit.storage.storage import new_key
 from tests.support.identity import service_token, token, user_id
 from tests.support.rpc import Answer, Rpc
 

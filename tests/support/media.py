@@ -9,11 +9,13 @@ from pathlib import Path
 from uuid import UUID
 
 from gig_service.domain.image import Image, after_adding
-from gig_service.media.folder_storage import FolderStorage
-from gig_service.media.media_deletion import media_deletion
+from gig_service.media.pictures import PICTURES
+from gig_service.store.images import MEDIA
 from marketplace.gig.v1 import gig_pb2
 from servicekit.database import Database, Statement
 from servicekit.outbox import Relay
+from servicekit.storage.deletion import file_deletion
+from servicekit.storage.folder import FolderStorage
 from tests.support.gigs import Gigs, an_image
 
 WAITING = Statement("SELECT id FROM outbox")
@@ -28,7 +30,7 @@ class Media:
         self.store = self.gigs.store
         self.folder = folder / "media"
         self.folder.mkdir()
-        self.storage = FolderStorage(self.folder)
+        self.storage = FolderStorage(self.folder, PICTURES)
         self._picture = folder / "picture"
         self._picture.write_bytes(b"picture")
 
@@ -69,7 +71,7 @@ class Media:
 
     def relay(self) -> Relay:
         """Return the relay of another process."""
-        return media_deletion(self.database, self.storage)
+        return file_deletion(self.database, self.storage, MEDIA)
 
     def deliver(self) -> bool:
         """Deliver all due rows of the outbox; return whether the outbox is empty then."""

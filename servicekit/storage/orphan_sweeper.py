@@ -1,24 +1,28 @@
-"""The periodic task that deletes orphans: media files without an image, left by an upload that died before its rows."""
+"""The periodic task that deletes orphans: stored files without a row, left by an upload that died before its rows."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
 import structlog
 from prometheus_client import Counter
 
-from gig_service.media.storage import Storage
-from gig_service.store.store import Store
 from servicekit.database import Database, DatabaseAway
 from servicekit.errors import Unavailable
 from servicekit.periodic import PeriodicTask
+from servicekit.storage.storage import Storage
 
 # Much longer than an upload takes from its first file to its rows: a younger file may still get a row.
 OLDER_THAN = timedelta(hours=1)
 EVERY_SECONDS = 300.0
 
-SWEPT = Counter("marketplace_media_swept_total", "Files without an image that this process deleted")
+SWEPT = Counter("marketplace_media_swept_total", "Files without a row that this process deleted")
+
+
+# Yields those of the keys that no row has.
+Orphans = Callable[[Iterable[str]], Iterator[str]]
 
 
 class OrphanSweeper:
@@ -27,13 +31,13 @@ class OrphanSweeper:
     def __init__(
         self,
         storage: Storage,
-        store: Store,
+        orphans: Orphans,
         database: Database,
         every_seconds: float = EVERY_SECONDS,
         older_than: timedelta = OLDER_THAN,
     ) -> None:
         self._storage = storage
-        self._store = store
+        self._orphans = orphans
         self._database = database
         self._older_than = older_than
         self._stopping = threading.Event()
@@ -55,17 +59,17 @@ class OrphanSweeper:
         A file that cannot be deleted stays for the next sweep. Raises Unavailable when files or rows cannot be listed.
         """
         deleted = 0
-        for key in self._store.images.orphans(self._storage.keys(self._older_than)):
+        for key in self._orphans(self._storage.keys(self._older_than)):
             if self._stopping.is_set():
                 break
             try:
                 self._storage.delete(key)
             except Unavailable as error:
-                self._log.warning("file without an image stays", key=key, reason=repr(error.__cause__))
+                self._log.warning("file without a row stays", key=key, reason=repr(error.__cause__))
                 continue
             deleted += 1
             SWEPT.inc()
-            self._log.info("file without an image deleted", key=key)
+            self._log.info("file without a row deleted", key=key)
         return deleted
 
     def _run(self) -> None:
