@@ -166,6 +166,8 @@ def test_a_reminder_goes_out_as_one_and_changes_nothing(world: OrderBackend, wat
     over_http = watch("WatchOrderSse", Sse(order_id=order_id), BUYER)
     typed = watch("WatchOrder", Typed(order_id=order_id), BUYER)
     typed.wait_for(1)
+    of_user = watch("WatchSse", event_pb2.WatchSseRequest(), SELLER)
+    of_user.wait_for(1)
 
     world.clock.travel(timedelta(hours=40))
     assert world.worker.reminders.remind_due() == 1
@@ -174,6 +176,9 @@ def test_a_reminder_goes_out_as_one_and_changes_nothing(world: OrderBackend, wat
     (_, reminder) = over_http.sent_events()
     assert (reminder["id"], reminder["event"]) == ("2", "reminder")
     assert reminder["data"] == {"type": "order.expiring", "orderId": order_id, "at": reminder["data"]["at"]}
+    eventually(lambda: len(of_user.sent_events()) == 1)
+    [to_seller] = of_user.sent_events()
+    assert (to_seller["event"], to_seller["data"]) == ("reminder", reminder["data"])
     typed.wait_for(2)
     assert typed.responses[1].reminder.type == "order.expiring"
     assert not typed.responses[1].HasField("change")

@@ -21,10 +21,13 @@ from order_service.store.put_off_orders import FIRST_DELAY
 from order_service.store.store import Store
 from order_service.workers.reminders import Reminders
 from servicekit.database import Database, Statement
+from tests.support import webhooks
 from tests.support.at_once import closing
 from tests.support.orders import LEADS, TIMEOUTS, a_placing, store_change, store_placing
-from tests.support.orderservice import BUYER, SELLER, OrderBackend
+from tests.support.orderservice import ADMIN, BUYER, SELLER, OrderBackend
 
+IDS_OF_REMINDERS = Statement("SELECT id FROM events WHERE type = 'order.expiring'")
+TOKENS = (BUYER, SELLER, ADMIN)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 REMINDERS = Statement("""
     SELECT type, order_id, version, at, buyer_id, seller_id, subject FROM events
@@ -76,6 +79,21 @@ def test_each_wait_of_an_order_has_its_reminder_before_time_acts(world: OrderBac
 
     assert feed(world) == [("order.expiring", order), ("order.due_soon", order), ("order.auto_completing", order)]
     assert world.status(order) == "COMPLETED"
+
+
+def test_webhooks_of_both_sides_and_of_admins_get_a_reminder_as_its_type(world: OrderBackend) -> None:
+    types = ["order.expiring"]
+    endpoints = {side: webhooks.create(world, sent_token=side, types=types).response.id for side in TOKENS}
+    order = world.placed()
+    world.clock.travel(40 * HOUR)
+
+    assert world.reminders.remind_due() == 1
+
+    [event] = world.database.fetch_all(IDS_OF_REMINDERS)
+    assert feed(world) == [("order.expiring", order)]
+    for side, endpoint in endpoints.items():
+        [delivery] = webhooks.deliveries(world, endpoint, side)
+        assert delivery.event_id == str(event["id"])
 
 
 def test_an_event_of_a_reminder_shows_the_order_as_it_is(world: OrderBackend) -> None:
