@@ -148,6 +148,9 @@ class Schemas:
             schema |= {"minimum": -(2**31), "maximum": 2**31 - 1}
         if rules is not None:
             schema |= schema_of_rules(field, rules, patterns=self._patterns)
+        normalize = self._extension(field, "marketplace.common.v1.normalize")
+        if normalize is not None and normalize.HasField("default_value"):
+            schema["default"] = normalize.default_value
         return schema
 
     def _message_value(self, message: Descriptor, direction: Direction) -> Schema:

@@ -52,7 +52,7 @@ _WHOLE_GIG = {
     "rating": 4.8,
     "reviewCount": 12,
     "seller": {"id": SELLER, "username": "webdev_pro", "badges": ["Top Seller"]},
-    "packages": [{"id": PACKAGE, **_BASIC, "revisions": 0}],
+    "packages": [{"id": PACKAGE, **_BASIC, "revisions": 0, "extras": []}],
     "images": [
         {
             "id": IMAGE,

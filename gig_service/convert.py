@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from gig_service.domain.gig import (
+    Extra,
     GigDescription,
     GigDetails,
     GigPage,
@@ -25,7 +26,7 @@ from servicekit.times import to_timestamp
 
 GigDetailsRequest = gig_pb2.CreateGigRequest | gig_pb2.UpdateGigRequest
 # The fields of a package in GigView.
-_PACKAGE = ("id", "title", "description", "price", "delivery_days", "features", "revisions")
+_PACKAGE = ("id", "title", "description", "price", "delivery_days", "features", "revisions", "extras")
 PackageDetailsRequest = gig_pb2.PackageInput | gig_pb2.AddPackageRequest | gig_pb2.UpdatePackageRequest
 
 
@@ -43,6 +44,18 @@ def from_package_details(request: PackageDetailsRequest) -> PackageDetails:
         delivery_days=request.delivery_days,
         features=tuple(request.features),
         revisions=request.revisions,
+        extras=tuple(from_extra(extra) for extra in request.extras),
+    )
+
+
+def from_extra(extra: gig_pb2.ExtraInput) -> Extra:
+    """Return an extra of a package in a request."""
+    return Extra(
+        id=UUID(extra.id) if extra.id else None,
+        title=extra.title,
+        price=to_decimal(extra.price),
+        extra_days=extra.extra_days,
+        extra_revisions=extra.extra_revisions,
     )
 
 
@@ -170,6 +183,18 @@ def to_package(package: Package) -> gig_pb2.Package:
         delivery_days=details.delivery_days,
         features=details.features,
         revisions=details.revisions,
+        extras=map(to_extra, details.extras),
+    )
+
+
+def to_extra(extra: Extra) -> gig_pb2.Extra:
+    """Return one extra of a package."""
+    return gig_pb2.Extra(
+        id=str(extra.id),
+        title=extra.title,
+        price=float(extra.price),
+        extra_days=extra.extra_days,
+        extra_revisions=extra.extra_revisions,
     )
 
 
@@ -228,6 +253,7 @@ def to_description(gig: GigDescription) -> gig_pb2.DescribeGigResponse:
         seller_id=str(gig.seller_id),
         status=to_status(gig.status),
         seller_username=gig.username,
+        title=gig.title,
     )
 
 

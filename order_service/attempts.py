@@ -77,8 +77,8 @@ def drop(store: Store, order_id: UUID, seconds: float = DROP_SECONDS) -> int:
     attempt = store.attempts.get(order_id)
     if attempt is not None and attempt.kind is Kind.CAPTURE:
         print(
-            f"Order {order_id} is being accepted, and its money may be captured: it cannot be dropped. It ends when the"
-            " provider answers, or when the card authorization lapses; --retry asks now.",
+            f"The money of order {order_id} may be captured: it cannot be dropped. It ends when the provider answers,"
+            " or when the card authorization lapses; for an offer after PAYMENT_ATTEMPT_MINUTES. --retry asks now.",
             file=sys.stderr,
         )
         return 1

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from order_service.domain.feed import TYPES
 from order_service.domain.lifecycle import TRANSITIONS, Condition, Effect, Transition
+from order_service.domain.order import Party
+from order_service.domain.placing import STARTS, Source
 from order_service.domain.reminders import STATUSES, Reminder
 
 CONDITIONS = {
@@ -37,6 +39,12 @@ EFFECTS = {
     Effect.REFUND_MORE: "the buyer is refunded in part, from the seller's balance or at the platform's cost",
 }
 
+# What is ordered, and what happens to its payment first.
+PLACINGS = {
+    Source.PACKAGE: ("a package", "the payment is authorized first"),
+    Source.OFFER: ("an offer", "the payment is authorized and captured first, and held in escrow"),
+}
+
 # When each comes.
 REMINDERS = {
     Reminder.EXPIRING: "`ORDER_EXPIRING_HOURS` (12) before the order expires, if nobody answers it",
@@ -51,7 +59,8 @@ a response, the worker for order timeouts and the tests read the same table.
 
 """
 TAIL = """
-An order is placed once its payment is authorized, and accepted once its payment is captured. During the capture the
+An order of a package is placed once its payment is authorized, and accepted once its payment is captured. The seller
+of an offer has agreed to it already, so both happen before its order is there. During the capture of an accept the
 order is PENDING and its `actions` are empty. `capture_failed` follows when the provider refuses the capture for good,
 `chargeback` when the buyer's bank takes money back; in any other status it stands in the history, and changes nothing.
 `refund_failed` undoes a `refund` that the provider refuses for good. An admin who is a side of an order has no admin's
@@ -82,7 +91,9 @@ def page() -> str:
 
 
 def _diagram() -> Iterator[str]:
-    yield "```mermaid\nstateDiagram-v2\n    [*] --> PENDING: place (buyer)\n"
+    yield "```mermaid\nstateDiagram-v2\n"
+    for source, start in STARTS.items():
+        yield f"    [*] --> {start.status}: place {PLACINGS[source][0]} ({Party.BUYER})\n"
     for row in TRANSITIONS:
         yield f"    {row.from_status} --> {row.to_status}: {row.action} ({row.by})\n"
     for end in _ends():
@@ -98,6 +109,9 @@ def _ends() -> list[str]:
 
 def _table() -> Iterator[str]:
     yield "| from | action | by | to | when | what happens |\n|---|---|---|---|---|---|\n"
+    for source, start in STARTS.items():
+        thing, effect = PLACINGS[source]
+        yield f"| | `place` | {Party.BUYER} | {start.status} | of {thing} | {effect} |\n"
     for row in TRANSITIONS:
         yield _row(row)
 

@@ -6,19 +6,24 @@ from functools import partial
 from pathlib import Path
 
 from marketplace.conversation.v1 import conversation_pb2, conversation_pb2_grpc
+from marketplace.offer.v1 import offer_pb2, offer_pb2_grpc
 from marketplace.order.v1 import order_pb2, order_pb2_grpc
 from marketplace.webhook.v1 import webhook_pb2, webhook_pb2_grpc
 from order_service.commands.accept_order import AcceptOrder
 from order_service.commands.adjust_balance import AdjustBalance
 from order_service.commands.block_user import BlockUser
+from order_service.commands.capture_offer import CaptureOffer
 from order_service.commands.change_order import ChangeOrder
+from order_service.commands.close_offer import DeclineOffer, WithdrawOffer
 from order_service.commands.create_webhook_endpoint import CreateWebhookEndpoint
 from order_service.commands.delete_webhook_endpoint import DeleteWebhookEndpoint
 from order_service.commands.deliver_order import DeliverOrder
 from order_service.commands.encrypt_webhook_secrets import EncryptWebhookSecrets
+from order_service.commands.expire_offer import ExpireOffer
 from order_service.commands.finish_accepting import FinishAccepting
 from order_service.commands.finish_placing import FinishPlacing
 from order_service.commands.give_up_placing import GiveUpPlacing
+from order_service.commands.make_offer import MakeOffer
 from order_service.commands.mark_read import MarkRead
 from order_service.commands.place_order import PlaceOrder
 from order_service.commands.record_provider_event import RecordProviderEvent
@@ -44,6 +49,7 @@ from order_service.commands.void_payment import VoidPayment
 from order_service.commands.wake_attempt import WakeAttempt
 from order_service.commands.writing import Writing
 from order_service.convert.conversations import to_started
+from order_service.convert.offers import to_made
 from order_service.convert.orders import to_placed
 from order_service.convert.webhooks import to_body
 from order_service.domain.payment import PaymentPolicy
@@ -53,6 +59,7 @@ from order_service.names import Names
 from order_service.payments.instrumented import InstrumentedGateway
 from order_service.payments.providers import Payments
 from order_service.servicer.conversations import ConversationCommands, ConversationServicer
+from order_service.servicer.offers import OfferServicer
 from order_service.servicer.servicer import OrderServicer
 from order_service.servicer.webhooks import WebhookServicer
 from order_service.settings import Settings
@@ -61,6 +68,7 @@ from order_service.webhooks.places import DeliveryPlaces
 from order_service.webhooks.resolver import Resolver
 from order_service.webhooks.secrets import SecretBox
 from order_service.webhooks.sender import Sender
+from order_service.workers.offer_expiry import OfferExpiry
 from order_service.workers.order_timeouts import OrderTimeouts
 from order_service.workers.outbox_topics import outbox_topics
 from order_service.workers.payment_recovery import PaymentRecovery
@@ -78,6 +86,7 @@ TIMEOUTS_SECONDS = 1.0
 REMINDERS_SECONDS = 1.0
 RECOVERY_SECONDS = 0.5
 PROVIDER_EVENTS_SECONDS = 0.5
+OFFER_EXPIRY_SECONDS = 5.0
 WEBHOOK_SWEEP_SECONDS = 60.0
 
 
@@ -100,8 +109,9 @@ class Worker:
         limits = settings.attempt_limits
         self.give_up_placing = give_up = GiveUpPlacing(store, gateway, idempotency_keys)
         responses = ResponseStore(idempotency_keys, to_placed)
-        finish_placing = FinishPlacing(store, gateway, idempotency_keys, responses, give_up, limits)
         record_report = RecordReport(store)
+        capture_offer = CaptureOffer(store, gateway, responses, give_up, record_report, limits)
+        finish_placing = FinishPlacing(store, gateway, idempotency_keys, responses, give_up, capture_offer, limits)
         self.record_event = record_event = RecordProviderEvent(
             store, record_report, RecordTransfer(store), WakeAttempt(store)
         )
@@ -146,6 +156,14 @@ class Worker:
             ),
         )
 
+        self.offer_servicer = OfferServicer(
+            store,
+            MakeOffer(store, gigs, writing, idempotency_keys, ResponseStore(idempotency_keys, to_made), order_policy),
+            WithdrawOffer(store),
+            DeclineOffer(store),
+        )
+        self.offer_expiry = OfferExpiry(store, ExpireOffer(store))
+
         secret_box = SecretBox(settings.webhook_key_list)
         sender = sender or Sender(Resolver(), allow_private=settings.webhook_allow_private)
         self.webhook_servicer = WebhookServicer(
@@ -182,6 +200,11 @@ class Worker:
                     conversation_pb2.DESCRIPTOR.services_by_name["ConversationService"],
                     conversation_pb2_grpc.add_ConversationServiceServicer_to_server,
                 ),
+                Service(
+                    self.offer_servicer,
+                    offer_pb2.DESCRIPTOR.services_by_name["OfferService"],
+                    offer_pb2_grpc.add_OfferServiceServicer_to_server,
+                ),
             ],
             background=[
                 Relay(self._database, self.topics),
@@ -191,6 +214,7 @@ class Worker:
                 PeriodicTask(
                     "provider events", self.provider_events.record_pending, PROVIDER_EVENTS_SECONDS, self._database
                 ),
+                PeriodicTask("offer expiry", self.offer_expiry.expire_due, OFFER_EXPIRY_SECONDS, self._database),
                 PeriodicTask("webhook sweep", self.webhook_sweep.sweep, WEBHOOK_SWEEP_SECONDS, self._database),
             ],
             idempotency_keys=self.idempotency_keys,

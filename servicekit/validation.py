@@ -161,6 +161,8 @@ def _steps(descriptor: Descriptor) -> tuple[tuple[int, _Step], ...]:
             steps.append((field.number, _unread_list(field)))
         elif field.type == FieldDescriptor.TYPE_STRING and _is_own(descriptor):
             steps.append((field.number, _texts(field) if field.is_repeated else _text(field)))
+        elif field.GetOptions().Extensions[normalize_option].HasField("default_value"):
+            steps.append((field.number, _number(field)))
         elif field.message_type is not None:
             steps.append((field.number, _messages(field) if field.is_repeated else _message(field)))
     return tuple(steps)
@@ -180,6 +182,17 @@ def _normalizer(field: FieldDescriptor) -> Callable[[str], str]:
         return changed.lower() if lower else changed
 
     return normalize
+
+
+def _number(field: FieldDescriptor) -> _Step:
+    default_value: int = field.GetOptions().Extensions[normalize_option].default_value
+
+    def step(message: Message, _path: str) -> Iterator[Violation]:
+        if getattr(message, field.name) == default_value:
+            message.ClearField(field.name)
+        return iter(())
+
+    return step
 
 
 def _text(field: FieldDescriptor) -> _Step:

@@ -1,5 +1,6 @@
 """Gigs and their packages: the values, who may see a gig, and who may change it."""
 
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,7 +12,7 @@ from gig_service.domain.etag import etag, matches
 from gig_service.domain.image import Image
 from gig_service.domain.rating import RatingTotals, badges
 from servicekit.call import Caller
-from servicekit.errors import Conflict, Forbidden, NotFound, PreconditionFailed
+from servicekit.errors import Conflict, Forbidden, InvalidArgument, NotFound, PreconditionFailed, Violation
 
 MAX_PACKAGES = 10
 
@@ -39,6 +40,20 @@ class GigDetails:
 
 
 @dataclass(frozen=True, slots=True)
+class Extra:
+    """An extra of a package: what a buyer can order on top of it. `id` is None for one that is not stored yet.
+
+    `price` is in major units. `extra_days` are added to the package's delivery days; they may be negative.
+    """
+
+    id: UUID | None
+    title: str
+    price: Decimal
+    extra_days: int
+    extra_revisions: int
+
+
+@dataclass(frozen=True, slots=True)
 class PackageDetails:
     """The seller's description of a package. `price` is in major units, `delivery_days` counts from the order."""
 
@@ -48,6 +63,7 @@ class PackageDetails:
     delivery_days: int
     features: tuple[str, ...]
     revisions: int
+    extras: tuple[Extra, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +144,8 @@ class GigView(NamedTuple):
     """A gig's page as it is sent: ids are texts, times are seconds, amounts are doubles.
 
     Readers get it by the thousand, so it has no more objects than the response needs. `GigPage` is the same page for
-    the rules. Each package is `[id, title, description, price, delivery_days, features, revisions]`, each image `[id,
-    key, thumbnail_key, is_primary]`.
+    the rules. Each package is `[id, title, description, price, delivery_days, features, revisions, extras]`, each extra
+    has the fields of Extra by their names, and each image is `[id, key, thumbnail_key, is_primary]`.
     """
 
     id: str
@@ -187,12 +203,14 @@ class GigDescription(NamedTuple):
     seller_id: UUID
     status: Status
     username: str
+    title: str
 
 
 class PackageTerms(NamedTuple):
     """A package that can be ordered now, with all that an order copies of it and of its gig.
 
-    Only OrderService reads it, so its values are already those of the response: ids as text, and the price as a double.
+    Only OrderService reads it, so its values are already those of the response: ids as text, prices as doubles, extras
+    by the names of their fields.
     """
 
     package_id: str
@@ -203,6 +221,7 @@ class PackageTerms(NamedTuple):
     price: float
     delivery_days: int
     revisions: int
+    extras: list[dict[str, Any]]
 
 
 def is_owner(gig: Gig, caller: Caller) -> bool:
@@ -259,6 +278,25 @@ def check_package_room(gig: Gig) -> None:
     """Raise Conflict (LIMIT_REACHED) when the gig has MAX_PACKAGES packages already."""
     if len(gig.package_ids) >= MAX_PACKAGES:
         raise Conflict(f"A gig has at most {MAX_PACKAGES} packages", code="LIMIT_REACHED")
+
+
+def check_extras(packages: Sequence[PackageDetails], kept: Container[UUID] = (), *, path: str = "") -> None:
+    """Raise InvalidArgument for each extra whose id is not in `kept`, or that has the id of one before it.
+
+    `kept` has the ids of the stored extras of the package that is replaced. `path` is the path of a package in the
+    request, with the package's number between braces.
+    """
+    violations = []
+    for number, package in enumerate(packages):
+        ids = [extra.id for extra in package.extras]
+        for place, extra_id in enumerate(ids):
+            field = f"{path.format(number)}extras[{place}].id"
+            if extra_id is not None and extra_id not in kept:
+                violations.append(Violation(field, "is not an extra of the package"))
+            elif extra_id is not None and extra_id in ids[:place]:
+                violations.append(Violation(field, "is repeated"))
+    if violations:
+        raise InvalidArgument(violations)
 
 
 def check_not_last_package(gig: Gig) -> None:

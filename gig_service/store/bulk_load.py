@@ -14,7 +14,9 @@ GIGS = CopyInto(
     "id, seller_id, title, description, category_id, tags, status, version, created_at, updated_at, rating_version,"
     " review_count, rating_sum, rating, document",
 )
-PACKAGES = CopyInto("packages", "id, gig_id, position, title, description, price, delivery_days, features, revisions")
+PACKAGES = CopyInto(
+    "packages", "id, gig_id, position, title, description, price, delivery_days, features, revisions, extras"
+)
 SELLER_REVIEWS = CopyInto("seller_reviews", "seller_id, buyer_id, review_id, created_at, stars")
 SEARCH_ROWS = CopyInto("search_rows", search_index.COLUMNS)
 WORDS = CopyInto("load_data.words", "word, gigs")

@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 
 from gig_service.domain.gig import (
+    Extra,
     Gig,
     GigDescription,
     GigDetails,
@@ -29,6 +30,7 @@ from servicekit.clock import Clock
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import NotFound
 from servicekit.ids import new_id
+from servicekit.money import to_decimal
 
 GET = Statement("""
     SELECT id, seller_id, status, version,
@@ -37,12 +39,12 @@ GET = Statement("""
     FROM gigs WHERE id = $1 AND deleted_at IS NULL
 """)
 DESCRIPTION = Statement("""
-    SELECT g.id, g.seller_id, g.status, s.username FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id
+    SELECT g.id, g.seller_id, g.status, s.username, g.title FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id
     WHERE g.id = $1 AND g.deleted_at IS NULL
 """)
 # Locking and reading are two statements: one statement that waits for a lock reads the gig as it was before the wait.
 LOCK = Statement("SELECT id FROM gigs WHERE id = $1 FOR UPDATE")
-# `price` is text, since JSON has binary fractions only.
+# `price` is text, since JSON has binary fractions only. Those of extras are the nearest ones, as in a request.
 PAGE = Statement("""
     SELECT g.id, g.title, g.description, g.category_id, g.tags, g.status, g.version, g.rating_version, g.rating,
         g.review_count, g.created_at, g.updated_at, g.seller_id, s.username, s.version AS seller_version,
@@ -50,7 +52,7 @@ PAGE = Statement("""
         (
             SELECT coalesce(json_agg(json_build_object(
                 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::text,
-                'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions
+                'delivery_days', p.delivery_days, 'features', p.features, 'revisions', p.revisions, 'extras', p.extras
             ) ORDER BY p.position), '[]') FROM packages AS p WHERE p.gig_id = g.id
         ) AS packages,
         (
@@ -70,7 +72,7 @@ VIEW = Statement("""
         s.buyer_rating_sum,
         (
             SELECT json_agg(json_build_array(
-                p.id, p.title, p.description, p.price::float8, p.delivery_days, p.features, p.revisions
+                p.id, p.title, p.description, p.price::float8, p.delivery_days, p.features, p.revisions, p.extras
             ) ORDER BY p.position)::text FROM packages AS p WHERE p.gig_id = g.id
         ),
         (
@@ -113,7 +115,7 @@ class Gigs:
         row = self._database.fetch_one(DESCRIPTION, gig_id)
         if row is None:
             raise NotFound("Gig")
-        return GigDescription(row["id"], row["seller_id"], Status(row["status"]), row["username"])
+        return GigDescription(row["id"], row["seller_id"], Status(row["status"]), row["username"], row["title"])
 
     def lock(self, gig_id: UUID) -> Gig:
         """Do as `get`, and lock the gig with its packages and images until the end of the transaction."""
@@ -241,8 +243,13 @@ def _to_package(row: Row) -> Package:
         delivery_days=row["delivery_days"],
         features=tuple(row["features"]),
         revisions=row["revisions"],
+        extras=tuple(_to_extra(extra) for extra in row["extras"]),
     )
     return Package(UUID(row["id"]), details)
+
+
+def _to_extra(row: Row) -> Extra:
+    return Extra(**{**row, "id": UUID(row["id"]), "price": to_decimal(float(row["price"]))})
 
 
 def _to_image(row: Row) -> Image:

@@ -1,7 +1,7 @@
 """The tables as peewee models."""
 
 import peewee
-from playhouse.postgres_ext import ArrayField, TSVectorField
+from playhouse.postgres_ext import ArrayField, BinaryJSONField, TSVectorField
 
 
 class SellerRow(peewee.Model):
@@ -68,6 +68,7 @@ class PackageRow(peewee.Model):
     delivery_days = peewee.SmallIntegerField()
     features = ArrayField(peewee.TextField)
     revisions = peewee.SmallIntegerField()
+    extras = BinaryJSONField(index=False)
 
     class Meta:
         table_name = "packages"

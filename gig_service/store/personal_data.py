@@ -28,7 +28,7 @@ RECORDS = (
         "packages",
         "packages",
         _OF_GIGS,
-        shown="id, gig_id, title, description, price, delivery_days, features, revisions",
+        shown="id, gig_id, title, description, price, delivery_days, features, revisions, extras",
         order="gig_id, position",
         is_deleted=True,
     ),

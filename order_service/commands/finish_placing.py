@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from typing import NoReturn
 from uuid import UUID
 
+from order_service.commands.capture_offer import CaptureOffer
 from order_service.commands.give_up_placing import GiveUpPlacing
 from order_service.commands.purchase import purchase_of
-from order_service.domain.attempt import Attempt, AttemptLimits, State
+from order_service.domain.attempt import Attempt, AttemptLimits, Kind, State
 from order_service.domain.order import Order
 from order_service.domain.payment import ActionRequired, Authorization
 from order_service.domain.placing import place
-from order_service.payments.gateway import AuthorizationResult, ConfirmationNeededError, Declined, Gateway
+from order_service.payments.gateway import ConfirmationNeededError, Declined, Gateway
 from order_service.store.store import Store
 from servicekit.database import retry_conflicts
 from servicekit.errors import InvalidArgument, Unavailable
@@ -28,7 +29,7 @@ FIRST_ASK = timedelta(seconds=2)
 
 
 class FinishPlacing:
-    """Authorize the payment of a draft and store the order.
+    """Authorize the payment of a draft and store the order. The payment for an offer is captured as well.
 
     The caller holds the attempt's lock, or the attempt is CONFIRMING: then the provider is only asked about the
     payment, and of two calls that learn of the confirmation the row of the attempt lets one store the order.
@@ -41,6 +42,7 @@ class FinishPlacing:
         idempotency_keys: IdempotencyKeys,
         responses: ResponseStore[Order],
         give_up: GiveUpPlacing,
+        capture_offer: CaptureOffer,
         limits: AttemptLimits,
     ) -> None:
         self._store = store
@@ -48,16 +50,19 @@ class FinishPlacing:
         self._idempotency_keys = idempotency_keys
         self._responses = responses
         self._give_up = give_up
+        self._capture_offer = capture_offer
         self._limits = limits
 
     def execute(self, attempt: Attempt, now: datetime, *, buyer_waits: bool) -> Order | None:
         """Return the new order; None when another call has ended the attempt. `now` is aware, and was just read.
 
-        Raises one of REFUSALS, and then the attempt is over and the idempotency key is free. A refused confirmation is
-        raised to a buyer who waits; otherwise it is kept for the buyer's next request, and the result is None. Raises
-        ActionRequired, and then the attempt waits for the confirmation; without an idempotency key it is given up.
-        Raises Unavailable, and then the attempt stays.
+        Raises one of REFUSALS, or a Conflict about the offer, and then the attempt is over and the idempotency key is
+        free. A refused confirmation is raised to a buyer who waits; otherwise it is kept for the buyer's next request,
+        and the result is None. Raises ActionRequired, and then the attempt waits for the confirmation; without an
+        idempotency key it is given up. Raises Unavailable, and then the attempt stays.
         """
+        if attempt.kind is Kind.CAPTURE:
+            return self._capture_offer.execute(attempt, now)
         if attempt.state is State.REFUSED:
             self._refuse(attempt.order_id)
             raise Declined
@@ -72,14 +77,18 @@ class FinishPlacing:
                 return None
             self._refuse(attempt.order_id)
             raise
+        authorization = Authorization(result.reference, attempt.created_at + result.valid_for)
+        if attempt.offer_id is not None:
+            capturing = self._capture_offer.begin(attempt, authorization, buyer_waits=buyer_waits)
+            return self._capture_offer.execute(capturing, now) if capturing else None
         # The database's time, without a question to it.
-        return self._place(attempt, result, now + timedelta(seconds=time.monotonic() - read_at))
+        return self._place(attempt, authorization, now + timedelta(seconds=time.monotonic() - read_at))
 
     @retry_conflicts
-    def _place(self, attempt: Attempt, result: AuthorizationResult, now: datetime) -> Order | None:
+    def _place(self, attempt: Attempt, authorization: Authorization, now: datetime) -> Order | None:
         draft = attempt.draft
         assert draft is not None
-        change = place(draft, Authorization(result.reference, attempt.created_at + result.valid_for), now)
+        change = place(draft, authorization, now)
         is_placed = self._store.orders.place(change, self._responses.serialize(change.order))
         return change.order if is_placed else None
 

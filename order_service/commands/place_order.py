@@ -1,16 +1,27 @@
-"""Place an order: its payment is authorized before the call returns."""
+"""Place an order: its payment is authorized before the call returns, and for an offer captured as well."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from decimal import Decimal
 from uuid import UUID
 
 from order_service.commands.finish_placing import FinishPlacing
 from order_service.commands.give_up_placing import GiveUpPlacing
-from order_service.domain.attempt import AttemptLimits, State
+from order_service.domain.attempt import Attempt, AttemptLimits, State
+from order_service.domain.offer import check_orderable
 from order_service.domain.order import Order
 from order_service.domain.payment import PaymentPolicy
-from order_service.domain.placing import OrderPolicy, OrderRequest, draft
+from order_service.domain.placing import (
+    Draft,
+    OrderPolicy,
+    OrderRequest,
+    OrderTerms,
+    Source,
+    draft,
+    offer_terms,
+    order_terms,
+)
 from order_service.gigs import Gigs
 from order_service.store.store import Store
 from servicekit.call import IdempotencyClaim, require_time
@@ -43,12 +54,17 @@ class PlaceOrder:
         self._limits = limits
 
     def execute(
-        self, package_id: UUID, request: OrderRequest, expected_price: Decimal | None, claim: IdempotencyClaim | None
+        self,
+        source: Source,
+        source_id: UUID,
+        request: OrderRequest,
+        expected_price: Decimal | None,
+        claim: IdempotencyClaim | None,
     ) -> Order:
-        """Return the new order, once its payment is authorized. `expected_price` is in major units.
+        """Return the new order of a package or an offer, once it is paid for. `expected_price` is in major units.
 
-        Raises NotFound (Package), Forbidden, InvalidArgument, Conflict (also PRICE_CHANGED), Unavailable,
-        DeadlineExceeded when too little time is left to begin, and Declined: then nothing is left. Raises
+        Raises NotFound (Package, Offer, Gig), Forbidden, InvalidArgument, Conflict (also PRICE_CHANGED, OFFER_CLOSED),
+        Unavailable, DeadlineExceeded when too little time is left to begin, and Declined: then nothing is left. Raises
         ActionRequired, and with an idempotency key the placing waits for the buyer's confirmation. Raises
         OutcomeUnknown when the provider was asked: then the same idempotency key, or payment recovery, finishes the
         attempt.
@@ -58,20 +74,47 @@ class PlaceOrder:
             if order is not None:
                 return order
         self._payment_policy.check(request.payment_method, request.payment_token)
-        terms = self._gigs.package_terms(package_id)
+        terms = self._terms(source, source_id, request)
         self._store.blocks.check(request.buyer_id, terms.seller_id)
         new_draft = draft(new_id(), terms, request, self._order_policy, expected_price)
         require_time()
-        binding = claim and self._idempotency_keys.binding(claim, new_draft.order_id)
-        attempt = self._store.attempts.begin_authorization(new_draft, binding)
-        if attempt is None:
-            raise IdempotencyKeyTaken
+        attempt = self._begin(new_draft, claim)
         with self._store.new_attempt_lock(attempt.order_id), in_doubt():
             with self._store.attempts.due_when_in_doubt(attempt):
                 order = self._finish_placing.execute(attempt, attempt.created_at, buyer_waits=True)
             if order is None:
                 raise OutcomeUnknown
             return order
+
+    def _terms(self, source: Source, source_id: UUID, request: OrderRequest) -> OrderTerms:
+        """Return the terms of this moment, or those of an offer. Raises NotFound, Forbidden and InvalidArgument."""
+        if source is Source.PACKAGE:
+            return order_terms(self._gigs.package_terms(source_id), request.extra_ids, request.quantity)
+        offer = self._store.offers.get(source_id).offer
+        offer.check_buyer(request.buyer_id)
+        gig = self._gigs.offered_gig(offer.gig_id)
+        gig.check_order()
+        return offer_terms(offer, gig.title)
+
+    def _begin(self, new_draft: Draft, claim: IdempotencyClaim | None) -> Attempt:
+        """Commit the attempt, and take its lock. Raises IdempotencyKeyTaken, and Conflict about an offer."""
+        if new_draft.terms.offer_id is not None:
+            return self._begin_of_offer(new_draft, new_draft.terms.offer_id, claim)
+        binding = claim and self._idempotency_keys.binding(claim, new_draft.order_id)
+        attempt = self._store.attempts.begin_authorization(new_draft, binding)
+        if attempt is None:
+            raise IdempotencyKeyTaken
+        return attempt
+
+    def _begin_of_offer(self, new_draft: Draft, offer_id: UUID, claim: IdempotencyClaim | None) -> Attempt:
+        with ExitStack() as begun, self._store.transaction("placing of offer"):
+            self._idempotency_keys.begin(claim, new_draft.order_id)
+            offer, now = self._store.offers.lock(offer_id)
+            check_orderable(offer, now, is_reserved=self._store.attempts.is_offer_reserved(offer_id))
+            attempt = self._store.attempts.begin_authorization_of_offer(new_draft)
+            # From here on the attempt may be there, also when the commit's response is lost.
+            begun.enter_context(in_doubt())
+        return attempt
 
     def _resume(self, order_id: UUID) -> Order | None:
         """Return the order of the attempt; None when the attempt is given up, and the key free again.

@@ -49,13 +49,15 @@ class RecoverAttempt:
             attempt, now = self._store.attempts.get(order_id), self._store.now()
             if attempt is None:
                 return False
-            if attempt.kind is Kind.CAPTURE:
+            if attempt.kind is Kind.CAPTURE and attempt.draft is None:
                 return self._finish_accepting.execute(attempt, *self._store.orders.get(order_id)) is not None
             if attempt.is_over(now, self._limits):
                 return self._give_up.execute(attempt)
             return self._ask(attempt, now)
 
     def _ask(self, attempt: Attempt, now: datetime) -> bool:
+        if attempt.offer_id is not None and attempt.state is State.ASKING:
+            self._store.attempts.note_doubt(attempt.order_id)
         if attempt.state is State.REFUSED:
             self._store.attempts.put_off(attempt.order_id, attempt.confirmation_end(self._limits) - now)
             return False

@@ -2,18 +2,52 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from uuid import UUID
 
 from marketplace.order.v1 import order_pb2
 from order_service.convert.files import to_file
 from order_service.domain.chargeback import ChargebackState
 from order_service.domain.lifecycle import Action, Command, Timeouts, open_actions
 from order_service.domain.listing import AdminFilters
-from order_service.domain.order import Event, Order, PaidBy, Status
+from order_service.domain.order import Event, Line, Order, PaidBy, Status
 from order_service.domain.payment import PaymentStatus
+from order_service.domain.placing import OrderRequest, Source
 from order_service.domain.settlement import refunded_amount
 from servicekit.call import Caller
+from servicekit.errors import InvalidArgument, Violation
 from servicekit.money import to_decimal
 from servicekit.times import to_timestamp
+
+
+def from_placing(request: order_pb2.PlaceOrderRequest, buyer_id: UUID) -> OrderRequest:
+    """Return the buyer's part of a request to place an order."""
+    return OrderRequest(
+        buyer_id=buyer_id,
+        requirements=request.requirements,
+        payment_method=request.payment_method,
+        payment_token=request.payment_token,
+        extra_ids=tuple(map(UUID, request.extra_ids)),
+        quantity=request.quantity if request.HasField("quantity") else 1,
+    )
+
+
+def from_source(request: order_pb2.PlaceOrderRequest) -> tuple[Source, UUID]:
+    """Return what is ordered, and its id.
+
+    Raises InvalidArgument unless it is either a package or an offer, and for what goes with a package alone.
+    """
+    if not request.offer_id:
+        if not request.package_id:
+            raise InvalidArgument([Violation(Source.PACKAGE.field, "is required, or offerId")])
+        return Source.PACKAGE, UUID(request.package_id)
+    only_packages = {
+        Source.PACKAGE.field: bool(request.package_id),
+        "extraIds": bool(request.extra_ids),
+        "quantity": request.HasField("quantity"),
+    }
+    if violations := [Violation(name, "does not go with an offerId") for name, given in only_packages.items() if given]:
+        raise InvalidArgument(violations)
+    return Source.OFFER, UUID(request.offer_id)
 
 
 def to_status(number: order_pb2.Order.Status.ValueType) -> Status | None:
@@ -87,6 +121,13 @@ def to_extension(order: Order) -> order_pb2.Order.Extension | None:
     )
 
 
+def to_line(line: Line) -> order_pb2.Order.Line:
+    """Convert a line of an order."""
+    return order_pb2.Order.Line(
+        title=line.title, unit_price=float(line.unit_price), quantity=line.quantity, amount=float(line.amount)
+    )
+
+
 def to_order(order: Order, actions: Iterable[Action], *, sees_chargeback: bool) -> order_pb2.Order:
     """Convert an order, with the actions that are open to the caller. A buyer does not see the chargeback."""
     return order_pb2.Order(
@@ -97,7 +138,7 @@ def to_order(order: Order, actions: Iterable[Action], *, sees_chargeback: bool) 
         price=float(order.price),
         status=order_pb2.Order.Status.Value(order.status),
         due_date=to_timestamp(order.due_at),
-        package_id=str(order.package_id),
+        package_id=str(order.package_id) if order.package_id else None,
         currency=order.currency,
         requirements=order.requirements,
         buyer_id=str(order.buyer_id),
@@ -109,6 +150,8 @@ def to_order(order: Order, actions: Iterable[Action], *, sees_chargeback: bool) 
         payment=to_payment(order),
         chargeback=to_chargeback(order) if sees_chargeback else None,
         extension=to_extension(order),
+        lines=map(to_line, order.all_lines),
+        offer_id=str(order.offer_id) if order.offer_id else None,
     )
 
 

@@ -26,6 +26,8 @@ def without_texts(scope: str, answer: bytes, *, is_bought: bool | None) -> bytes
                 refunded.order.requirements = ""
             else:
                 refunded.order.gig_title = refunded.order.package = ERASED
+                for line in refunded.order.lines:
+                    line.title = ERASED
             return refunded.SerializeToString()
         case "AdjustBalance":
             adjusted = order_pb2.AdjustBalanceResponse.FromString(answer)

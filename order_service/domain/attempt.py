@@ -41,8 +41,10 @@ class AttemptLimits:
 class Attempt:
     """A call that was begun for an order. `tries` is how often payment recovery failed to finish it.
 
-    `draft` is set for AUTHORIZE, and `message`, the seller's, for CAPTURE. `reference` is the provider's id of the
-    payment, and empty until it is known; `confirm_before` is the end of the time for the buyer's confirmation.
+    `draft` is set while there is no order: for AUTHORIZE, and for the CAPTURE that places an order of an offer, which
+    also has `capture_before`, the end of the authorization. `message` is the seller's, for the CAPTURE of an order that
+    they accept. `reference` is the provider's id of the payment, and empty until it is known; `confirm_before` is the
+    end of the time for the buyer's confirmation.
     """
 
     order_id: UUID
@@ -54,6 +56,12 @@ class Attempt:
     confirm_before: datetime | None = None
     draft: Draft | None = None
     message: str = ""
+    capture_before: datetime | None = None
+
+    @property
+    def offer_id(self) -> UUID | None:
+        """The offer that is ordered; None for a package, and for an order that is there already."""
+        return self.draft.terms.offer_id if self.draft else None
 
     def is_over(self, now: datetime, limits: AttemptLimits) -> bool:
         """Return whether the attempt is to be given up: there will be no order. A capture never is."""
@@ -66,6 +74,10 @@ class Attempt:
                 return True
             case _:
                 return now >= self.confirmation_end(limits)
+
+    def is_capture_over(self, now: datetime, limits: AttemptLimits) -> bool:
+        """Return whether the capture of an offer's payment is to be given up: it is voided, unless it was made."""
+        return now >= (self.confirm_before or self.created_at) + limits.response
 
     def confirmation_end(self, limits: AttemptLimits) -> datetime:
         """Return the end of the time for the buyer's confirmation, which counts from the first request."""

@@ -51,8 +51,24 @@ class Extension:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A line of an order: something that was ordered, by the title it had then. `unit_price` is in major units."""
+
+    title: str
+    unit_price: Decimal
+    quantity: int = 1
+
+    @property
+    def amount(self) -> Decimal:
+        """The line's part of the order's price."""
+        return self.unit_price * self.quantity
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
-    """A promise to deliver one package for a fixed price, at the terms that stood when it was placed.
+    """A promise to deliver one package or offer for a fixed price, at the terms that stood when it was placed.
+
+    Either `package_id` or `offer_id` is set; `package_title` is the title of that.
 
     `price` is in major units of `currency` (ISO 4217). Times are aware, in UTC. `version` is 1 when placed and grows by
     one with every change, so it is also the number of the change's event. `first_delivered_at` is None until the first
@@ -71,6 +87,10 @@ class Order:
 
     `extension_days`, `extension_message` and `extension_at` are the fields of `extension`; `extended_days` is the sum
     of the days by which accepted requests have moved the due date.
+
+    `lines` are the stored ones, whose sum is `price`: the package first, then the extras. `delivery_days` and the
+    revisions are those of the package and the extras together. An order from before there were lines has none stored;
+    `all_lines` then makes one of its package.
     """
 
     id: UUID
@@ -80,7 +100,7 @@ class Order:
     seller_id: UUID
     gig_id: UUID
     gig_title: str
-    package_id: UUID
+    package_id: UUID | None
     package_title: str
     price: Decimal
     currency: str
@@ -111,6 +131,13 @@ class Order:
     extension_message: str = ""
     extension_at: datetime | None = None
     extended_days: int = 0
+    lines: tuple[Line, ...] = ()
+    offer_id: UUID | None = None
+
+    @property
+    def all_lines(self) -> tuple[Line, ...]:
+        """The lines, one at least."""
+        return self.lines or (Line(self.package_title, self.price),)
 
     @property
     def is_being_captured(self) -> bool:

@@ -9,6 +9,7 @@ from order_service.domain.chargeback import shown
 from order_service.domain.lifecycle import TRANSITIONS, Action
 from order_service.domain.order import Party, Status
 from order_service.domain.payment import PaymentStatus
+from order_service.domain.placing import STARTS
 from order_service.domain.refund import RefundState
 from order_service.domain.reminders import STATUSES
 from order_service.domain.settlement import NOTHING, outstanding, position, refund_status, refunded_amount
@@ -23,7 +24,8 @@ MOVED_BY_CHARGEBACK = {row.from_status for row in TRANSITIONS if row.action is A
 STEPS |= {(status, Action.CHARGEBACK, Party.SYSTEM, status) for status in Status if status not in MOVED_BY_CHARGEBACK}
 STEP_TEXTS = {" ".join(step) for step in STEPS}
 STEP_TEXTS |= {f"{status} reminder:{reminder} {Party.SYSTEM} {status}" for reminder, status in STATUSES.items()}
-FIRST_STEP = f"- place {Party.BUYER} {Status.PENDING}"
+# The status after each way to begin.
+FIRST_STEPS = {f"- place {Party.BUYER} {start.status}": str(start.status) for start in STARTS.values()}
 CAPTURED = frozenset((PaymentStatus.CAPTURED, PaymentStatus.REFUNDED, PaymentStatus.PARTIALLY_REFUNDED))
 PAYMENTS = {
     Status.PENDING: frozenset((PaymentStatus.AUTHORIZED, PaymentStatus.CAPTURING)),
@@ -37,7 +39,7 @@ PAYMENTS = {
 
 def compare_order(records: OrderRecords, payment: ProviderPayment | None) -> list[str]:
     """Return the differences between the records of an order and its payment at the provider."""
-    texts = list(_compare_history(records))
+    texts = [*_compare_history(records), *_compare_lines(records)]
     if records.order.payment_status is None:
         if records.sums:
             texts.append("is from before there were payments, and has ledger transactions")
@@ -64,14 +66,19 @@ def _compare_history(records: OrderRecords) -> Iterator[str]:
         yield f"has refunds of {history.refunded_later} after its end, and {order.refund_due} to be refunded in all"
 
 
+def _compare_lines(records: OrderRecords) -> Iterator[str]:
+    if records.lines_sum is not None and records.lines_sum != records.order.price:
+        yield f"has a price of {records.order.price}, and lines of {records.lines_sum}"
+
+
 # Orders have few different histories.
 @lru_cache(maxsize=10_000)
 def _wrong_steps(steps: str) -> tuple[str, ...]:
     """Return the differences between the steps of a history, `from action by to` each, and the table."""
     first, *others = steps.split(",")
-    if first != FIRST_STEP:
+    if first not in FIRST_STEPS:
         return ("has a history that does not begin with its placing",)
-    wrong, status = [], str(Status.PENDING)
+    wrong, status = [], FIRST_STEPS[first]
     for step in others:
         from_status, action, by, to_status = step.split(" ")
         if from_status != status or step not in STEP_TEXTS:

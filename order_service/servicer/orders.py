@@ -13,7 +13,6 @@ from order_service.convert import orders as convert
 from order_service.domain.lifecycle import Action, Command, Timeouts
 from order_service.domain.listing import order_filter
 from order_service.domain.order import Order
-from order_service.domain.placing import OrderRequest
 from order_service.store.order_lists import PageKey
 from order_service.store.store import Store
 from servicekit import paging
@@ -58,10 +57,12 @@ class OrderHandlers:
     @calls_outside
     @binds_idempotency_key
     def PlaceOrder(self, request: order_pb2.PlaceOrderRequest, call: Call) -> order_pb2.PlaceOrderResponse:
-        order_request = OrderRequest(call.user_id, request.requirements, request.payment_method, request.payment_token)
+        order_request = convert.from_placing(request, call.user_id)
         expected_price = to_decimal(request.expected_price) if request.HasField("expected_price") else None
         return convert.to_placed(
-            self._place_order.execute(UUID(request.package_id), order_request, expected_price, call.idempotency_claim)
+            self._place_order.execute(
+                *convert.from_source(request), order_request, expected_price, call.idempotency_claim
+            )
         )
 
     def GetOrder(self, request: order_pb2.GetOrderRequest, call: Call) -> order_pb2.GetOrderResponse:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -11,13 +11,14 @@ import orjson
 from pydantic import TypeAdapter
 
 from order_service.domain.attempt import Attempt, Kind, State
+from order_service.domain.payment import Authorization
 from order_service.domain.placing import Draft
 from servicekit.advisory_lock import TRY
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import Unavailable
 from servicekit.idempotency import BIND
 
-COLUMNS = "order_id, kind, data, created_at, tries, state, reference, confirm_before"
+COLUMNS = "order_id, kind, data, created_at, tries, state, reference, confirm_before, capture_before"
 
 # Payment recovery leaves a new attempt to its worker for this long. Most are over before, and each look at an attempt
 # that is under way costs a thread and a connection.
@@ -29,11 +30,12 @@ BEGIN_CAPTURE = Statement("""
 """)
 
 
-def _begin_authorization(order_id: str, first: int, source: str = "") -> str:
+def _begin_authorization(order_id: str, first: int, source: str = "", offer_id: str = "NULL::uuid") -> str:
     """Return the SQL that stores an attempt and takes its lock: its draft, FIRST_TRY and the lock's name follow."""
     return f"""
-        INSERT INTO attempts (order_id, kind, data, created_at, next_try_at)
-        SELECT {order_id}, 'authorize', ${first}::jsonb, now, now + ${first + 1}::interval FROM {source}app_now() AS now
+        INSERT INTO attempts (order_id, kind, data, created_at, next_try_at, offer_id)
+        SELECT {order_id}, 'authorize', ${first}::jsonb, now, now + ${first + 1}::interval, {offer_id}
+        FROM {source}app_now() AS now
         RETURNING created_at, {TRY.format(f"${first + 2}")}
     """  # noqa: S608  # our own words
 
@@ -43,6 +45,30 @@ BEGIN_AUTHORIZATION = Statement(_begin_authorization("$1", first=2))
 BEGIN_AUTHORIZATION_WITH_KEY = Statement(
     f"WITH bound AS ({BIND.sql}) {_begin_authorization('$5', first=7, source='bound, ')}"
 )
+BEGIN_AUTHORIZATION_OF_OFFER = Statement(_begin_authorization("$1", first=2, offer_id="$5::uuid"))
+# A worker of an older version expects a message.
+BEGIN_CAPTURE_OF_OFFER = Statement("""
+    UPDATE attempts SET kind = 'capture', state = 'asking', data = data || '{"message": ""}', reference = $2,
+        capture_before = $3, tries = 0, next_try_at = app_now() + $4::interval
+    WHERE order_id = $1 AND kind = 'authorize' AND state IN ('asking', 'confirming') RETURNING order_id
+""")
+REFUSE_CAPTURE_OF_OFFER = Statement("""
+    UPDATE attempts SET kind = 'authorize', state = 'giving_up', tries = 0, next_try_at = app_now()
+    WHERE order_id = $1 AND kind = 'capture' AND offer_id IS NOT NULL RETURNING order_id
+""")
+# While the provider is asked for an order of an offer, nobody else can order the offer; a card that waits for its
+# buyer's confirmation does not reserve it.
+IS_RESERVED = Statement("""
+    SELECT EXISTS (SELECT FROM attempts WHERE offer_id = $1 AND state = 'asking' AND order_id <> $2) AS is_reserved
+""")
+MAY_BE_ORDERED = Statement("""
+    SELECT EXISTS (SELECT FROM attempts WHERE offer_id = $1 AND state IN ('asking', 'confirming')) AS may_be
+""")
+CALL_OFF = Statement("""
+    UPDATE attempts SET state = 'giving_up', tries = 0, next_try_at = app_now()
+    WHERE offer_id = $1 AND kind = 'authorize'
+        AND (state IN ('confirming', 'refused') OR state = 'asking' AND NOT is_in_doubt)
+""")
 GET = Statement(f"SELECT {COLUMNS} FROM attempts WHERE order_id = $1")  # noqa: S608
 DUE = Statement(f"""
     SELECT {COLUMNS} FROM attempts
@@ -76,11 +102,16 @@ GIVE_UP = Statement("""
     WHERE order_id = $1 AND kind = 'authorize' RETURNING order_id
 """)
 WAKE = Statement("UPDATE attempts SET next_try_at = app_now() WHERE order_id = $1 AND next_try_at > app_now()")
+DOUBT = Statement("""
+    UPDATE attempts SET is_in_doubt = true, next_try_at = least(next_try_at, app_now()) WHERE order_id = $1
+""")
 POSTPONE = Statement("""
     UPDATE attempts SET tries = tries + 1, next_try_at = app_now() + $2::interval WHERE order_id = $1
 """)
 PUT_OFF = Statement("UPDATE attempts SET next_try_at = app_now() + $2::interval WHERE order_id = $1")
 
+# No order has this id.
+NO_ORDER = UUID(int=0)
 DRAFT = TypeAdapter(Draft)
 DRAFT_NAMES = [field.name for field in fields(Draft)]
 # The names of a draft's parts in the database, which a worker of an older version has written.
@@ -111,13 +142,55 @@ class Attempts:
         `binding` binds an idempotency key to it. Return None when that is bound already: then nothing is stored. Raises
         OutcomeUnknown when the commit's response is lost.
         """
-        parts = {STORED_NAMES.get(name, name): getattr(draft, name) for name in DRAFT_NAMES}
-        params = (orjson.dumps(parts, default=str).decode(), FIRST_TRY, attempt_lock(draft.order_id))
+        params = _draft_params(draft)
         if binding is None:
             row = self._database.commit_one("placing", BEGIN_AUTHORIZATION, draft.order_id, *params)
         else:
             row = self._database.commit_one("placing", BEGIN_AUTHORIZATION_WITH_KEY, *binding, *params)
         return Attempt(draft.order_id, Kind.AUTHORIZE, row["created_at"], tries=0, draft=draft) if row else None
+
+    def begin_authorization_of_offer(self, draft: Draft) -> Attempt:
+        """Do as `begin_authorization`, in the caller's transaction, which has locked the offer."""
+        row = self._database.fetch_one(
+            BEGIN_AUTHORIZATION_OF_OFFER, draft.order_id, *_draft_params(draft), draft.terms.offer_id
+        )
+        assert row is not None
+        return Attempt(draft.order_id, Kind.AUTHORIZE, row["created_at"], tries=0, draft=draft)
+
+    def begin_capture_of_offer(self, attempt: Attempt, authorization: Authorization) -> Attempt | None:
+        """Store that the authorized payment of an attempt is going to be captured. It is committed before the call.
+
+        Return None when the attempt is over, is given up, or captures already.
+        """
+        reference, before = authorization.reference, authorization.capture_before
+        if not self._database.fetch_all(BEGIN_CAPTURE_OF_OFFER, attempt.order_id, reference, before, FIRST_TRY):
+            return None
+        return replace(attempt, kind=Kind.CAPTURE, state=State.ASKING, reference=reference, capture_before=before)
+
+    def refuse_capture_of_offer(self, order_id: UUID) -> bool:
+        """Store that there will be no order, since its payment cannot be captured. Return whether that was open."""
+        return bool(self._database.fetch_all(REFUSE_CAPTURE_OF_OFFER, order_id))
+
+    def is_offer_reserved(self, offer_id: UUID, order_id: UUID | None = None) -> bool:
+        """Return whether the provider is being asked for an order of the offer, other than this order.
+
+        The caller's transaction has locked the offer.
+        """
+        return bool(self._database.fetch_all(IS_RESERVED, offer_id, order_id or NO_ORDER)[0]["is_reserved"])
+
+    def may_order_offer(self, offer_id: UUID) -> bool:
+        """Return whether an attempt may still place an order of the offer.
+
+        The caller's transaction has locked the offer.
+        """
+        return bool(self._database.fetch_all(MAY_BE_ORDERED, offer_id)[0]["may_be"])
+
+    def call_off(self, offer_id: UUID) -> None:
+        """Give up the attempts to order an offer, which the caller's transaction has locked.
+
+        Those stay whose outcome is in doubt, and those that capture.
+        """
+        self._database.write(CALL_OFF, offer_id)
 
     def begin_capture(self, order_id: UUID, message: str, now: datetime) -> Attempt:
         """Store the attempt to capture an order's payment. It is committed before the call."""
@@ -173,7 +246,7 @@ class Attempts:
 
     @contextmanager
     def due_when_in_doubt(self, attempt: Attempt) -> Iterator[None]:
-        """Let payment recovery go on at once with an attempt that the block leaves with an unknown outcome.
+        """Let payment recovery go on at once with an attempt that the block leaves in doubt.
 
         One that it has tried before keeps its back-off.
         """
@@ -181,8 +254,12 @@ class Attempts:
             yield
         except Unavailable:
             if attempt.tries == 0:
-                self.wake(attempt.order_id)
+                self.note_doubt(attempt.order_id)
             raise
+
+    def note_doubt(self, order_id: UUID) -> None:
+        """Store that the provider was asked and did not answer in time; payment recovery tries the attempt now."""
+        self._database.fetch_all(DOUBT, order_id)
 
     def postpone(self, order_id: UUID, by: timedelta) -> None:
         """Count a try whose outcome is unknown; the next try is after this time."""
@@ -193,6 +270,11 @@ class Attempts:
         self._database.fetch_all(PUT_OFF, order_id, by)
 
 
+def _draft_params(draft: Draft) -> tuple[object, ...]:
+    parts = {STORED_NAMES.get(name, name): getattr(draft, name) for name in DRAFT_NAMES}
+    return orjson.dumps(parts, default=str).decode(), FIRST_TRY, attempt_lock(draft.order_id)
+
+
 def attempt_lock(order_id: UUID) -> str:
     """Return the name of the advisory lock on an order's attempt."""
     return f"attempt:{order_id}"
@@ -200,8 +282,8 @@ def attempt_lock(order_id: UUID) -> str:
 
 def _to_attempt(row: Row) -> Attempt:
     data = row["data"]
-    is_capture = row["kind"] == Kind.CAPTURE
-    if not is_capture:
+    has_draft = STORED_NAMES["terms"] in data
+    if has_draft:
         data = {**data, **{name: data[stored] for name, stored in STORED_NAMES.items()}}
     return Attempt(
         order_id=row["order_id"],
@@ -211,8 +293,9 @@ def _to_attempt(row: Row) -> Attempt:
         state=State(row["state"]),
         reference=row["reference"],
         confirm_before=row["confirm_before"],
-        draft=None if is_capture else DRAFT.validate_python(data),
-        message=data["message"] if is_capture else "",
+        draft=DRAFT.validate_python(data) if has_draft else None,
+        message=data.get("message", ""),
+        capture_before=row["capture_before"],
     )
 
 

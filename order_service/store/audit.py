@@ -31,6 +31,7 @@ NOT_READ = {
     "buyer_id": "NULL",
     "gig_id": "NULL",
     "package_id": "NULL",
+    "offer_id": "NULL",
 }
 SHORT_COLUMNS = ", ".join(f"{NOT_READ[name]} AS {name}" if name in NOT_READ else name for name in COLUMNS.split(", "))
 ORDER_COLUMNS = COLUMNS.split(", ")
@@ -47,6 +48,10 @@ HISTORIES = """
         ),
         coalesce(sum(CASE action WHEN 'refund' THEN amount WHEN 'refund_failed' THEN -amount END), 0)
     FROM order_events WHERE order_id = ANY (%s::uuid[]) GROUP BY order_id
+"""
+LINE_SUMS = """
+    SELECT order_id::text, sum(unit_price * quantity) FROM order_lines
+    WHERE order_id = ANY (%s::uuid[]) GROUP BY order_id
 """
 FEES = "SELECT order_id::text, id, amount FROM provider_fees WHERE order_id = ANY (%s::uuid[])"
 REFUNDS = Statement("""
@@ -117,11 +122,13 @@ class History:
 class OrderRecords:
     """All records of an order, the provider's `fees` by their ids.
 
-    `sums` are the sums of its ledger entries, each as `account kind owner=sum`.
+    `sums` are the sums of its ledger entries, each as `account kind owner=sum`. `lines_sum` is the sum of its lines;
+    None for an order from before there were lines.
     """
 
     order: Order
     history: History | None
+    lines_sum: Decimal | None
     refunds: list[Refund]
     chargebacks: list[Chargeback]
     fees: dict[str, Decimal]
@@ -172,6 +179,7 @@ class Audit:
         with self.snapshot():
             rows = self._rows(ORDERS, ids)
             histories = {row[0]: History(*row[1:]) for row in self._rows(HISTORIES, ids)}
+            line_sums = dict(self._rows(LINE_SUMS, ids))
             fees: dict[str, dict[str, Decimal]] = {}
             for order_id, fee_id, amount in self._rows(FEES, ids):
                 fees.setdefault(order_id, {})[fee_id] = amount
@@ -185,6 +193,7 @@ class Audit:
             records[order.id] = OrderRecords(
                 order,
                 histories.get(key),
+                line_sums.get(key),
                 [to_refund(row) for row in refunds.get(order.id, ())],
                 [to_chargeback(row) for row in chargebacks.get(order.id, ())],
                 fees.get(key, {}),

@@ -15,8 +15,8 @@ from servicekit.bulk_load import NULL, BulkLoad, CopyInto
 from servicekit.database import Statement
 
 TABLES = (
-    "orders", "order_events", "ledger_transactions", "ledger_entries", "provider_fees", "refunds", "payouts",
-    "payout_accounts",
+    "orders", "order_lines", "order_events", "ledger_transactions", "ledger_entries", "provider_fees", "refunds",
+    "payouts", "payout_accounts",
 )  # fmt: skip
 # Small indexes that the periodic tasks of a running OrderService read every second.
 KEPT = (
@@ -34,6 +34,7 @@ ORDERS = CopyInto(
     # A default that is a function would make COPY write row by row.
     " commission_percent, platform_refund, fees, postings, changed_at",
 )
+LINES = CopyInto("order_lines", "order_id, position, title, unit_price, quantity")
 EVENTS = CopyInto("order_events", "order_id, version, at, by, action, came_from, went_to, message")
 PAYOUTS = CopyInto("payouts", "id, seller_id, amount, currency, status, destination, reference, created_at, updated_at")
 PAYOUT_ACCOUNTS = CopyInto("payout_accounts", "seller_id, destination, updated_at")
@@ -154,10 +155,19 @@ OUTCOMES = {
 }
 
 
+class LoadedLine(NamedTuple):
+    """A line of an order; the price of one is in cents."""
+
+    title: str
+    unit_price: int
+    quantity: int
+
+
 class LoadedOrder(NamedTuple):
     """An order. The outcome is one of OUTCOMES; `commission` is that of the whole price, `fee` the provider's.
 
-    Amounts are in cents. Times are milliseconds since 1970, 0 for what has not happened.
+    The price is the sum of the lines. Amounts are in cents. Times are milliseconds since 1970, 0 for what has not
+    happened.
     """
 
     id: str
@@ -168,6 +178,7 @@ class LoadedOrder(NamedTuple):
     gig_title: str
     package_id: str
     package_title: str
+    lines: tuple[LoadedLine, ...]
     price: int
     commission: int
     fee: int
@@ -197,6 +208,7 @@ class OrderRows:
     """The rows of a batch: lines of COPY's text format, with the columns above."""
 
     orders: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     fees: list[str] = field(default_factory=list)
     refunds: list[str] = field(default_factory=list)
@@ -249,6 +261,8 @@ def _of_order(made: OrderRows, order: LoadedOrder, currency: str, percent: str) 
         f"\t{times['delivered']}\t{times['placed']}\t{updated}\t{outcome.payment_status}\tsandbox_{order.id}"
         f"\t{capture_before}\t{refund}\t{refund}\t0\t{percent}\t0\t{fees}\t{len(outcome.postings)}\tnow"
     )
+    for position, line in enumerate(order.lines, start=1):
+        made.lines.append(f"{order.id}\t{position}\t{line.title}\t{line.unit_price}e-2\t{line.quantity}")
     made.events.append(f"{order.id}\t1\t{times['placed']}\tbuyer\tplace\t{NULL}\tPENDING\t")
     for version, step in enumerate(outcome.steps, start=2):
         time, *columns = step
@@ -326,6 +340,7 @@ def _at(milliseconds: int) -> str:
 def write(bulk: BulkLoad, made: OrderRows) -> None:
     """Store the rows in the caller's transaction."""
     bulk.copy(ORDERS, made.orders)
+    bulk.copy(LINES, made.lines)
     bulk.copy(EVENTS, made.events)
     bulk.copy(PAYOUTS, made.payouts)
     bulk.copy(PAYOUT_ACCOUNTS, made.payout_accounts)

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from order_service.domain.listing import OrderFilter
 from order_service.domain.order import Status
-from order_service.store.orders import COLUMNS, Reading, to_reading
+from order_service.store.orders import COLUMNS, LINES, Reading, to_reading
 from servicekit.database import Database, Statement
 
 # The parameters of every statement; those of its filters follow, in the order of the fields of OrderFilter.
@@ -77,7 +77,7 @@ def statement(given: frozenset[str], oldest_first: bool) -> Statement:
         for conditions in _branches(given)
     ]
     return Statement(f"""
-        SELECT *, (SELECT app_now()) AS now FROM ({" UNION ALL ".join(branches)}) AS orders
+        SELECT *, {LINES.format("orders")}, (SELECT app_now()) AS now FROM ({" UNION ALL ".join(branches)}) AS orders
         ORDER BY {order} LIMIT {LIMIT}
     """)  # noqa: S608
 

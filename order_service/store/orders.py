@@ -1,4 +1,4 @@
-"""Orders and their history in PostgreSQL: every statement.
+"""Orders, their lines and their history in PostgreSQL: every statement.
 
 A change is stored whole: the order, its event in the history and in the feed, its ledger postings, and its payment task
 in the outbox.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from typing import NamedTuple
 from uuid import UUID
@@ -15,7 +16,7 @@ from uuid import UUID
 from order_service.domain.chargeback import ChargebackState
 from order_service.domain.feed import TYPES
 from order_service.domain.lifecycle import Action
-from order_service.domain.order import Change, Event, Order, PaidBy, Party, Status
+from order_service.domain.order import Change, Event, Line, Order, PaidBy, Party, Status
 from order_service.domain.payment import PaymentStatus
 from order_service.store.attempts import ENDING, attempt_lock
 from order_service.store.feed import ORDER
@@ -25,7 +26,7 @@ from order_service.store.put_off_orders import IS_PUT_OFF
 from order_service.store.webhook_deliveries import DELIVERIES
 from servicekit.advisory_lock import RELEASE, name_if_held, note_release
 from servicekit.database import Database, Row, Statement, placeholders
-from servicekit.errors import NotFound
+from servicekit.errors import NotFound, Unavailable
 from servicekit.idempotency import FINISHING
 from servicekit.ids import new_id
 from servicekit.outbox import Outbox
@@ -34,8 +35,8 @@ from servicekit.outbox import Outbox
 PAYMENTS = "payment"
 
 
-# By name, not `*`: a prepared statement must not notice a column that a newer version adds.
-NAMES = [field.name for field in fields(Order)]
+# By name, not `*`: a prepared statement must not notice a column that a newer version adds. Lines have their own table.
+NAMES = [field.name for field in fields(Order) if field.name != "lines"]
 COLUMNS = ", ".join(NAMES)
 # The order of $1, which is the JSON of its event in the feed. As a parameter for each column it would cost more to read
 # than to store.
@@ -46,9 +47,20 @@ _UPDATE = f"""
     UPDATE orders SET {", ".join(f"{name} = new.{name}" for name in NAMES[1:])} FROM {_NEW} AS new
     WHERE orders.id = {_ID}
 """  # noqa: S608  # our own column names
-READING = f"SELECT {COLUMNS}, (SELECT app_now()) AS now FROM orders"  # noqa: S608  # our own column names
+# The stored lines of an order. Prices are texts, since JSON has binary fractions only.
+LINES = """(
+    SELECT json_agg(json_build_array(title, unit_price::text, quantity) ORDER BY position)
+    FROM order_lines WHERE order_id = {}.id
+) AS lines"""
+READING = f"""
+    SELECT {COLUMNS}, {LINES.format("orders")}, (SELECT app_now()) AS now FROM orders
+"""  # noqa: S608  # our own column names
 ONE = Statement(f"{READING} WHERE id = $1")
-BY_REFERENCE = Statement("SELECT id FROM orders WHERE payment_reference = $1 AND payment_reference <> ''")
+# In one statement, so that a placing that ends at this moment is seen either here or there.
+BY_REFERENCE = Statement("""
+    SELECT (SELECT id FROM orders WHERE payment_reference = $1 AND payment_reference <> '') AS id,
+        EXISTS (SELECT FROM attempts WHERE kind = 'capture' AND reference = $1 AND reference <> '') AS is_being_placed
+""")
 HAS_SOLD = Statement("SELECT EXISTS (SELECT FROM orders WHERE seller_id = $1) AS has_sold")
 EVENT_COLUMNS = "at, by, action, came_from, went_to, message, amount, paid_by, is_reminder"
 # For `to_event`. Only a delivery can have files, so no other row looks for them.
@@ -81,14 +93,20 @@ def _with_event(write: str) -> str:
     """  # noqa: S608  # our own words
 
 
+_INSERT_LINES = """
+    INSERT INTO order_lines (order_id, position, title, unit_price, quantity)
+    SELECT changed.id, position, title, unit_price, quantity FROM changed, ROWS FROM (
+        jsonb_to_recordset($1::jsonb -> 'lines') AS (title text, unit_price numeric, quantity integer)
+    ) WITH ORDINALITY AS line (title, unit_price, quantity, position)
+"""
 _DELIVERIES = DELIVERIES.format("$2, $3, buyer_id, seller_id")
 UPDATE = Statement(_UPDATE)
 UPDATE_WITH_EVENT = Statement(f"WITH {_with_event(_UPDATE)} {_DELIVERIES} FROM changed")
-# A whole placing: the attempt ends, the order and its event are stored, the idempotency key gets the response $13, and
-# the lock of the name $14 is released. That is a moment before the commit, and does no harm: the next holder waits for
-# the row of the attempt, and then finds that it is gone. Returns no row when it was gone before.
+# A whole placing: the attempt ends, the order, its lines and its event are stored, the idempotency key gets the
+# response $13, and the lock of the name $14 is released. That is a moment before the commit, and does no harm: the next
+# holder waits for the row of the attempt, and then finds that it is gone. Returns no row when it was gone before.
 PLACE = Statement(f"""
-    WITH ended AS ({ENDING.format(_ID)}), {_with_event(_INSERT)},
+    WITH ended AS ({ENDING.format(_ID)}), {_with_event(_INSERT)}, lines AS ({_INSERT_LINES}),
     answered AS ({FINISHING.format("$13", "(SELECT id FROM changed)")})
     {_DELIVERIES}, {RELEASE.format("$14")} FROM changed
 """)  # noqa: S608  # our own words
@@ -97,7 +115,8 @@ PLACE = Statement(f"""
 def _locked(rows: str) -> Statement:
     """Return the statement that locks these orders and reads the time after the wait for the lock."""
     return Statement(f"""
-        WITH locked AS (SELECT {COLUMNS} FROM orders WHERE {rows}) SELECT *, app_now() AS now FROM locked
+        WITH locked AS (SELECT {COLUMNS} FROM orders WHERE {rows})
+        SELECT *, {LINES.format("locked")}, app_now() AS now FROM locked
     """)  # noqa: S608  # our own words
 
 
@@ -119,7 +138,7 @@ def _next_due(status: Status, since: str, unreminded_of: str = "") -> Statement:
             AND NOT {IS_PUT_OFF} {without_reminder}
             ORDER BY {since}, id LIMIT 1 FOR UPDATE OF orders SKIP LOCKED
         )
-        SELECT *, app_now() AS now FROM locked
+        SELECT *, {LINES.format("locked")}, app_now() AS now FROM locked
     """)  # noqa: S608  # our own words
 
 
@@ -195,6 +214,15 @@ class Orders:
             note_release(self._database, lock)
         return is_placed is not None
 
+    def add_captured(self, change: Change, response: bytes) -> bool:
+        """Store a new order whose payment is captured, as `place` does, in the caller's transaction.
+
+        The caller posts the change's postings. Return False when the attempt was not there: then nothing is stored.
+        """
+        assert change.event is not None
+        params = _with_event_params(change.order, change.event)
+        return self._database.fetch_one(PLACE, *params, response, None) is not None
+
     def lock(self, order_id: UUID) -> Reading:
         """Return the order, locked until the end of the transaction. Raises NotFound("Order")."""
         return _required(self._database.fetch_one(LOCK, order_id))
@@ -226,9 +254,15 @@ class Orders:
             self._ledger.post(posting, now)
 
     def id_by_payment(self, reference: str) -> UUID | None:
-        """Return the id of the order with this payment reference, if there is one."""
-        row = self._database.fetch_one(BY_REFERENCE, reference)
-        return row["id"] if row else None
+        """Return the id of the order with this payment reference, if there is one.
+
+        Raises Unavailable while the payment is captured for an order that is not stored yet.
+        """
+        [row] = self._database.fetch_all(BY_REFERENCE, reference)
+        if row["is_being_placed"]:
+            raise Unavailable
+        order_id: UUID | None = row["id"]
+        return order_id
 
     def get(self, order_id: UUID) -> Reading:
         """Return the order. Raises NotFound("Order")."""
@@ -268,17 +302,20 @@ def _required(row: Row | None) -> Reading:
 
 
 def to_reading(row: Row) -> Reading:
-    """Return the order of a row of COLUMNS and `now`."""
+    """Return the order of a row of COLUMNS, LINES and `now`."""
     now = row.pop("now")
     return Reading(to_order(row), now)
 
 
 def to_order(row: Row) -> Order:
-    """Return the order of a row of COLUMNS."""
+    """Return the order of a row of COLUMNS, and perhaps LINES."""
+    lines = tuple(
+        Line(title, Decimal(unit_price), quantity) for title, unit_price, quantity in row.pop("lines", None) or ()
+    )
     payment = PaymentStatus(row["payment_status"]) if row["payment_status"] else None
     chargeback = ChargebackState(row["chargeback_state"]) if row["chargeback_state"] else None
     states = {"status": Status(row["status"]), "payment_status": payment, "chargeback_state": chargeback}
-    return Order(**{**row, **states})
+    return Order(**{**row, **states}, lines=lines)
 
 
 def to_event(row: Row) -> Event:

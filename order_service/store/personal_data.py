@@ -18,13 +18,46 @@ _OF_ENDPOINTS = "endpoint_id IN (SELECT id FROM webhook_endpoints WHERE owner_id
 _OF_ACCOUNTS = "account_id IN (SELECT id FROM ledger_accounts WHERE owner = $1)"
 
 _ORDER = (
-    "id, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days,"
-    " revisions_left, requirements, payment_method, payment_status, payment_reference, refund_due, refunded, due_at,"
-    " first_delivered_at, last_delivered_at, created_at, updated_at, extension_days, extension_message, extension_at,"
-    " extended_days"
+    "id, status, buyer_id, seller_id, gig_id, gig_title, package_id, offer_id, package_title, price, currency,"
+    " delivery_days, revisions_left, requirements, payment_method, payment_status, payment_reference, refund_due,"
+    " refunded, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, extension_days,"
+    " extension_message, extension_at, extended_days"
 )
 
+# The titles of the lines of an event are replaced in their places; an event from before there were lines has none.
+_ERASED_LINES = f"""jsonb_build_object('lines', (
+    SELECT coalesce(jsonb_agg(line || '{{"title": "{ERASED}"}}' ORDER BY place), '[]')
+    FROM jsonb_array_elements(subject -> 'lines') WITH ORDINALITY AS lines (line, place)
+))"""  # noqa: S608  # our own words
+
+_OFFER = (
+    "id, conversation_id, gig_id, seller_id, buyer_id, title, description, price, delivery_days, revisions, status,"
+    " expires_at, created_at, order_id"
+)
+
+_ENDED = "CASE status WHEN 'OPEN' THEN least(expires_at, app_now()) ELSE expires_at END"
+
 RECORDS = (
+    # Before the events of offers, for the same reason as lines before orders. An offer without one of its sides ends.
+    Records("offers_got", "offers", "buyer_id = $1", shown=_OFFER, order="created_at, id",
+            erased={"expires_at": _ENDED}),
+    Records(
+        "offers_made",
+        "offers",
+        "seller_id = $1",
+        shown=_OFFER,
+        order="created_at, id",
+        erased={
+            "title": f"'{ERASED}'",
+            "description": "''",
+            "expires_at": _ENDED,
+        },
+    ),
+    Records("lines_of_orders", "order_lines", _OF_ORDERS, key="order_id, position",
+            shown="order_id, position, title, unit_price, quantity"),
+    # Before the orders: a command that has read the old titles has locked its order, so its event is stored before the
+    # events are erased.
+    Records("lines_of_orders_sold", "order_lines", _SOLD, key="order_id, position", erased={"title": f"'{ERASED}'"}),
     Records("orders_bought", "orders", "buyer_id = $1", shown=_ORDER, order="created_at, id",
             erased={"requirements": "''"}),
     Records(
@@ -58,6 +91,7 @@ RECORDS = (
         erased={
             "subject": f"""
                 subject || '{{"gig_title": "{ERASED}", "package_title": "{ERASED}", "extension_message": ""}}'
+                || {_ERASED_LINES}
             """
         },
     ),

@@ -13,6 +13,8 @@ from order_service.store.feed_reader import FeedReader
 from order_service.store.files import Files
 from order_service.store.ledger import Ledger
 from order_service.store.messages import Messages
+from order_service.store.offer_lists import OfferLists
+from order_service.store.offers import Offers
 from order_service.store.order_lists import OrderLists
 from order_service.store.orders import Orders
 from order_service.store.payout_holds import PayoutHolds
@@ -78,6 +80,8 @@ class Store:
         self.attempts = Attempts(database)
         self.provider_records = ProviderRecords(database)
         self.put_off_orders = PutOffOrders(database)
+        self.offers = Offers(database)
+        self.offer_lists = OfferLists(database)
 
     def now(self) -> datetime:
         """Return the time, aware, in UTC."""

@@ -13,11 +13,11 @@ from order_service.domain.payment import Authorization, PaymentPolicy, PaymentSt
 from order_service.domain.placing import OrderPolicy, draft, place
 from servicekit.errors import Forbidden, InvalidArgument
 from servicekit.ids import new_id
-from tests.support.orders import BUYER, NOON, POLICY, SELLER, a_placing, an_order_request, package_terms
+from tests.support.orders import BUYER, NOON, POLICY, SELLER, a_placing, an_order_request, terms_of_order
 
 
 def test_a_new_order_copies_the_package_terms_and_the_order_policy() -> None:
-    terms = package_terms(price=Decimal("19.99"), delivery_days=3, revisions=5)
+    terms = terms_of_order(price=Decimal("19.99"), delivery_days=3, revisions=5)
     order_id = new_id()
     policy = OrderPolicy(currency="EUR", commission_percent=Decimal("7.5"), minimum=Decimal("0.50"))
     authorization = Authorization("payment-1", NOON + timedelta(days=7))
@@ -57,13 +57,13 @@ def test_the_placing_is_the_first_event_of_the_history() -> None:
 
 def test_nobody_orders_their_own_gig() -> None:
     with pytest.raises(Forbidden, match="You can't order your own gig"):
-        draft(new_id(), package_terms(), an_order_request(buyer_id=SELLER), POLICY)
+        draft(new_id(), terms_of_order(), an_order_request(buyer_id=SELLER), POLICY)
 
 
 def test_a_price_below_the_providers_minimum_is_refused_and_the_minimum_is_not() -> None:
-    draft(new_id(), package_terms(price=POLICY.minimum), an_order_request(), POLICY)
+    draft(new_id(), terms_of_order(price=POLICY.minimum), an_order_request(), POLICY)
     with pytest.raises(InvalidArgument, match=r"less than the 0\.50 USD") as refusal:
-        draft(new_id(), package_terms(price=POLICY.minimum - Decimal("0.01")), an_order_request(), POLICY)
+        draft(new_id(), terms_of_order(price=POLICY.minimum - Decimal("0.01")), an_order_request(), POLICY)
 
     assert [violation.field for violation in refusal.value.violations] == ["packageId"]
 

@@ -148,6 +148,12 @@ def test_a_schema_and_the_services_take_the_same_values() -> None:
             assert validator.is_valid(value) == is_taken or is_empty, (field.full_name, value)
 
 
+def test_a_number_with_a_default_shows_it() -> None:
+    quantity = SCHEMAS.message("marketplace.order.v1.PlaceOrderRequest", "request")["properties"]["quantity"]
+
+    assert (quantity["default"], quantity["minimum"], quantity["maximum"]) == (1, 1, 20)
+
+
 def test_texts_have_no_control_characters() -> None:
     schema = Schemas().field("marketplace.gig.v1.CreateGigRequest.title", "request")
 

@@ -144,6 +144,23 @@ def test_unknown_fields_are_removed() -> None:
     assert request.SerializeToString() == before
 
 
+def test_a_number_that_is_the_default_is_as_if_it_were_not_there() -> None:
+    request, without = (
+        order_pb2.PlaceOrderRequest(package_id=ID, payment_method="stripe", quantity=quantity) for quantity in (1, None)
+    )
+
+    assert violations(request) == []
+    assert request == without
+
+
+@pytest.mark.parametrize(("quantity", "is_refused"), [(0, True), (-1, True), (2, False), (20, False), (21, True)])
+def test_another_number_than_the_default_stays_and_is_checked(quantity: int, is_refused: bool) -> None:
+    request = order_pb2.PlaceOrderRequest(package_id=ID, payment_method="stripe", quantity=quantity)
+
+    assert bool(violations(request)) is is_refused
+    assert request.quantity == quantity
+
+
 def test_a_list_that_nothing_reads_is_emptied() -> None:
     request = order_pb2.ReceiveStripeEventRequest(event=HttpBody(data=b"x", extensions=[{}] * 100_000))
 

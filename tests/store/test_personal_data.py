@@ -44,6 +44,7 @@ KEPT: Mapping[str, Mapping[str, str]] = {
     },
     "order": {
         "orders.status orders.payment_status orders.chargeback_state": STATE,
+        "offers.status": STATE,
         "orders.currency orders.payment_method payouts.currency": STATE,
         "orders.payment_reference payouts.reference refunds.provider_id": PROVIDER,
         "chargebacks.id provider_events.id provider_fees.id": PROVIDER,

@@ -12,7 +12,16 @@ from uuid import UUID
 from order_service.domain.lifecycle import Timeouts
 from order_service.domain.order import Change, Event, Order, Status
 from order_service.domain.payment import Authorization, PaymentStatus
-from order_service.domain.placing import Draft, OrderPolicy, OrderRequest, PackageTerms, draft, place
+from order_service.domain.placing import (
+    Draft,
+    OrderPolicy,
+    OrderRequest,
+    OrderTerms,
+    PackageTerms,
+    draft,
+    order_terms,
+    place,
+)
 from order_service.domain.reminders import Leads
 from order_service.store.store import Store
 from servicekit.ids import new_id
@@ -46,14 +55,21 @@ def package_terms(**changes: Any) -> PackageTerms:
     return replace(terms, **changes)
 
 
+def terms_of_order(**changes: Any) -> OrderTerms:
+    """Return the terms of an order of such a package, once and without extras."""
+    return order_terms(package_terms(**changes), (), 1)
+
+
 def an_order_request(**changes: Any) -> OrderRequest:
     """Return an order request of the seed's buyer."""
     return replace(OrderRequest(BUYER, "Need dark theme", "stripe"), **changes)
 
 
 def a_draft(request: OrderRequest | None = None, **terms: Any) -> Draft:
-    """Return an order whose payment is not authorized yet; keyword arguments change the terms."""
-    return draft(new_id(), package_terms(**terms), request or an_order_request(), POLICY)
+    """Return an order whose payment is not authorized yet; keyword arguments change the package's terms."""
+    request = request or an_order_request()
+    package = package_terms(**terms)
+    return draft(new_id(), order_terms(package, request.extra_ids, request.quantity), request, POLICY)
 
 
 def a_placing(now: datetime, request: OrderRequest | None = None, **terms: Any) -> Change:

@@ -14,7 +14,7 @@ from random import Random
 from uuid import UUID
 
 from deploy.local.load_data import texts
-from deploy.local.load_data.phrases import CRAFTS, FIRST_NAMES, LAST_NAMES
+from deploy.local.load_data.phrases import CRAFTS, EXTRAS, FIRST_NAMES, LAST_NAMES
 from deploy.local.load_data.plan import Batch
 from edge.tokens import USERS
 
@@ -50,7 +50,7 @@ class Seller:
 
 @dataclass(slots=True)
 class Gig:
-    """A gig. Times are milliseconds since 1970, prices are whole."""
+    """A gig. Times are milliseconds since 1970, prices are whole. Its packages have the first `extras` of EXTRAS."""
 
     id: str
     created: int
@@ -61,6 +61,12 @@ class Gig:
     prices: tuple[int, int, int]
     days: tuple[int, int, int]
     star_counts: list[int] = field(default_factory=lambda: [0, 0, 0, 0, 0])
+    extras: int = 0
+
+    @property
+    def extra_price(self) -> int:
+        """The price of each extra."""
+        return max(5, self.prices[0] // 4)
 
 
 @dataclass(slots=True)
@@ -74,7 +80,7 @@ class Review:
 
 @dataclass(slots=True)
 class Order:
-    """An order; a time of 0 is that of something that has not happened."""
+    """An order, with the first `extras` of EXTRAS; a time of 0 is that of something that has not happened."""
 
     id: str
     outcome: str
@@ -87,6 +93,8 @@ class Order:
     delivered: int
     ended: int
     review: Review | None = None
+    quantity: int = 1
+    extras: int = 0
 
 
 @dataclass(slots=True)
@@ -124,7 +132,9 @@ def make(batch: Batch, services: texts.Services) -> Market:
     """Return the contents of a batch."""
     rng = Random(f"{batch.seed}:{batch.number}")  # noqa: S311  # no secrets
     sellers, gigs = _gigs(rng, batch, services)
-    return Market(sellers, gigs, _orders(rng, batch, gigs))
+    market = Market(sellers, gigs, _orders(rng, batch, gigs))
+    _add_extras(market, batch)
+    return market
 
 
 def _gigs(rng: Random, batch: Batch, services: texts.Services) -> tuple[list[Seller], list[Gig]]:
@@ -183,6 +193,19 @@ def _orders(rng: Random, batch: Batch, gigs: list[Gig]) -> list[Order]:
             if place < number:
                 _review(rng, batch.anchor, order)
     return orders
+
+
+def _add_extras(market: Market, batch: Batch) -> None:
+    """Give three gigs of ten extras, and four orders of ten of such gigs as well; order some packages twice."""
+    rng = Random(f"{batch.seed}:{batch.number}:extras")  # noqa: S311  # no secrets
+    for gig in market.gigs:
+        if rng.random() < 0.3:
+            gig.extras = rng.randint(1, len(EXTRAS))
+    for order in market.orders:
+        if rng.random() < 0.4:
+            order.extras = rng.randint(0, order.gig.extras)
+        if rng.random() < 0.03:
+            order.quantity = 2
 
 
 def _order(rng: Random, anchor: int, outcome: str, gig: Gig, package: int, buyer: str) -> Order:

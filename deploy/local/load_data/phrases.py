@@ -141,6 +141,8 @@ TITLES = (
 )
 PACKAGES = (("Basic", "Standard", "Premium"), ("Bronze", "Silver", "Gold"), ("Starter", "Plus", "Pro"))
 FEATURES = ("Source files", "Commercial use", "Fast delivery", "Express support", "Print ready", "Unlimited edits")
+# The extras of packages: the title, the days and the revisions that each adds.
+EXTRAS = (("A day earlier", -1, 0), ("All source files", 0, 0), ("Two more revisions", 1, 2))
 REQUIREMENTS = ("Please see my brief.", "As agreed in your description.", "Something fresh, please.", "Keep it simple.")
 COMMENTS = (
     "Great work, thank you!",

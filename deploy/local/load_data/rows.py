@@ -12,9 +12,11 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from random import Random
 
+import orjson
+
 from deploy.local.load_data import texts
 from deploy.local.load_data.market import DAY, Gig, Market, Order, Review, at, new_id
-from deploy.local.load_data.phrases import COMMENTS, FEATURES, PACKAGES, REPLIES, REQUIREMENTS
+from deploy.local.load_data.phrases import COMMENTS, EXTRAS, FEATURES, PACKAGES, REPLIES, REQUIREMENTS
 from deploy.local.load_data.plan import Batch
 from gig_service.domain import analysis
 from gig_service.domain.word_bits import word_bits
@@ -22,7 +24,7 @@ from gig_service.store.bulk_load import GigRows
 from order_service.domain.commission import commission
 from order_service.payments.sandbox.bulk_load import SandboxRows
 from order_service.payments.sandbox.records import CENT, FEE_FIXED, FEE_PART
-from order_service.store.bulk_load import LoadedOrder, LoadedPayout
+from order_service.store.bulk_load import LoadedLine, LoadedOrder, LoadedPayout
 from review_service.store.bulk_load import ReviewRows
 from servicekit.bulk_load import NULL
 from servicekit.rating import mean_rating
@@ -88,9 +90,20 @@ def _package_lines(gig: Gig, rng: Random) -> Iterator[str]:
     titles = PACKAGES[int(rng.random() * len(PACKAGES))]
     features = FEATURES[int(rng.random() * len(FEATURES))]
     for place in range(3):
+        extras = [
+            {
+                "id": new_id(rng, gig.created),
+                "title": title,
+                "price": gig.extra_price,
+                "extra_days": days,
+                "extra_revisions": revisions,
+            }
+            for title, days, revisions in EXTRAS[: gig.extras]
+        ]
         yield (
             f"{gig.package_ids[place]}\t{gig.id}\t{place + 1}\t{titles[place]}\t{gig.title}"
             f'\t{gig.prices[place]}\t{gig.days[place]}\t{{"{features}"}}\t{place + 1}'
+            f"\t{orjson.dumps(extras).decode()}"
         )
 
 
@@ -131,7 +144,12 @@ def order_rows(market: Market, batch: Batch, percent: Decimal) -> tuple[list[Loa
     orders, payouts = [], []
     for order in market.orders:
         gig, place = order.gig, order.package
-        price = gig.prices[place]
+        extras = EXTRAS[: order.extras]
+        lines = (
+            LoadedLine(PACKAGES[0][place], gig.prices[place] * 100, order.quantity),
+            *(LoadedLine(title, gig.extra_price * 100, 1) for title, _, _ in extras),
+        )
+        price = gig.prices[place] * order.quantity + gig.extra_price * order.extras
         part, fee = _money(price, percent)
         loaded = LoadedOrder(
             order.id,
@@ -142,11 +160,12 @@ def order_rows(market: Market, batch: Batch, percent: Decimal) -> tuple[list[Loa
             gig.title,
             gig.package_ids[place],
             PACKAGES[0][place],
+            lines,
             price * 100,
             part,
             fee,
-            gig.days[place],
-            place + 1,
+            max(1, gig.days[place] + sum(days for _, days, _ in extras)),
+            place + 1 + sum(revisions for _, _, revisions in extras),
             REQUIREMENTS[order.placed % len(REQUIREMENTS)],
             order.placed,
             order.accepted,

@@ -36,6 +36,15 @@ class PlannedGig:
                 "deliveryDays": each["days"],
                 "revisions": each["revisions"],
                 "features": each["features"],
+                "extras": [
+                    {
+                        "title": extra["title"],
+                        "price": extra["price"],
+                        "extraDays": extra["days"],
+                        "extraRevisions": extra["revisions"],
+                    }
+                    for extra in each.get("extras", ())
+                ],
             }
             for each in self.packages
         ]
@@ -55,6 +64,9 @@ class PlannedOrder:
     """0: no review."""
     text: str
     reply: str
+    quantity: int
+    extras: tuple[int, ...]
+    """The places of its extras in the package."""
 
     @property
     def package_title(self) -> str:
@@ -62,9 +74,15 @@ class PlannedOrder:
         return str(self.gig.packages[self.package]["title"])
 
     @property
+    def extra_titles(self) -> list[str]:
+        """Return the titles of its extras, by which they are known in the package."""
+        return [str(self.gig.packages[self.package]["extras"][place]["title"]) for place in self.extras]
+
+    @property
     def price(self) -> float:
-        """Return the price of its package."""
-        return float(self.gig.packages[self.package]["price"])
+        """Return the price of its package, as often as it is ordered, and of its extras."""
+        package = self.gig.packages[self.package]
+        return float(package["price"] * self.quantity + sum(package["extras"][place]["price"] for place in self.extras))
 
 
 @dataclass(frozen=True)
@@ -131,6 +149,8 @@ def load(folder: Path = FOLDER) -> Catalogue:
             stars=each.get("stars", 0),
             text=each.get("text", ""),
             reply=each.get("reply", ""),
+            quantity=each.get("quantity", 1),
+            extras=tuple(each.get("extras", ())),
         )
         for file in files.values()
         for each in file.get("order", [])

@@ -151,11 +151,10 @@ class Seeding:
         order_id = known[planned.buyer].get((gig["id"], planned.package_title))
         done: list[str] = []
         if order_id is None:
-            package = next((each for each in gig["packages"] if each["title"] == planned.package_title), None)
-            if package is None or gig["status"] != "ACTIVE":
+            body = _placing(planned, gig)
+            if body is None:
                 self.outcome.changed.append(planned.gig.title)
                 return
-            body = {"packageId": package["id"], "requirements": planned.gig.brief, "paymentMethod": "sandbox"}
             key = f"seed-order-{planned.gig.id}-{planned.package}"
             order_id = buyer.post("/api/orders", body, key=key)["orderId"]
             self.outcome.add("orders")
@@ -244,3 +243,20 @@ class Seeding:
 def _is_said(line: PlannedLine, message: dict[str, Any]) -> bool:
     """Whether a message is this line of the catalogue."""
     return "offerId" in message if line.price else bool(message["text"] == line.text)
+
+
+def _placing(planned: PlannedOrder, gig: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the body of an order's placing; None when its gig cannot be ordered, or has changed."""
+    package = next((each for each in gig["packages"] if each["title"] == planned.package_title), None)
+    if package is None or gig["status"] != "ACTIVE":
+        return None
+    ids = {extra["title"]: extra["id"] for extra in package["extras"]}
+    if not ids.keys() >= set(planned.extra_titles):
+        return None
+    return {
+        "packageId": package["id"],
+        "requirements": planned.gig.brief,
+        "paymentMethod": "sandbox",
+        "quantity": planned.quantity,
+        "extraIds": [ids[title] for title in planned.extra_titles],
+    }

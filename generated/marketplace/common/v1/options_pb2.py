@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#marketplace/common/v1/options.proto\x12\x15marketplace.common.v1\x1a google/protobuf/descriptor.proto\"i\n\x06\x41\x63\x63\x65ss\x12\x0e\n\x06\x61nyone\x18\x01 \x01(\x08\x12\x11\n\tsigned_in\x18\x02 \x01(\x08\x12*\n\x05roles\x18\x03 \x03(\x0e\x32\x1b.marketplace.common.v1.Role\x12\x10\n\x08services\x18\x04 \x03(\t\"G\n\x07Success\x12\x13\n\x0bhttp_status\x18\x01 \x01(\x05\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x15\n\rcreated_field\x18\x03 \x01(\t\"/\n\tNormalize\x12\x12\n\nlower_case\x18\x01 \x01(\x08\x12\x0e\n\x06unique\x18\x02 \x01(\x08*K\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\n\n\x06SELLER\x10\x01\x12\t\n\x05\x42UYER\x10\x02\x12\t\n\x05\x41\x44MIN\x10\x03\x12\x0b\n\x07SERVICE\x10\x04:O\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1d.marketplace.common.v1.Access:Q\n\x07success\x12\x1e.google.protobuf.MethodOptions\x18\xd2\x86\x03 \x01(\x0b\x32\x1e.marketplace.common.v1.Success:3\n\ttakes_key\x12\x1e.google.protobuf.MethodOptions\x18\xd3\x86\x03 \x01(\x08:/\n\x05waits\x12\x1e.google.protobuf.MethodOptions\x18\xd4\x86\x03 \x01(\x08:T\n\tnormalize\x12\x1d.google.protobuf.FieldOptions\x18\xd1\x86\x03 \x01(\x0b\x32 .marketplace.common.v1.Normalizeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#marketplace/common/v1/options.proto\x12\x15marketplace.common.v1\x1a google/protobuf/descriptor.proto\"i\n\x06\x41\x63\x63\x65ss\x12\x0e\n\x06\x61nyone\x18\x01 \x01(\x08\x12\x11\n\tsigned_in\x18\x02 \x01(\x08\x12*\n\x05roles\x18\x03 \x03(\x0e\x32\x1b.marketplace.common.v1.Role\x12\x10\n\x08services\x18\x04 \x03(\t\"G\n\x07Success\x12\x13\n\x0bhttp_status\x18\x01 \x01(\x05\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x15\n\rcreated_field\x18\x03 \x01(\t\"]\n\tNormalize\x12\x12\n\nlower_case\x18\x01 \x01(\x08\x12\x0e\n\x06unique\x18\x02 \x01(\x08\x12\x1a\n\rdefault_value\x18\x03 \x01(\x05H\x00\x88\x01\x01\x42\x10\n\x0e_default_value*K\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\n\n\x06SELLER\x10\x01\x12\t\n\x05\x42UYER\x10\x02\x12\t\n\x05\x41\x44MIN\x10\x03\x12\x0b\n\x07SERVICE\x10\x04:O\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1d.marketplace.common.v1.Access:Q\n\x07success\x12\x1e.google.protobuf.MethodOptions\x18\xd2\x86\x03 \x01(\x0b\x32\x1e.marketplace.common.v1.Success:3\n\ttakes_key\x12\x1e.google.protobuf.MethodOptions\x18\xd3\x86\x03 \x01(\x08:/\n\x05waits\x12\x1e.google.protobuf.MethodOptions\x18\xd4\x86\x03 \x01(\x08:T\n\tnormalize\x12\x1d.google.protobuf.FieldOptions\x18\xd1\x86\x03 \x01(\x0b\x32 .marketplace.common.v1.Normalizeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'marketplace.common.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=325
-  _globals['_ROLE']._serialized_end=400
+  _globals['_ROLE']._serialized_start=371
+  _globals['_ROLE']._serialized_end=446
   _globals['_ACCESS']._serialized_start=96
   _globals['_ACCESS']._serialized_end=201
   _globals['_SUCCESS']._serialized_start=203
   _globals['_SUCCESS']._serialized_end=274
   _globals['_NORMALIZE']._serialized_start=276
-  _globals['_NORMALIZE']._serialized_end=323
+  _globals['_NORMALIZE']._serialized_end=369
 # @@protoc_insertion_point(module_scope)

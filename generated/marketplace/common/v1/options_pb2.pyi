@@ -131,7 +131,7 @@ Global___Success: _TypeAlias = Success  # noqa: Y015
 
 @_typing.final
 class Normalize(_message.Message):
-    """The normalization of a text before its bounds are checked. In every text CR LF and CR become a newline; then it is
+    """The normalization of a field before its bounds are checked. In every text CR LF and CR become a newline; then it is
     trimmed and put into Unicode's NFC. These are the further steps of some fields. Each text of a request must have a
     bound of its length and each list one of its items, or the service does not start.
     """
@@ -140,21 +140,29 @@ class Normalize(_message.Message):
 
     LOWER_CASE_FIELD_NUMBER: _builtins.int
     UNIQUE_FIELD_NUMBER: _builtins.int
+    DEFAULT_VALUE_FIELD_NUMBER: _builtins.int
     lower_case: _builtins.bool
     """Whether letters become lower case."""
     unique: _builtins.bool
     """Whether duplicates in a list are removed. The first of each stays."""
+    default_value: _builtins.int
+    """For a number that need not be set: the value that means the same as no value, and becomes no value. So requests with
+    and without it are the same request to an idempotency key.
+    """
     def __init__(
         self,
         *,
         lower_case: _builtins.bool = ...,
         unique: _builtins.bool = ...,
+        default_value: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_default_value", b"_default_value", "default_value", b"default_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lower_case", b"lower_case", "unique", b"unique"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_default_value", b"_default_value", "default_value", b"default_value", "lower_case", b"lower_case", "unique", b"unique"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__default_value: _TypeAlias = _typing.Literal["default_value"]  # noqa: Y015
+    _WhichOneofArgType__default_value: _TypeAlias = _typing.Literal["_default_value", b"_default_value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__default_value) -> _WhichOneofReturnType__default_value | None: ...
 
 Global___Normalize: _TypeAlias = Normalize  # noqa: Y015
 
@@ -177,4 +185,4 @@ waits: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, 
 needs no such word.
 """
 normalize: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___Normalize]
-"""The normalization of this text, or of each text in this list, before its bounds are checked."""
+"""The normalization of this number, of this text, or of each text in this list, before its bounds are checked."""

@@ -1374,6 +1374,7 @@ class DescribeGigResponse(_message.Message):
     SELLER_ID_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     SELLER_USERNAME_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
     gig_id: _builtins.str
     """The gig's UUID."""
     seller_id: _builtins.str
@@ -1382,6 +1383,8 @@ class DescribeGigResponse(_message.Message):
     """The gig's status."""
     seller_username: _builtins.str
     """The seller's name, as their latest access token had it."""
+    title: _builtins.str
+    """The gig's title."""
     def __init__(
         self,
         *,
@@ -1389,10 +1392,11 @@ class DescribeGigResponse(_message.Message):
         seller_id: _builtins.str = ...,
         status: Global___Gig.Status.ValueType = ...,
         seller_username: _builtins.str = ...,
+        title: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gig_id", b"gig_id", "seller_id", b"seller_id", "seller_username", b"seller_username", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gig_id", b"gig_id", "seller_id", b"seller_id", "seller_username", b"seller_username", "status", b"status", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -145,7 +145,8 @@ class GigServiceServicer:
     """
 
     def CreateGig(self, request, context):
-        """Create a gig with its packages. It is ACTIVE at once. INVALID_ARGUMENT for an unknown category.
+        """Create a gig with its packages. It is ACTIVE at once. INVALID_ARGUMENT for an unknown category, and for an extra with
+        an id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -198,14 +199,16 @@ class GigServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AddPackage(self, request, context):
-        """Add a package to a gig. LIMIT_REACHED for an eleventh package. Takes `If-Match`.
+        """Add a package to a gig. LIMIT_REACHED for an eleventh package, INVALID_ARGUMENT for an extra with an id. Takes
+        `If-Match`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdatePackage(self, request, context):
-        """Replace a package. Orders already placed keep their terms. Takes `If-Match`.
+        """Replace a package with its extras. Orders already placed keep their terms. INVALID_ARGUMENT for an extra with an id
+        that is not one of the package's extras. Takes `If-Match`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -248,7 +251,7 @@ class GigServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DescribeGig(self, request, context):
-        """Return the owner and the status of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig.
+        """Return the owner, the status and the title of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

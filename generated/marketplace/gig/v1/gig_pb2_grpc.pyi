@@ -39,7 +39,9 @@ class GigServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> GigServiceAsyncStub: ...
     CreateGig: _grpc.UnaryUnaryMultiCallable[_gig_pb2.CreateGigRequest, _gig_pb2.CreateGigResponse]
-    """Create a gig with its packages. It is ACTIVE at once. INVALID_ARGUMENT for an unknown category."""
+    """Create a gig with its packages. It is ACTIVE at once. INVALID_ARGUMENT for an unknown category, and for an extra with
+    an id.
+    """
     GetGig: _grpc.UnaryUnaryMultiCallable[_gig_pb2.GetGigRequest, _gig_pb2.GetGigResponse]
     """Return a gig with its seller, packages and images. A gig that is not ACTIVE is NOT_FOUND to everyone but its owner
     and admins. Takes `If-None-Match`.
@@ -61,9 +63,13 @@ class GigServiceStub:
     ListPackages: _grpc.UnaryUnaryMultiCallable[_gig_pb2.ListPackagesRequest, _gig_pb2.ListPackagesResponse]
     """Return the packages of a gig, oldest first. Access is the same as for GetGig. Takes `If-None-Match`."""
     AddPackage: _grpc.UnaryUnaryMultiCallable[_gig_pb2.AddPackageRequest, _gig_pb2.AddPackageResponse]
-    """Add a package to a gig. LIMIT_REACHED for an eleventh package. Takes `If-Match`."""
+    """Add a package to a gig. LIMIT_REACHED for an eleventh package, INVALID_ARGUMENT for an extra with an id. Takes
+    `If-Match`.
+    """
     UpdatePackage: _grpc.UnaryUnaryMultiCallable[_gig_pb2.UpdatePackageRequest, _gig_pb2.UpdatePackageResponse]
-    """Replace a package. Orders already placed keep their terms. Takes `If-Match`."""
+    """Replace a package with its extras. Orders already placed keep their terms. INVALID_ARGUMENT for an extra with an id
+    that is not one of the package's extras. Takes `If-Match`.
+    """
     DeletePackage: _grpc.UnaryUnaryMultiCallable[_gig_pb2.DeletePackageRequest, _gig_pb2.DeletePackageResponse]
     """Delete a package. Orders already placed keep their terms. CONFLICT for the last package of a gig. Takes `If-Match`."""
     UpdateImage: _grpc.UnaryUnaryMultiCallable[_gig_pb2.UpdateImageRequest, _gig_pb2.UpdateImageResponse]
@@ -77,7 +83,7 @@ class GigServiceStub:
     GetPackageTerms: _grpc.UnaryUnaryMultiCallable[_gig_pb2.GetPackageTermsRequest, _gig_pb2.GetPackageTermsResponse]
     """Return the terms of a package that can be ordered, for OrderService. NOT_FOUND unless the package's gig is ACTIVE."""
     DescribeGig: _grpc.UnaryUnaryMultiCallable[_gig_pb2.DescribeGigRequest, _gig_pb2.DescribeGigResponse]
-    """Return the owner and the status of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig."""
+    """Return the owner, the status and the title of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig."""
     ApplyRating: _grpc.UnaryUnaryMultiCallable[_gig_pb2.ApplyRatingRequest, _gig_pb2.ApplyRatingResponse]
     """Store the totals of a gig's reviews, which ReviewService sends from its outbox. Calls may be repeated, late and in
     any order: a version that is not newer than the stored one changes nothing. A deleted gig takes them too.
@@ -107,7 +113,9 @@ class GigServiceAsyncStub(GigServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateGig: _aio.UnaryUnaryMultiCallable[_gig_pb2.CreateGigRequest, _gig_pb2.CreateGigResponse]  # type: ignore[assignment]
-    """Create a gig with its packages. It is ACTIVE at once. INVALID_ARGUMENT for an unknown category."""
+    """Create a gig with its packages. It is ACTIVE at once. INVALID_ARGUMENT for an unknown category, and for an extra with
+    an id.
+    """
     GetGig: _aio.UnaryUnaryMultiCallable[_gig_pb2.GetGigRequest, _gig_pb2.GetGigResponse]  # type: ignore[assignment]
     """Return a gig with its seller, packages and images. A gig that is not ACTIVE is NOT_FOUND to everyone but its owner
     and admins. Takes `If-None-Match`.
@@ -129,9 +137,13 @@ class GigServiceAsyncStub(GigServiceStub):
     ListPackages: _aio.UnaryUnaryMultiCallable[_gig_pb2.ListPackagesRequest, _gig_pb2.ListPackagesResponse]  # type: ignore[assignment]
     """Return the packages of a gig, oldest first. Access is the same as for GetGig. Takes `If-None-Match`."""
     AddPackage: _aio.UnaryUnaryMultiCallable[_gig_pb2.AddPackageRequest, _gig_pb2.AddPackageResponse]  # type: ignore[assignment]
-    """Add a package to a gig. LIMIT_REACHED for an eleventh package. Takes `If-Match`."""
+    """Add a package to a gig. LIMIT_REACHED for an eleventh package, INVALID_ARGUMENT for an extra with an id. Takes
+    `If-Match`.
+    """
     UpdatePackage: _aio.UnaryUnaryMultiCallable[_gig_pb2.UpdatePackageRequest, _gig_pb2.UpdatePackageResponse]  # type: ignore[assignment]
-    """Replace a package. Orders already placed keep their terms. Takes `If-Match`."""
+    """Replace a package with its extras. Orders already placed keep their terms. INVALID_ARGUMENT for an extra with an id
+    that is not one of the package's extras. Takes `If-Match`.
+    """
     DeletePackage: _aio.UnaryUnaryMultiCallable[_gig_pb2.DeletePackageRequest, _gig_pb2.DeletePackageResponse]  # type: ignore[assignment]
     """Delete a package. Orders already placed keep their terms. CONFLICT for the last package of a gig. Takes `If-Match`."""
     UpdateImage: _aio.UnaryUnaryMultiCallable[_gig_pb2.UpdateImageRequest, _gig_pb2.UpdateImageResponse]  # type: ignore[assignment]
@@ -145,7 +157,7 @@ class GigServiceAsyncStub(GigServiceStub):
     GetPackageTerms: _aio.UnaryUnaryMultiCallable[_gig_pb2.GetPackageTermsRequest, _gig_pb2.GetPackageTermsResponse]  # type: ignore[assignment]
     """Return the terms of a package that can be ordered, for OrderService. NOT_FOUND unless the package's gig is ACTIVE."""
     DescribeGig: _aio.UnaryUnaryMultiCallable[_gig_pb2.DescribeGigRequest, _gig_pb2.DescribeGigResponse]  # type: ignore[assignment]
-    """Return the owner and the status of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig."""
+    """Return the owner, the status and the title of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig."""
     ApplyRating: _aio.UnaryUnaryMultiCallable[_gig_pb2.ApplyRatingRequest, _gig_pb2.ApplyRatingResponse]  # type: ignore[assignment]
     """Store the totals of a gig's reviews, which ReviewService sends from its outbox. Calls may be repeated, late and in
     any order: a version that is not newer than the stored one changes nothing. A deleted gig takes them too.
@@ -178,7 +190,9 @@ class GigServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gig_pb2.CreateGigRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gig_pb2.CreateGigResponse, _abc.Awaitable[_gig_pb2.CreateGigResponse]]:
-        """Create a gig with its packages. It is ACTIVE at once. INVALID_ARGUMENT for an unknown category."""
+        """Create a gig with its packages. It is ACTIVE at once. INVALID_ARGUMENT for an unknown category, and for an extra with
+        an id.
+        """
 
     @_abc_1.abstractmethod
     def GetGig(
@@ -242,7 +256,9 @@ class GigServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gig_pb2.AddPackageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gig_pb2.AddPackageResponse, _abc.Awaitable[_gig_pb2.AddPackageResponse]]:
-        """Add a package to a gig. LIMIT_REACHED for an eleventh package. Takes `If-Match`."""
+        """Add a package to a gig. LIMIT_REACHED for an eleventh package, INVALID_ARGUMENT for an extra with an id. Takes
+        `If-Match`.
+        """
 
     @_abc_1.abstractmethod
     def UpdatePackage(
@@ -250,7 +266,9 @@ class GigServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gig_pb2.UpdatePackageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gig_pb2.UpdatePackageResponse, _abc.Awaitable[_gig_pb2.UpdatePackageResponse]]:
-        """Replace a package. Orders already placed keep their terms. Takes `If-Match`."""
+        """Replace a package with its extras. Orders already placed keep their terms. INVALID_ARGUMENT for an extra with an id
+        that is not one of the package's extras. Takes `If-Match`.
+        """
 
     @_abc_1.abstractmethod
     def DeletePackage(
@@ -300,7 +318,7 @@ class GigServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gig_pb2.DescribeGigRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gig_pb2.DescribeGigResponse, _abc.Awaitable[_gig_pb2.DescribeGigResponse]]:
-        """Return the owner and the status of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig."""
+        """Return the owner, the status and the title of a gig, for OrderService and ReviewService. NOT_FOUND for a deleted gig."""
 
     @_abc_1.abstractmethod
     def ApplyRating(

@@ -308,7 +308,7 @@ class Order(_message.Message):
     """The offer's UUID; absent for an order of a package."""
     @_builtins.property
     def due_date(self) -> _timestamp_pb2.Timestamp:
-        """The time at which the work is due: the package's delivery days after the placing, after the accept, and after each
+        """The time at which the work is due: the order's delivery days after the placing, after the accept, and after each
         request for a revision.
         """
 
@@ -544,7 +544,7 @@ class PlaceOrderResponse(_message.Message):
     """PENDING; IN_PROGRESS for an offer."""
     @_builtins.property
     def due_date(self) -> _timestamp_pb2.Timestamp:
-        """The time at which the work is due: the time of the placing plus the package's delivery days."""
+        """The time at which the work is due: the time of the placing plus the order's delivery days."""
 
     def __init__(
         self,

@@ -213,6 +213,10 @@ class OrderServiceServicer:
         the seller blocks the caller, CONFLICT while the caller blocks the seller, INVALID_ARGUMENT for a price below the
         payment provider's minimum.
 
+        Extras are ordered with their package, which can be ordered several times. The order's price is the sum of its lines;
+        INVALID_ARGUMENT above 1000000, and for an extra that is not the package's. Its delivery days are those of the package
+        and the extras together, one at least, and so are its revisions.
+
         The seller of an offer has agreed already: its payment is captured as well, and the order begins IN_PROGRESS.
         OFFER_CLOSED for an offer that is not OPEN.
 
@@ -312,7 +316,7 @@ class OrderServiceServicer:
 
     def ReviseOrder(self, request, context):
         """Ask for a revision of a DELIVERED order, as its buyer, while revisions are left; INVALID_TRANSITION at any other
-        time. The order is IN_PROGRESS, and due again after the package's delivery days.
+        time. The order is IN_PROGRESS, and due again after its delivery days.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

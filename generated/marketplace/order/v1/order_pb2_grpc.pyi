@@ -46,6 +46,10 @@ class OrderServiceStub:
     the seller blocks the caller, CONFLICT while the caller blocks the seller, INVALID_ARGUMENT for a price below the
     payment provider's minimum.
 
+    Extras are ordered with their package, which can be ordered several times. The order's price is the sum of its lines;
+    INVALID_ARGUMENT above 1000000, and for an extra that is not the package's. Its delivery days are those of the package
+    and the extras together, one at least, and so are its revisions.
+
     The seller of an offer has agreed already: its payment is captured as well, and the order begins IN_PROGRESS.
     OFFER_CLOSED for an offer that is not OPEN.
 
@@ -97,7 +101,7 @@ class OrderServiceStub:
     """Decline the open request for more time, as the order's buyer. INVALID_TRANSITION without one."""
     ReviseOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.ReviseOrderRequest, _order_pb2.ReviseOrderResponse]
     """Ask for a revision of a DELIVERED order, as its buyer, while revisions are left; INVALID_TRANSITION at any other
-    time. The order is IN_PROGRESS, and due again after the package's delivery days.
+    time. The order is IN_PROGRESS, and due again after its delivery days.
     """
     CompleteOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.CompleteOrderRequest, _order_pb2.CompleteOrderResponse]
     """Approve the work of a DELIVERED order, as its buyer; INVALID_TRANSITION in any other status. The order is COMPLETED,
@@ -189,6 +193,10 @@ class OrderServiceAsyncStub(OrderServiceStub):
     the seller blocks the caller, CONFLICT while the caller blocks the seller, INVALID_ARGUMENT for a price below the
     payment provider's minimum.
 
+    Extras are ordered with their package, which can be ordered several times. The order's price is the sum of its lines;
+    INVALID_ARGUMENT above 1000000, and for an extra that is not the package's. Its delivery days are those of the package
+    and the extras together, one at least, and so are its revisions.
+
     The seller of an offer has agreed already: its payment is captured as well, and the order begins IN_PROGRESS.
     OFFER_CLOSED for an offer that is not OPEN.
 
@@ -240,7 +248,7 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """Decline the open request for more time, as the order's buyer. INVALID_TRANSITION without one."""
     ReviseOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.ReviseOrderRequest, _order_pb2.ReviseOrderResponse]  # type: ignore[assignment]
     """Ask for a revision of a DELIVERED order, as its buyer, while revisions are left; INVALID_TRANSITION at any other
-    time. The order is IN_PROGRESS, and due again after the package's delivery days.
+    time. The order is IN_PROGRESS, and due again after its delivery days.
     """
     CompleteOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.CompleteOrderRequest, _order_pb2.CompleteOrderResponse]  # type: ignore[assignment]
     """Approve the work of a DELIVERED order, as its buyer; INVALID_TRANSITION in any other status. The order is COMPLETED,
@@ -334,6 +342,10 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND for a package or an offer that cannot be ordered, FORBIDDEN for the caller's own gig or offer, and while
         the seller blocks the caller, CONFLICT while the caller blocks the seller, INVALID_ARGUMENT for a price below the
         payment provider's minimum.
+
+        Extras are ordered with their package, which can be ordered several times. The order's price is the sum of its lines;
+        INVALID_ARGUMENT above 1000000, and for an extra that is not the package's. Its delivery days are those of the package
+        and the extras together, one at least, and so are its revisions.
 
         The seller of an offer has agreed already: its payment is captured as well, and the order begins IN_PROGRESS.
         OFFER_CLOSED for an offer that is not OPEN.
@@ -452,7 +464,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.ReviseOrderResponse, _abc.Awaitable[_order_pb2.ReviseOrderResponse]]:
         """Ask for a revision of a DELIVERED order, as its buyer, while revisions are left; INVALID_TRANSITION at any other
-        time. The order is IN_PROGRESS, and due again after the package's delivery days.
+        time. The order is IN_PROGRESS, and due again after its delivery days.
         """
 
     @_abc_1.abstractmethod
