@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import peewee
 import psycopg2
 import pytest
 
+from marketplace.gig.v1 import gig_pb2
 from order_service.payments.sandbox import scenarios
 from order_service.payments.sandbox.erasure import SandboxErasure
 from order_service.personal_data import OrderUserData
 from servicekit.database import Database, Statement
+from servicekit.ids import new_id
 from servicekit.personal_data import ERASED
 from servicekit.progress import Progress
 from tests.support import sellers
 from tests.support.identity import user_id
 from tests.support.orderservice import BUYER, SELLER, OrderBackend
 
+LEFT = Statement("""
+    SELECT 'order_lines' AS place FROM order_lines WHERE title LIKE $1
+    UNION ALL SELECT 'events' FROM events WHERE subject::text LIKE $1
+    UNION ALL SELECT 'idempotency_keys' FROM idempotency_keys WHERE encode(answer, 'escape') LIKE $1
+""")
 BUYER_ID, SELLER_ID = user_id("happy_buyer"), user_id("webdev_pro")
 
 
@@ -80,10 +88,10 @@ def test_what_is_under_way_or_owed_stands_against_an_erasure(
     assert data.obstacles(user_id("somebody else")) == []
 
 
-def settled(world: OrderBackend) -> str:
+def settled(world: OrderBackend, **changes: Any) -> str:
     """Complete an order, and have the seller's money paid out. Return the order's id."""
-    world.place(key="completed", requirements="Call me on 555-0100")
-    order: str = world.place(key="completed", requirements="Call me on 555-0100").response.order_id
+    world.place(key="completed", requirements="Call me on 555-0100", **changes)
+    order: str = world.place(key="completed", requirements="Call me on 555-0100", **changes).response.order_id
     for action, who, message in (
         ("accept", SELLER, "I am Ann"), ("deliver", SELLER, "Here"), ("complete", BUYER, "I am Bob")
     ):  # fmt: skip
@@ -113,6 +121,29 @@ def test_an_erased_seller_leaves_the_buyer_the_order_and_the_books_as_they_were(
     assert done["responses_to_others"] == 2
     repeated = world.place(key="completed", requirements="Call me on 555-0100").response
     assert (repeated.order_id, repeated.gig_title, repeated.price) == (order, ERASED, 500)
+    assert erase(data, SELLER_ID) == {}
+
+
+def test_the_titles_of_an_erased_seller_go_from_lines_events_and_stored_responses(
+    world: OrderBackend, data: OrderUserData
+) -> None:
+    extra = gig_pb2.Extra(id=str(new_id()), title="Ann herself at your door", price=20.01)
+    world.offer_package(extras=[extra])
+    order = settled(world, extra_ids=[extra.id], quantity=2)
+    before = world.refund(order, 1, "platform", key="refund").response.order
+    assert [line.title for line in before.lines] == ["Basic Website", "Ann herself at your door"]
+    world.settle()
+
+    erase(data, SELLER_ID)
+
+    for shown in (
+        world.get(order, BUYER).response.order,
+        world.refund(order, 1, "platform", key="refund").response.order,
+    ):
+        assert [(line.title, line.unit_price, line.quantity) for line in shown.lines] == [
+            (ERASED, 500, 2), (ERASED, 20.01, 1)
+        ]  # fmt: skip
+    assert world.database.fetch_all(LEFT, "%Ann herself%") == []
     assert erase(data, SELLER_ID) == {}
 
 
@@ -146,6 +177,8 @@ def test_an_archive_has_both_sides_of_an_order(world: OrderBackend, data: OrderU
     sellers_archive, buyers_archive = (dict(data.archive(user, [], tmp_path)) for user in (SELLER_ID, BUYER_ID))
 
     assert "Call me on 555-0100" in sellers_archive["orders_sold"][0]
+    assert '"title": "Basic Website"' in sellers_archive["lines_of_orders"][0]
+    assert buyers_archive["lines_of_orders"] == sellers_archive["lines_of_orders"]
     assert "acct_of_ann" in sellers_archive["payout_account"][0]
     assert "Ann, this is yours" in sellers_archive["messages_of_adjustments"][0]
     assert len(sellers_archive["entries_of_the_balance"]) > 3

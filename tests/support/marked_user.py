@@ -40,7 +40,7 @@ class MarkedUser:
         self.client = stack.client(self.name, "seller", "buyer")
         self.id = str(tokens.user_id(self.name))
         self.gig = ""
-        self.package = ""
+        self.package: dict[str, Any] = {}
         self.endpoint = ""
         self.reviewed = ""
         self.replied = ""
@@ -68,7 +68,7 @@ class MarkedUser:
         ok(self.client.put(f"{path}/{added}", json=self._package_body("changed package")))
         changed = self._gig_texts("changed gig")
         ok(self.client.put(f"/api/gigs/{self.gig}", json=changed))
-        self.package = ok(self.client.get(f"/api/gigs/{self.gig}"))["packages"][0]["id"]
+        self.package = ok(self.client.get(f"/api/gigs/{self.gig}"))["packages"][0]
         ok(self._send_picture(), 201)
         deleted = ok(self.client.post("/api/gigs", json=self._gig_body("deleted gig")), 201)["id"]
         ok(self.client.delete(f"/api/gigs/{deleted}"), 204)
@@ -90,7 +90,12 @@ class MarkedUser:
 
     def sell(self, market: Market) -> None:
         """Sell to the market's buyer, with a message of every kind that a seller can write, and be paid out."""
-        body = {"packageId": self.package, "requirements": "Need dark theme", "paymentMethod": "sandbox"}
+        body = {
+            "packageId": self.package["id"],
+            "extraIds": [extra["id"] for extra in self.package["extras"]],
+            "requirements": "Need dark theme",
+            "paymentMethod": "sandbox",
+        }
         key = {"idempotency-key": a_word()}
         order = str(ok(market.buyer.post("/api/orders", json=body, headers=key), 201)["orderId"])
         self._acts(order, (self.client, "accept"), (self.client, "extend"), (market.buyer, "decline_extension"))
@@ -154,6 +159,7 @@ class MarkedUser:
             "price": 50,
             "deliveryDays": 3,
             "features": [self.text(f"a feature of a {what}")],
+            "extras": [{"title": self.text(f"an extra of a {what}"), "price": 5}],
         }
 
     def _order(self, gig: dict[str, Any], what: str) -> str:
