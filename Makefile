@@ -95,7 +95,7 @@ report: install ## Write a CSV of money by day. FROM=2026-11-01 TO=2026-11-30 OU
 	@$(BIN)/python -m deploy.local report --from="$$FROM" --to="$$TO" $${OUT:+--out="$$OUT"}
 
 .PHONY: check-media
-check-media: install ## List images whose file is missing. Needs a running stack.
+check-media: install ## List images and files that the storage lacks. Needs a running stack.
 	@$(BIN)/python -m deploy.local check-media
 
 .PHONY: repair-ratings
@@ -117,7 +117,7 @@ backup: install ## Copy the databases, images and keys of the running stack, as 
 .PHONY: restore
 restore: install ## Make a stack of a backup, in an empty DATA_DIR. BACKUP=2026-11-29T12-00-00Z TO='2026-11-29 12:00:00Z'
 	@$(BIN)/python -m deploy.local restore $${BACKUP:+--backup="$$BACKUP"} $${TO:+--to="$$TO"} \
-	  $${ARCHIVE:+--archive="$$ARCHIVE"} $${TIMELINE:+--timeline="$$TIMELINE"} $${MEDIA:+--media="$$MEDIA"}
+	  $${ARCHIVE:+--archive="$$ARCHIVE"} $${TIMELINE:+--timeline="$$TIMELINE"} $${MEDIA:+--media="$$MEDIA"} $${FILES:+--files="$$FILES"}
 
 # Tests
 

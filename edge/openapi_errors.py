@@ -24,6 +24,7 @@ ALWAYS = (
 # Further headers of an error, by its HTTP status.
 ERROR_HEADERS = {
     401: ("WWW-Authenticate",),
+    416: ("Content-Range",),
     429: ("Retry-After",),
     503: ("Retry-After",),
 }

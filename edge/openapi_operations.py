@@ -184,9 +184,9 @@ class Operations:
         response: dict[str, Any] = {"description": HTTPStatus(route.status).phrase, **headers(*names)}
         if route.download:
             content = {"*/*": {"schema": _FILE}}
-            names = ("Content-Disposition", "Accept-Ranges")
-            yield "200", {**response, **headers(*names), "content": content}
-            yield "206", {"description": "A part of the file.", **headers(*names, "Content-Range"), "content": content}
+            shown = ("Content-Disposition", "Accept-Ranges")
+            yield "200", {**response, **headers(*shown), "content": content}
+            yield "206", {"description": "A part of the file.", **headers(*shown, "Content-Range"), "content": content}
             yield "302", {"description": "Where the file is for a minute.", **headers("Location")}
             return
         if route.stream:

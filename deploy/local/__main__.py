@@ -14,7 +14,7 @@ from deploy.local.backup.backup import back_up
 from deploy.local.backup.restore import Request, moment, restore
 from deploy.local.control import process_states
 from deploy.local.debug import debug
-from deploy.local.environment import EDGE, database_urls, of_service
+from deploy.local.environment import EDGE, EVENTS, database_urls, of_service
 from deploy.local.exposure import notes
 from deploy.local.layout import Layout
 from deploy.local.logs import show_logs
@@ -76,8 +76,12 @@ def print_scrape_config(settings: StackSettings) -> int:
 
 
 def check_media(settings: StackSettings) -> int:
-    """Look for images whose file is missing, with the settings of the stack's own processes; return 1 if there are."""
-    return _run_module("gig", "gig_service.images.check", settings)
+    """Look for images and files that the storage lacks, with the settings of the stack's own processes.
+
+    Return 1 when there are any, 2 when it cannot be told.
+    """
+    programs = {"gig": "gig_service.images.check", EVENTS: "order_service.files.check"}
+    return max(_run_module(program, module, settings) for program, module in programs.items())
 
 
 def check_books(settings: StackSettings, since: str | None, until: str | None) -> int:
@@ -203,8 +207,9 @@ def _parser() -> argparse.ArgumentParser:
     restored.add_argument("--archive", metavar="WHERE", help="the archived log to read; by default that of WAL_ARCHIVE")
     restored.add_argument("--timeline", type=int, metavar="N", help="a timeline of the log; by default the newest")
     restored.add_argument("--media", metavar="FOLDER", type=Path, help="take images that the backup lacks from here")
+    restored.add_argument("--files", metavar="FOLDER", type=Path, help="take files that the backup lacks from here")
 
-    add("check-media", "list images whose file is missing", lambda settings, _: check_media(settings))
+    add("check-media", "list images and files that the storage lacks", lambda settings, _: check_media(settings))
     books = add(
         "check-books",
         "compare orders, payments, ledger, payouts and the provider's records",

@@ -117,6 +117,15 @@ def of_service(
     return environment
 
 
+def of_commands(service: str, settings: StackSettings, layout: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a service's commands, which need what any of its programs has."""
+    environment: dict[str, str] = {}
+    for program in SETTINGS:
+        if program.split("-")[0] == service:
+            environment |= of_service(program, settings, layout, inherited)
+    return environment
+
+
 def of_worker(
     program: str, name: str, port: int, metrics_port: int, settings: StackSettings, layout: Layout
 ) -> dict[str, str]:
@@ -169,7 +178,7 @@ def libraries(program: str, settings: StackSettings) -> tuple[str, ...]:
 def _patterns(program: str, settings: StackSettings) -> tuple[str, ...]:
     """Return the variables that a service's libraries may read."""
     service = program.split("-")[0]
-    uses_s3 = service == "gig" and settings.media_storage == "s3"
+    uses_s3 = (service == "gig" or program == EVENTS) and settings.media_storage == "s3"
     uses_stripe = program == "order" and settings.payments == "stripe"
     asks_an_issuer = (settings.user_jwks or "").startswith(("http://", "https://"))
     databases = {service, "sandbox"} if program == "order" and settings.payments == "sandbox" else {service}
@@ -229,6 +238,8 @@ def _own_values(settings: StackSettings, layout: Layout, base: Path) -> dict[str
         "MEDIA_DIR": str(base / layout.media.name),
         "MEDIA_URL": settings.media_base,
         "UPLOAD_DIR": str(base / layout.uploads.name),
+        "FILES_DIR": str(base / layout.files.name),
+        "FILE_UPLOAD_DIR": str(base / layout.file_uploads.name),
         "ENVOY_ADMIN_PORT": str(ports.envoy_admin),
         "OTEL_EXPORTER_OTLP_ENDPOINT": settings.trace_endpoint,
         **{f"{name.upper()}_DATABASE_URL": url for name, url in urls.items()},

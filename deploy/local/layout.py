@@ -6,7 +6,9 @@ keys/       the keys that sign local tokens, and those of webhooks' secrets; the
 tls/        the certificates of Envoy and the services with each other, and the authority that signs them; a key is 0600
             and belongs to the user of its processes (deploy/local/internal_tls.py)
 media/      the images of gigs, 0755: the edge serves them to everyone; GigService's under root
-uploads/    uploads in progress, 0700; emptied at every start; GigService's under root
+files/      the files that people send each other, 0700; OrderService's under root
+uploads/    uploads of images in progress, 0700; GigService's under root
+file-uploads/   uploads of files in progress, 0700; OrderService's under root
 erased-users   the ids of erased users, a line each, 0600; a backup takes it along
 logs/       one file per process, rotated, 0700
 run/        sockets, the lock, rendered configurations; all of it is made anew at every start
@@ -58,14 +60,24 @@ class Layout:
         return self.data_dir / "media"
 
     @property
+    def files(self) -> Path:
+        """The files that people send each other."""
+        return self.data_dir / "files"
+
+    @property
     def tls(self) -> Path:
         """The certificates of Envoy and the services with each other."""
         return self.data_dir / "tls"
 
     @property
     def uploads(self) -> Path:
-        """Uploads in progress."""
+        """Uploads of images in progress."""
         return self.data_dir / "uploads"
+
+    @property
+    def file_uploads(self) -> Path:
+        """Uploads of files in progress."""
+        return self.data_dir / "file-uploads"
 
     @property
     def erased_users(self) -> Path:
@@ -150,12 +162,13 @@ class Layout:
         _make(self.run, 0o711)
         _make(self.logs, 0o700)
         _make(self.media, 0o755)
-        _make(self.uploads, 0o700)
+        for folder in (self.uploads, self.files, self.file_uploads):
+            _make(folder, 0o700)
         if self.sockets != self.run:
             _make(self.sockets, 0o711)
-            folder = self.sockets.lstat()
+            made = self.sockets.lstat()
             # Everyone may write to the parent folder: another user could have made this one as a trap.
-            if not stat.S_ISDIR(folder.st_mode) or folder.st_uid != os.geteuid() or folder.st_mode & 0o022:
+            if not stat.S_ISDIR(made.st_mode) or made.st_uid != os.geteuid() or made.st_mode & 0o022:
                 raise PermissionError(f"{self.sockets} exists and is not ours; remove it or shorten DATA_DIR")
 
     def remove_sockets(self) -> None:
@@ -173,18 +186,22 @@ class Layout:
             os.chown(self.postgres_socket, uid, SERVICES_GID, follow_symlinks=False)
             self.postgres_socket.chmod(0o710)
 
-    def give_to_services(self, gig_uid: int) -> None:
+    def give_to_services(self, gig_uid: int, order_uid: int) -> None:
         """Under root, let the services use their folders; an earlier version made them as root.
 
-        The files of images stay root's: who owns their folder can delete them.
+        The files of images stay root's: who owns their folder can delete them. A restore has stored other files as
+        root's, and only their owner may read them.
         """
         # Envoy and the services read the public keys again when they change.
         (self.data_dir / "keys").chmod(0o755)
-        folders = [self.uploads, self.media]
+        gigs, orders = [self.uploads, self.media], [self.file_uploads, self.files]
         if self.media.stat().st_uid != gig_uid:
-            folders = [self.uploads, *self.media.glob("??"), self.media]  # media/ last: it shows that all is done
-        for folder in folders:
-            os.chown(folder, gig_uid, SERVICES_GID, follow_symlinks=False)
+            gigs = [self.uploads, *self.media.glob("??"), self.media]  # media/ last: it shows that all is done
+        if self.files.stat().st_uid != order_uid:
+            orders = [self.file_uploads, *self.files.rglob("*"), self.files]
+        for uid, folders in ((gig_uid, gigs), (order_uid, orders)):
+            for folder in folders:
+                os.chown(folder, uid, SERVICES_GID, follow_symlinks=False)
 
     def write_private(self, path: Path, content: str, gid: int | None = None) -> None:
         """Write a file that only its owner and, if there is one, a group can read."""

@@ -21,7 +21,7 @@ from uuid import UUID
 import psycopg2
 
 from deploy.local import postgres
-from deploy.local.environment import of_service
+from deploy.local.environment import of_commands
 from deploy.local.erased_users import ErasedUsersFile
 from deploy.local.layout import Layout
 from deploy.local.output import say
@@ -42,6 +42,7 @@ Written at {now:%Y-%m-%d %H:%M:%S} UTC.
 gig.json      the gigs with their packages and images, and the ratings that were given and received
 images/       the pictures, as they were shown, a folder for each gig
 order.json    orders as buyer and as seller with their histories, payouts, the balance, webhook endpoints
+files/        the files that were uploaded, by their ids; order.json has their names
 review.json   reviews that were written, and those that were received, with the replies
 
 Each file has lists of records by their names. Amounts are in major units of their currency, times have a time zone.
@@ -92,7 +93,7 @@ class _Services:
     def _run(
         self, service: str, command: str, user: UUID, options: Sequence[str], text: str, stdout: int | None
     ) -> subprocess.CompletedProcess[str]:
-        environment = of_service(service, self._settings, self._layout, os.environ)
+        environment = of_commands(service, self._settings, self._layout, os.environ)
         words = [sys.executable, "-m", f"{service}_service.personal_data", command, f"--user={user}", *options]
         return subprocess.run(words, env=environment, input=text, stdout=stdout, text=True, check=False)
 

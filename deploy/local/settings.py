@@ -133,7 +133,8 @@ class StackSettings(BaseSettings):
         "again when they change.",
     )
     media_storage: Literal["folder", "s3"] = Field(
-        default="folder", description="Storage of images: a folder that the edge serves at /media, or S3."
+        default="folder",
+        description="Storage of images and files: folders, of which the edge serves that of images at /media, or S3.",
     )
     media_url: str | None = Field(
         default=None,

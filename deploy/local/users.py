@@ -4,7 +4,7 @@
 |---|---|---|
 | gig workers, gig-images | 65530 | `media/`, `uploads/` |
 | decoders of gig-images | 65529 | nothing |
-| order workers, order-events | 65531 | nothing |
+| order workers, order-events | 65531 | `files/`, `file-uploads/` |
 | review workers | 65532 | nothing |
 | receiver of traces | 65528 | nothing |
 | Envoy | 65533 | reads `media/`, `keys/*.jwks.json` and `run/edge/` |
@@ -33,7 +33,8 @@ def service_identity(layout: Layout, service: str) -> Identity | None:
     """Return the identity of a service's processes; `None`: they keep the user who starts the stack."""
     if os.geteuid() != 0:
         return None
-    owner = layout.media.stat().st_uid if service == "gig" and layout.media.exists() else 0
+    folder = {"gig": layout.media, "order": layout.files}.get(service)
+    owner = folder.stat().st_uid if folder is not None and folder.exists() else 0
     return Identity(owner or SERVICE_UIDS[service], SERVICES_GID)
 
 
@@ -42,8 +43,9 @@ def give_folders(layout: Layout) -> None:
     signing_keys.user_key(layout.data_dir)
     signing_keys.service_key(layout.data_dir)
     signing_keys.webhook_keys(layout.data_dir)
-    if identity := service_identity(layout, "gig"):
-        layout.give_to_services(identity.uid)
+    gig, order = service_identity(layout, "gig"), service_identity(layout, "order")
+    if gig and order:
+        layout.give_to_services(gig.uid, order.uid)
 
 
 def decoder_identity() -> Identity | None:

@@ -2,33 +2,64 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
-# The prefix of an upload's folder, by which the next process finds the folders of a dead one.
+# The prefix of an upload's folder in that of its process.
 UPLOAD_PREFIX = "upload-"
+_PROCESS_PREFIX = "process-"
 
 
 @contextmanager
 def upload_folder(folder: Path | None, run_as: str) -> Iterator[Path]:
-    """Yield the folder, or a temporary one. Under root it belongs to the user `run_as`, which the process becomes."""
-    if folder is not None:
-        yield _given(_emptied(folder), run_as)
+    """Yield a folder of this process in `folder`, or a temporary one.
+
+    Under root it belongs to the user `run_as`, which the process becomes. Other processes may use `folder` at the same
+    time; what dead ones have left there is removed.
+    """
+    if folder is None:
+        with TemporaryDirectory(prefix="marketplace-uploads-") as temporary:
+            yield _given(Path(temporary), run_as)
         return
-    with TemporaryDirectory(prefix="marketplace-uploads-") as temporary:
-        yield _given(Path(temporary), run_as)
-
-
-def _emptied(folder: Path) -> Path:
-    """Return the folder, without the unfinished uploads of an earlier process."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for upload in folder.glob(f"{UPLOAD_PREFIX}*"):
-        shutil.rmtree(upload)
-    return folder
+    _remove_dead(folder)
+    own = Path(mkdtemp(dir=folder, prefix=_PROCESS_PREFIX))
+    lock = _locked(own)
+    _given(folder, run_as)
+    try:
+        yield _given(own, run_as)
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _remove_dead(folder: Path) -> None:
+    """Remove the folders of processes that have ended, and what an earlier release has left."""
+    for left in (*folder.glob(f"{UPLOAD_PREFIX}*"), *folder.glob(f"{_PROCESS_PREFIX}*")):
+        lock = _locked(left)
+        if lock is not None:
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(lock)
+
+
+def _locked(folder: Path) -> int | None:
+    """Return a descriptor that locks the folder until it is closed; None when another process has the lock."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _given(folder: Path, run_as: str) -> Path:

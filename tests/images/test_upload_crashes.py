@@ -46,7 +46,7 @@ def sweep(images: Images) -> int:
 
 def uploading(process: ImagesProcess) -> bool:
     """Return whether the process has begun to store an incoming file."""
-    return bool(list(process.upload_dir.glob("upload-*/0")))
+    return bool(list(process.upload_dir.glob("process-*/upload-*/0")))
 
 
 def crash(url: str, tmp_path: Path, images: Images, gig_id: str, point: str) -> None:
@@ -154,5 +154,5 @@ def test_told_to_stop_it_cuts_off_who_does_not_come_to_an_end(url: str, images: 
         assert process.process.wait(15) == 0
         call.cancel()
 
-    assert list(process.upload_dir.iterdir()) == []
+    assert list(process.upload_dir.glob("*/*")) == []
     assert images.shown(gig_id) == []

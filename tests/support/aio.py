@@ -15,7 +15,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from servicekit.aio import AioPipeline, RequestStreams
 from servicekit.health import Health
 from servicekit.internal_tls import InternalTls, server_credentials
-from servicekit.server import Background
+from servicekit.server import Background, Service
 from tests.support.rpc import Answer
 
 
@@ -30,6 +30,7 @@ class AioServer:
         pipeline: AioPipeline,
         background: Sequence[Background] = (),
         tls: InternalTls | None = None,
+        others: Sequence[Service] = (),
     ) -> None:
         self._tls = tls
         self._servicer = servicer
@@ -37,6 +38,7 @@ class AioServer:
         self._register = register
         self._pipeline = pipeline
         self._background = background
+        self._others = others
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self.port = 0
@@ -46,6 +48,8 @@ class AioServer:
         self._stop = asyncio.Event()
         server = grpc.aio.server()
         self._register(self._pipeline.around(self._servicer, self._service), RequestStreams(server))
+        for each in self._others:
+            each.register(self._pipeline.around(each.servicer, each.descriptor), RequestStreams(server))
         health = Health()
         health.add_to_aio(server)
         health.serve()

@@ -38,6 +38,8 @@ class EventProcess:
         self._folder = temporary_folder()
         folder = Path(self._folder.name)
         self._log = folder / "log"
+        self.files_dir, self.upload_dir = folder / "files", folder / "uploads"
+        self.files_dir.mkdir()
         self.port, metrics_port = free_ports(2)
         self._environment = {
             **os.environ,
@@ -49,6 +51,8 @@ class EventProcess:
             "USER_JWT_ISSUER": USER_ISSUER,
             "USER_JWT_AUDIENCE": USER_AUDIENCE,
             "SERVICE_JWKS": str(jwks_file(folder, "service")),
+            "FILES_DIR": str(folder / "files"),
+            "FILE_UPLOAD_DIR": str(folder / "uploads"),
             "LOG_FORMAT": "json",
             "INTERNAL_TLS": "off",
             **environment,
@@ -116,10 +120,18 @@ class EventServer(AioServer):
 
     def __init__(self, database: Database, *, send_seconds: float = SEND_SECONDS, **changes: Any) -> None:
         self._database = Database(url_of(database))
-        self.spec = build(event_settings(**changes), self._database)
-        (service,) = self.spec.services
+        self._folder = temporary_folder()
+        folder = Path(self._folder.name)
+        self.files_dir, self.upload_dir = folder / "files", folder / "uploads"
+        self.files_dir.mkdir()
+        self.upload_dir.mkdir()
+        settings = event_settings(**{"files_dir": self.files_dir, **changes})
+        self.spec = build(settings, self._database, self.upload_dir)
+        service, *others = self.spec.services
         pipeline = AioPipeline(verifier(), places=1000, send_seconds=send_seconds)
-        super().__init__(service.servicer, service.descriptor, service.register, pipeline, self.spec.background)
+        super().__init__(
+            service.servicer, service.descriptor, service.register, pipeline, self.spec.background, others=others
+        )
 
     def channel(self) -> grpc.Channel:
         """Return a new connection to it."""
@@ -137,6 +149,7 @@ def event_settings(**changes: Any) -> EventSettings:
         "user_jwt_audience": "you",
         "service_jwks": Path("service.json"),
         "order_database_url": "postgresql:///orders",
+        "files_dir": Path("files"),
     }
     return EventSettings(**{**values, **changes})
 

@@ -1,7 +1,7 @@
-"""`make backup`: the databases at one moment, the files of images, and the keys, while the stack runs.
+"""`make backup`: the databases at one moment, the files of images and of users, and the keys, while the stack runs.
 
-One PostgreSQL has all databases, so its copy is one moment of all of them. Images are copied before and after it: a
-file is stored before its row and deleted after its row, so each image of that moment is in one of the two copies.
+One PostgreSQL has all databases, so its copy is one moment of all of them. Files are copied before and after it: a file
+is stored before its row and deleted after its row, so each file of that moment is in one of the two copies.
 """
 
 import contextlib
@@ -23,13 +23,16 @@ from psycopg2 import extensions
 from deploy.local import archiving, postgres
 from deploy.local.backup import catalog
 from deploy.local.backup.catalog import BackupError, Info
-from deploy.local.environment import ROOT, of_service
+from deploy.local.environment import EVENTS, ROOT, of_service
 from deploy.local.erased_users import ErasedUsersFile
 from deploy.local.layout import Layout
 from deploy.local.output import say
 from deploy.local.settings import StackSettings
 from servicekit import linux
 from servicekit.progress import ShownProgress
+
+# The storages, by their folders in a backup: a program that has the settings, and the module that copies the files.
+STORES = {"media": ("gig", "gig_service.media.copies"), "files": (EVENTS, "order_service.files.copies")}
 
 _MIGRATIONS = "select name from schema_migration order by name desc limit 1"
 
@@ -66,10 +69,10 @@ def refuse_other_servers(settings: StackSettings) -> None:
         )
 
 
-def run_media_copies(settings: StackSettings, layout: Layout, *words: str) -> None:
-    """Copy files of images, with the settings of GigService. Raises BackupError."""
-    environment = of_service("gig", settings, layout, os.environ)
-    run([sys.executable, "-m", "gig_service.media.copies", *words], environment)
+def run_copies(store: str, settings: StackSettings, layout: Layout, *words: str) -> None:
+    """Copy the files of a storage, with the settings of the program that uses it. Raises BackupError."""
+    program, module = STORES[store]
+    run([sys.executable, "-m", module, *words], of_service(program, settings, layout, os.environ))
 
 
 def run(command: Sequence[str], environment: dict[str, str] | None = None) -> None:
@@ -113,21 +116,26 @@ def _make(settings: StackSettings, layout: Layout, folder: Path) -> Path:
 def _fill(
     backup: Path, before: Path | None, settings: StackSettings, layout: Layout, superuser: extensions.connection
 ) -> None:
-    media = backup / "media"
-    media.mkdir()
-    copy_media = ["--to", str(media), *(["--known", str(before / "media")] if before else [])]
-    say("Copying the files of images")
-    run_media_copies(settings, layout, *copy_media)
+    say("Copying the files")
+    _copy_stores(backup, before, settings, layout)
     say("Copying the databases")
     began = _now(superuser)
     _copy_cluster(layout, backup / "postgres")
     ended = _now(superuser)
-    say("Copying the files of images that came meanwhile")
-    run_media_copies(settings, layout, *copy_media)
+    say("Copying the files that came meanwhile")
+    _copy_stores(backup, before, settings, layout)
     _copy_keys(layout, backup / "keys")
     info = _describe(backup, settings, layout, began, ended)
     (backup / catalog.INFO).write_text(info.to_json())
     catalog.write_sums(backup, before, ShownProgress())
+
+
+def _copy_stores(backup: Path, before: Path | None, settings: StackSettings, layout: Layout) -> None:
+    """Copy the files that the backup lacks; those of an earlier backup are linked."""
+    for store in STORES:
+        (backup / store).mkdir(exist_ok=True)
+        known = ["--known", str(before / store)] if before else []
+        run_copies(store, settings, layout, "--to", str(backup / store), *known)
 
 
 def _connect(layout: Layout, database: str) -> contextlib.AbstractContextManager[extensions.connection]:
@@ -178,7 +186,7 @@ def _describe(backup: Path, settings: StackSettings, layout: Layout, began: date
         first_wal=label["START WAL LOCATION"].partition("(file ")[2].rstrip(")"),
         settings={"CURRENCY": settings.currency, "PAYMENTS": settings.payments},
         migrations={service: _newest_migration(layout, service) for service in postgres.DATABASES},
-        bytes={name: catalog.size_of(backup / name) for name in ("postgres", "media")},
+        bytes={name: catalog.size_of(backup / name) for name in ("postgres", *STORES)},
     )
 
 

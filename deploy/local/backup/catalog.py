@@ -5,6 +5,7 @@ A backup is a folder named after the moment when it was begun, such as `2026-11-
 backup.json    what it is: versions, times, its place in the write-ahead log
 postgres/      PostgreSQL's data folder, with the log from the begin to the end of the copy, and a manifest of its own
 media/         the files of images
+files/         the files that people send each other
 keys/          the stack's keys
 SHA256SUMS     the checksums of all of these, as `sha256sum -c` reads them; PostgreSQL's manifest has those of its files
 """

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from deploy.local import postgres
 from deploy.local.backup import catalog
-from deploy.local.backup.backup import refuse_other_servers, run, run_media_copies
+from deploy.local.backup.backup import STORES, refuse_other_servers, run, run_copies
 from deploy.local.backup.catalog import BackupError, Info
 from deploy.local.backup.recovery import Target, recover
 from deploy.local.environment import ROOT
@@ -29,7 +29,7 @@ _UNFINISHED = f"{postgres.MAJOR_VERSION}.unfinished"
 NEXT = """\
 Next, in this order (docs/backup.md#after-a-restore):
   make run                            starts the stack; then, beside it:
-  make check-media                    names the images whose file is missing
+  make check-media                    names the images and files that the storage lacks
   make check-books SINCE=beginning    names payments and payouts that are newer than this moment
   make repair-ratings                 compares the ratings with the reviews, and mends them
   make outbox                         shows what is still to be sent; some of it was sent before"""
@@ -41,7 +41,7 @@ class Request:
 
     A backup, by default the newest that the moment allows; the moment, or `latest` for all that is archived, by default
     the backup's own; the archive to read, by default the one that the stack writes; a timeline, by default the newest;
-    and a folder with further images.
+    and folders with further images and files.
     """
 
     backup: str | None = None
@@ -49,6 +49,7 @@ class Request:
     archive: str | None = None
     timeline: int | None = None
     media: Path | None = None
+    files: Path | None = None
 
 
 def moment(text: str) -> datetime | str:
@@ -152,9 +153,14 @@ def _restore(settings: StackSettings, layout: Layout, backup: Path, request: Req
     say("Copying the databases")
     _copy_cluster(layout, backup / "postgres")
     shutil.copytree(backup / "keys", layout.data_dir / "keys")
-    say("Storing the files of images")
-    for folder in filter(None, (backup / "media", request.media)):
-        run_media_copies(settings, layout, "--from", str(folder))
+    say("Storing the files")
+    for store in STORES:
+        # A backup of an earlier release has no files but those of images.
+        if (backup / store).is_dir():
+            run_copies(store, settings, layout, "--from", str(backup / store))
+    for store, folder in (("media", request.media), ("files", request.files)):
+        if folder:
+            run_copies(store, settings, layout, "--from", str(folder))
     say("Recovering the databases")
     recovered = recover(layout, _UNFINISHED, target)
     (layout.postgres / _UNFINISHED).rename(layout.postgres / postgres.MAJOR_VERSION)
