@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from marketplace.conversation.v1 import conversation_pb2
 from marketplace.order.v1 import order_pb2
 from servicekit.personal_data import ERASED
-
-_SERVICE = order_pb2.DESCRIPTOR.services_by_name["OrderService"].full_name
 
 
 def without_texts(scope: str, answer: bytes, *, is_bought: bool | None) -> bytes:
     """Return the response to another caller without the texts of a user.
 
     `scope` is that of the idempotency key. `is_bought` says whether the user is the buyer of the order, whose
-    requirements are theirs, or the seller, whose titles are theirs.
+    requirements are theirs, or the seller, whose titles are theirs. In a conversation they are the other side, whose
+    name is theirs.
     """
-    match scope.removeprefix(f"{_SERVICE}.").partition("/")[0]:
+    match scope.partition("/")[0].rpartition(".")[2]:
         case "PlaceOrder":
             placed = order_pb2.PlaceOrderResponse.FromString(answer)
             if not is_bought:
@@ -33,4 +33,9 @@ def without_texts(scope: str, answer: bytes, *, is_bought: bool | None) -> bytes
             adjusted = order_pb2.AdjustBalanceResponse.FromString(answer)
             adjusted.entry.message = ERASED
             return adjusted.SerializeToString()
+        case "StartConversation":
+            started = conversation_pb2.StartConversationResponse.FromString(answer)
+            # `with` is a keyword of Python.
+            getattr(started.conversation, "with").username = ""
+            return started.SerializeToString()
     return answer

@@ -1,4 +1,4 @@
-"""What OrderService knows of a user: their orders on both sides, their messages, their money, and their webhooks."""
+"""What OrderService knows of a user: their orders and conversations on both sides, their money, and their webhooks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _SOLD = "order_id IN (SELECT id FROM orders WHERE seller_id = $1)"
 _OF_ORDERS = (
     "order_id IN (SELECT id FROM orders WHERE buyer_id = $1 UNION ALL SELECT id FROM orders WHERE seller_id = $1)"
 )
+_TALKED = "conversation_id IN (SELECT id FROM conversations WHERE starter_id = $1 OR owner_id = $1)"
 _OF_ENDPOINTS = "endpoint_id IN (SELECT id FROM webhook_endpoints WHERE owner_id = $1)"
 _OF_ACCOUNTS = "account_id IN (SELECT id FROM ledger_accounts WHERE owner = $1)"
 
@@ -107,6 +108,26 @@ RECORDS = (
         "seller_id = $1 AND payout_id IS NOT NULL",
         erased={"subject": """subject || '{"destination": "", "error": ""}'"""},
     ),
+    Records("name", "people", "id = $1", shown="username", is_deleted=True),
+    Records(
+        "conversations",
+        "conversations",
+        "starter_id = $1 OR owner_id = $1",
+        shown="id, starter_id, owner_id, gig_id, created_at, last_at, last_number AS messages",
+        order="created_at, id",
+    ),
+    # As in the history: what both sides have written, of which each side's is its own.
+    Records(
+        "messages",
+        "messages",
+        _TALKED,
+        shown="id, conversation_id, from_id, text, order_id, offer_id, at, is_removed",
+        order="conversation_id, number",
+    ),
+    Records("messages_written", "messages", f"from_id = $1 AND {_TALKED}", erased={"text": "''"}),
+    Records("blocks", "blocks", "blocker_id = $1", key="blocker_id, blocked_id", shown="blocked_id, since",
+            order="since, blocked_id", is_deleted=True),
+    Records("limits", "token_buckets", "user_id = $1", key="user_id, kind", is_deleted=True),
     Records("orders_put_off", "put_off_orders", _OF_ORDERS, key="order_id", is_deleted=True),
     Records("payout_account", "payout_accounts", "seller_id = $1", key="seller_id",
             shown="destination, updated_at", is_deleted=True),
@@ -192,7 +213,8 @@ OBSTACLES = Statement("""
     SELECT 'hold', seller_id::text, reason FROM payout_holds WHERE seller_id = $1
     ORDER BY kind, id
 """)
-# Responses to others with texts of the user: of orders, by their ids, and of adjustments.
+# Responses to others with texts of the user: of orders, by their ids, of adjustments, and of starts of conversations,
+# by the message that was added.
 RESPONSES = Statement("""
     WITH own AS MATERIALIZED (
         SELECT id, id::text AS text, buyer_id = $1 AS is_bought FROM orders WHERE $1 IN (buyer_id, seller_id)
@@ -203,6 +225,9 @@ RESPONSES = Statement("""
     SELECT caller, scope, key, answer, is_bought FROM others JOIN own ON own.id = others.attempt
     UNION SELECT caller, scope, key, answer, is_bought FROM others JOIN own ON own.text = others.subject
     UNION SELECT caller, scope, key, answer, NULL FROM others WHERE subject = $1::text
+    UNION SELECT caller, scope, key, answer, NULL FROM others JOIN messages ON messages.id = others.attempt
+        JOIN conversations ON conversations.id = conversation_id
+    WHERE $1 IN (starter_id, owner_id)
 """)
 REPLACE_RESPONSE = Statement("""
     UPDATE idempotency_keys SET answer = $5 WHERE caller = $1 AND scope = $2 AND key = $3 AND answer = $4
@@ -250,7 +275,7 @@ class UserOrders:
         return [row["id"] for row in self._database.fetch_all(PAYOUTS_OF, user_id)]
 
     def answers_to_others(self, user_id: UUID) -> Iterator[StoredAnswer]:
-        """Yield the stored responses to others about the user's orders and balance."""
+        """Yield the stored responses to others about the user's orders, balance and conversations."""
         for row in self._database.fetch_all(RESPONSES, user_id):
             yield StoredAnswer(**{**row, "answer": bytes(row["answer"])})
 

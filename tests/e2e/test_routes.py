@@ -10,6 +10,7 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
 from marketplace.common.v1 import options_pb2
+from marketplace.conversation.v1 import conversation_pb2
 from marketplace.event.v1 import event_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
@@ -23,7 +24,7 @@ Call = Callable[[Market], httpx.Response]
 
 def public_methods() -> Iterator[MethodDescriptor]:
     """All RPCs that have a route."""
-    for file in (event_pb2, gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2):
+    for file in (conversation_pb2, event_pb2, gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             yield from (m for m in service.methods if m.GetOptions().HasExtension(annotations_pb2.http))
 
@@ -264,6 +265,55 @@ def list_events(market: Market) -> httpx.Response:
     return market.admin.get("/api/events", params={"pageSize": 5, "wait": 1})
 
 
+def start_conversation(market: Market) -> httpx.Response:
+    return market.buyer.post("/api/conversations", json={"gigId": market.gig()["id"], "text": "Do you do shops?"})
+
+
+def a_conversation(market: Market) -> tuple[str, str]:
+    """Start a conversation. Return its path and the id of its message."""
+    begun = start_conversation(market).json()
+    return f"/api/conversations/{begun['id']}", begun["lastMessage"]["id"]
+
+
+def list_conversations(market: Market) -> httpx.Response:
+    start_conversation(market)
+    return market.seller.get("/api/conversations")
+
+
+def get_conversation(market: Market) -> httpx.Response:
+    return market.seller.get(a_conversation(market)[0])
+
+
+def list_messages(market: Market) -> httpx.Response:
+    return market.seller.get(f"{a_conversation(market)[0]}/messages")
+
+
+def send_message(market: Market) -> httpx.Response:
+    return market.seller.post(f"{a_conversation(market)[0]}/messages", json={"text": "I do"})
+
+
+def mark_read(market: Market) -> httpx.Response:
+    path, message = a_conversation(market)
+    return market.seller.post(f"{path}/read", json={"messageId": message})
+
+
+def remove_message(market: Market) -> httpx.Response:
+    return market.admin.delete(f"/api/messages/{a_conversation(market)[1]}")
+
+
+def block_user(market: Market) -> httpx.Response:
+    return market.buyer.put(f"/api/blocks/{market.gig()['seller']['id']}")
+
+
+def unblock_user(market: Market) -> httpx.Response:
+    return market.buyer.delete(block_user(market).request.url.path)
+
+
+def list_blocks(market: Market) -> httpx.Response:
+    block_user(market)
+    return market.buyer.get("/api/blocks")
+
+
 def create_webhook_endpoint(market: Market) -> httpx.Response:
     return market.seller.post("/api/webhook-endpoints", json={"url": "http://127.0.0.1:1/hook"})
 
@@ -346,6 +396,16 @@ CALLS: dict[str, Call] = {
     "SubmitReview": submit_review,
     "ListReviews": list_reviews,
     "ReplyToReview": reply_to_review,
+    "StartConversation": start_conversation,
+    "ListConversations": list_conversations,
+    "GetConversation": get_conversation,
+    "ListMessages": list_messages,
+    "SendMessage": send_message,
+    "MarkRead": mark_read,
+    "RemoveMessage": remove_message,
+    "BlockUser": block_user,
+    "UnblockUser": unblock_user,
+    "ListBlocks": list_blocks,
     "CreateWebhookEndpoint": create_webhook_endpoint,
     "ListWebhookEndpoints": list_webhook_endpoints,
     "GetWebhookEndpoint": get_webhook_endpoint,

@@ -12,16 +12,26 @@ from uuid import UUID
 
 import pytest
 
+from marketplace.conversation.v1 import conversation_pb2
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from marketplace.webhook.v1 import webhook_pb2
 from servicekit.database import Database, Statement
 from servicekit.ids import new_id
-from tests.support import reviewservice, webhooks
+from tests.support import reviewservice, talks, webhooks
 from tests.support.gigs import OWNER, WEB_DEV, Gigs, a_gig, an_update
-from tests.support.identity import service_token, user_id
-from tests.support.orderservice import ADMIN, BUYER, SELLER, SERVICE, WEBHOOKS, OrderBackend
+from tests.support.identity import service_token, token, user_id
+from tests.support.orderservice import (
+    ADMIN,
+    BUYER,
+    CONVERSATIONS,
+    GIG,
+    SELLER,
+    SERVICE,
+    WEBHOOKS,
+    OrderBackend,
+)
 from tests.support.recorded_sql import Recorder, compare, recording
 from tests.support.reviewservice import a_world
 from tests.support.rpc import Rpc
@@ -143,6 +153,56 @@ def test_the_sql_of_webhooks(sql: Recorder, world: OrderBackend) -> None:
     call("DeleteWebhookEndpoint", BUYER, endpoint_id=endpoint)
 
     compare("WebhookService", sql, WEBHOOKS)
+
+
+def test_the_sql_of_conversations(sql: Recorder, world: OrderBackend) -> None:
+    call = Calls(sql, world.conversations, conversation_pb2)
+    talks.offer_gig(world)
+    buyers = [token(f"buyer_{number}", "buyer") for number in range(MORE)]
+
+    def start(shape: str, caller: str, key: str | None = None, **fields: Any) -> Any:
+        return call(f"StartConversation{shape}", caller, key, **{"gig_id": GIG, "text": "Hello", **fields}).conversation
+
+    def send(shape: str = "", key: str | None = None, **fields: Any) -> Any:
+        fields = {"conversation_id": talk.id, "text": "And this", **fields}
+        return call(f"SendMessage{shape}", BUYER, key, **fields).message
+
+    def lists() -> None:
+        call("ListConversations", SELLER)
+        call("GetConversation", SELLER, conversation_id=talk.id)
+        call("ListMessages", SELLER, conversation_id=talk.id)
+        call("ListMessages: before a message", SELLER, conversation_id=talk.id, before=talk.last_message.id)
+        call("ListMessages: after a message", SELLER, conversation_id=talk.id, after=talk.last_message.id)
+        call("ListBlocks", SELLER)
+
+    call("ListBlocks: a user whose name is new to the worker", BUYER)
+    for caller in (SELLER, ADMIN, *buyers):
+        talks.blocks(world, caller)
+    talk = start("", BUYER)
+    call("BlockUser", SELLER, user_id=str(user_id("user_0")))
+    lists()
+    start(": with a new key", buyers[0], "k1")
+    start(": with a known key", buyers[0], "k1")
+    start(": where there is one", buyers[0])
+    for buyer in buyers[1:]:
+        start("", buyer)
+    first = send()
+    send(": with a new key", "k2")
+    send(": with a known key", "k2")
+    send(": with files, about an order", file_ids=[talks.upload(world)], order_id=world.placed())
+    message = send(
+        ": with files, about an order", file_ids=[talks.upload(world) for _ in range(MORE)], order_id=world.placed()
+    )
+    call("MarkRead", SELLER, conversation_id=talk.id, message_id=message.id)
+    call("MarkRead: one that was read", SELLER, conversation_id=talk.id, message_id=first.id)
+    for number in range(MORE):
+        call("BlockUser", SELLER, user_id=str(user_id(f"user_{number}")))
+    lists()
+    call("RemoveMessage", ADMIN, message_id=first.id)
+    call("RemoveMessage: one that was removed", ADMIN, message_id=first.id)
+    call("UnblockUser", SELLER, user_id=str(user_id("user_0")))
+
+    compare("ConversationService", sql, CONVERSATIONS)
 
 
 def test_the_sql_of_gigs(sql: Recorder, gig_database: Database) -> None:
