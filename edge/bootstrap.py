@@ -394,13 +394,14 @@ def main() -> None:
     """Write the bootstrap for the settings of the environment. Exits with 2 when a setting is wrong."""
     parser = argparse.ArgumentParser(description="Renders Envoy's bootstrap from the environment and the protos.")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--files", type=Path, help="copy the files that Envoy reads into this folder")
+    parser.add_argument("--files", type=Path, help="copy the files that Envoy reads into this folder, which is made")
     options = parser.parse_args()
     output: Path = options.output
     files: Path | None = options.files
     settings = load(EdgeSettings)
     try:
         if files:
+            files.mkdir(parents=True, exist_ok=True)
             copy_files(settings, files)
         output.write_text(render(settings, files))
     except BootstrapError as error:

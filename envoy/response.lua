@@ -15,6 +15,8 @@ local response = {}
 
 -- Headers that a success may have and an error must not.
 local SUCCESS_HEADERS = { "etag", "location" }
+-- gRPC's status of a call that a stopping worker cancels: one that it has begun, or one that comes too late.
+local CANCELLED = "1"
 -- Headers that say how a call has ended.
 local END_HEADERS = { "grpc-status", "x-error-status", "x-error-body", "retry-after", "content-range" }
 -- The headers of a file beside those that the service sets. Nothing in it runs, whatever a browser takes it for.
@@ -90,7 +92,8 @@ local function convert_error(handle, headers)
   end
   local grpc_status = headers:get("grpc-status")
   if grpc_status and grpc_status ~= "0" then
-    replace_by_code(handle, errors.by_grpc_status[grpc_status] or "INTERNAL")
+    local is_in_doubt = grpc_status == CANCELLED and may_have_begun(handle, "last")
+    replace_by_code(handle, is_in_doubt and "OUTCOME_UNKNOWN" or errors.by_grpc_status[grpc_status] or "INTERNAL")
     return true
   end
   if tonumber(headers:get(":status")) < 400 then return false end

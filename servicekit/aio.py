@@ -33,6 +33,7 @@ from servicekit.internal_tls import Peers
 from servicekit.methods import Method
 from servicekit.pipeline import (
     CallObserver,
+    LastCall,
     call_from_context,
     success_trailers,
     to_marketplace_error,
@@ -98,6 +99,7 @@ class AioPipeline:
         send_seconds: float = SEND_SECONDS,
         peers: Peers | None = None,
     ) -> None:
+        self.last_call = LastCall()
         self._peers = peers
         self._verifier = verifier
         self._places = places
@@ -133,6 +135,7 @@ class AioPipeline:
         is_stream = descriptor.client_streaming
 
         async def serve(requests: AsyncIterator[Message], context: Any) -> Message | None:
+            self.last_call.note()
             observer = CallObserver(method, call_from_context(context, log_fields, self._peers))
             # Each call is a task, and each task has its own context.
             current_call.set(observer.call)
@@ -332,7 +335,7 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, erased_users: Erase
     log.info("draining")
     # First become unhealthy, so that no new calls come; then finish the current ones.
     health.drain()
-    for seconds in waits_until_known(health, are_calls_over=request.is_last):
+    for seconds in waits_until_known(health, pipeline.last_call, are_calls_over=request.is_last):
         await asyncio.sleep(seconds)
     health.end()
     if spec.end_waiting_calls is not None:

@@ -38,6 +38,21 @@ NO_DEADLINE_SECONDS = 1_000_000
 LONGEST_SECONDS = 30.0
 
 
+class LastCall:
+    """When the last call of a process came."""
+
+    def __init__(self) -> None:
+        self._at = float("-inf")
+
+    def note(self) -> None:
+        """Note that a call comes."""
+        self._at = time.monotonic()
+
+    def seconds_ago(self) -> float:
+        """Return the seconds since the last call; infinity before the first one."""
+        return time.monotonic() - self._at
+
+
 class CallObserver:
     """Times one call, logs it and counts it."""
 
@@ -119,6 +134,7 @@ class Pipeline:
         peers: Peers | None = None,
         note_caller: Callable[[Caller], None] | None = None,
     ) -> None:
+        self.last_call = LastCall()
         self._peers = peers
         self._note_caller = note_caller
         self._verifier = verifier
@@ -136,6 +152,7 @@ class Pipeline:
         self, method: Method, handler: Handler, log_fields: Mapping[str, str]
     ) -> Callable[[Message, grpc.ServicerContext], Any]:
         def serve(request: Message, context: grpc.ServicerContext) -> Response:
+            self.last_call.note()
             call = call_from_context(context, log_fields, self._peers)
             longest = time.monotonic() + LONGEST_SECONDS
             call.deadline = longest if call.deadline is None else min(call.deadline, longest)

@@ -38,15 +38,18 @@ from servicekit.jwks import FileJwks, jwks_from
 from servicekit.methods import Method
 from servicekit.migrations import migrate_when_reachable
 from servicekit.outside import OutsidePool
-from servicekit.pipeline import Pipeline
+from servicekit.pipeline import LastCall, Pipeline
 from servicekit.settings import CallingSettings, ServiceSettings
 from servicekit.spans import spans
 from servicekit.wal_archive_watch import WalArchiveWatch
 
 # A worker that stops takes calls until its clients know that it is unhealthy: for an interval of Envoy's health checks
-# and a bit, and longer while a check is late, as on a busy machine.
+# and a bit, and longer while a check is late or calls still come, as on a busy machine. A call that comes after its
+# stop is cancelled, even on a connection that was open before.
 HEALTH_INTERVAL_SECONDS = 1.2
 LATEST_CHECK_SECONDS = 8.0
+# No call has come for so long when a worker stops.
+QUIET_SECONDS = 0.3
 
 OPTIONS = [
     # A second start on a taken port fails instead of sharing it.
@@ -236,25 +239,30 @@ def _serialize(response: Message | bytes) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 
-def waits_until_known(health: Health, *, are_calls_over: bool) -> Iterator[float]:
+def waits_until_known(health: Health, last_call: LastCall, *, are_calls_over: bool) -> Iterator[float]:
     """Yield the seconds to wait, one after the other, until the clients know that the worker is unhealthy."""
     latest = time.monotonic() + LATEST_CHECK_SECONDS
     yield HEALTH_INTERVAL_SECONDS
-    while not (are_calls_over or health.is_known()) and time.monotonic() < latest:
+    while not are_calls_over and time.monotonic() < latest:
+        if health.is_known() and last_call.seconds_ago() > QUIET_SECONDS:
+            return
         yield 0.05
 
 
 class _Server:
-    def __init__(self, server: grpc.Server, probed: grpc.Server | None, grace: float, health: Health) -> None:
+    def __init__(
+        self, server: grpc.Server, probed: grpc.Server | None, grace: float, health: Health, last_call: LastCall
+    ) -> None:
         self._server = server
         self._probed = probed
         self._grace = grace
         self._health = health
+        self._last_call = last_call
 
     def drain(self, *, are_calls_over: bool) -> None:
         """Become unhealthy, so that no new calls come; then finish the current ones."""
         self._health.drain()
-        for seconds in waits_until_known(self._health, are_calls_over=are_calls_over):
+        for seconds in waits_until_known(self._health, self._last_call, are_calls_over=are_calls_over):
             time.sleep(seconds)
         stopped = self._server.stop(self._grace)
         self._health.end()
@@ -294,7 +302,7 @@ def _serve(settings: ServiceSettings, spec: ServiceSpec, erased_users: ErasedUse
     serve_metrics(settings)
     server.start()
     health.serve()
-    return _Server(server, probed, settings.shutdown_grace_seconds, health)
+    return _Server(server, probed, settings.shutdown_grace_seconds, health, pipeline.last_call)
 
 
 def server_options(settings: ServiceSettings) -> list[tuple[str, int]]:

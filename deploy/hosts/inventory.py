@@ -30,6 +30,7 @@ class Inventory(BaseModel, extra="forbid"):
     etc: Path = Field(description="The folder of the rendered files on each host.")
     state: Path = Field(description="The folder of data on each host.")
     keys: Path = Field(description="The folder of the signing keys on each host; all hosts have the same.")
+    certificates: Path = Field(description="The folder of the host's certificates, one folder for each identity.")
     public_url: str = Field(description="The URL of the edge for clients.")
     database_password: str = Field(min_length=16, pattern=r"^[A-Za-z0-9_-]+$")
     replication_password: str = Field(min_length=16, pattern=r"^[A-Za-z0-9_-]+$")

@@ -42,6 +42,7 @@ def programs(inventory: Inventory, host: Host, python: str = sys.executable) -> 
     envoy = [str(envoy_program()), "-c", str(inventory.state / "envoy.yaml"), "--disable-hot-restart"]
     envoy += ["--log-level", "warn", "--component-log-level", "filter:critical"]
     render = [python, "-m", "edge.bootstrap", "--output", str(inventory.state / "envoy.yaml")]
+    render += ["--files", str(inventory.state / "edge")]
     paths = {"PYTHONPATH": f"{inventory.code}:{inventory.code / 'generated'}", "PYTHONUNBUFFERED": "1"}
     services = [
         Program(
@@ -80,8 +81,8 @@ def _etcd(inventory: Inventory, host: Host) -> dict[str, str]:
 
 def _shared(inventory: Inventory) -> dict[str, str]:
     return {
-        # The network is the hosts' own; `more` may name a folder of certificates instead.
-        "INTERNAL_TLS": "off",
+        "INTERNAL_TLS": "on",
+        "INTERNAL_TLS_FOLDER": str(inventory.certificates),
         "USER_JWKS": str(inventory.keys / "user.jwks.json"),
         "USER_JWT_ISSUER": "marketplace-local",
         "USER_JWT_AUDIENCE": "marketplace",

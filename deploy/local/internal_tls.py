@@ -80,7 +80,7 @@ class InternalCertificates:
             return
         self._folder.mkdir(mode=0o711, exist_ok=True)
         if self._given is None:
-            self._prepare_authority()
+            self._authority, self._trusted = load_authority(self._folder / "authority")
         for identity in self._owners:
             self._provide(identity)
 
@@ -116,49 +116,65 @@ class InternalCertificates:
 
     def _issued(self, identity: str, present: Credentials | None) -> Mapping[str, bytes] | None:
         assert self._authority is not None
-        if (
-            present
-            and present.authorities == self._trusted
-            and present.ends - datetime.now(UTC) > RENEW_BEFORE
-            and _is_signed_by(present.certificate, self._authority)
-            and _belongs_to(self._folder / identity / PRIVATE_KEY, self._owners[identity])
-        ):
+        key = self._folder / identity / PRIVATE_KEY
+        if is_good(present, self._authority, self._trusted, RENEW_BEFORE) and _belongs_to(key, self._owners[identity]):
             return None
-        certificate, key = self._authority.issue(identity, LIFETIME)
-        return {CERTIFICATE: certificate, PRIVATE_KEY: key, AUTHORITIES: self._trusted}
+        return new_files(identity, self._authority, self._trusted, LIFETIME)
 
     def _copied(self, identity: str, present: Credentials | None) -> Mapping[str, bytes] | None:
         assert self._given is not None
         if identity == DEVELOPER and not (self._given / identity).exists():
             return None
-        given = read(self._given / identity, identity)
-        new = {CERTIFICATE: given.certificate, PRIVATE_KEY: given.private_key, AUTHORITIES: given.authorities}
-        same = present and new == {
-            CERTIFICATE: present.certificate,
-            PRIVATE_KEY: present.private_key,
-            AUTHORITIES: present.authorities,
-        }
-        return None if same else new
+        new = files_of(read(self._given / identity, identity))
+        return None if present and files_of(present) == new else new
 
-    def _prepare_authority(self) -> None:
-        """Load the authority, or make one; an authority that ends soon stays trusted beside the new one."""
-        folder = self._folder / "authority"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        names = (folder / AUTHORITIES, folder / "ca.key")
-        earlier = b""
-        if all(name.exists() for name in names):
-            trusted, key = (name.read_bytes() for name in names)
-            try:
-                self._authority = Authority.load(trusted, key)
-            except (TypeError, ValueError) as error:
-                raise InternalTlsError(f"{folder} has no authority; remove it and a new one is made") from error
-            if self._authority.certificate.not_valid_after_utc - datetime.now(UTC) > RENEW_AUTHORITY_BEFORE:
-                self._trusted = trusted
-                return
-            earlier = self._authority.pem
-        self._authority = Authority.new()
-        self._trusted = self._authority.pem + earlier
-        store(folder, {AUTHORITIES: self._trusted, "ca.key": self._authority.key_pem}, -1, private="ca.key")
+
+def load_authority(folder: Path) -> tuple[Authority, bytes]:
+    """Return the authority in a folder, and the certificates to trust in PEM. Raises OSError and InternalTlsError.
+
+    Without one a new one is made. An authority that ends soon stays trusted beside the new one.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    names = (folder / AUTHORITIES, folder / "ca.key")
+    earlier = b""
+    if all(name.exists() for name in names):
+        trusted, key = (name.read_bytes() for name in names)
+        try:
+            present = Authority.load(trusted, key)
+        except (TypeError, ValueError) as error:
+            raise InternalTlsError(f"{folder} has no authority; remove it and a new one is made") from error
+        if present.certificate.not_valid_after_utc - datetime.now(UTC) > RENEW_AUTHORITY_BEFORE:
+            return present, trusted
+        earlier = present.pem
+    authority = Authority.new()
+    trusted = authority.pem + earlier
+    store(folder, {AUTHORITIES: trusted, "ca.key": authority.key_pem}, -1, private="ca.key")
+    return authority, trusted
+
+
+def is_good(present: Credentials | None, authority: Authority, trusted: bytes, renew_before: timedelta) -> bool:
+    """Return whether an identity has credentials of this authority that do not end soon."""
+    return (
+        present is not None
+        and present.authorities == trusted
+        and present.ends - datetime.now(UTC) > renew_before
+        and _is_signed_by(present.certificate, authority)
+    )
+
+
+def files_of(credentials: Credentials) -> Mapping[str, bytes]:
+    """Return the files of credentials, by their names."""
+    return {
+        CERTIFICATE: credentials.certificate,
+        PRIVATE_KEY: credentials.private_key,
+        AUTHORITIES: credentials.authorities,
+    }
+
+
+def new_files(identity: str, authority: Authority, trusted: bytes, lifetime: timedelta) -> Mapping[str, bytes]:
+    """Return the files of an identity with a new certificate."""
+    certificate, key = authority.issue(identity, lifetime)
+    return {CERTIFICATE: certificate, PRIVATE_KEY: key, AUTHORITIES: trusted}
 
 
 def _owners(settings: StackSettings, layout: Layout) -> dict[str, int]:

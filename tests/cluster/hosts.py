@@ -19,6 +19,7 @@ import httpx
 import psutil
 from cryptography.fernet import Fernet
 
+from deploy.hosts import certificates
 from deploy.hosts.inventory import Host, Inventory
 from deploy.hosts.programs import Program, postgres_folder, programs
 from deploy.hosts.render import write
@@ -45,6 +46,7 @@ def inventory_of(folder: Path, host: str) -> Inventory:
             "etc": folder / "etc" / host,
             "state": folder / "state" / host,
             "keys": folder / "keys",
+            "certificates": folder / "tls" / host,
             "public_url": f"http://{OWN_ADDRESS}:8080",
             "database_password": _secret(folder, "database"),
             "replication_password": _secret(folder, "replication"),
@@ -162,6 +164,7 @@ class Cluster:
                 etc.symlink_to(folder / "rendered" / name / name)
             for file in etc.iterdir():
                 os.chown(file, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+            self._install_certificates(name)
         signing_keys.user_key(folder)
         signing_keys.service_key(folder)
         # The services read the public keys after they have given up root.
@@ -170,6 +173,13 @@ class Cluster:
         self.hosts = {host.name: SimulatedHost(folder, host) for host in inventory.hosts}
         self.network = Network({host.name: str(host.address) for host in inventory.hosts})
         self._inventory = inventory
+
+    def _install_certificates(self, name: str) -> None:
+        """Make and install the certificates of a host, as an operator does."""
+        inventory = inventory_of(self.folder, name)
+        certificates.make(inventory, self.folder / "certificates")
+        (self.folder / "tls").mkdir(exist_ok=True)
+        certificates.install(self.folder / "certificates" / name / "tls", inventory.certificates)
 
     def start(self) -> None:
         """Start the network and all hosts, and wait until each of them answers reads and writes."""

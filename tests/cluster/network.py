@@ -16,6 +16,12 @@ BRIDGE = "mktcluster"
 OWN_ADDRESS = f"{PREFIX}.1"
 NETWORK = f"{PREFIX}.0/24"
 TABLE = "mktcluster"
+# What the hosts are made of, with the commands that make and remove one.
+TRIED = (
+    ("network namespaces", "ip netns add mktc-try", "ip netns del mktc-try"),
+    ("bridges", "ip link add mktc-try type bridge", "ip link del mktc-try"),
+    ("tables of nftables", "nft add table bridge mktc-try", "nft delete table bridge mktc-try"),
+)
 
 
 def reason_against() -> str:
@@ -25,10 +31,11 @@ def reason_against() -> str:
     missing = [package for program, package in NEEDED.items() if shutil.which(program) is None]
     if missing:
         return f"{', '.join(missing)} is missing: apt-get install {' '.join(missing)}"
-    tried = subprocess.run(["ip", "netns", "add", f"{BRIDGE}-try"], capture_output=True, text=True)
-    if tried.returncode:
-        return f"network namespaces cannot be made here: {tried.stderr.strip()}"
-    _run("ip", "netns", "del", f"{BRIDGE}-try")
+    for kind, add, remove in TRIED:
+        tried = subprocess.run(add.split(), capture_output=True, text=True)
+        if tried.returncode:
+            return f"{kind} cannot be made here: {tried.stderr.strip()}"
+        _run(*remove.split())
     return ""
 
 

@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
 import httpx
 
 from order_service.payments.sandbox import scenarios
-from tests.cluster.balancer import Balancer
+from tests.cluster.balancer import Balancer, Waits
 from tests.cluster.hosts import Cluster
 from tests.cluster.network import reason_against
 from tests.torture.conclusion import conclude, say
@@ -26,14 +27,36 @@ from tests.torture.trader import CARDS, Trader
 
 AWAY_SECONDS = 30.0
 CALM_SECONDS = 5.0
-# The bounds of what clients see.
-READS_FAILED, READ_SECONDS = 0.001, 1.0
-WRITES_FAILED, WRITE_SECONDS = 0.01, 30.0
 BACK_SECONDS = 60.0
 READERS, READ_PAUSE = 4, 0.05
 # A provider that answers too late is a failed write as well, but no host's fault.
 TIMEOUTS = frozenset((scenarios.TIMEOUT_BEFORE, scenarios.TIMEOUT_AFTER, scenarios.CAPTURE_TIMEOUT))
 CARDS_IN_TIME = [card for card in CARDS if card not in TIMEOUTS]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What clients may see of one kind of request: the share that fails, and the longest wait in seconds."""
+
+    name: str
+    failed: float
+    seconds: float
+
+    def times(self, room: float) -> Bound:
+        """Return a bound that is wider by a factor."""
+        return Bound(self.name, self.failed * room, self.seconds * room)
+
+    def holds(self, waits: Waits) -> bool:
+        """Return whether the waits are within the bound."""
+        return waits.failed <= self.failed * waits.number and waits.longest <= self.seconds
+
+    def __str__(self) -> str:
+        """Return the bound for people."""
+        return f"{self.failed:.1%} failed and {self.seconds:.0f} s"
+
+
+READS = Bound("reads", failed=0.001, seconds=1.0)
+WRITES = Bound("writes", failed=0.01, seconds=30.0)
 
 
 class Load:
@@ -75,19 +98,19 @@ class Load:
             self.balancer.read(f"/api/gigs/{random.choice(gigs)}")
 
 
-def torture(cluster: Cluster, *, seconds: float, seed: int, clients: int, counts: Counts) -> list[str]:
-    """Torture a running cluster. Return a sentence for each difference and each broken bound."""
+def torture(
+    cluster: Cluster, *, seconds: float, seed: int, clients: int, counts: Counts, room: float = 1.0
+) -> list[str]:
+    """Torture a running cluster. Return a sentence for each difference and each broken bound.
+
+    `room` makes the bounds of times and failed requests wider, for a busy machine; records may never differ.
+    """
     load = Load(cluster, seed, clients, counts)
     load.start()
-    broken = list(_take_hosts_away(cluster, seconds, counts))
+    broken = list(_take_hosts_away(cluster, seconds, counts, room))
     broken += load.stop()
-    reads, writes = load.balancer.reads, load.balancer.writes
-    say(f"reads:  {reads}\nwrites: {writes}")
-    for waits, share, longest in ((reads, READS_FAILED, READ_SECONDS), (writes, WRITES_FAILED, WRITE_SECONDS)):
-        for reason in waits.reasons[:20]:
-            say(f"  failed: {reason}")
-        if waits.failed > share * waits.number or waits.longest > longest:
-            broken.append(f"bound of {share:.1%} failed and {longest:.0f} s: {waits}")
+    broken += _judge(READS, load.balancer.reads, room)
+    broken += _judge(WRITES, load.balancer.writes, room)
     say("Waiting until nothing is under way, then reading …")
     names = {"gigs": "gig", "orders": "order", "reviews": "review", "sandbox": "sandbox"}
 
@@ -100,7 +123,16 @@ def torture(cluster: Cluster, *, seconds: float, seed: int, clients: int, counts
     return broken
 
 
-def _take_hosts_away(cluster: Cluster, seconds: float, counts: Counts) -> Iterator[str]:
+def _judge(bound: Bound, waits: Waits, room: float) -> Iterator[str]:
+    """Print what clients saw beside its bound. Yield a sentence when not even `room` times the bound holds."""
+    say(f"{bound.name}: {waits}; bound {bound}{'' if bound.holds(waits) else ': BROKEN'}")
+    for reason in waits.reasons[:20]:
+        say(f"  failed: {reason}")
+    if not bound.times(room).holds(waits):
+        yield f"{bound.name} break the bound of {bound.times(room)}: {waits}"
+
+
+def _take_hosts_away(cluster: Cluster, seconds: float, counts: Counts, room: float) -> Iterator[str]:
     """Take away the primary's host by a cut, a standby's by a kill, and so on. Yield which were late to come back."""
     end = time.monotonic() + seconds
     for of_primary, cutting in cycle([(True, True), (False, False), (True, False), (False, True)]):
@@ -120,12 +152,12 @@ def _take_hosts_away(cluster: Cluster, seconds: float, counts: Counts) -> Iterat
         else:
             cluster.hosts[name].start()
         began = time.monotonic()
-        while not cluster.is_back(name) and time.monotonic() < began + 3 * BACK_SECONDS:
+        while not cluster.is_back(name) and time.monotonic() < began + 3 * room * BACK_SECONDS:
             time.sleep(0.5)
         took = time.monotonic() - began
-        say(f"  {name} is back after {took:.0f} s; the primary is {cluster.primary()}")
-        if took > BACK_SECONDS:
-            yield f"{name} was back only after {took:.0f} s"
+        say(f"  {name} is back after {took:.0f} s, bound {BACK_SECONDS:.0f} s; the primary is {cluster.primary()}")
+        if took > room * BACK_SECONDS:
+            yield f"{name} was back only after {took:.0f} s, bound {room * BACK_SECONDS:.0f} s"
 
 
 def main() -> int:
@@ -133,6 +165,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.torture", description=__doc__.split(": ", 1)[1])
     parser.add_argument("--seconds", type=float, default=600, help="how long hosts are taken away (default 600)")
     parser.add_argument("--clients", type=int, default=3, help="buyers and sellers at once (default 3)")
+    parser.add_argument("--room", type=float, default=1, help="a factor for bounds of time and failures (default 1)")
     parser.add_argument("--seed", type=int, help="decides what is done; a random one by default")
     arguments = parser.parse_args()
     if reason := reason_against():
@@ -143,9 +176,18 @@ def main() -> int:
     folder.chmod(0o711)
     cluster, counts = Cluster(folder), Counts()
     say(f"Starting three hosts in {folder}; {arguments.clients} clients, seed {seed}")
+    began = time.monotonic()
     try:
         cluster.start()
-        differences = torture(cluster, seconds=arguments.seconds, seed=seed, clients=arguments.clients, counts=counts)
+        say(f"The hosts are up after {time.monotonic() - began:.0f} s; the primary is {cluster.primary()}")
+        differences = torture(
+            cluster,
+            seconds=arguments.seconds,
+            seed=seed,
+            clients=arguments.clients,
+            counts=counts,
+            room=arguments.room,
+        )
     finally:
         cluster.stop()
     return conclude(folder, differences, counts)

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from grpc_health.v1 import health_pb2
 
+from deploy.local.envoy_admin import healthy_upstreams
 from marketplace.gig.v1 import gig_pb2
 from tests.support.edge import ROOT, Edge, an_edge, assert_refused, free_ports
 from tests.support.eventually import eventually
@@ -115,6 +116,35 @@ def test_a_write_with_a_key_is_not_repeated_when_the_worker_says_that_it_cannot(
     assert calls(pair, "CreateGig") == 1
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "rpc", "key"),
+    [("GET", GIG, "GetGig", {}), ("POST", "/api/gigs", "CreateGig", {"idempotency-key": "k"})],
+    ids=["a read", "a write with a key"],
+)
+def test_a_call_that_a_stopping_worker_cancels_is_answered_by_another(
+    pair: Edge, method: str, path: str, rpc: str, key: dict[str, str]
+) -> None:
+    stopping, staying = pair.upstreams["gig"]
+    stopping.responses[rpc] = fails(grpc.StatusCode.CANCELLED)
+
+    with pair.client() as api:
+        headers = {**pair.bearer(), **key}
+        answers = [api.request(method, path, headers=headers).status_code for _ in range(20)]
+
+    assert set(answers) <= {200, 201}
+    assert any(call.rpc == rpc for call in stopping.received)
+    assert sum(call.rpc == rpc for call in staying.received) == 20
+
+
+def test_a_write_without_a_key_that_a_stopping_worker_cancels_is_in_doubt(pair: Edge) -> None:
+    set_response(pair, "CreateGig", fails(grpc.StatusCode.CANCELLED))
+
+    with pair.client() as api:
+        assert_refused(api.post("/api/gigs", json={}, headers=pair.bearer()), 503, "OUTCOME_UNKNOWN")
+
+    assert calls(pair, "CreateGig") == 1
+
+
 def test_workers_that_said_they_cannot_are_asked_again_at_once(pair: Edge) -> None:
     set_response(pair, "ListCategories", fails(grpc.StatusCode.UNAVAILABLE))
     with pair.client() as api:
@@ -178,6 +208,32 @@ def test_a_worker_that_goes_down_finishes_what_it_has_and_gets_nothing_new(pair:
         assert [response.json()["id"] for response in responses if response.status_code == 201] == ["done"]
     finally:
         leaving.health.set("", health_pb2.HealthCheckResponse.SERVING)
+
+
+def test_a_worker_that_is_unhealthy_gets_nothing_also_when_another_has_just_become_healthy(pair: Edge) -> None:
+    leaving, coming = pair.upstreams["gig"]
+
+    def is_known(upstream: Upstream, *, healthy: bool) -> bool:
+        return (upstream.port in (healthy_upstreams(pair.settings.envoy_admin_port) or set())) == healthy
+
+    with pair.client() as api:
+        for _ in range(3):
+            leaving, coming = coming, leaving
+            coming.health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+            eventually(lambda: is_known(coming, healthy=False))  # noqa: B023
+            coming.health.set("", health_pb2.HealthCheckResponse.SERVING)
+            eventually(lambda: is_known(coming, healthy=True))  # noqa: B023
+            leaving.health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+            eventually(lambda: is_known(leaving, healthy=False))  # noqa: B023
+            # The page is of Envoy's main thread; a worker that stops waits for the next check.
+            time.sleep(0.1)
+            leaving.received.clear()
+            try:
+                assert [api.get("/api/categories").status_code for _ in range(10)] == [200] * 10
+                assert not leaving.received
+            finally:
+                leaving.health.set("", health_pb2.HealthCheckResponse.SERVING)
+                eventually(lambda: is_known(leaving, healthy=True))  # noqa: B023
 
 
 class Worker:

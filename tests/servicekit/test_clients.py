@@ -100,6 +100,18 @@ def test_a_worker_that_is_gone_is_not_noticed() -> None:
         assert [call() for _ in range(10)] == ["two"] * 10
 
 
+def test_a_call_that_a_stopping_worker_cancels_is_answered_by_another() -> None:
+    def cancel(context: grpc.ServicerContext) -> None:
+        context.abort(grpc.StatusCode.CANCELLED, "")
+
+    stopping = Orders("stopping", cancel)
+    with serving(stopping, Orders("staying")) as (call, _):
+        answers = {call() for _ in range(20)}
+
+    assert answers == {"staying"}
+    assert stopping.metadata
+
+
 def test_the_service_calls_as_itself_with_the_requests_id_and_trace() -> None:
     worker = Orders()
     metadata = {"traceparent": "00-aa-bb-01", "authorization": "Bearer of-the-user", "cookie": "no"}

@@ -13,9 +13,10 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from servicekit import clients, health
+from servicekit import clients, health, server
 from servicekit.call_pool import CallPool
 from servicekit.health import Health
+from servicekit.pipeline import LastCall
 from servicekit.server import HEALTH_INTERVAL_SECONDS, waits_until_known
 from tests.support.eventually import eventually
 from tests.support.rpc_floods import SlowReader
@@ -138,14 +139,32 @@ def test_a_worker_that_stops_waits_until_its_clients_know_or_until_no_call_comes
     with stub_of(address) as stub:
         stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
         state.drain()
-        waits = waits_until_known(state, are_calls_over=False)
+        waits = waits_until_known(state, LastCall(), are_calls_over=False)
         first, second = next(waits), next(waits)
         for _ in range(2):
             stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
 
         assert (first, second > 0, list(waits)) == (HEALTH_INTERVAL_SECONDS, True, [])
     check(address)
-    assert list(waits_until_known(state, are_calls_over=True)) == [HEALTH_INTERVAL_SECONDS]
+    assert list(waits_until_known(state, LastCall(), are_calls_over=True)) == [HEALTH_INTERVAL_SECONDS]
+
+
+def test_a_worker_that_stops_waits_while_calls_still_come(
+    worker: tuple[Health, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, _ = worker
+    last_call = LastCall()
+    state.drain()
+    waits = waits_until_known(state, last_call, are_calls_over=False)
+    next(waits)
+    assert state.is_known()
+
+    last_call.note()
+    monkeypatch.setattr(server, "QUIET_SECONDS", 60.0)
+    assert next(waits) > 0
+    monkeypatch.setattr(server, "QUIET_SECONDS", 0.0)
+
+    assert list(waits) == []
 
 
 def test_no_more_clients_are_remembered_than_the_bound(
