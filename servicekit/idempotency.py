@@ -26,6 +26,7 @@ from servicekit.database import Database, Row, Statement, retry_conflicts
 from servicekit.errors import InvalidArgument, MarketplaceError, Unavailable, Violation
 from servicekit.methods import Method
 from servicekit.periodic import PeriodicTask
+from servicekit.validation import without_defaults
 
 # Part of the services' migrations. It must always do the same, so it is never changed, only followed by another.
 SCHEMA_1 = """
@@ -133,7 +134,7 @@ class IdempotencyKeys:
             message = f"must be 1 to {MAX_LENGTH} printable ASCII characters"
             raise InvalidArgument([Violation("Idempotency-Key", message)])
         path = [str(getattr(request, field)).lower() for field in sorted(method.path_fields)]
-        digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
+        digest = hashlib.sha256(without_defaults(request).SerializeToString(deterministic=True)).digest()
         return IdempotencyClaim(call.user_id, "/".join([method.full_name, *path]), key, digest)
 
     def find(self, claim: IdempotencyClaim, response: type[Message]) -> StoredResponse | IdempotencyClaim:

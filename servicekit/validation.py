@@ -94,6 +94,26 @@ def _json_path(descriptor: Any, violation: Any) -> str:
     return path
 
 
+def without_defaults(request: Message) -> Message:
+    """Return the request without the numbers that mean the same as none: what an idempotency key is bound to."""
+    defaults = _defaults(request.DESCRIPTOR)
+    names = [name for name, value in defaults if request.HasField(name) and getattr(request, name) == value]
+    if not names:
+        return request
+    copy = type(request)()
+    copy.CopyFrom(request)
+    for name in names:
+        copy.ClearField(name)
+    return copy
+
+
+@cache
+def _defaults(descriptor: Descriptor) -> tuple[tuple[str, int], ...]:
+    """Return the names of the fields that have a default, and the defaults."""
+    options = ((field.name, field.GetOptions().Extensions[normalize_option]) for field in descriptor.fields)
+    return tuple((name, each.default_value) for name, each in options if each.HasField("default_value"))
+
+
 # Normalizes one field of a message in place, given the path of the message; yields the violations of its texts.
 _Step = Callable[[Message, str], Iterator[Violation]]
 
@@ -161,8 +181,6 @@ def _steps(descriptor: Descriptor) -> tuple[tuple[int, _Step], ...]:
             steps.append((field.number, _unread_list(field)))
         elif field.type == FieldDescriptor.TYPE_STRING and _is_own(descriptor):
             steps.append((field.number, _texts(field) if field.is_repeated else _text(field)))
-        elif field.GetOptions().Extensions[normalize_option].HasField("default_value"):
-            steps.append((field.number, _number(field)))
         elif field.message_type is not None:
             steps.append((field.number, _messages(field) if field.is_repeated else _message(field)))
     return tuple(steps)
@@ -182,17 +200,6 @@ def _normalizer(field: FieldDescriptor) -> Callable[[str], str]:
         return changed.lower() if lower else changed
 
     return normalize
-
-
-def _number(field: FieldDescriptor) -> _Step:
-    default_value: int = field.GetOptions().Extensions[normalize_option].default_value
-
-    def step(message: Message, _path: str) -> Iterator[Violation]:
-        if getattr(message, field.name) == default_value:
-            message.ClearField(field.name)
-        return iter(())
-
-    return step
 
 
 def _text(field: FieldDescriptor) -> _Step:

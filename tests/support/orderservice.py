@@ -11,6 +11,7 @@ from uuid import UUID
 
 from marketplace.conversation.v1 import conversation_pb2
 from marketplace.gig.v1 import gig_pb2
+from marketplace.offer.v1 import offer_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.webhook.v1 import webhook_pb2
 from order_service.domain.payment import Provider
@@ -32,6 +33,7 @@ from tests.support.standins import GigStandIn, service_tokens
 SERVICE = order_pb2.DESCRIPTOR.services_by_name["OrderService"]
 WEBHOOKS = webhook_pb2.DESCRIPTOR.services_by_name["WebhookService"]
 CONVERSATIONS = conversation_pb2.DESCRIPTOR.services_by_name["ConversationService"]
+OFFERS = offer_pb2.DESCRIPTOR.services_by_name["OfferService"]
 BUYER = token("happy_buyer", "buyer")
 SELLER = token("webdev_pro", "seller")
 ADMIN = token("root", "admin")
@@ -133,6 +135,7 @@ class OrderBackend:
         self.conversations = Rpc(
             self.worker.conversation_servicer, CONVERSATIONS, self.worker.idempotency_keys, self.worker.names.note
         )
+        self.offers = Rpc(self.worker.offer_servicer, OFFERS, self.worker.idempotency_keys)
         self._relay = Relay(database, self.worker.topics)
         self.offer_package()
 

@@ -78,7 +78,11 @@ class GigStandIn(_StandIn):
     ) -> None:
         """Add a gig."""
         self.gigs[str(gig_id)] = gig_pb2.DescribeGigResponse(
-            gig_id=str(gig_id), seller_id=str(seller_id), status=status, seller_username=seller_username
+            gig_id=str(gig_id),
+            seller_id=str(seller_id),
+            status=status,
+            seller_username=seller_username,
+            title="Professional Website Development",
         )
 
 

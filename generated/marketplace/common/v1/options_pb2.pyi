@@ -146,8 +146,8 @@ class Normalize(_message.Message):
     unique: _builtins.bool
     """Whether duplicates in a list are removed. The first of each stays."""
     default_value: _builtins.int
-    """For a number that need not be set: the value that means the same as no value, and becomes no value. So requests with
-    and without it are the same request to an idempotency key.
+    """For a number that need not be set: the value that means the same as no value. Requests with and without it are the
+    same request to an idempotency key.
     """
     def __init__(
         self,
