@@ -24,19 +24,19 @@ SELECT events.*, ( SELECT json_build_object( 'id', messages.id, 'conversation_id
 
 -- WatchOrder (messages: 2, statements: 2)
 -- 1
-SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of, (SELECT app_now()) AS now FROM orders WHERE id = $1;
+SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of, ( SELECT json_agg(json_build_array(title, unit_price::text, quantity) ORDER BY position) FROM order_lines WHERE order_id = orders.id ) AS lines, (SELECT app_now()) AS now FROM orders WHERE id = $1;
 -- 2
 SELECT order_id, version, at, by, action, came_from, went_to, message, amount, paid_by, is_reminder FROM order_events WHERE order_id = $1 AND version > $2 ORDER BY version;
 
 -- WatchOrder: resumed (messages: 2, statements: 2)
 -- 1
-SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of, (SELECT app_now()) AS now FROM orders WHERE id = $1;
+SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of, ( SELECT json_agg(json_build_array(title, unit_price::text, quantity) ORDER BY position) FROM order_lines WHERE order_id = orders.id ) AS lines, (SELECT app_now()) AS now FROM orders WHERE id = $1;
 -- 2
 SELECT order_id, version, at, by, action, came_from, went_to, message, amount, paid_by, is_reminder FROM order_events WHERE order_id = $1 AND version > $2 ORDER BY version;
 
 -- WatchOrderSse: resumed (messages: 2, statements: 2)
 -- 1
-SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of, (SELECT app_now()) AS now FROM orders WHERE id = $1;
+SELECT id, version, status, buyer_id, seller_id, gig_id, gig_title, package_id, package_title, price, currency, delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back, commission_percent, platform_refund, fees, postings, chargeback_amount, chargeback_state, evidence_due_by, reminded_of, ( SELECT json_agg(json_build_array(title, unit_price::text, quantity) ORDER BY position) FROM order_lines WHERE order_id = orders.id ) AS lines, (SELECT app_now()) AS now FROM orders WHERE id = $1;
 -- 2
 SELECT order_id, version, at, by, action, came_from, went_to, message, amount, paid_by, is_reminder FROM order_events WHERE order_id = $1 AND version > $2 ORDER BY version;
 

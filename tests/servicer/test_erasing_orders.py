@@ -136,11 +136,8 @@ def test_the_titles_of_an_erased_seller_go_from_lines_events_and_stored_response
 
     erase(data, SELLER_ID)
 
-    for shown in (
-        world.get(order, BUYER).response.order,
-        world.refund(order, 1, "platform", key="refund").response.order,
-    ):
-        assert [(line.title, line.unit_price, line.quantity) for line in shown.lines] == [
+    for answer in (world.get(order, BUYER), world.refund(order, 1, "platform", key="refund")):
+        assert [(line.title, line.unit_price, line.quantity) for line in answer.response.order.lines] == [
             (ERASED, 500, 2), (ERASED, 20.01, 1)
         ]  # fmt: skip
     assert world.database.fetch_all(LEFT, "%Ann herself%") == []

@@ -133,9 +133,9 @@ class Gigs:
         return self.call(request, name, *roles, **sent)
 
     def internal(self, request: Any) -> Answer:
-        """Call an RPC as the service that may."""
+        """Call an RPC as a service that may."""
         rpc = type(request).__name__.removesuffix("Request")
-        (caller,) = Method.of(gig_pb2.DESCRIPTOR.services_by_name["GigService"].methods_by_name[rpc]).services
+        caller, *_ = Method.of(gig_pb2.DESCRIPTOR.services_by_name["GigService"].methods_by_name[rpc]).services
         return self.rpc.call(rpc, request, service_token(caller))
 
     def rate(self, gig_id: str, *stars: int) -> None:

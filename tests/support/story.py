@@ -35,6 +35,7 @@ SEED_PACKAGE: dict[str, Any] = {
     "deliveryDays": 21,
     "features": ["CMS Included", "SEO Setup"],
 }
+AN_EXTRA: dict[str, Any] = {"title": "Two days earlier", "price": 59.99, "extraDays": -2}
 SEED_REVIEW: dict[str, Any] = {"rating": 5, "comment": "Excellent work! Delivered early."}
 
 

@@ -13,7 +13,10 @@ from tests.support.uploads import JPEG, a_jpeg
 Case = Callable[[Pair], None]
 
 SELLER = {"seller.id", "seller.username"}
-PACKAGE = {"id", "title", "description", "price", "deliveryDays", "features[]", "revisions"}
+PACKAGE = {
+    "id", "title", "description", "price", "deliveryDays", "features[]", "revisions",
+    *(f"extras[].{name}" for name in ("id", "title", "price", "extraDays", "extraRevisions")),
+}  # fmt: skip
 PAGE = {
     *("id", "title", "description", "categoryId", "tags[]", "status", "rating", "reviewCount"),
     *("createdAt", "updatedAt"),
@@ -104,6 +107,11 @@ def add_package(pair: Pair) -> None:
 
 def update_package(pair: Pair) -> None:
     _refuses_to_change(pair, "PUT", "/packages/{package}", json=SEED_PACKAGE)
+    # The owner's extra in an own package.
+    gig, extra = pair.viewer.gig, pair.owner.gig["packages"][1]["extras"][0]
+    path = f"/api/gigs/{gig['id']}/packages/{gig['packages'][1]['id']}"
+    answer = pair.ask("PUT", path, json={**SEED_PACKAGE, "extras": [extra]})
+    assert [each["field"] for each in ok(answer, 400)["details"]] == ["extras[0].id"]
 
 
 def delete_package(pair: Pair) -> None:

@@ -29,6 +29,11 @@ def place_order(pair: Pair) -> None:
     assert ok(made, 201)["orderId"] != ok(others, 201)["orderId"]
     assert (ok(again, 201), again.headers["location"]) == (made.json(), made.headers["location"])
     assert (order["buyerId"], order["sellerId"]) == (pair.viewer.id, pair.gig["seller"]["id"])
+    # An extra of another package.
+    package, extra = pair.viewer.gig["packages"][1], pair.owner.gig["packages"][1]["extras"][0]
+    body = {"packageId": package["id"], "extraIds": [extra["id"]], "paymentMethod": "sandbox"}
+    (detail,) = ok(pair.market.buyer.post("/api/orders", json=body), 400)["details"]
+    assert detail["field"] == "extraIds[0]"
     # A payment that waits for the buyer's confirmation.
     waiting, theirs = (person.keyed["PlaceOrder to confirm"] for person in (pair.viewer, pair.owner))
     again = pair.ask("POST", "/api/orders", json=waiting.body, headers=SECOND_KEY)

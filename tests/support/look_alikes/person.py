@@ -13,7 +13,7 @@ from edge import signing_keys
 from order_service.payments.sandbox import scenarios
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
-from tests.support.story import SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig, action_path, ok
+from tests.support.story import AN_EXTRA, SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig, action_path, ok
 from tests.support.uploads import JPEG, a_jpeg
 
 ROLES = ("seller", "buyer")
@@ -153,15 +153,17 @@ def _gigs(person: Person) -> None:
     """Create an ACTIVE gig and two PAUSED ones, the same as those of everyone who is furnished."""
     client = person.client
     made = person.ask_once("CreateGig", "/api/gigs", a_gig(price=PRICE, revisions=1))
-    person.ask_once("AddPackage", f"/api/gigs/{made['id']}/packages", SEED_PACKAGE)
+    package = {**SEED_PACKAGE, "extras": [AN_EXTRA]}
+    person.ask_once("AddPackage", f"/api/gigs/{made['id']}/packages", package)
     _picture(client, made["id"])
     person.gig = ok(client.get(f"/api/gigs/{made['id']}"))
     for _ in range(2):
-        paused = ok(client.post("/api/gigs", json={**SEED_GIG, "packages": [SEED_PACKAGE, SEED_PACKAGE]}), 201)["id"]
+        paused = ok(client.post("/api/gigs", json={**SEED_GIG, "packages": [package, package]}), 201)["id"]
         _picture(client, paused)
         ok(client.patch(f"/api/gigs/{paused}/status", json={"status": "PAUSED"}))
         page = ok(client.get(f"/api/gigs/{paused}"))
-        for each in (page, *page["packages"], *page["images"]):
+        extras = [extra for each in page["packages"] for extra in each["extras"]]
+        for each in (page, *page["packages"], *extras, *page["images"]):
             person.owns(each["id"], "of a paused gig")
         person.paused.append(page)
 
