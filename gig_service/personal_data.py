@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
@@ -13,18 +12,16 @@ from pydantic import Field
 from gig_service.commands.erase_gig import EraseGig
 from gig_service.media.pictures import storage_from
 from gig_service.settings import MediaSettings
+from gig_service.store.images import MEDIA
 from gig_service.store.personal_data import DERIVED, RECORDS, UserGigs
 from gig_service.store.store import Store
 from servicekit import personal_data_console
 from servicekit.database import Database
-from servicekit.errors import MarketplaceError
 from servicekit.personal_data import Erased, PersonalData
 from servicekit.progress import Progress
 from servicekit.settings import load
+from servicekit.storage.deletion import DELETION_SECONDS, Deletions
 from servicekit.storage.storage import Storage
-
-# The time in which GigService's processes delete the files of deleted images.
-FILES_SECONDS = 60.0
 
 
 class PersonalDataSettings(MediaSettings):
@@ -36,14 +33,14 @@ class PersonalDataSettings(MediaSettings):
 class GigUserData:
     """GigService's UserData; see servicekit/personal_data_console.py."""
 
-    def __init__(self, database: Database, storage: Storage, files_seconds: float = FILES_SECONDS) -> None:
+    def __init__(self, database: Database, storage: Storage, files_seconds: float = DELETION_SECONDS) -> None:
         store = Store(database)
         self._erase_gig = EraseGig(store)
         self._documents = store.documents
         self._gigs = UserGigs(database)
         self._data = PersonalData(database, RECORDS, DERIVED)
         self._storage = storage
-        self._files_seconds = files_seconds
+        self._deletions = Deletions(database, MEDIA, "images' files", files_seconds)
 
     def obstacles(self, _user_id: UUID) -> list[str]:
         """Return nothing: OrderService knows the orders of the gigs."""
@@ -75,28 +72,11 @@ class GigUserData:
         words = {word for gig_id in self._gigs.with_texts(user_id) for word in self._documents.words_of(gig_id)}
         yield Erased("words_of_searches", self._gigs.forget_words(sorted(words)))
         yield from self._data.erase(user_id, progress=progress)
-        yield Erased("files_of_pictures", self._wait_for_files(progress))
+        yield Erased("files_of_pictures", self._deletions.wait(progress))
 
     def forget_samples(self, *, compacts: bool) -> None:
         """Do it; see PersonalData."""
         self._data.forget_samples(compacts=compacts)
-
-    def _wait_for_files(self, progress: Progress) -> int:
-        last = self._gigs.last_deletion()
-        number = left = self._gigs.deletions(last)
-        progress.begin(number, "images' files")
-        deadline = time.monotonic() + self._files_seconds
-        while left:
-            if time.monotonic() > deadline:
-                raise MarketplaceError(
-                    "UNAVAILABLE",
-                    f"the files of {left} images are not deleted yet: GigService deletes them when it runs"
-                    " (make outbox); then run the command again",
-                )
-            time.sleep(0.1)
-            before, left = left, self._gigs.deletions(last)
-            progress.advance(before - left)
-        return number
 
 
 def main() -> int:

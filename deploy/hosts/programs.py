@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, field
 
 from deploy.hosts.inventory import Host, Inventory
-from deploy.local.environment import EDGE, SETTINGS
+from deploy.local.environment import EDGE, EVENTS, SETTINGS
 from deploy.local.postgres import programs as postgres_programs
 from deploy.local.supervise import envoy_program
 
@@ -99,7 +99,7 @@ def _shared(inventory: Inventory) -> dict[str, str]:
 def _of_program(name: str, values: dict[str, str]) -> dict[str, str]:
     """Return the variables that a program reads: no other service's secrets."""
     needed = {field.upper() for field in SETTINGS[name].model_fields}
-    uses_s3 = name.startswith("gig") and values.get("MEDIA_STORAGE") == "s3"
+    uses_s3 = (name.startswith("gig") or name == EVENTS) and values.get("MEDIA_STORAGE") == "s3"
     return {
         variable: value
         for variable, value in values.items()

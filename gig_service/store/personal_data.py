@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from gig_service.domain.analysis import stem
-from gig_service.store.images import MEDIA
 from servicekit.database import Database, Statement
 from servicekit.personal_data import ERASED, IDEMPOTENCY_KEYS, Records
 
@@ -50,8 +49,6 @@ DERIVED = ("words",)
 GIGS = Statement("SELECT id FROM gigs WHERE seller_id = $1 AND deleted_at IS NULL ORDER BY id")
 WITH_TEXTS = Statement("SELECT id FROM gigs WHERE seller_id = $1 AND title <> $2 ORDER BY id")
 KEYS_OF_IMAGES = Statement(f"SELECT gig_id, id, key FROM images WHERE {_OF_GIGS} ORDER BY gig_id, position")  # noqa: S608
-LAST_DELETION = Statement("SELECT coalesce(max(id), 0) AS last FROM outbox WHERE topic = $1")
-DELETIONS = Statement("SELECT count(*) AS number FROM outbox WHERE topic = $1 AND id <= $2")
 # Words of deleted gigs stay, as candidates for misspelt ones. Before all gigs are analysed the counts are not complete.
 FORGET_UNUSED = Statement("""
     DELETE FROM words WHERE gigs <= 0 AND NOT EXISTS (SELECT FROM gigs_to_analyse) RETURNING word
@@ -88,13 +85,3 @@ class UserGigs:
         unused = self._database.fetch_all(FORGET_UNUSED)
         stems = [f"'{stem(word)}'" for word in words]
         return len(unused) + len(self._database.fetch_all(FORGET_OF_NOBODY, list(words), stems))
-
-    def last_deletion(self) -> int:
-        """Return the newest row of the outbox that deletes files."""
-        [row] = self._database.fetch_all(LAST_DELETION, MEDIA)
-        return int(row["last"])
-
-    def deletions(self, until: int) -> int:
-        """Return the number of rows that delete files and are not done, up to this one."""
-        [row] = self._database.fetch_all(DELETIONS, MEDIA, until)
-        return int(row["number"])

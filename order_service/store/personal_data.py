@@ -173,6 +173,9 @@ RECORDS = (
     Records("webhook_deliveries", "webhook_deliveries", _OF_ENDPOINTS,
             shown="id, endpoint_id, event_id, status, attempts, last_status, created_at", order="created_at, id",
             is_deleted=True),
+    # Files.remove_of_owner has removed them before, with their bytes.
+    Records("files", "files", "owner_id = $1", shown="id, name, size, type, status, created_at, sent_at",
+            order="created_at, id", is_deleted=True),
     IDEMPOTENCY_KEYS,
 )  # fmt: skip
 

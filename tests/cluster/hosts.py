@@ -52,7 +52,11 @@ def inventory_of(folder: Path, host: str) -> Inventory:
             "replication_password": _secret(folder, "replication"),
             "webhook_keys": _secret(folder, "webhooks", lambda: Fernet.generate_key().decode()),
             "payments": "sandbox",
-            "media": {"MEDIA_STORAGE": "folder", "MEDIA_DIR": str(folder / "media")},
+            "media": {
+                "MEDIA_STORAGE": "folder",
+                "MEDIA_DIR": str(folder / "media"),
+                "FILES_DIR": str(folder / "files"),
+            },
             "more": {
                 **UNLIMITED_WRITES,
                 "EDGE_CACHE": "off",
@@ -152,7 +156,8 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "media").mkdir(parents=True, exist_ok=True)
+        for name in ("media", "files"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
         for name in NAMES:
             state = folder / "state" / name
             state.mkdir(parents=True, exist_ok=True)

@@ -120,6 +120,14 @@ def headers_too_large(stack: Stack, market: Market) -> Answered:
     return outcome(market.anyone.get("/api/categories", headers={"x-padding": "x" * 20_000}))
 
 
+def file_not_ready(stack: Stack, market: Market) -> Answered:
+    """Make a file one that no scanner has looked at."""
+    file_id = ok(market.seller.post("/api/files", content=b"hello"), 201)["fileId"]
+    with database(stack, "orders") as connection, connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE files SET status = 'CHECKING' WHERE id = %s", (file_id,))
+    return outcome(market.seller.get(f"/api/files/{file_id}"))
+
+
 def internal(stack: Stack, market: Market) -> Answered:
     """Take a table away: a fault that the service does not expect."""
     with database(stack, "gigs") as connection:
@@ -234,6 +242,7 @@ PROVOKE: dict[str, Callable[[Stack, Market], Answered]] = {
     "HEADERS_TOO_LARGE": headers_too_large,
     "RANGE_NOT_SATISFIABLE": range_not_satisfiable,
     "RATE_LIMITED": rate_limited,
+    "FILE_NOT_READY": file_not_ready,
     "INTERNAL": internal,
     "UNAVAILABLE": unavailable,
     "DEADLINE_EXCEEDED": deadline_exceeded,

@@ -14,6 +14,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from edge.contract import DESCRIPTOR_SET
 from tests.support.look_alikes import (
     event_cases,
+    file_cases,
     gig_cases,
     internal_cases,
     money_cases,
@@ -28,7 +29,7 @@ from tests.support.story import Market, a_name
 
 CASES: dict[str, Callable[[Pair], None]] = {
     name: case
-    for module in (gig_cases, order_cases, money_cases, internal_cases, event_cases, webhook_cases)
+    for module in (gig_cases, order_cases, money_cases, internal_cases, event_cases, file_cases, webhook_cases)
     for name, case in module.CASES.items()
 }
 

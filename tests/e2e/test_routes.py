@@ -12,6 +12,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from marketplace.common.v1 import options_pb2
 from marketplace.conversation.v1 import conversation_pb2
 from marketplace.event.v1 import event_pb2
+from marketplace.file.v1 import file_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
@@ -24,7 +25,7 @@ Call = Callable[[Market], httpx.Response]
 
 def public_methods() -> Iterator[MethodDescriptor]:
     """All RPCs that have a route."""
-    for file in (conversation_pb2, event_pb2, gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2):
+    for file in (conversation_pb2, event_pb2, file_pb2, gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             yield from (m for m in service.methods if m.GetOptions().HasExtension(annotations_pb2.http))
 
@@ -346,7 +347,17 @@ def retry_webhook_delivery(market: Market) -> httpx.Response:
     return market.seller.post(f"{listed.request.url.path}/{listed.json()['results'][0]['id']}/retry")
 
 
+def upload_file(market: Market) -> httpx.Response:
+    return market.seller.post("/api/files", params={"name": "a.txt"}, content=b"hello")
+
+
+def get_file(market: Market) -> httpx.Response:
+    return market.seller.get(f"/api/files/{upload_file(market).json()['fileId']}")
+
+
 CALLS: dict[str, Call] = {
+    "UploadFile": upload_file,
+    "GetFile": get_file,
     "WatchOrderSse": watch_order_sse,
     "WatchSse": watch_sse,
     "ListEvents": list_events,

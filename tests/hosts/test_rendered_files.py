@@ -57,7 +57,7 @@ def test_a_program_gets_no_other_services_secrets(inventory: Inventory) -> None:
     of = {program.name: program.environment for program in programs(inventory, inventory.hosts[0])}
 
     assert {name for name, own in of.items() if "STRIPE_API_KEY" in own} == {"order"}
-    assert {name for name, own in of.items() if "AWS_SECRET_ACCESS_KEY" in own} == {"gig", "gig-images"}
+    assert {name for name, own in of.items() if "AWS_SECRET_ACCESS_KEY" in own} == {"gig", "gig-images", "order-events"}
     assert {name for name, own in of.items() if "ORDER_DATABASE_URL" in own} == {"order", "order-events"}
 
 

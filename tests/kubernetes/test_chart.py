@@ -384,6 +384,7 @@ def test_the_command_of_a_program_is_there(example: list[Resource], program: str
         ("user.uid=0", "uid"),
         ("users.issuer=", "users.issuer"),
         ("pictures.s3.bucket=", "pictures.s3.bucket"),
+        ("files.s3Bucket=", "files.s3Bucket"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(change: str, complaint: str) -> None:

@@ -55,6 +55,8 @@ class Pod:
             "SERVICE_SIGNING_KEY": str(service.private),
             "MEDIA_DIR": str(folder / "media"),
             "UPLOAD_DIR": str(folder / "uploads"),
+            "FILES_DIR": str(folder / "files"),
+            "FILE_UPLOAD_DIR": str(folder / "uploads"),
             "WEBHOOK_KEYS": WEBHOOK_KEY,
             **databases,
         }
@@ -86,7 +88,8 @@ def databases(gig_database: Database, order_database: Database, review_database:
 
 @pytest.fixture(params=["gig", "gig-images", "order-events", "review"])
 def pod(request: pytest.FixtureRequest, tmp_path: Path, databases: dict[str, str]) -> Iterator[Pod]:
-    (tmp_path / "media").mkdir()
+    for name in ("media", "files"):
+        (tmp_path / name).mkdir()
     started = Pod(request.param, tmp_path, databases)
     yield started
     started.process.kill()

@@ -13,6 +13,7 @@ import psycopg2
 import pytest
 
 from marketplace.gig.v1 import gig_pb2
+from order_service.files.storage import FILES
 from order_service.payments.sandbox import scenarios
 from order_service.payments.sandbox.erasure import SandboxErasure
 from order_service.personal_data import OrderUserData
@@ -20,6 +21,7 @@ from servicekit.database import Database, Statement
 from servicekit.ids import new_id
 from servicekit.personal_data import ERASED
 from servicekit.progress import Progress
+from servicekit.storage.folder import FolderStorage
 from tests.support import sellers
 from tests.support.identity import user_id
 from tests.support.orderservice import BUYER, SELLER, OrderBackend
@@ -33,8 +35,8 @@ BUYER_ID, SELLER_ID = user_id("happy_buyer"), user_id("webdev_pro")
 
 
 @pytest.fixture
-def data(world: OrderBackend, sandbox_database: Database) -> OrderUserData:
-    return OrderUserData(world.database, SandboxErasure(sandbox_database))
+def data(world: OrderBackend, sandbox_database: Database, tmp_path: Path) -> OrderUserData:
+    return OrderUserData(world.database, FolderStorage(tmp_path, FILES), SandboxErasure(sandbox_database))
 
 
 def erase(data: OrderUserData, user: UUID) -> dict[str, int]:

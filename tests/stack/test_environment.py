@@ -72,8 +72,9 @@ def test_stripes_key_and_the_proxies_reach_the_service_that_asks_stripe_alone(la
     assert [given(program, layout, **STRIPE) for program in ("gig", "order-events", "review")] == [set()] * 3
 
 
-def test_s3s_credentials_reach_the_processes_that_store_images_alone(layout: Layout) -> None:
-    assert given("gig", layout, **S3) == given("gig-images", layout, **S3) == {*HTTP, "AWS_SECRET_ACCESS_KEY"}
+def test_s3s_credentials_reach_the_processes_that_store_images_and_files_alone(layout: Layout) -> None:
+    for program in ("gig", "gig-images", "order-events"):
+        assert given(program, layout, **S3) == {*HTTP, "AWS_SECRET_ACCESS_KEY"}
     assert (given("order", layout, **S3), given("review", layout, **S3)) == (WEBHOOKS, set())
 
 

@@ -24,7 +24,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "recorded_sql"
 _PREPARE = re.compile(r"PREPARE (s_[0-9a-f]{20}) AS (.*)", re.DOTALL)
 _EXECUTE = re.compile(r"EXECUTE (s_[0-9a-f]{20})(?: \((?:%s(?:, )?)*\))?")
 # The threads of background work, whose messages belong to no call.
-_BACKGROUND = {"feed"}
+_BACKGROUND = {"feed", "orphan sweeper", "unsent files", "file scans", "outbox"}
 _SAVEPOINT = re.compile(r'"s[0-9a-f]{32}";?')
 
 
