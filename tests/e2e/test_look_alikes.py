@@ -13,6 +13,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from edge.contract import DESCRIPTOR_SET
 from tests.support.look_alikes import (
+    conversation_cases,
     event_cases,
     file_cases,
     gig_cases,
@@ -29,7 +30,10 @@ from tests.support.story import Market, a_name
 
 CASES: dict[str, Callable[[Pair], None]] = {
     name: case
-    for module in (gig_cases, order_cases, money_cases, internal_cases, event_cases, file_cases, webhook_cases)
+    for module in (
+        *(conversation_cases, event_cases, file_cases, gig_cases, internal_cases),
+        *(money_cases, order_cases, webhook_cases),
+    )
     for name, case in module.CASES.items()
 }
 

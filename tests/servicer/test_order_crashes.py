@@ -21,7 +21,12 @@ from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
 ROOT = Path(__file__).resolve().parents[2]
 # The code that moves money or binds idempotency keys: every commit in it has a name. The sandbox is the provider's.
 FOLDERS = (ROOT / "order_service", ROOT / "servicekit" / "outbox", ROOT / "servicekit" / "idempotency.py")
-EVENT_IDS = Statement("SELECT id FROM events")
+EVENT_IDS = Statement("SELECT id FROM events WHERE NOT is_internal")
+# What an offer ends with is told once.
+OFFERS = Statement("""
+    SELECT status, count(*) AS number FROM offers JOIN events ON events.offer_id = offers.id
+    WHERE type = 'offer.closed' AND subject ->> 'status' = status GROUP BY status
+""")
 # The methods that make a transaction; their first argument is its name.
 TRANSACTIONS = ("transaction", "commit_one")
 # Transactions that commit nothing, whose name is the caller's, or that OrderService's topics do not make.
@@ -92,14 +97,16 @@ def test_a_process_killed_at_a_crash_point_leaves_nothing_unfinished_and_nothing
 
     assert {key: (world.status(order), world.payment(order)) for key, order in orders.items()} == EXPECTED
     assert sorted(world.listed(BUYER)) == sorted(orders.values())
-    assert world.balance() == (450, 800, 100)
+    assert world.balance() == (1080, 800, 100)
     findings = check(order_database, world.sandbox)
-    assert (findings.differences, findings.orders, findings.payouts, findings.pending) == ([], 9, 1, 0)
+    assert (findings.differences, findings.orders, findings.payouts, findings.pending) == ([], 10, 1, 0)
     payments = world.sandbox_payments()
     placed = [str(payment.order_id) for payment in payments if str(payment.order_id) in orders.values()]
     assert sorted(placed) == sorted(orders.values())
     # The cards that nobody confirmed have nothing authorized.
     assert all(str(payment.order_id) in placed or not payment.authorized for payment in payments)
+    ends = {row["status"]: row["number"] for row in order_database.fetch_all(OFFERS)}
+    assert ends == {"ACCEPTED": 1, "WITHDRAWN": 1, "DECLINED": 1, "EXPIRED": 1}
     assert receiver.event_ids("seller") == {str(row["id"]) for row in order_database.fetch_all(EVENT_IDS)}
     assert receiver.invalid == []
     assert run_scenario(world, webhook) == orders

@@ -1,4 +1,4 @@
-"""Orders with every operation that moves money, in a process that is killed at a crash point.
+"""Orders with every operation that moves money, and what leads to them, in a process that is killed at a crash point.
 
 The scenario can be run again from the beginning, with the same idempotency keys, as a client does who has lost the
 responses.
@@ -16,9 +16,9 @@ from order_service.webhooks.resolver import Resolver
 from order_service.webhooks.sender import Sender
 from servicekit import crash
 from servicekit.database import Database
-from tests.support import webhooks
+from tests.support import offers, talks, webhooks
 from tests.support.orders import TIMEOUTS
-from tests.support.orderservice import BUYER, SELLER, OrderBackend
+from tests.support.orderservice import ADMIN, BUYER, SELLER, OrderBackend
 from tests.support.sellers import adjust, hold, pay_out, release, set_account
 from tests.support.standins import GigStandIn, serving
 
@@ -33,6 +33,7 @@ EXPECTED = {
     "refunded later": ("CANCELLED", ("REFUNDED", 500.0)),
     "refund refused": ("COMPLETED", ("CAPTURED", 0.0)),
     "confirmed": ("CANCELLED", ("VOIDED", 0.0)),
+    "of an offer": ("IN_PROGRESS", ("CAPTURED", 0.0)),
 }
 CARDS = {
     "refused": scenarios.CAPTURE_DECLINED,
@@ -75,6 +76,7 @@ def run_scenario(world: OrderBackend, webhook: str) -> dict[str, str]:
         for action, sent_token in actions:
             world.act(action, orders[key], sent_token)
         world.settle()
+    orders["of an offer"] = talk_and_offer(world)
     webhooks.retry(world, endpoint, webhooks.deliveries(world, endpoint, SELLER)[0].id, SELLER)
     world.refund(orders["refund refused"], 100, key="refund")
     world.settle()
@@ -88,8 +90,30 @@ def run_scenario(world: OrderBackend, webhook: str) -> dict[str, str]:
     world.clock.travel(TIMEOUTS.answer)
     world.sandbox_clock.travel(TIMEOUTS.answer)
     world.order_timeouts.move_due()
+    world.worker.offer_expiry.expire_due()
     world.settle()
     return orders
+
+
+def talk_and_offer(world: OrderBackend) -> str:
+    """Let the buyer and the seller write to each other, and offer. Return the id of the order of an offer."""
+    talks.offer_gig(world)
+    talk: str = talks.start(world, key="conversation").response.conversation.id
+    message: str = talks.send(world, talk, key="message").response.message.id
+    talks.mark(world, talk, message)
+    talks.block(world)
+    talks.unblock(world)
+    talks.remove(world, message, ADMIN)
+    made = {
+        key: offers.make(world, talk, key=f"offer {key}", expires_in_hours=24).response.offer.id
+        for key in ("ordered", "withdrawn", "declined", "expired")
+    }
+    offers.withdraw(world, made["withdrawn"])
+    offers.decline(world, made["declined"])
+    offers.order(world, made["ordered"], scenarios.CAPTURE_DECLINED, key="refused capture")
+    order_id: str = offers.order(world, made["ordered"], key="of an offer").response.order_id
+    world.settle()
+    return order_id
 
 
 # A process of it begins with all modules imported, which takes a second otherwise.

@@ -70,6 +70,12 @@ class Pair:
             assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
             assert _comparable(answer) == unknown
 
+    def same_as_unknown_body(self, status: int, path: str, field: str, identity: str, **body: str) -> None:
+        """Post something of the owner's in a field of a body: the response has this status, as for an unknown id."""
+        answers = [self.ask("POST", path, json={**body, field: each}) for each in (identity, str(uuid4()))]
+        assert [answer.status_code for answer in answers] == [status, status], [answer.text for answer in answers]
+        assert _comparable(answers[0]) == _comparable(answers[1])
+
     def forbidden(self, method: str, path: str, **options: Any) -> None:
         """Ask to change something that everyone may see: it must be 403."""
         answer = self.ask(method, path, **options)
@@ -154,6 +160,13 @@ def everything(person: Person, market: Market) -> dict[str, Any]:
     read[hold] = market.admin.get(hold).json()
     if person.endpoint:
         read |= _webhooks(person)
+    if person.conversation:
+        paths = (
+            "/api/conversations?pageSize=100",
+            f"/api/conversations/{person.conversation}/messages?pageSize=100",
+            "/api/blocks?pageSize=100",
+        )
+        read |= {path: ok(person.client.get(path)) for path in paths}
     return read
 
 

@@ -74,6 +74,12 @@ class Person:
     endpoint: str = ""
     secret: str = ""
     deliveries: list[str] = field(default_factory=list)
+    conversation: str = ""
+    """A conversation with the market's seller."""
+    message: str = ""
+    """A message of it, by this person."""
+    blocked: str = ""
+    """A user whom this person has blocked."""
 
     @classmethod
     def of(cls, stack: Stack, name: str) -> Person:
