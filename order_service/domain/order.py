@@ -88,9 +88,9 @@ class Order:
     `extension_days`, `extension_message` and `extension_at` are the fields of `extension`; `extended_days` is the sum
     of the days by which accepted requests have moved the due date.
 
-    `lines` are the stored ones, whose sum is `price`: the package first, then the extras. `delivery_days` and the
-    revisions are those of the package and the extras together. An order from before there were lines has none stored;
-    `all_lines` then makes one of its package.
+    `lines` are the package and then the extras; their sum is `price`. They are empty where `package_title` and `price`
+    say all: `all_lines` then has the one line of the package. `delivery_days` and the revisions are those of the
+    package and the extras together.
     """
 
     id: UUID
@@ -136,7 +136,7 @@ class Order:
 
     @property
     def all_lines(self) -> tuple[Line, ...]:
-        """The lines, one at least."""
+        """The lines that clients see, one at least."""
         return self.lines or (Line(self.package_title, self.price),)
 
     @property

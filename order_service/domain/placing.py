@@ -226,6 +226,7 @@ def place(draft: Draft, authorization: Authorization, now: datetime) -> Change:
     """
     terms, request = draft.terms, draft.request
     start = STARTS[terms.source]
+    is_plain = terms.lines == (Line(terms.package_title, terms.price),)
     order = Order(
         id=draft.order_id,
         version=1,
@@ -254,7 +255,7 @@ def place(draft: Draft, authorization: Authorization, now: datetime) -> Change:
         refunded=Decimal(0),
         charged_back=Decimal(0),
         commission_percent=draft.commission_percent,
-        lines=terms.lines,
+        lines=() if is_plain else terms.lines,
         offer_id=terms.offer_id,
     )
     change = settlement.capture(order) if start.is_captured else Change(order)

@@ -1,9 +1,11 @@
-"""The lines of orders: the package first, then its extras."""
+"""The lines of orders with extras or a quantity: the package first, then its extras."""
 
 from typing import Any
 
 UP = """
--- An order from before has none: it is one line, of its package. So is an order that an older version places.
+-- Whether the order has rows in order_lines. One without is a single line, of its package: so are the orders from
+-- before, and those that an older version places.
+ALTER TABLE orders ADD COLUMN has_lines boolean NOT NULL DEFAULT false;
 CREATE TABLE order_lines (
     order_id uuid NOT NULL REFERENCES orders (id),
     position integer NOT NULL CHECK (position > 0),

@@ -37,7 +37,7 @@ SHORT_COLUMNS = ", ".join(f"{NOT_READ[name]} AS {name}" if name in NOT_READ else
 ORDER_COLUMNS = COLUMNS.split(", ")
 
 # These bring a row or more for each order, so they are read as tuples, with ids as texts: half the time of all else.
-ORDERS = f"SELECT id::text, {SHORT_COLUMNS} FROM orders WHERE id = ANY (%s::uuid[])"  # noqa: S608
+ORDERS = f"SELECT id::text, has_lines, {SHORT_COLUMNS} FROM orders WHERE id = ANY (%s::uuid[])"  # noqa: S608
 HISTORIES = """
     SELECT order_id::text, count(*), max(version),
         string_agg(
@@ -123,7 +123,7 @@ class OrderRecords:
     """All records of an order, the provider's `fees` by their ids.
 
     `sums` are the sums of its ledger entries, each as `account kind owner=sum`. `lines_sum` is the sum of its lines;
-    None for an order from before there were lines.
+    None for an order without.
     """
 
     order: Order
@@ -188,12 +188,12 @@ class Audit:
             chargebacks = _group(self._database.fetch_all(CHARGEBACKS, ids))
             pending = self._ids(PENDING_ORDERS, ids, PAYMENTS)
         records = {}
-        for key, *columns in rows:
+        for key, has_lines, *columns in rows:
             order = to_order(dict(zip(ORDER_COLUMNS, columns, strict=True)))
             records[order.id] = OrderRecords(
                 order,
                 histories.get(key),
-                line_sums.get(key),
+                line_sums.get(key, Decimal(0)) if has_lines or key in line_sums else None,
                 [to_refund(row) for row in refunds.get(order.id, ())],
                 [to_chargeback(row) for row in chargebacks.get(order.id, ())],
                 fees.get(key, {}),

@@ -32,7 +32,7 @@ ORDERS = CopyInto(
     " delivery_days, revisions_left, requirements, payment_method, due_at, first_delivered_at, last_delivered_at,"
     " created_at, updated_at, payment_status, payment_reference, capture_before, refund_due, refunded, charged_back,"
     # A default that is a function would make COPY write row by row.
-    " commission_percent, platform_refund, fees, postings, changed_at",
+    " commission_percent, platform_refund, fees, postings, has_lines, changed_at",
 )
 LINES = CopyInto("order_lines", "order_id, position, title, unit_price, quantity")
 EVENTS = CopyInto("order_events", "order_id, version, at, by, action, came_from, went_to, message")
@@ -166,8 +166,8 @@ class LoadedLine(NamedTuple):
 class LoadedOrder(NamedTuple):
     """An order. The outcome is one of OUTCOMES; `commission` is that of the whole price, `fee` the provider's.
 
-    The price is the sum of the lines. Amounts are in cents. Times are milliseconds since 1970, 0 for what has not
-    happened.
+    The lines are those of domain.order.Order. Amounts are in cents. Times are milliseconds since 1970, 0 for what has
+    not happened.
     """
 
     id: str
@@ -259,7 +259,8 @@ def _of_order(made: OrderRows, order: LoadedOrder, currency: str, percent: str) 
         f"\t{order.gig_title}\t{order.package_id}\t{order.package_title}\t{order.price}e-2\t{currency}"
         f"\t{order.delivery_days}\t{order.revisions}\t{order.requirements}\tsandbox\t{due}\t{times['delivered']}"
         f"\t{times['delivered']}\t{times['placed']}\t{updated}\t{outcome.payment_status}\tsandbox_{order.id}"
-        f"\t{capture_before}\t{refund}\t{refund}\t0\t{percent}\t0\t{fees}\t{len(outcome.postings)}\tnow"
+        f"\t{capture_before}\t{refund}\t{refund}\t0\t{percent}\t0\t{fees}\t{len(outcome.postings)}\t{bool(order.lines)}"
+        "\tnow"
     )
     for position, line in enumerate(order.lines, start=1):
         made.lines.append(f"{order.id}\t{position}\t{line.title}\t{line.unit_price}e-2\t{line.quantity}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -115,11 +114,19 @@ def test_accepting_and_revising_count_the_days_of_the_order() -> None:
     assert revised.lines == order.lines
 
 
-def test_an_order_from_before_there_were_lines_is_one_line_of_its_package() -> None:
-    order = an_order(lines=(), price=Decimal("19.99"))
+def test_an_order_of_a_package_alone_has_the_line_of_its_package() -> None:
+    order = placed(price=Decimal("19.99"))
 
+    assert order.lines == ()
     assert order.all_lines == (Line("Basic Website", Decimal("19.99"), 1),)
-    assert replace(order, lines=(Line("Logo", Decimal("19.99")),)).all_lines == (Line("Logo", Decimal("19.99")),)
+
+
+def test_an_order_of_more_has_all_lines() -> None:
+    twice, with_extra = placed(quantity=2), placed(SOURCES)
+
+    assert twice.all_lines == twice.lines == (Line("Basic Website", Decimal("500.00"), 2),)
+    assert with_extra.all_lines == with_extra.lines
+    assert [line.title for line in with_extra.lines] == ["Basic Website", "All source files"]
 
 
 CENTS = st.integers(1, 100_000_000)

@@ -29,7 +29,6 @@ EXTRAS = [
 LINES = Statement("""
     SELECT position, title, unit_price, quantity FROM order_lines WHERE order_id = $1 ORDER BY position
 """)
-FORGET_LINES = Statement("DELETE FROM order_lines WHERE order_id = $1")
 # As a worker of the previous version has stored it.
 FORGET_IN_DRAFT = Statement("""
     UPDATE attempts SET data = data #- '{offer,lines}' #- '{wish,extra_ids}' #- '{wish,quantity}' WHERE order_id = $1
@@ -178,10 +177,10 @@ def test_a_draft_of_the_previous_version_becomes_an_order_of_one_line(shop: Orde
     assert shop.database.fetch_all(LINES, row["order_id"]) == []
 
 
-def test_an_order_from_before_shows_its_package_as_its_line_everywhere(shop: OrderBackend) -> None:
+def test_an_order_of_a_package_alone_stores_no_lines_as_those_from_before_and_shows_one(shop: OrderBackend) -> None:
     order_id = shop.placed()
-    shop.database.fetch_all(FORGET_LINES, order_id)
 
+    assert shop.database.fetch_all(LINES, order_id) == []
     assert lines(shop.get(order_id, BUYER).response.order) == [("Basic Website", 500, 1, 500)]
     assert lines(shop.page(SELLER).response.results[0]) == [("Basic Website", 500, 1, 500)]
     assert lines(shop.act("accept", order_id, SELLER).response.order) == [("Basic Website", 500, 1, 500)]

@@ -16,6 +16,8 @@ import pytest
 from order_service.domain.lifecycle import Action, Command, move
 from order_service.domain.listing import OrderFilter
 from order_service.domain.order import Change, Event, Order, Party, Status
+from order_service.domain.placing import Extra
+from order_service.store.orders import FIRST_DUE, Waiting
 from order_service.store.store import Store
 from servicekit.clock import Clock
 from servicekit.database import Database, Row, Statement
@@ -69,6 +71,27 @@ def test_a_stored_order_is_read_back_unchanged(store: Store) -> None:
 
     assert stored == order
     assert order.created_at <= now < order.created_at + timedelta(minutes=1)
+
+
+def test_lines_are_read_back_with_their_order_in_every_way(store: Store) -> None:
+    language = Extra(new_id(), "Second language", Decimal("180.01"), 4, 1)
+    sources = Extra(new_id(), "Sources", Decimal(20), 0, 0)
+    request = an_order_request(extra_ids=(sources.id, language.id), quantity=3)
+    order = store_placing(store, lambda now: a_placing(now, request, extras=(language, sources)))
+    plain = placed(store)
+
+    assert [(line.title, line.quantity) for line in order.lines] == [
+        ("Basic Website", 3), ("Sources", 1), ("Second language", 1)
+    ]  # fmt: skip
+    assert (store.orders.get(order.id).order, store.orders.get(plain.id).order) == (order, plain)
+    listed = store.order_lists.page(OrderFilter(buyer_id=BUYER), limit=10)
+    assert [reading.order for reading in listed] == [plain, order]
+    with store.transaction("look"):
+        assert store.orders.lock(order.id).order == order
+        due = store.orders.lock_next_due(Waiting.ANSWER, timedelta(0), FIRST_DUE)
+        assert due is not None
+        assert due.order == order
+    assert act(store, order, Action.ACCEPT, Party.SELLER).lines == store.orders.get(order.id).order.lines == order.lines
 
 
 def test_an_unknown_order_is_not_found(store: Store) -> None:

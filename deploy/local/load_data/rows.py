@@ -145,10 +145,12 @@ def order_rows(market: Market, batch: Batch, percent: Decimal) -> tuple[list[Loa
     for order in market.orders:
         gig, place = order.gig, order.package
         extras = EXTRAS[: order.extras]
-        lines = (
-            LoadedLine(PACKAGES[0][place], gig.prices[place] * 100, order.quantity),
-            *(LoadedLine(title, gig.extra_price * 100, 1) for title, _, _ in extras),
-        )
+        lines: tuple[LoadedLine, ...] = ()
+        if extras or order.quantity > 1:
+            lines = (
+                LoadedLine(PACKAGES[0][place], gig.prices[place] * 100, order.quantity),
+                *(LoadedLine(title, gig.extra_price * 100, 1) for title, _, _ in extras),
+            )
         price = gig.prices[place] * order.quantity + gig.extra_price * order.extras
         part, fee = _money(price, percent)
         loaded = LoadedOrder(
