@@ -81,7 +81,9 @@ class Schemas:
 
     def message_of(self, full_name: str) -> str:
         """Return the full name of the message that is the value of a field."""
-        return self._pool.FindFieldByName(full_name).message_type.full_name
+        message = self._pool.FindFieldByName(full_name).message_type
+        assert message is not None
+        return message.full_name
 
     def field(self, full_name: str, direction: Direction) -> Schema:
         """Return the schema of one field, `marketplace.gig.v1.SearchGigsRequest.page_size`, with its description."""

@@ -48,7 +48,8 @@ def _services(file: FileDescriptorProto) -> str:
 
 def _row(method: MethodDescriptorProto, comment: str) -> str:
     call = f"`{_route(method.options.Extensions[annotations_pb2.http])}`"
-    status = method.options.Extensions[options_pb2.success].http_status or 200
+    success = method.options.Extensions[options_pb2.success]
+    status = f"{success.http_status or 200}{' or 200' if success.created_field else ''}"
     if method.options.Extensions[options_pb2.takes_key]:
         comment += " Takes an idempotency key."
     return f"| {call} | `{method.name}` | {_who(method)} | {status} | {comment} |\n"

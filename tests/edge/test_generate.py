@@ -96,6 +96,15 @@ def test_a_response_body_among_other_fields_is_refused(tmp_path: Path) -> None:
         contract.load(changed(tmp_path, "GigService", "SearchGigs", name_one_of_many))
 
 
+@pytest.mark.parametrize("field", ["conversation", "nothing"])
+def test_a_created_field_that_says_no_yes_or_no_is_refused(tmp_path: Path, field: str) -> None:
+    def name_another(method: MethodDescriptorProto) -> None:
+        method.options.Extensions[options_pb2.success].created_field = field
+
+    with pytest.raises(contract.ContractError, match=r"ConversationService\.StartConversation"):
+        contract.load(changed(tmp_path, "ConversationService", "StartConversation", name_another))
+
+
 def test_a_body_with_a_type_that_the_edge_cannot_check_is_refused(tmp_path: Path) -> None:
     def take_an_order(method: MethodDescriptorProto) -> None:
         method.input_type = ".marketplace.order.v1.OrderEvent"

@@ -9,6 +9,7 @@ import pytest
 
 from edge import contract
 from edge.bootstrap import cluster_of
+from marketplace.conversation.v1 import conversation_pb2
 from tests.support import upstream
 from tests.support.edge import Edge, assert_refused
 
@@ -44,6 +45,25 @@ def test_a_route_leads_to_its_rpc_and_back(edge: Edge, api: httpx.Client, route:
     for name in re.findall(r"\{([^}]*)\}", route.path):
         assert getattr(arrived.request, name) == ID
     assert edge.received() == 1
+
+
+@pytest.mark.parametrize(("is_new", "status"), [(True, 201), (False, 200)])
+def test_a_response_that_says_whether_it_created_something_decides_the_status(
+    edge: Edge, api: httpx.Client, is_new: bool, status: int
+) -> None:
+    text = '{"isNew":true},"isNew":false}'
+    conversation = conversation_pb2.Conversation(id=ID, last_message=conversation_pb2.Message(text=text))
+    [route] = [each for each in ROUTES if each.rpc == "StartConversation"]
+    [conversations, *_] = edge.upstreams[cluster_of(route.service)]
+    conversations.responses["StartConversation"] = lambda _request, _context: (
+        conversation_pb2.StartConversationResponse(conversation=conversation, is_new=is_new)
+    )
+
+    response = send(api, route, edge.bearer())
+
+    assert response.status_code == status
+    assert (response.json()["id"], response.json()["lastMessage"]["text"]) == (ID, text)
+    assert "isNew" not in response.json()
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)

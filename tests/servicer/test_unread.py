@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from random import Random
 from uuid import UUID
 
@@ -72,8 +73,8 @@ def test_unread_is_what_the_other_side_has_written_after_the_mark_at_every_momen
         return seen
 
     with ThreadPoolExecutor(4) as pool:
-        writing = [pool.submit(closing(order_database, lambda side=side: write(side))) for side in (0, 1)]
-        reading = [pool.submit(closing(order_database, lambda side=side: read(side))) for side in (0, 1)]
+        writing = [pool.submit(closing(order_database, partial(write, side))) for side in (0, 1)]
+        reading = [pool.submit(closing(order_database, partial(read, side))) for side in (0, 1)]
         seen = [each for future in reading for each in future.result(30)]
         for future in writing:
             future.result(30)

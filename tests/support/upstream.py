@@ -22,6 +22,7 @@ from google.api import httpbody_pb2
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from marketplace.common.v1 import options_pb2
 from marketplace.conversation.v1 import conversation_pb2
 from marketplace.event.v1 import event_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
@@ -171,7 +172,10 @@ class _EveryMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 
 def empty_response(rpc: str) -> Message:
-    """Return the response message of an RPC; a message field is set to an empty one, so that it can be unwrapped."""
+    """Return the response message of an RPC, as one that has created something.
+
+    A message field is set to an empty one, so that it can be unwrapped.
+    """
     method = next(each for each in METHODS.values() if each.name == rpc)
     if method.output_type.full_name == httpbody_pb2.HttpBody.DESCRIPTOR.full_name:
         comment: Message = httpbody_pb2.HttpBody(content_type="text/event-stream", data=b":\n\n")
@@ -180,6 +184,8 @@ def empty_response(rpc: str) -> Message:
     for each in method.output_type.fields:
         if each.message_type is not None and not each.is_repeated:
             getattr(response, each.name).SetInParent()
+    if created_field := method.GetOptions().Extensions[options_pb2.success].created_field:
+        setattr(response, created_field, True)
     return response
 
 

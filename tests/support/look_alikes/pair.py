@@ -161,11 +161,11 @@ def everything(person: Person, market: Market) -> dict[str, Any]:
     if person.endpoint:
         read |= _webhooks(person)
     if person.conversation:
-        paths = (
+        paths = [
             "/api/conversations?pageSize=100",
             f"/api/conversations/{person.conversation}/messages?pageSize=100",
             "/api/blocks?pageSize=100",
-        )
+        ]
         read |= {path: ok(person.client.get(path)) for path in paths}
     return read
 
