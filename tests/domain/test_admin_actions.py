@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from order_service.domain.lifecycle import Action, Command, fail_refund, move
+from order_service.domain.failed_refund import fail_refund
+from order_service.domain.lifecycle import Action, Command, move
 from order_service.domain.order import Event, Order, PaidBy, Party, Status
 from order_service.domain.settlement import Facts, outstanding, record
 from servicekit.errors import InvalidArgument

@@ -122,9 +122,10 @@ class Situation(NamedTuple):
         )
 
 
+BOTH = (False, True)
 SITUATIONS = [
     situation
-    for facts in product(Status, (False, True), (0, 1, 2), *[(False, True)] * 3, (0, 365))
+    for facts in product(Status, BOTH, (0, 1, 2), BOTH, BOTH, BOTH, (0, 365))
     # An order that nobody delivers times out only long after it is overdue.
     if (
         (situation := Situation(*facts)).overdue

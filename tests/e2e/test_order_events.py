@@ -48,8 +48,16 @@ def test_the_history_is_for_both_sides_and_admins_alone(stack: Stack, market: Ma
 
     assert events(market.seller, order) == events(admin, order) == history
     assert [{**event, "at": ""} for event in history] == [
-        {"at": "", "by": "buyer", "action": "place", "to": "PENDING", "message": ""},
-        {"at": "", "by": "seller", "action": "accept", "from": "PENDING", "to": "IN_PROGRESS", "message": ""},
+        {"at": "", "by": "buyer", "action": "place", "to": "PENDING", "message": "", "files": []},
+        {
+            "at": "",
+            "by": "seller",
+            "action": "accept",
+            "from": "PENDING",
+            "to": "IN_PROGRESS",
+            "message": "",
+            "files": [],
+        },
         {
             "at": "",
             "by": "seller",
@@ -57,6 +65,7 @@ def test_the_history_is_for_both_sides_and_admins_alone(stack: Stack, market: Ma
             "from": "IN_PROGRESS",
             "to": "DELIVERED",
             "message": "Here it is",
+            "files": [],
         },
     ]
     assert stranger.get(f"/api/orders/{order}/events").status_code == 404
@@ -81,6 +90,7 @@ def test_time_closes_what_nobody_answers_and_completes_what_nobody_objects_to(ma
         "from": "PENDING",
         "to": "CANCELLED",
         "message": "",
+        "files": [],
     }
     assert events(market.buyer, delivered)[-1]["action"] == "auto_complete"
 

@@ -236,9 +236,9 @@ def test_the_history_of_an_order_is_shown_to_its_parties_and_admins_oldest_first
     answer = world.events(order_id, TOKENS[party])
 
     assert events_json(answer) == [
-        {"by": "buyer", "action": "place", "to": "PENDING", "message": ""},
-        {"by": "seller", "action": "accept", "from": "PENDING", "to": "IN_PROGRESS", "message": "On it"},
-        {"by": "seller", "action": "deliver", "from": "IN_PROGRESS", "to": "DELIVERED", "message": ""},
+        {"by": "buyer", "action": "place", "to": "PENDING", "message": "", "files": []},
+        {"by": "seller", "action": "accept", "from": "PENDING", "to": "IN_PROGRESS", "message": "On it", "files": []},
+        {"by": "seller", "action": "deliver", "from": "IN_PROGRESS", "to": "DELIVERED", "message": "", "files": []},
     ]
     order = world.get(order_id, BUYER).response.order
     times = [event.at.seconds for event in answer.response.events]
@@ -252,7 +252,9 @@ def test_a_timeout_is_in_the_history_as_the_systems_action(world: OrderBackend) 
 
     world.order_timeouts.move_due()
 
-    expired = {"by": "system", "action": "expire", "from": "PENDING", "to": "CANCELLED", "message": ""}
+    expired = {
+        "by": "system", "action": "expire", "from": "PENDING", "to": "CANCELLED", "message": "", "files": [],
+    }  # fmt: skip
     assert events_json(world.events(order_id, BUYER))[1:] == [expired]
 
 
