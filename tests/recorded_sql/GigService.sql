@@ -219,7 +219,7 @@ COMMIT;
 
 -- DescribeGig (messages: 1, statements: 1)
 -- 1
-SELECT id, seller_id, status, version, array(SELECT p.id FROM packages AS p WHERE p.gig_id = gigs.id ORDER BY p.position) AS package_ids, array(SELECT i.id FROM images AS i WHERE i.gig_id = gigs.id ORDER BY i.position) AS image_ids FROM gigs WHERE id = $1 AND deleted_at IS NULL;
+SELECT g.id, g.seller_id, g.status, s.username, g.title FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id WHERE g.id = $1 AND g.deleted_at IS NULL;
 
 -- FindMissingReviews (messages: 1, statements: 1)
 -- 1
