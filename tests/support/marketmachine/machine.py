@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import httpx
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule
 
 from servicekit.clock import Clock
 from tests.support.marketmodel import Order, Seller
@@ -77,8 +77,8 @@ class Machine(RuleBasedStateMachine):
     orders: Bundle[str] = Bundle("orders")
     make: ClassVar[Callable[[], Participants]]
 
-    @initialize()
-    def open(self) -> None:
+    @initialize(target=orders)
+    def open(self) -> Any:
         self.participants = type(self).make()
         self.now = 0
         self.known: dict[str, Order] = {}
@@ -95,6 +95,11 @@ class Machine(RuleBasedStateMachine):
         self.blocks = Blocks()
         # The user ids by the names of people, as far as conversations have told them.
         self.ids: dict[str, str] = {}
+        return multiple(*self.prepare())
+
+    def prepare(self) -> list[str]:
+        """Make what an example begins with, so that few steps lead far. Return the orders."""
+        return []
 
     def call(self, who: str, method: str, path: str, **options: Any) -> httpx.Response:
         return self.participants.clients[who].request(method, path, **options)

@@ -6,14 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, multiple, precondition, rule
+from hypothesis.stateful import invariant, multiple, rule
 
 from tests.support.marketmachine.machine import GOOD, ROLES, SELLERS, Asked
 from tests.support.marketmachine.talking import EVERYBODY, Talking
 from tests.support.marketmachine.trading import Trading
 from tests.support.marketmodel import Order
 from tests.support.story import a_name, ok
-from tests.support.talkmodel import OPEN_OFFERS, Offer, Said
+from tests.support.talkmodel import OPEN_OFFERS, Offer, Said, Talk
 
 OFFER_PRICES = st.integers(50, 90_000).map(lambda cents: Decimal(cents) / 100)
 # None is the default. Like the hours that pass, they meet no sum of those.
@@ -24,7 +24,14 @@ DEFAULT_HOURS = 168
 class Offering(Trading, Talking):
     """Sellers make offers to those whom they talk with, and the buyer orders some."""
 
-    @precondition(lambda self: self.talks)
+    def prepare(self) -> list[str]:
+        """Begin with two offers to the buyer, and one to a seller."""
+        orders = super().prepare()
+        to_buyer, to_seller = self.talks.values()
+        for talk, hours in ((to_buyer, None), (to_buyer, 53), (to_seller, None)):
+            self._make_offer(talk, "seller", "seller", Decimal("19.99"), hours)
+        return orders
+
     @rule(
         data=st.data(),
         who=st.sampled_from([*SELLERS, *SELLERS, *EVERYBODY]),
@@ -35,8 +42,11 @@ class Offering(Trading, Talking):
     def make_offer(
         self, data: st.DataObject, who: str, price: Decimal, expires_in: int | None, of_own_gig: bool
     ) -> None:
-        talk = self.a_talk(data)
         owner = who if of_own_gig and who in SELLERS else next(name for name in SELLERS if name != who)
+        self._make_offer(self.a_talk(data), who, owner, price, expires_in)
+
+    def _make_offer(self, talk: Talk, who: str, owner: str, price: Decimal, expires_in: int | None) -> None:
+        """Let somebody make an offer about a gig of `owner`."""
         body: dict[str, Any] = {"gigId": self.gigs[owner][0].id, "title": "All of it", "price": float(price)}
         body |= {"deliveryDays": 14, "revisions": 1} | ({"expiresInHours": expires_in} if expires_in else {})
         answer = self.call(who, "POST", f"/api/conversations/{talk.id}/offers", json=body)
@@ -58,7 +68,6 @@ class Offering(Trading, Talking):
             assert newest["offerId"] == made["id"]
             self.said(talk, Said(newest["id"], who, "", offer=made["id"]))
 
-    @precondition(lambda self: self.offers)
     @rule(
         data=st.data(),
         action=st.sampled_from(["withdraw", "decline"]),
@@ -83,7 +92,6 @@ class Offering(Trading, Talking):
                 newest = ok(self.call(who, "GET", f"/api/conversations/{offer.talk.id}"))["lastMessage"]
                 self.said(offer.talk, Said(newest["id"], who, text))
 
-    @precondition(lambda self: self.offers)
     @rule(
         target=Trading.orders,
         data=st.data(),

@@ -24,6 +24,14 @@ ATTEMPTED = (
 class Trading(Machine):
     """Orders are placed, repeated by their keys, and acted on."""
 
+    def prepare(self) -> list[str]:
+        """Begin with an order that is PENDING, and one that is IN_PROGRESS."""
+        for seller in SELLERS:
+            self.place(seller, 2, GOOD, 1, with_extras=False, with_key=True)
+        pending, accepted = self.known
+        self.act(accepted, "accept", "right", 1, with_file=False)
+        return [*super().prepare(), pending, accepted]
+
     @rule(
         target=Machine.orders,
         seller=st.sampled_from(SELLERS),
