@@ -5,22 +5,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
-from uuid import UUID
 
 import httpx
-import jwt
 import psutil
 import pytest
 
-from deploy.local import postgres
-from order_service.store.store import Store
-from servicekit.database import Database
 from tests.support.eventually import eventually
-from tests.support.files import send_in_message
 from tests.support.stack import Stack
-from tests.support.story import a_name, ok
+from tests.support.story import Market, a_name, ok
 
 MIB = 1024 * 1024
 
@@ -29,8 +22,9 @@ class People:
     """A user with files, one who gets them in a message, a stranger and an admin."""
 
     def __init__(self, stack: Stack) -> None:
-        self._stack = stack
-        self.owner, self.reader = (stack.client(a_name(each), "buyer") for each in ("owner", "reader"))
+        market = Market.of(stack)
+        self._gig = market.gig()["id"]
+        self.owner, self.reader = market.buyer, market.seller
         self.stranger = stack.client(a_name("stranger"), "seller")
         self.admin = stack.client(a_name("admin"), "admin")
 
@@ -42,16 +36,8 @@ class People:
 
     def send(self, file_id: str) -> None:
         """Send a file from its owner to the reader."""
-        url = postgres.database_url(self._stack.layout, postgres.DATABASES["order"])
-        database = Database(url)
-        owner, reader = (_user_of(client) for client in (self.owner, self.reader))
-        with closing(database):
-            send_in_message(Store(database), database, [UUID(file_id)], owner, reader)
-
-
-def _user_of(client: httpx.Client) -> UUID:
-    token = client.headers["authorization"].removeprefix("Bearer ")
-    return UUID(jwt.decode(token, options={"verify_signature": False})["sub"])
+        message = {"gigId": self._gig, "text": "Here it is", "fileIds": [file_id]}
+        ok(self.owner.post("/api/conversations", json=message), 201)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from google.rpc import error_details_pb2, status_pb2
 from marketplace.gig.v1 import gig_pb2
 from marketplace.review.v1 import review_pb2, review_pb2_grpc
 from servicekit import validation
-from servicekit.call import MIN_CALL_SECONDS, Call, current_call
-from servicekit.errors import CODES, Conflict, InvalidArgument, MarketplaceError, Violation, spec_of
+from servicekit.call import MIN_CALL_SECONDS, Call, Caller, current_call, note_write
+from servicekit.errors import CODES, Conflict, InvalidArgument, MarketplaceError, RateLimited, Violation, spec_of
 from servicekit.pipeline import Pipeline
 from servicekit.server import ByteResponses
 from tests.support.identity import service_token, token, user_id, verifier
@@ -330,6 +330,29 @@ def test_unavailable_says_when_to_come_back() -> None:
     answer = submit(Handlers(raising(MarketplaceError("UNAVAILABLE"))))
 
     assert answer.headers["retry-after"] == "1"
+
+
+def test_a_limit_says_when_one_more_would_be_taken() -> None:
+    answer = submit(Handlers(raising(RateLimited(17))))
+
+    assert (answer.error, answer.http_status, answer.headers["retry-after"]) == ("RATE_LIMITED", 429, "17")
+
+
+def test_the_caller_of_each_call_that_may_be_made_is_noted_and_that_is_no_write_of_the_call() -> None:
+    noted = []
+
+    def note(caller: Caller) -> None:
+        noted.append(caller.username)
+        note_write()
+
+    handlers = Handlers()
+    rpc = Rpc(handlers, SERVICE, note_caller=note)
+    for sent_token in (token("ann", "buyer"), token("bob", "seller"), None):
+        rpc.call("SubmitReview", a_review(), sent_token)
+    assert handlers.seen is not None and not handlers.seen.may_have_written
+    rpc.call("SubmitReview", a_review(rating=7), token("cid", "buyer"))
+
+    assert noted == ["ann", "cid"]
 
 
 def test_more_details_than_metadata_can_carry_are_left_out() -> None:
