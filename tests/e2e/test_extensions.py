@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.events import parse
 from tests.support.eventually import eventually
-from tests.support.look_alikes.streams import SseListener
+from tests.support.look_alikes.streams import Listener, SseListener
 from tests.support.stack import Stack
 from tests.support.story import Market, a_name, ok, refused_fields
 
@@ -40,7 +40,7 @@ def history(market: Market, order: str) -> list[tuple[str, ...]]:
     return [tuple(event[name] for name in ("by", "action", "from", "to", "message")) for event in events[2:]]
 
 
-def told_by(watch: SseListener) -> list[dict[str, Any]]:
+def told_by(watch: Listener) -> list[dict[str, Any]]:
     """Return the events of a stream; its first text is its headers."""
     return parse(watch.text.partition("\n")[2] + "\n")
 

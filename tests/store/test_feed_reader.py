@@ -126,6 +126,13 @@ def test_news_are_looked_up_in_the_history_and_among_messages_and_do_not_read_al
         """,
         {"seller": order.seller_id},
     )
+    order_database.execute(
+        """
+        INSERT INTO delivery_files (order_id, version, position, file_id)
+        SELECT %s, messages.number, 1, files.id FROM files JOIN messages ON messages.id = files.id
+        """,
+        (order.id,),
+    )
     order_database.execute("ANALYZE; SET plan_cache_mode = force_generic_plan")
     arguments = ["9990"] if read is TAIL else [f"'{order.seller_id}'", "9990"]
 
