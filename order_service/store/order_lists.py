@@ -17,7 +17,7 @@ from uuid import UUID
 
 from order_service.domain.listing import OrderFilter
 from order_service.domain.order import Status
-from order_service.store.orders import LINES, READ_COLUMNS, Reading, to_reading
+from order_service.store.orders import COLUMNS, LINES, Reading, to_reading
 from servicekit.database import Database, Statement
 
 # The parameters of every statement; those of its filters follow, in the order of the fields of OrderFilter.
@@ -70,14 +70,15 @@ def statement(given: frozenset[str], oldest_first: bool) -> Statement:
     comparison = ">" if oldest_first else "<"
     branches = [
         f"""(
-            SELECT {READ_COLUMNS} FROM orders
+            SELECT {COLUMNS}, has_lines FROM orders
             WHERE {conditions} AND (created_at, id) {comparison} ({AFTER_TIME}, {AFTER_ID})
             ORDER BY {order} LIMIT {LIMIT}
         )"""  # noqa: S608  # our own words
         for conditions in _branches(given)
     ]
     return Statement(f"""
-        SELECT *, {LINES.format("orders")}, (SELECT app_now()) AS now FROM ({" UNION ALL ".join(branches)}) AS orders
+        SELECT {COLUMNS}, {LINES.format("orders")}, (SELECT app_now()) AS now
+        FROM ({" UNION ALL ".join(branches)}) AS orders
         ORDER BY {order} LIMIT {LIMIT}
     """)  # noqa: S608
 

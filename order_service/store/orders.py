@@ -50,9 +50,8 @@ _UPDATE = f"""
     UPDATE orders SET {", ".join(f"{name} = new.{name}" for name in NAMES[1:])} FROM {_NEW} AS new
     WHERE orders.id = {_ID}
 """  # noqa: S608  # our own column names
-READ_COLUMNS = f"{COLUMNS}, has_lines"
-# The lines of a row of READ_COLUMNS. Most orders have none, and looking for them takes 5 µs each. Prices are texts,
-# since JSON has binary fractions only.
+# The lines of a row that has `has_lines` beside COLUMNS. Most orders have none, and looking for them takes 5 µs each.
+# Prices are texts, since JSON has binary fractions only.
 LINES = """
     CASE WHEN {0}.has_lines THEN (
         SELECT json_agg(json_build_array(title, unit_price::text, quantity) ORDER BY position)
@@ -60,7 +59,7 @@ LINES = """
     ) END AS lines
 """
 READING = f"""
-    SELECT {READ_COLUMNS}, {LINES.format("orders")}, (SELECT app_now()) AS now FROM orders
+    SELECT {COLUMNS}, {LINES.format("orders")}, (SELECT app_now()) AS now FROM orders
 """  # noqa: S608  # our own column names
 ONE = Statement(f"{READING} WHERE id = $1")
 # In one statement, so that a placing that ends at this moment is seen either here or there.
@@ -122,8 +121,8 @@ PLACE = Statement(f"""
 def _locked(rows: str) -> Statement:
     """Return the statement that locks these orders and reads the time after the wait for the lock."""
     return Statement(f"""
-        WITH locked AS (SELECT {READ_COLUMNS} FROM orders WHERE {rows})
-        SELECT *, {LINES.format("locked")}, app_now() AS now FROM locked
+        WITH locked AS (SELECT {COLUMNS}, has_lines FROM orders WHERE {rows})
+        SELECT {COLUMNS}, {LINES.format("locked")}, app_now() AS now FROM locked
     """)  # noqa: S608  # our own words
 
 
@@ -139,13 +138,13 @@ def _next_due(status: Status, since: str, unreminded_of: str = "") -> Statement:
     without_reminder = f"AND reminded_of IS DISTINCT FROM {unreminded_of}" if unreminded_of else ""
     return Statement(f"""
         WITH locked AS (
-            SELECT {READ_COLUMNS}, {since} AS since FROM orders
+            SELECT {COLUMNS}, has_lines, {since} AS since FROM orders
             WHERE status = '{status}' AND {since} <= app_now() - $1::interval
             AND payment_status IS DISTINCT FROM 'CAPTURING' AND ({since}, id) > ($2::timestamptz, $3::uuid)
             AND NOT {IS_PUT_OFF} {without_reminder}
             ORDER BY {since}, id LIMIT 1 FOR UPDATE OF orders SKIP LOCKED
         )
-        SELECT *, {LINES.format("locked")}, app_now() AS now FROM locked
+        SELECT {COLUMNS}, {LINES.format("locked")}, since, app_now() AS now FROM locked
     """)  # noqa: S608  # our own words
 
 
@@ -309,9 +308,8 @@ def _required(row: Row | None) -> Reading:
 
 
 def to_reading(row: Row) -> Reading:
-    """Return the order of a row of READ_COLUMNS, LINES and `now`."""
+    """Return the order of a row of COLUMNS, LINES and `now`."""
     now = row.pop("now")
-    del row["has_lines"]
     lines = (Line(title, Decimal(unit_price), quantity) for title, unit_price, quantity in row.pop("lines") or ())
     return Reading(to_order({**row, "lines": tuple(lines)}), now)
 
