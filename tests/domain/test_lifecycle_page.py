@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from order_service.domain.lifecycle import TRANSITIONS, Condition, Effect
+from order_service.domain.placing import STARTS, Source
 from order_service.domain.reminders import STATUSES, Reminder
-from order_service.lifecycle_page import CONDITIONS, EFFECTS, REMINDERS, page
+from order_service.lifecycle_page import CONDITIONS, EFFECTS, PLACINGS, REMINDERS, page
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "order-lifecycle.md"
 
@@ -19,6 +20,14 @@ def test_every_transition_is_an_arrow_and_a_row_of_the_page() -> None:
     for row in TRANSITIONS:
         assert f"{row.from_status} --> {row.to_status}: {row.action} ({row.by})" in page()
         assert f"| {row.from_status} | `{row.action}` | {row.by} | {row.to_status} |" in page()
+
+
+def test_every_way_to_begin_is_an_arrow_and_a_row_of_the_page() -> None:
+    assert PLACINGS.keys() == STARTS.keys() == set(Source)
+    for source, start in STARTS.items():
+        thing, effect = PLACINGS[source]
+        assert f"[*] --> {start.status}: place {thing} (buyer)" in page()
+        assert f"| | `place` | buyer | {start.status} | of {thing} | {effect} |" in page()
 
 
 def test_every_condition_and_effect_has_a_text() -> None:

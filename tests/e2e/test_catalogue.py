@@ -178,6 +178,15 @@ def price_changed(stack: Stack, market: Market) -> Answered:
     return answer
 
 
+def offer_closed(stack: Stack, market: Market) -> Answered:
+    gig = market.gig()["id"]
+    talk = ok(market.buyer.post("/api/conversations", json={"gigId": gig, "text": "Do you do shops?"}), 201)["id"]
+    offer = {"gigId": gig, "title": "A shop", "price": 700, "deliveryDays": 10}
+    made = ok(market.seller.post(f"/api/conversations/{talk}/offers", json=offer), 201)["id"]
+    ok(market.seller.post(f"/api/offers/{made}/withdraw"))
+    return outcome(market.buyer.post("/api/orders", json={"offerId": made, "paymentMethod": "sandbox"}))
+
+
 def outcome_unknown(stack: Stack, market: Market) -> Answered:
     return outcome(market.buyer.post("/api/orders", json=market.order_request(market.gig(), scenarios.TIMEOUT_BEFORE)))
 
@@ -227,6 +236,7 @@ PROVOKE: dict[str, Callable[[Stack, Market], Answered]] = {
     "PAYMENT_DECLINED": payment_declined,
     "PAYMENT_ACTION_REQUIRED": payment_action_required,
     "PRICE_CHANGED": price_changed,
+    "OFFER_CLOSED": offer_closed,
     "OUTCOME_UNKNOWN": outcome_unknown,
     "INSUFFICIENT_BALANCE": insufficient_balance,
     "PAYOUTS_HELD": payouts_held,

@@ -19,6 +19,7 @@ from tests.support.look_alikes import (
     gig_cases,
     internal_cases,
     money_cases,
+    offer_cases,
     order_cases,
     webhook_cases,
 )
@@ -32,7 +33,7 @@ CASES: dict[str, Callable[[Pair], None]] = {
     name: case
     for module in (
         *(conversation_cases, event_cases, file_cases, gig_cases, internal_cases),
-        *(money_cases, order_cases, webhook_cases),
+        *(money_cases, offer_cases, order_cases, webhook_cases),
     )
     for name, case in module.CASES.items()
 }

@@ -14,6 +14,7 @@ from marketplace.conversation.v1 import conversation_pb2
 from marketplace.event.v1 import event_pb2
 from marketplace.file.v1 import file_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
+from marketplace.offer.v1 import offer_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from marketplace.webhook.v1 import webhook_pb2
@@ -25,7 +26,10 @@ Call = Callable[[Market], httpx.Response]
 
 def public_methods() -> Iterator[MethodDescriptor]:
     """All RPCs that have a route."""
-    for file in (conversation_pb2, event_pb2, file_pb2, gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2):
+    for file in (
+        *(conversation_pb2, event_pb2, file_pb2, gig_pb2, image_pb2),
+        *(offer_pb2, order_pb2, review_pb2, webhook_pb2),
+    ):
         for service in file.DESCRIPTOR.services_by_name.values():
             yield from (m for m in service.methods if m.GetOptions().HasExtension(annotations_pb2.http))
 
@@ -276,6 +280,35 @@ def a_conversation(market: Market) -> tuple[str, str]:
     return f"/api/conversations/{begun['id']}", begun["lastMessage"]["id"]
 
 
+def make_offer(market: Market) -> httpx.Response:
+    gig = market.gig()["id"]
+    talk = market.buyer.post("/api/conversations", json={"gigId": gig, "text": "Do you do shops?"}).json()["id"]
+    offer = {"gigId": gig, "title": "A shop", "description": "", "price": 700, "deliveryDays": 10, "revisions": 1}
+    return market.seller.post(f"/api/conversations/{talk}/offers", json=offer)
+
+
+def offer_path(market: Market) -> str:
+    """Make an offer. Return its path."""
+    return f"/api/offers/{make_offer(market).json()['id']}"
+
+
+def list_offers(market: Market) -> httpx.Response:
+    make_offer(market)
+    return market.buyer.get("/api/offers?role=buyer&status=OPEN")
+
+
+def get_offer(market: Market) -> httpx.Response:
+    return market.buyer.get(offer_path(market))
+
+
+def withdraw_offer(market: Market) -> httpx.Response:
+    return market.seller.post(f"{offer_path(market)}/withdraw")
+
+
+def decline_offer(market: Market) -> httpx.Response:
+    return market.buyer.post(f"{offer_path(market)}/decline", json={"message": "Too much"})
+
+
 def list_conversations(market: Market) -> httpx.Response:
     start_conversation(market)
     return market.seller.get("/api/conversations")
@@ -417,6 +450,11 @@ CALLS: dict[str, Call] = {
     "BlockUser": block_user,
     "UnblockUser": unblock_user,
     "ListBlocks": list_blocks,
+    "MakeOffer": make_offer,
+    "ListOffers": list_offers,
+    "GetOffer": get_offer,
+    "WithdrawOffer": withdraw_offer,
+    "DeclineOffer": decline_offer,
     "CreateWebhookEndpoint": create_webhook_endpoint,
     "ListWebhookEndpoints": list_webhook_endpoints,
     "GetWebhookEndpoint": get_webhook_endpoint,

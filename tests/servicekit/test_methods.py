@@ -12,6 +12,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from marketplace.common.v1 import options_pb2
 from marketplace.conversation.v1 import conversation_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
+from marketplace.offer.v1 import offer_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from marketplace.webhook.v1 import webhook_pb2
@@ -21,7 +22,7 @@ from servicekit.methods import Method
 
 METHODS = [
     method
-    for file in (conversation_pb2, gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
+    for file in (conversation_pb2, gig_pb2, image_pb2, offer_pb2, order_pb2, review_pb2, webhook_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]

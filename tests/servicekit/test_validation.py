@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from marketplace.conversation.v1 import conversation_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
+from marketplace.offer.v1 import offer_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from marketplace.webhook.v1 import webhook_pb2
@@ -22,7 +23,7 @@ from tests.support.gigs import a_gig, a_package, an_update
 
 REQUESTS = [
     method.input_type
-    for file in (conversation_pb2, gig_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
+    for file in (conversation_pb2, gig_pb2, image_pb2, offer_pb2, order_pb2, review_pb2, webhook_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]

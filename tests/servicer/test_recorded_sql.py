@@ -14,6 +14,7 @@ import pytest
 
 from marketplace.conversation.v1 import conversation_pb2
 from marketplace.gig.v1 import gig_pb2
+from marketplace.offer.v1 import offer_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from marketplace.webhook.v1 import webhook_pb2
@@ -27,6 +28,7 @@ from tests.support.orderservice import (
     BUYER,
     CONVERSATIONS,
     GIG,
+    OFFERS,
     SELLER,
     SERVICE,
     WEBHOOKS,
@@ -203,6 +205,36 @@ def test_the_sql_of_conversations(sql: Recorder, world: OrderBackend) -> None:
     call("UnblockUser", SELLER, user_id=str(user_id("user_0")))
 
     compare("ConversationService", sql, CONVERSATIONS)
+
+
+def test_the_sql_of_offers(sql: Recorder, world: OrderBackend) -> None:
+    call, place = Calls(sql, world.offers, offer_pb2), Calls(sql, world.rpc, order_pb2)
+    talk = talks.started(world)
+    terms = {"conversation_id": talk, "gig_id": GIG, "title": "A shop", "price": 70, "delivery_days": 10}
+
+    def made(shape: str = "", key: str | None = None) -> str:
+        return str(call(f"MakeOffer{shape}", SELLER, key, **terms).offer.id)
+
+    def lists() -> None:
+        call("ListOffers", BUYER)
+        call("ListOffers: of a status", BUYER, status="EXPIRED")
+        call("ListOffers: of a seller and a conversation", SELLER, role="seller", conversation_id=talk)
+        call("ListOffers: everyone's", ADMIN, role="admin")
+
+    offer = made()
+    call("GetOffer", BUYER, offer_id=offer)
+    lists()
+    for _ in range(MORE):
+        made()
+    made(": with a new key", "k1")
+    made(": with a known key", "k1")
+    lists()
+    call("WithdrawOffer", SELLER, offer_id=made())
+    call("DeclineOffer", BUYER, offer_id=made())
+    call("DeclineOffer: with a message", BUYER, offer_id=made(), message="Too much")
+    place("PlaceOrder: of an offer", BUYER, offer_id=offer, payment_method="stripe")
+
+    compare("OfferService", sql, OFFERS)
 
 
 def test_the_sql_of_gigs(sql: Recorder, gig_database: Database) -> None:

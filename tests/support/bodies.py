@@ -11,6 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from marketplace.conversation.v1 import conversation_pb2
 from marketplace.gig.v1 import gig_pb2
+from marketplace.offer.v1 import offer_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from marketplace.webhook.v1 import webhook_pb2
@@ -66,7 +67,7 @@ class BodyRoute:
 def body_routes() -> list[BodyRoute]:
     """Return the RPCs of the public API that take a JSON body."""
     routes = []
-    for file in (conversation_pb2, gig_pb2, order_pb2, review_pb2, webhook_pb2):
+    for file in (conversation_pb2, gig_pb2, offer_pb2, order_pb2, review_pb2, webhook_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             for rpc in service.methods:
                 rule = rpc.GetOptions().Extensions[annotations_pb2.http]

@@ -55,8 +55,12 @@ REFUSED_FOR_REASONS: dict[str, dict[str, str]] = {
         "is for admins with role=admin; placedBefore must be later than placedAfter",
     ),
     "ListEvents": {"after": "only an earlier `next` is one"},
+    "ListOffers": dict.fromkeys(("buyerId", "sellerId", "gigId"), "is for admins with role=admin"),
+    "MakeOffer": {"price": "must be what the payment provider takes at least"},
     "PlaceOrder": {
-        "packageId": "must cost what the payment provider takes at least",
+        "packageId": "must cost what the payment provider takes at least; does not go with an offerId, or is needed",
+        "extraIds": "must be the package's; do not go with an offerId",
+        "quantity": "does not go with an offerId",
         "paymentMethod": "must be the deployment's",
         "paymentToken": "must be the provider's",
     },

@@ -27,13 +27,17 @@ from marketplace.conversation.v1 import conversation_pb2
 from marketplace.event.v1 import event_pb2
 from marketplace.file.v1 import file_pb2
 from marketplace.gig.v1 import gig_pb2, image_pb2
+from marketplace.offer.v1 import offer_pb2
 from marketplace.order.v1 import order_pb2
 from marketplace.review.v1 import review_pb2
 from marketplace.webhook.v1 import webhook_pb2
 from servicekit.internal_tls import InternalTls, server_credentials
 from servicekit.server import OPTIONS
 
-FILES = (conversation_pb2, event_pb2, file_pb2, gig_pb2, httpbody_pb2, image_pb2, order_pb2, review_pb2, webhook_pb2)
+FILES = (
+    *(conversation_pb2, event_pb2, file_pb2, gig_pb2, httpbody_pb2, image_pb2),
+    *(offer_pb2, order_pb2, review_pb2, webhook_pb2),
+)
 METHODS = {
     f"/{service.full_name}/{method.name}": method
     for file in FILES

@@ -18,7 +18,7 @@ SEED_TEXT = "Do you do shops?"
 
 
 def start_conversation(pair: Pair) -> None:
-    _furnish(pair)
+    furnish_conversations(pair)
     # The same body with the same key as the owner's: another conversation, with the same seller.
     body = {"gigId": pair.gig["id"], "text": SEED_TEXT}
     begun = ok(pair.ask("POST", "/api/conversations", json=body, headers=KEY), 201)
@@ -31,18 +31,18 @@ def start_conversation(pair: Pair) -> None:
 
 
 def list_conversations(pair: Pair) -> None:
-    _furnish(pair)
+    furnish_conversations(pair)
     rows = pair.pages("/api/conversations")
     assert [row["id"] for row in rows] == [pair.viewer.conversation]
 
 
 def get_conversation(pair: Pair) -> None:
-    _furnish(pair)
+    furnish_conversations(pair)
     pair.hidden("GET", CONVERSATION, pair.owner.conversation)
 
 
 def list_messages(pair: Pair) -> None:
-    _furnish(pair)
+    furnish_conversations(pair)
     pair.hidden("GET", MESSAGES, pair.owner.conversation)
     own = MESSAGES.format(pair.viewer.conversation)
     assert {row["id"] for row in pair.pages(own)} >= {pair.viewer.message}
@@ -55,7 +55,7 @@ def list_messages(pair: Pair) -> None:
 
 
 def send_message(pair: Pair) -> None:
-    _furnish(pair)
+    furnish_conversations(pair)
     pair.hidden("POST", MESSAGES, pair.owner.conversation, json={"text": "Hello"})
     own = MESSAGES.format(pair.viewer.conversation)
     sent = ok(pair.ask("POST", own, json={"text": "Hello"}, headers=KEY), 201)
@@ -65,7 +65,7 @@ def send_message(pair: Pair) -> None:
 
 
 def mark_read(pair: Pair) -> None:
-    _furnish(pair)
+    furnish_conversations(pair)
     body = {"messageId": pair.owner.message}
     pair.hidden("POST", f"{CONVERSATION}/read", pair.owner.conversation, json=body)
     pair.same_as_unknown_body(
@@ -74,12 +74,12 @@ def mark_read(pair: Pair) -> None:
 
 
 def remove_message(pair: Pair) -> None:
-    _furnish(pair)
+    furnish_conversations(pair)
     pair.same_as_unknown(403, "DELETE", "/api/messages/{}", pair.owner.message, pair.viewer.message)
 
 
 def block_user(pair: Pair) -> None:
-    _furnish(pair)
+    furnish_conversations(pair)
     # The one whom the owner has blocked, who is no secret.
     blocked = ok(pair.ask("PUT", f"/api/blocks/{pair.owner.blocked}", shows=[pair.owner.blocked]))
     assert blocked["userId"] == pair.owner.blocked
@@ -87,16 +87,16 @@ def block_user(pair: Pair) -> None:
 
 
 def unblock_user(pair: Pair) -> None:
-    _furnish(pair)
+    furnish_conversations(pair)
     ok(pair.ask("DELETE", f"/api/blocks/{pair.owner.blocked}"), 204)
 
 
 def list_blocks(pair: Pair) -> None:
-    _furnish(pair)
+    furnish_conversations(pair)
     assert [row["userId"] for row in pair.pages("/api/blocks")] == [pair.viewer.blocked]
 
 
-def _furnish(pair: Pair) -> None:
+def furnish_conversations(pair: Pair) -> None:
     """Give both a conversation with the market's seller, and a block, unless they have them."""
     if pair.owner.conversation:
         return

@@ -158,6 +158,8 @@ def everything(person: Person, market: Market) -> dict[str, Any]:
         read[f"/api/gigs/{gig['id']}"] = (answer.headers["etag"], ok(answer))
     hold = f"/api/sellers/{person.id}/payout-hold"
     read[hold] = market.admin.get(hold).json()
+    if person.made:
+        read["/api/offers"] = ok(person.client.get("/api/offers?pageSize=100"))
     if person.endpoint:
         read |= _webhooks(person)
     if person.conversation:

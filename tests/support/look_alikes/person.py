@@ -76,6 +76,10 @@ class Person:
     deliveries: list[str] = field(default_factory=list)
     conversation: str = ""
     """A conversation with the market's seller."""
+    got: list[str] = field(default_factory=list)
+    """Offers of the market's seller: open, declined, accepted."""
+    made: str = ""
+    """An open offer to the market's seller."""
     message: str = ""
     """A message of it, by this person."""
     blocked: str = ""
