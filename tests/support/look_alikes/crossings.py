@@ -38,9 +38,9 @@ def files_of_conversations_and_deliveries(pair: Pair) -> None:
 
 
 def offers_in_lists_and_orders(pair: Pair) -> None:
-    made, got = pair.let_owner_act(lambda: (_make_offer(pair, pair.owner), _get_offer(pair, pair.owner)))
+    acts = (_make_offer, _get_offer, _talk)
+    made, got, owners_talk = pair.let_owner_act(lambda: [act(pair, pair.owner) for act in acts])
     own = {_make_offer(pair, pair.viewer), _get_offer(pair, pair.viewer)}
-    owners_talk = _talk(pair, pair.owner)
 
     for role in ("", "buyer", "seller"):
         for status in ("", "OPEN", "WITHDRAWN"):
