@@ -87,7 +87,7 @@ def test_nothing_in_a_file_runs_and_nobody_keeps_it(people: People) -> None:
 
 
 def test_a_form_has_one_file(people: People) -> None:
-    parts = [("note", (None, "no file")), ("file", ("bill.pdf", b"%PDF", "application/pdf"))]
+    parts: list[Any] = [("note", (None, "no file")), ("file", ("bill.pdf", b"%PDF", "application/pdf"))]
     file = ok(people.owner.post("/api/files", files=parts), 201)
     assert (file["name"], file["size"], file["type"]) == ("bill.pdf", 4, "application/pdf")
 

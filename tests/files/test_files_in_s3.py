@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
@@ -39,7 +40,12 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def files(order_database: Database, s3: str) -> Iterator[Files]:
-    place = {"files_dir": None, "files_s3_bucket": BUCKET, "s3_endpoint_url": s3, "s3_region": "us-east-1"}
+    place: dict[str, Any] = {
+        "files_dir": None,
+        "files_s3_bucket": BUCKET,
+        "s3_endpoint_url": s3,
+        "s3_region": "us-east-1",
+    }
     with EventServer(order_database, media_storage="s3", **place) as server, server.channel() as channel:
         yield Files(channel)
 
