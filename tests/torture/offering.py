@@ -106,7 +106,7 @@ class Offers:
     def _end(self, offer: Made, action: str) -> bool:
         """Withdraw or decline the offer. Return whether that has ended it."""
         who, status = ENDS[action]
-        said = Said(who, f"No, {uuid4().hex}") if action == "decline" else None
+        said = Said(who, f"No, {uuid4().hex}", offer=offer.id) if action == "decline" else None
         answer = self._maker.people[who].until_definite(
             "POST", f"/api/offers/{offer.id}/{action}", json={"message": said.text} if said else {}
         )

@@ -90,7 +90,7 @@ class Offering(Trading, Talking):
             assert ok(answer)["status"] == offer.status
             if text:
                 newest = ok(self.call(who, "GET", f"/api/conversations/{offer.talk.id}"))["lastMessage"]
-                self.said(offer.talk, Said(newest["id"], who, text))
+                self.said(offer.talk, Said(newest["id"], who, text, offer=offer.id))
 
     @rule(
         target=Trading.orders,
