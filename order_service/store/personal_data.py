@@ -21,8 +21,8 @@ _OF_ACCOUNTS = "account_id IN (SELECT id FROM ledger_accounts WHERE owner = $1)"
 _ORDER = (
     "id, status, buyer_id, seller_id, gig_id, gig_title, package_id, offer_id, package_title, price, currency,"
     " delivery_days, revisions_left, requirements, payment_method, payment_status, payment_reference, refund_due,"
-    " refunded, due_at, first_delivered_at, last_delivered_at, created_at, updated_at, extension_days,"
-    " extension_message, extension_at, extended_days"
+    " refunded, due_at, first_delivered_at, last_delivered_at, created_at, updated_at,"
+    " extension_days, extension_message, extension_at, extended_days"
 )
 
 # The titles of the lines of an event are replaced in their places; an event from before there were lines has none.

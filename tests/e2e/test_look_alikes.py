@@ -32,8 +32,15 @@ from tests.support.story import Market, a_name
 CASES: dict[str, Callable[[Pair], None]] = {
     name: case
     for module in (
-        *(conversation_cases, event_cases, file_cases, gig_cases, internal_cases),
-        *(money_cases, offer_cases, order_cases, webhook_cases),
+        gig_cases,
+        order_cases,
+        money_cases,
+        internal_cases,
+        event_cases,
+        webhook_cases,
+        conversation_cases,
+        file_cases,
+        offer_cases,
     )
     for name, case in module.CASES.items()
 }

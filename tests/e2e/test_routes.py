@@ -27,8 +27,15 @@ Call = Callable[[Market], httpx.Response]
 def public_methods() -> Iterator[MethodDescriptor]:
     """All RPCs that have a route."""
     for file in (
-        *(conversation_pb2, event_pb2, file_pb2, gig_pb2, image_pb2),
-        *(offer_pb2, order_pb2, review_pb2, webhook_pb2),
+        conversation_pb2,
+        event_pb2,
+        file_pb2,
+        gig_pb2,
+        image_pb2,
+        offer_pb2,
+        order_pb2,
+        review_pb2,
+        webhook_pb2,
     ):
         for service in file.DESCRIPTOR.services_by_name.values():
             yield from (m for m in service.methods if m.GetOptions().HasExtension(annotations_pb2.http))

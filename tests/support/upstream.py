@@ -35,8 +35,16 @@ from servicekit.internal_tls import InternalTls, server_credentials
 from servicekit.server import OPTIONS
 
 FILES = (
-    *(conversation_pb2, event_pb2, file_pb2, gig_pb2, httpbody_pb2, image_pb2),
-    *(offer_pb2, order_pb2, review_pb2, webhook_pb2),
+    conversation_pb2,
+    event_pb2,
+    file_pb2,
+    gig_pb2,
+    httpbody_pb2,
+    image_pb2,
+    offer_pb2,
+    order_pb2,
+    review_pb2,
+    webhook_pb2,
 )
 METHODS = {
     f"/{service.full_name}/{method.name}": method
