@@ -40,6 +40,8 @@ class EventProcess:
         self._log = folder / "log"
         self.files_dir, self.upload_dir = folder / "files", folder / "uploads"
         self.files_dir.mkdir()
+        # Under root the process becomes another user.
+        self.files_dir.chmod(0o777)
         self.port, metrics_port = free_ports(2)
         self._environment = {
             **os.environ,
