@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,10 @@ def environment_of(stack: Stack) -> dict[str, str]:
     return {**os.environ, "PORT": str(stack.ports.edge), "DATA_DIR": str(stack.data_dir)}
 
 
+def lines_with(text: str, part: str) -> list[str]:
+    return [line for line in text.splitlines() if part in line]
+
+
 def test_the_story_works_as_it_is_pasted(stack: Stack) -> None:
     script = "set -eu\n" + between("story")
 
@@ -50,6 +56,14 @@ def test_the_story_works_as_it_is_pasted(stack: Stack) -> None:
     assert '"code"' not in ended.stdout + ended.stderr, "an error was answered"
     assert '"newAverageRating":5' in ended.stdout
     assert '"status":"COMPLETED"' in ended.stdout
+    assert re.search(r'"status": ?"IN_PROGRESS"', ended.stderr), "the order of an offer has begun"
+    asked, moved = (json.loads(line) for line in lines_with(ended.stdout, '"package":"Website with a shop"')[:2])
+    assert asked["extension"]["days"] == 5
+    assert datetime.fromisoformat(moved["dueDate"]) - datetime.fromisoformat(asked["dueDate"]) == timedelta(days=5)
+    [history] = lines_with(ended.stdout, '"action":"accept_extension"')
+    assert [file["name"] for file in json.loads(history)["events"][-1]["files"]] == ["website.jpg"]
+    assert str((ROOT / "docs" / "website.jpg").stat().st_size) in ended.stdout.split()
+    assert ended.stdout.count('"reviewId"') == 2
     assert re.search(r'"thumbnail":"http[^"]+\.webp"', ended.stdout)
 
 
