@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from order_service.files.storage import FILES
 from order_service.payments.sandbox.erasure import SandboxErasure
 from order_service.personal_data import OrderUserData
 from servicekit.database import Database
 from servicekit.ids import new_id
 from servicekit.progress import Progress
+from servicekit.storage.folder import FolderStorage
 from tests.support import talks
 from tests.support.identity import token, user_id
 from tests.support.orderservice import ADMIN, BUYER, SELLER, OrderBackend
@@ -20,8 +22,8 @@ BUYER_ID, SELLER_ID = user_id("happy_buyer"), user_id("webdev_pro")
 
 
 @pytest.fixture
-def data(world: OrderBackend, sandbox_database: Database) -> OrderUserData:
-    return OrderUserData(world.database, SandboxErasure(sandbox_database))
+def data(world: OrderBackend, sandbox_database: Database, tmp_path: Path) -> OrderUserData:
+    return OrderUserData(world.database, FolderStorage(tmp_path, FILES), SandboxErasure(sandbox_database))
 
 
 def talked(world: OrderBackend) -> str:

