@@ -59,8 +59,8 @@ def _ids(subject: Order | Payout | Message | Offer) -> dict[str, str]:
     """Return the ids of an event that its subject has: its own, and those of what it is about."""
     ids: dict[str, UUID | None]
     match subject:
-        case Order():
-            ids = {"order_id": subject.id}
+        case Order(offer_id=offer_id):
+            ids = {"order_id": subject.id, "offer_id": offer_id}
         case Payout():
             ids = {"payout_id": subject.id}
         case Message(conversation_id=conversation_id, offer_id=offer_id, order_id=order_id):

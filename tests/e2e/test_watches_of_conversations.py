@@ -110,6 +110,25 @@ def test_an_offer_comes_when_it_is_made_and_when_it_is_closed(market: Market) ->
     assert (message["offerId"], message["text"]) == (offer["id"], "")
 
 
+def test_the_order_of_an_offer_and_its_end_name_each_other_in_the_feed(market: Market) -> None:
+    after = ok(market.admin.get("/api/events", params={"after": "now"}))["next"]
+    conversation = begin(market)
+    body = {"gigId": conversation["gigId"], "title": "A shop", "description": "", "price": 70, "deliveryDays": 3}
+    offer = ok(market.seller.post(f"/api/conversations/{conversation['id']}/offers", json=body), 201)
+    placing = {"offerId": offer["id"], "requirements": "Two languages", "paymentMethod": "stripe"}
+    order = ok(market.buyer.post("/api/orders", json=placing), 201)["orderId"]
+
+    def found() -> dict[str, Any]:
+        results = ok(market.admin.get("/api/events", params={"after": after, "pageSize": 100}))["results"]
+        return {each["type"]: each for each in results if each.get("orderId") == order}
+
+    eventually(lambda: len(found()) == 2)
+    assert {name: event["offerId"] for name, event in found().items()} == {
+        "order.placed": offer["id"], "offer.closed": offer["id"],
+    }  # fmt: skip
+    assert found()["offer.closed"]["data"] == ok(market.admin.get(f"/api/offers/{offer['id']}"))
+
+
 def test_after_a_removal_a_text_is_in_no_stream_page_or_delivery(market: Market, receiver: WebhookReceiver) -> None:
     after = ok(market.admin.get("/api/events", params={"after": "now"}))["next"]
     is_open = False

@@ -6,22 +6,27 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from order_service.convert.feed import to_json
+from order_service.convert.feed import to_feed_event, to_json
 from order_service.domain.conversation import Person
+from order_service.domain.feed import EventType, FeedEvent
 from order_service.domain.file import FileLabel
 from order_service.domain.offer import OfferStatus
+from order_service.files.storage import FILES
 from order_service.personal_data import OrderUserData
 from servicekit.ids import new_id
 from servicekit.personal_data import ERASED
 from servicekit.progress import Progress
+from servicekit.storage.folder import FolderStorage
 from tests.events.test_feed import Feed
 from tests.support import webhooks
 from tests.support.conversations import Talk
 from tests.support.events import EventServer
 from tests.support.identity import user_id
+from tests.support.orders import NOON, TIMEOUTS, an_order
 from tests.support.orderservice import ADMIN, BUYER, SELLER, STRANGER, OrderBackend
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
 from tests.support.webhooks import deliveries, endpoint
@@ -74,6 +79,20 @@ def test_the_feed_has_messages_and_offers_with_the_ids_of_what_they_are_about(fe
     # As it was then.
     assert (made["data"]["status"], closed["data"]["status"]) == ("OPEN", "ACCEPTED")
     assert (made["data"]["price"], closed["data"]["orderId"]) == (700, str(order_id))
+
+
+def test_the_events_of_an_order_of_an_offer_have_both_ids() -> None:
+    offer_id = new_id()
+    orders = {order.id: order for order in (an_order(offer_id=offer_id), an_order())}
+
+    events = [
+        to_feed_event(FeedEvent(new_id(), NOON, EventType.ORDER_PLACED, each), TIMEOUTS) for each in orders.values()
+    ]
+
+    assert [(event.order_id, event.offer_id) for event in events] == [
+        (str(order_id), str(order.offer_id or "")) for order_id, order in orders.items()
+    ]
+    assert [event.HasField("offer_id") for event in events] == [True, False]
 
 
 def test_marks_of_reading_and_removals_are_in_no_page_and_wake_no_long_poll(feed: Feed, talk: Talk) -> None:
@@ -162,9 +181,11 @@ def test_internal_types_can_be_asked_for_by_nobody(world: OrderBackend, internal
     assert webhooks.create(world, types=["message.sent", "offer.made", "offer.closed"]).error == ""
 
 
-def test_an_erased_sellers_offers_have_no_texts_in_the_feed(world: OrderBackend, feed: Feed, talk: Talk) -> None:
+def test_an_erased_sellers_offers_have_no_texts_in_the_feed(
+    world: OrderBackend, feed: Feed, talk: Talk, tmp_path: Path
+) -> None:
     talk.offer()
-    data = OrderUserData(world.database, None)
+    data = OrderUserData(world.database, FolderStorage(tmp_path, FILES), None)
 
     # A buyer has written nothing of an offer, and an order's events are no part of it.
     assert dict(data.erase(DANA.id, [], Progress()))["events_of_orders_bought"] == 0

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from order_service.files.storage import FILES
 from order_service.personal_data import OrderUserData
 from servicekit.personal_data import ERASED
 from servicekit.progress import Progress
+from servicekit.storage.folder import FolderStorage
 from tests.support import offers, talks
 from tests.support.identity import user_id
 from tests.support.orderservice import BUYER, SELLER, OrderBackend
 
 
-def test_an_erased_sellers_offers_lose_their_texts_and_end(world: OrderBackend) -> None:
+def test_an_erased_sellers_offers_lose_their_texts_and_end(world: OrderBackend, tmp_path: Path) -> None:
     conversation_id = talks.started(world)
     declined, opened = (offers.made(world, conversation_id) for _ in range(2))
     offers.decline(world, declined)
-    data = OrderUserData(world.database, None)
+    data = OrderUserData(world.database, FolderStorage(tmp_path, FILES), None)
 
     archive = dict(data.archive(user_id("webdev_pro"), [], None))  # type: ignore[arg-type]
     erased = {each.name: each.rows for each in data.erase(user_id("webdev_pro"), [], Progress())}
@@ -28,9 +32,9 @@ def test_an_erased_sellers_offers_lose_their_texts_and_end(world: OrderBackend) 
     assert world.worker.offer_expiry.expire_due() == 1
 
 
-def test_an_erased_buyers_open_offers_end_and_keep_the_sellers_texts(world: OrderBackend) -> None:
+def test_an_erased_buyers_open_offers_end_and_keep_the_sellers_texts(world: OrderBackend, tmp_path: Path) -> None:
     opened = offers.made(world)
-    data = OrderUserData(world.database, None)
+    data = OrderUserData(world.database, FolderStorage(tmp_path, FILES), None)
 
     list(data.erase(user_id("happy_buyer"), [], Progress()))
 
