@@ -20,7 +20,7 @@ def test_an_erased_sellers_offers_lose_their_texts_and_end(world: OrderBackend, 
     offers.decline(world, declined)
     data = OrderUserData(world.database, FolderStorage(tmp_path, FILES), None)
 
-    archive = dict(data.archive(user_id("webdev_pro"), [], None))  # type: ignore[arg-type]
+    archive = dict(data.archive(user_id("webdev_pro"), [], tmp_path))
     erased = {each.name: each.rows for each in data.erase(user_id("webdev_pro"), [], Progress())}
 
     assert sum("A shop in two languages" in row for row in archive["offers_made"]) == 2
