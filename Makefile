@@ -154,7 +154,7 @@ fuzz: install-dev ## Send mutated inputs to a stack of its own for ten minutes. 
 	@$(BIN)/python -m tests.fuzz "$$NAME" $(ARGS)
 
 .PHONY: benchmark
-benchmark: install-dev ## Run a benchmark: balance, edge_cost, get_gig, growth, hot_paths, internal_tls, limits, listing, order_timeouts, outbox, placing, promptness, reconciliation, recovery, reminders, restart, search_plans, texts, thread_counts, traces, uploads, watches, writes. NAME=balance
+benchmark: install-dev ## Run a benchmark: balance, conversations, edge_cost, get_gig, growth, hot_paths, internal_tls, limits, listing, order_timeouts, outbox, placing, promptness, reconciliation, recovery, reminders, restart, search_plans, texts, thread_counts, traces, uploads, watches, writes. NAME=balance
 	@$(BIN)/python -m "benchmarks.$${NAME:-balance}" $(ARGS)
 
 .PHONY: bench

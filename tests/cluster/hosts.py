@@ -28,6 +28,7 @@ from deploy.local.supervise import launched
 from edge import signing_keys, tokens
 from tests.cluster.network import NETWORK, OWN_ADDRESS, PREFIX, Network, namespace
 from tests.support.eventually import eventually
+from tests.support.stack import UNLIMITED_WRITES
 
 ROOT = Path(__file__).resolve().parents[2]
 RESTART_SECONDS = 1.0
@@ -57,8 +58,7 @@ def inventory_of(folder: Path, host: str) -> Inventory:
                 "FILES_DIR": str(folder / "files"),
             },
             "more": {
-                "EDGE_WRITES_PER_MINUTE_PER_ADDRESS": "0",
-                "EDGE_WRITES_PER_MINUTE_PER_USER": "0",
+                **UNLIMITED_WRITES,
                 "EDGE_CACHE": "off",
                 # One machine has the work of three hosts.
                 "EDGE_LATE_SECONDS": "0",

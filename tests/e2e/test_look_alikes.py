@@ -23,6 +23,7 @@ from tests.support.look_alikes import (
     order_cases,
     webhook_cases,
 )
+from tests.support.look_alikes.crossings import CROSSINGS, Crossing
 from tests.support.look_alikes.pair import Pair
 from tests.support.look_alikes.person import Person, furnish, settle
 from tests.support.stack import Stack
@@ -80,11 +81,25 @@ def pair() -> Iterator[Pair]:
 @pytest.mark.parametrize("rpc", RPCS)
 def test_a_user_sees_and_changes_nothing_of_a_look_alike(rpc: str, viewer: str, pair: Pair) -> None:
     assert rpc in CASES, f"{rpc} has no case: write one of what a look-alike gets from it"
-    people = (pair.owner, pair.viewer) if viewer == "the second" else (pair.viewer, pair.owner)
-    turned = Pair(pair.stack, pair.market, pair.gig, *people)
+    turned = turn(pair, viewer)
 
     with turned.owner_untouched():
         CASES[rpc](turned)
+
+
+@pytest.mark.parametrize("viewer", ["the second", "the first"])
+@pytest.mark.parametrize("crossing", CROSSINGS, ids=lambda case: case.__name__)
+def test_a_user_sees_nothing_of_what_a_look_alike_shares(crossing: Crossing, viewer: str, pair: Pair) -> None:
+    turned = turn(pair, viewer)
+
+    with turned.owner_untouched():
+        crossing(turned)
+
+
+def turn(pair: Pair, viewer: str) -> Pair:
+    """Return the pair, or the pair in which owner and viewer are exchanged."""
+    people = (pair.owner, pair.viewer) if viewer == "the second" else (pair.viewer, pair.owner)
+    return Pair(pair.stack, pair.market, pair.gig, *people)
 
 
 def test_every_case_is_of_an_rpc() -> None:

@@ -24,3 +24,7 @@ def test_nothing_acknowledged_is_lost_or_stands_twice_whatever_is_killed() -> No
     assert counts.numbers["events watched"] > 40
     assert counts.numbers["events read from the feed"] > 40
     assert counts.numbers["reviews"] > 0
+    assert counts.numbers["messages"] > 20
+    assert counts.numbers["marks watched"] > 0
+    assert counts.numbers["files sent"] > 0
+    assert counts.numbers["offers ACCEPTED"] > 0

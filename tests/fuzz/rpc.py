@@ -12,9 +12,10 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx
 import jwt
@@ -44,7 +45,10 @@ SENDERS = 4
 # The statuses INTERNAL and UNKNOWN; and those that a busy machine causes: DEADLINE_EXCEEDED, UNAVAILABLE and HTTP's.
 BAD_STATUSES = ("13", "2")
 BUSY = ("4", "14", 503, 504)
-FILES = (conversation_pb2, event_pb2, file_pb2, gig_pb2, image_pb2, offer_pb2, order_pb2, review_pb2, webhook_pb2)
+FILES = (
+    *(conversation_pb2, event_pb2, file_pb2, gig_pb2, image_pb2),
+    *(offer_pb2, order_pb2, review_pb2, webhook_pb2),
+)
 METHODS: dict[str, MethodDescriptor] = {
     method.full_name: method
     for file in FILES
@@ -62,11 +66,16 @@ LISTS = {
     "ListSellerBalanceEntries": 2,
     "ListSellerPayouts": 2,
     "ListWebhookDeliveries": 1,
+    "ListConversations": 1,
+    "ListMessages": 1,
+    "ListBlocks": 1,
+    "ListOffers": 1,
 }
 # The processes that serve them: a service's first worker, or its process for slow clients.
 SERVICES = {
     "ConversationService": "order",
     "EventService": "order-events",
+    "FileService": "order-events",
     "GigService": "gig",
     "OfferService": "order",
     "OrderService": "order",
@@ -123,7 +132,7 @@ def fuzz(stack: Stack, options: Options) -> Result:
 
 
 def a_sample(stack: Stack) -> Sample:
-    """Make gigs, orders, reviews and payouts, two of each list, and read the first page of each list."""
+    """Make gigs, orders, reviews and payouts, two in each list, and read the first page of each list."""
     market = Market.of(stack)
     gigs = [market.gig(price=10 + each, extra=1) for each in range(2)]
     # Nobody listens there.
@@ -134,13 +143,14 @@ def a_sample(stack: Stack) -> Sample:
     seller = gigs[0]["seller"]["id"]
     order = ok(market.buyer.get(f"/api/orders/{orders[0]}"))
     deliveries = f"/api/webhook-endpoints/{endpoint}/deliveries"
-    talk = ok(market.buyer.post("/api/conversations", json={"gigId": gigs[0]["id"], "text": "Hello"}), 201)["id"]
-    offer = {"gigId": gigs[0]["id"], "title": "A shop", "price": 70, "deliveryDays": 10}
-    offers = [ok(market.seller.post(f"/api/conversations/{talk}/offers", json=offer), 201)["id"] for _ in range(2)]
+    talks = [
+        _a_conversation(owner, market.buyer) for owner in (market, replace(market, seller=Market.of(stack).seller))
+    ]
+    for user in (uuid4(), uuid4()):
+        ok(market.buyer.put(f"/api/blocks/{user}"))
+    messages = f"/api/conversations/{talks[0]}/messages"
     sample = Sample(
         ids={
-            "conversation_id": [talk],
-            "offer_id": offers,
             "gig_id": [gig["id"] for gig in gigs],
             "package_id": [gig["packages"][0]["id"] for gig in gigs],
             "order_id": orders,
@@ -150,6 +160,11 @@ def a_sample(stack: Stack) -> Sample:
             "buyer_id": [order["buyerId"]],
             "endpoint_id": [endpoint],
             "delivery_id": [each["id"] for each in ok(market.buyer.get(deliveries))["results"]],
+            "conversation_id": talks,
+            "message_id": [each["id"] for each in ok(market.buyer.get(messages))["results"]],
+            "offer_id": [each["id"] for each in ok(market.buyer.get("/api/offers"))["results"]],
+            "file_id": [ok(market.buyer.post("/api/files", content=b"A file"), 201)["fileId"]],
+            "user_id": [order["buyerId"], seller],
         },
         buyer_id=order["buyerId"],
     )
@@ -157,12 +172,15 @@ def a_sample(stack: Stack) -> Sample:
         "SearchGigs": (market.anyone, "/api/gigs"),
         "ListReviews": (market.anyone, f"/api/gigs/{gigs[0]['id']}/reviews"),
         "ListOrders": (market.buyer, "/api/orders"),
-        "ListOffers": (market.buyer, "/api/offers"),
         "ListBalanceEntries": (market.seller, "/api/balance/entries"),
         "ListPayouts": (market.seller, "/api/payouts"),
         "ListSellerBalanceEntries": (market.admin, f"/api/sellers/{seller}/balance/entries"),
         "ListSellerPayouts": (market.admin, f"/api/sellers/{seller}/payouts"),
         "ListWebhookDeliveries": (market.buyer, deliveries),
+        "ListConversations": (market.buyer, "/api/conversations"),
+        "ListMessages": (market.buyer, messages),
+        "ListBlocks": (market.buyer, "/api/blocks"),
+        "ListOffers": (market.buyer, "/api/offers"),
     }
     for rpc, (client, path) in lists.items():
         sample.page_tokens[rpc] = ok(client.get(path, params={"pageSize": 1}))["nextPageToken"]
@@ -176,6 +194,15 @@ def a_sample(stack: Stack) -> Sample:
         signed = jwt.encode(claims, key, algorithm="ES256", headers={"kid": signing_keys.key_id(key)})
         sample.service_access.append(f"Bearer {signed}")
     return sample
+
+
+def _a_conversation(market: Market, buyer: httpx.Client) -> str:
+    """Let a buyer and a seller talk, and the seller make an offer. Return the conversation's id."""
+    gig = market.gig()["id"]
+    conversation = ok(buyer.post("/api/conversations", json={"gigId": gig, "text": "Hello"}), 201)["id"]
+    offer = {"gigId": gig, "title": "All of it", "price": 5, "deliveryDays": 3}
+    ok(market.seller.post(f"/api/conversations/{conversation}/offers", json=offer), 201)
+    return str(conversation)
 
 
 def over_http(
@@ -238,12 +265,12 @@ def over_http(
 def foreign(
     route: contract.Route, answer: httpx.Response, headers: list[tuple[bytes, bytes]], sample: Sample
 ) -> str | None:
-    """Return a fault when a buyer's list of orders has another's order."""
+    """Return a fault when a buyer's list of orders or offers has another's."""
     is_buyer = (b"authorization", sample.access[1].encode()) in headers
-    if route.rpc != "ListOrders" or answer.status_code != 200 or not is_buyer:
+    if route.rpc not in ("ListOrders", "ListOffers") or answer.status_code != 200 or not is_buyer:
         return None
-    others = [order["orderId"] for order in answer.json()["results"] if order["buyerId"] != sample.buyer_id]
-    return f"a buyer reads others' orders: {others}" if others else None
+    others = [each for each in answer.json()["results"] if each["buyerId"] != sample.buyer_id]
+    return f"a buyer reads others': {others}" if others else None
 
 
 def over_grpc(workers: dict[str, RawGrpc], random: Random, sample: Sample) -> tuple[str, str | None]:

@@ -63,13 +63,24 @@ def pages(client: httpx.Client, path: str, **query: Any) -> list[dict[str, Any]]
 
 
 def everything(stack: Stack) -> dict[str, Any]:
-    """Return what the marketplace shows of the seed: gigs, orders and reviews."""
+    """Return what the marketplace shows of the seed."""
     with stack.client() as anyone, stack.client("auditor", "admin") as admin:
         gigs = {each["id"]: each for each in pages(anyone, "/api/gigs")}
         orders = {each["orderId"]: each for each in pages(admin, "/api/orders", role="admin")}
         reviews = {gig: ok(anyone.get(f"/api/gigs/{gig}/reviews", params={"pageSize": 100})) for gig in gigs}
         images = {gig: ok(anyone.get(f"/api/gigs/{gig}"))["images"] for gig in gigs}
-    return {"gigs": gigs, "orders": orders, "reviews": reviews, "images": images}
+        offers = pages(admin, "/api/offers", role="admin")
+    return {
+        "gigs": gigs, "orders": orders, "reviews": reviews, "images": images, "offers": offers,
+        "conversations": {each.buyer: conversations(stack, each.buyer) for each in PLANNED.conversations},
+    }  # fmt: skip
+
+
+def conversations(stack: Stack, buyer: str) -> list[list[dict[str, Any]]]:
+    """Return the messages of a buyer's conversations, oldest first."""
+    with stack.client(buyer, "buyer") as client:
+        own = pages(client, "/api/conversations")
+        return [pages(client, f"/api/conversations/{each['id']}/messages")[::-1] for each in own]
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +129,10 @@ def test_the_catalogue_is_worth_looking_at(seeded: Stack) -> None:
     reviews = [each for page in shown["reviews"].values() for each in page["results"]]
     assert {each["rating"] for each in reviews} >= {2, 3, 4, 5}
     assert sum("reply" in each for each in reviews) >= 8
+    for planned in PLANNED.conversations:
+        [messages] = shown["conversations"][planned.buyer]
+        assert [each["text"] for each in messages] == ["" if line.price else line.text for line in planned.lines]
+    assert [(each["title"], each["status"]) for each in shown["offers"]] == [("Logo, paper bags and door", "OPEN")]
 
 
 def test_a_revision_stands_in_the_history(seeded: Stack) -> None:
@@ -210,4 +225,6 @@ def test_every_order_of_the_catalogue_is_known_again() -> None:
 
     assert len(set(known)) == len(known)
     assert len({gig.title for gig in PLANNED.gigs}) == len(PLANNED.gigs)
+    talks = [(each.buyer, each.gig.seller) for each in PLANNED.conversations]
+    assert len(set(talks)) == len(talks)
     assert not set(PLANNED.sellers) & set(PLANNED.buyers)

@@ -65,7 +65,10 @@ class Seller:
 
 @dataclass
 class Order:
-    """An order by the contract. `owner` is the seller's name, `card` the payment token."""
+    """An order by the contract. `owner` is the seller's name, `card` the payment token.
+
+    `offer` is the id of the offer that it was placed from: it begins IN_PROGRESS, and paid.
+    """
 
     seller: Seller
     owner: str
@@ -74,6 +77,7 @@ class Order:
     days: int
     revisions: int
     placed_at: int
+    offer: str | None = None
     status: str = "PENDING"
     payment: str = "AUTHORIZED"
     refunded: Decimal = Decimal(0)
@@ -85,10 +89,15 @@ class Order:
     asked: int | None = None
     extended: int = 0
     history: list[tuple[str, str, str]] = field(default_factory=list)
+    # The ids of the files of each delivery.
+    delivered: list[list[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.due_at = self.placed_at + 24 * self.days
-        self.history.append(("buyer", "place", "PENDING"))
+        if self.offer:
+            self._capture()
+            self.status = "IN_PROGRESS"
+        self.history.append(("buyer", "place", self.status))
 
     def can(self, action: str, who: str, now: int) -> bool:
         """Return whether this party can take the action now."""
@@ -126,8 +135,7 @@ class Order:
         """Take an action that is open to this party."""
         match self.status, action:
             case "PENDING", "accept":
-                self.payment = "CAPTURED"
-                self.seller.escrow += self.price - commission(self.price)
+                self._capture()
                 self.due_at = now + 24 * self.days
                 self._to("IN_PROGRESS", who, action)
             case "PENDING", _:
@@ -168,6 +176,10 @@ class Order:
             self.do("auto_complete", "system", now)
         elif self.status == "IN_PROGRESS" and now >= self.due_at + ABANDON_HOURS:
             self.do("abandon", "system", now)
+
+    def _capture(self) -> None:
+        self.payment = "CAPTURED"
+        self.seller.escrow += self.price - commission(self.price)
 
     def _cancel_with_refund(self, who: str, action: str) -> None:
         self.seller.escrow -= self.price - commission(self.price)

@@ -30,8 +30,13 @@ from tests.support.workers import Worker
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
-# For a stack that gets more writes from one address than a client may send.
-UNLIMITED_WRITES: dict[str, Any] = {"EDGE_WRITES_PER_MINUTE_PER_ADDRESS": "0", "EDGE_WRITES_PER_MINUTE_PER_USER": "0"}
+# For a stack that gets more writes from one address than a client may send, and more messages than a person does.
+UNLIMITED_WRITES: dict[str, Any] = {
+    "EDGE_WRITES_PER_MINUTE_PER_ADDRESS": "0",
+    "EDGE_WRITES_PER_MINUTE_PER_USER": "0",
+    "MESSAGES_PER_MINUTE": "10000",
+    "CONVERSATIONS_PER_HOUR": "10000",
+}
 # A run of tests that is killed takes its stacks with it.
 _DIES_WITH_US = (sys.executable, "-I", "-S", str(ROOT / "deploy" / "local" / "launch.py"), "SIGTERM")
 

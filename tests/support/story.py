@@ -55,7 +55,7 @@ def a_name(prefix: str) -> str:
 def a_gig(**changed: Any) -> dict[str, Any]:
     """Return a gig's body; `price=5` and the like change its one package."""
     package = dict(SEED_GIG["packages"][0])
-    for field in ("price", "deliveryDays", "revisions"):
+    for field in ("price", "deliveryDays", "revisions", "extras"):
         if field in changed:
             package[field] = changed.pop(field)
     return {**SEED_GIG, "packages": [package], **changed}

@@ -2,100 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import random
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
-
-import httpx
 
 from tests.support.stack import Stack
 from tests.support.webhook_receiver import Received, WebhookReceiver
 from tests.torture.retries import Counts, RetryingClient
+from tests.torture.watching import Records, Watcher
 
-# A silent connection is given up after this time (seconds); a heartbeat comes every 15 s at least.
-SILENCE_SECONDS = 20.0
-# How often a watcher goes away by itself after an event.
-LEAVES = 0.05
 # How often the receiver refuses an event, once.
 REFUSES = 0.05
 # The longest wait at the end until everyone has seen everything (seconds).
 LAST_SECONDS = 60.0
-
-# An event as a history has it: the party, the action and the status after it.
-Step = tuple[str, str, str]
-
-
-def to_step(event: dict[str, Any]) -> Step:
-    """Return the step of a row of a history."""
-    return event["by"], event["action"], event["to"]
-
-
-class Watcher:
-    """A seller who watches all that is new, and comes back with the last id whenever the stream ends."""
-
-    def __init__(self, stack: Stack, name: str, seed: int, counts: Counts) -> None:
-        self._client = stack.client(name, "seller")
-        self._random = random.Random(seed)  # no secret
-        self._counts = counts
-        self._stopping = threading.Event()
-        self._is_watching = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"watcher {name}", daemon=True)
-        self.ids: list[int] = []
-        self.steps: defaultdict[str, list[Step]] = defaultdict(list)
-        self.errors: list[str] = []
-        self._last_id = ""
-
-    def start(self) -> None:
-        """Begin to watch. Raises TimeoutError when that takes too long."""
-        self._thread.start()
-        if not self._is_watching.wait(30):
-            raise TimeoutError("the watch has not begun")
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join()
-        self._client.close()
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            with contextlib.suppress(httpx.TransportError):
-                self._watch()
-            self._counts.add("watches ended")
-            self._stopping.wait(0.2)
-
-    def _watch(self) -> None:
-        headers = {"last-event-id": self._last_id} if self._last_id else {}
-        with self._client.stream("GET", "/api/watch", headers=headers, timeout=SILENCE_SECONDS) as answer:
-            if answer.status_code != 200:
-                if answer.status_code not in (503, 504):
-                    self.errors.append(f"a watch after {self._last_id!r}: {answer.status_code} {answer.read()!r}")
-                return
-            block: dict[str, str] = {}
-            for line in answer.iter_lines():
-                name, _, value = line.partition(": ")
-                if name:
-                    block[name] = value
-                    continue
-                self._take(block)
-                block = {}
-                if self._stopping.is_set() or (self._last_id and self._random.random() < LEAVES):
-                    return
-
-    def _take(self, block: dict[str, str]) -> None:
-        """Take one block of the stream. An id counts once its block is complete."""
-        if block.get("event") == "order":
-            event = json.loads(block["data"])
-            self.ids.append(int(block["id"]))
-            self.steps[event["orderId"]].append(to_step(event))
-            self._counts.add("events watched")
-        if "id" in block:
-            self._last_id = block["id"]
-            self._is_watching.set()
 
 
 class FeedReader:
@@ -150,25 +72,21 @@ class Followers:
         for watcher in self.watchers.values():
             watcher.start()
 
-    def differences(self, histories: dict[str, dict[str, list[Step]]], seller_ids: dict[str, str]) -> Iterator[str]:
+    def differences(self, records: dict[str, Records]) -> Iterator[str]:
         """Wait until everyone has seen everything, end them, and yield where one has missed or repeated something.
 
-        `histories` has the steps of each order, by seller; `seller_ids` the id of each seller.
+        `records` has what is there of each seller.
         """
         deadline = time.monotonic() + LAST_SECONDS
-        while time.monotonic() < deadline and self._is_behind(histories):
+        while time.monotonic() < deadline and self._is_behind(records):
             time.sleep(0.2)
         self._feed.stop()
         for watcher in self.watchers.values():
             watcher.stop()
         for name, watcher in self.watchers.items():
-            yield from watcher.errors
-            if watcher.ids != sorted(set(watcher.ids)):
-                yield f"watcher {name}: ids that are repeated or out of order: {watcher.ids}"
-            if watcher.steps != histories[name]:
-                yield f"watcher {name}: saw {dict(watcher.steps)}, the histories have {histories[name]}"
-        yield from self._feed_differences()
-        yield from self._webhook_differences(seller_ids)
+            yield from watcher.differences(records[name].news)
+        yield from self._feed_differences(records)
+        yield from self._webhook_differences(records)
         self._admin.close()
 
     def _respond(self, received: Received) -> int:
@@ -179,11 +97,8 @@ class Followers:
             self._refused.add(received.event_id)
             return 500
 
-    def _is_behind(self, histories: dict[str, dict[str, list[Step]]]) -> bool:
-        return any(
-            sum(map(len, watcher.steps.values())) < sum(map(len, histories[name].values()))
-            for name, watcher in self.watchers.items()
-        )
+    def _is_behind(self, records: dict[str, Records]) -> bool:
+        return any(watcher.news.number < records[name].news.number for name, watcher in self.watchers.items())
 
     def _whole_feed(self) -> list[dict[str, Any]]:
         """Return all events since the followers began."""
@@ -196,20 +111,30 @@ class Followers:
             events += page["results"]
             after = page["next"]
 
-    def _feed_differences(self) -> Iterator[str]:
-        whole = [event["id"] for event in self._whole_feed()]
+    def _feed_differences(self, records: dict[str, Records]) -> Iterator[str]:
+        events = self._whole_feed()
+        whole = [event["id"] for event in events]
         read = [event["id"] for event in self._feed.events]
         if read != whole[: len(read)]:
             yield f"the reader of the feed has read {read}, the feed is {whole}"
         if doubled := [event for event, number in Counter(whole).items() if number > 1]:
             yield f"the feed has events twice: {doubled}"
+        messages = [event["data"]["id"] for event in events if event["type"] == "message.sent"]
+        expected = Counter(message for each in records.values() for message in each.news.messages)
+        if Counter(messages) != expected:
+            yield f"the feed has the messages {messages}, there are {sorted(expected)}"
 
-    def _webhook_differences(self, seller_ids: dict[str, str]) -> Iterator[str]:
+    def _webhook_differences(self, records: dict[str, Records]) -> Iterator[str]:
         if self._receiver.invalid:
             yield f"deliveries with an invalid signature: {self._receiver.invalid}"
         events = self._whole_feed()
-        for name, seller_id in seller_ids.items():
-            own = {event["id"] for event in events if event["data"]["sellerId"] == seller_id}
+        for name, each in records.items():
+            own = {event["id"] for event in events if _is_of(each, event["data"])}
             came = self._receiver.event_ids(name)
             if own != came:
                 yield f"webhooks of {name}: not delivered {own - came}, delivered to the wrong one {came - own}"
+
+
+def _is_of(records: Records, data: dict[str, Any]) -> bool:
+    """Whether an event's order, payout, offer or message is of the seller."""
+    return records.seller_id == data.get("sellerId") or records.conversation == data.get("conversationId")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 from deploy.local.postgres import database_url
 from order_service.payments.sandbox.gateway import Sandbox
@@ -14,10 +15,14 @@ from order_service.reconciliation import Findings, Window, reconcile
 from servicekit.database import Database, Statement
 from servicekit.errors import MarketplaceError
 from tests.support.stack import Stack
-from tests.torture.followers import Followers, Step, to_step
-from tests.torture.retries import Counts
+from tests.torture.filing import wrong_files
+from tests.torture.followers import Followers
+from tests.torture.offering import wrong_offers
+from tests.torture.retries import Counts, RetryingClient
 from tests.torture.reviewing import wrong_ratings, wrong_reviews
-from tests.torture.trader import Trader, commission
+from tests.torture.talking import wrong_talk
+from tests.torture.trader import Life, Trader, commission
+from tests.torture.watching import News, Records, to_step
 
 QUIET_SECONDS = 120.0
 WAITING = Statement("SELECT (SELECT count(*) FROM outbox) AS waiting")
@@ -51,16 +56,13 @@ def differences(stack: Stack, traders: list[Trader], followers: Followers, count
     """Yield every difference."""
     url_of = partial(database_url, stack.layout)
     yield from wrong_work(url_of, traders, counts)
-    yield from followers.differences(
-        {trader.names["seller"]: _histories(trader) for trader in traders},
-        {trader.names["seller"]: trader.seller_id for trader in traders},
-    )
+    yield from followers.differences({trader.names["seller"]: _records(trader) for trader in traders})
     yield from wrong_ratings(stack)
     yield from wrong_books(url_of, traders, counts)
 
 
 def wrong_work(url_of: UrlOf, traders: list[Trader], counts: Counts) -> Iterator[str]:
-    """Wait until nothing is under way; then yield where orders, money and reviews differ from what was acknowledged."""
+    """Wait until nothing is under way; then yield where the records differ from what was acknowledged."""
     if not wait_until_quiet(url_of):
         yield f"something is still under way after {QUIET_SECONDS:.0f} s"
     for trader in traders:
@@ -69,6 +71,9 @@ def wrong_work(url_of: UrlOf, traders: list[Trader], counts: Counts) -> Iterator
         yield from _money(trader)
         written = [life.review for life in trader.lives if life.review is not None]
         yield from wrong_reviews(trader.people["buyer"], trader.gigs, written)
+        yield from wrong_talk(trader.talk, trader.people, trader.stranger)
+        yield from wrong_offers(trader.offers, trader.people, trader.stranger)
+        yield from wrong_files(trader.files, trader.people, trader.stranger)
 
 
 def wrong_books(url_of: UrlOf, traders: list[Trader], counts: Counts) -> Iterator[str]:
@@ -96,20 +101,46 @@ def _orders(trader: Trader, counts: Counts) -> Iterator[str]:
     if listed != acknowledged:
         yield f"acknowledged and missing: {acknowledged - listed}; there and not acknowledged: {listed - acknowledged}"
     for life in trader.lives:
-        events = trader.people["buyer"].get(f"/api/orders/{life.order}/events")["events"]
+        events = _history(trader.people["buyer"], life)
         done = [(event["by"], event["action"]) for event in events if event["by"] != "system"]
         counts.add("histories compared")
         if done != [("buyer", "place"), *life.done]:
             yield f"order {life.order}: acknowledged were {life.done}, its history has {done}"
-        status = trader.people["buyer"].get(f"/api/orders/{life.order}")["status"]
-        counts.add(f"orders {status}")
+        delivered = [[file["fileId"] for file in event["files"]] for event in events if event["action"] == "deliver"]
+        if delivered != life.delivered:
+            yield f"order {life.order}: delivered were {life.delivered}, its history has {delivered}"
+        shown = trader.people["buyer"].get(f"/api/orders/{life.order}")
+        yield from _lines(shown, life)
+        counts.add(f"orders {shown['status']}")
 
 
-def _histories(trader: Trader) -> dict[str, list[Step]]:
-    """Return the steps of each order's history."""
-    admin = trader.people["admin"]
-    orders = [life.order for life in trader.lives]
-    return {order: list(map(to_step, admin.get(f"/api/orders/{order}/events")["events"])) for order in orders}
+def _lines(shown: dict[str, Any], life: Life) -> Iterator[str]:
+    """Yield what is wrong unless an order's lines add up to its price, which is the acknowledged one."""
+    lines = [
+        (Decimal(str(line["unitPrice"])) * line["quantity"], Decimal(str(line["amount"]))) for line in shown["lines"]
+    ]
+    if any(product != amount for product, amount in lines):
+        yield f"order {life.order}: a line's amount is no product: {shown['lines']}"
+    prices = {sum(amount for _, amount in lines), Decimal(str(shown["price"]))}
+    if prices != {life.price} or shown.get("offerId") != life.offer:
+        yield f"order {life.order}: price {prices}, offer {shown.get('offerId')}; acknowledged were {life}"
+
+
+def _records(trader: Trader) -> Records:
+    """Return what a follower of the seller's must have seen."""
+    admin, talk = trader.people["admin"], trader.talk
+    messages = admin.all(f"/api/conversations/{talk.id}/messages")
+    news = News(
+        {life.order: list(map(to_step, _history(admin, life))) for life in trader.lives},
+        [message["id"] for message in reversed(messages)],
+        {each.id: ["OPEN"] if each.status == "OPEN" else ["OPEN", each.status] for each in trader.offers.made},
+    )
+    return Records(trader.seller_id, talk.id, news)
+
+
+def _history(reader: RetryingClient, life: Life) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = reader.get(f"/api/orders/{life.order}/events")["events"]
+    return events
 
 
 def _money(trader: Trader) -> Iterator[str]:

@@ -14,8 +14,12 @@ import httpx
 
 from order_service.payments.sandbox import scenarios
 from tests.support.story import a_gig, a_name, action_path
+from tests.torture.filing import Files
+from tests.torture.making import Maker
+from tests.torture.offering import Offers
 from tests.torture.retries import Counts, GivenUpError, RetryingClient
 from tests.torture.reviewing import Written, mean
+from tests.torture.talking import Talk
 
 # Most cards work: a confirmation takes seconds of a trader's time. An order whose refund is refused for good waits for
 # people.
@@ -24,8 +28,13 @@ REFUSED = {scenarios.DECLINED: "PAYMENT_DECLINED", scenarios.CONFIRM_REFUSED: "P
 LONGEST_LIFE = 12
 # How often an admin acts where somebody else can act, too.
 ADMIN_ACTS = 0.08
-# The weight of an action that ends an order before its work is done; of the others it is 1.
-RARELY = 0.15
+# The weights of actions that end an order before its work is done, and of those about more time; of the others it is 1.
+WEIGHTS = {"decline": 0.15, "cancel": 0.15, "extend": 0.3, "accept_extension": 0.6, "decline_extension": 0.6}
+EXTRAS = [
+    {"title": "Source files", "price": 7.77, "extraDays": 0, "extraRevisions": 1},
+    {"title": "Faster", "price": 0.35, "extraDays": -1, "extraRevisions": 0},
+]
+MOST_OF_ONE = 3
 CENT = Decimal("0.01")
 
 
@@ -44,13 +53,25 @@ class HasClients(Protocol):
 
 @dataclass
 class Life:
-    """An acknowledged order: the actions of people on it, and the refunds that its seller has paid."""
+    """An acknowledged order: the actions of people on it, the refunds that its seller has paid, and its deliveries."""
 
     order: str
     price: Decimal
+    offer: str | None = None
     done: list[tuple[str, str]] = field(default_factory=list)
     refund: Decimal = Decimal(0)
     review: Written | None = None
+    delivered: list[list[str]] = field(default_factory=list)
+    """The files of each delivery."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that can be ordered, and the prices of its extras by their ids."""
+
+    id: str
+    price: Decimal
+    extras: dict[str, Decimal]
 
 
 class Trader:
@@ -69,21 +90,32 @@ class Trader:
         self.gigs: list[str] = []
         self.names = {role: a_name(role) for role in ("buyer", "seller", "admin")}
         self.people = {role: RetryingClient(stack.client(name, role), counts) for role, name in self.names.items()}
-        self._packages: list[tuple[str, Decimal]] = []
+        self.stranger = RetryingClient(stack.client(a_name("stranger"), "buyer", "seller"), counts)
+        self._packages: list[Package] = []
+        self._maker = Maker(self.people, self._random, counts, self.differences)
+        self._make = self._maker.make
+        self.files = Files(self._maker)
+        self.talk = Talk(self._maker, self.files)
+        self.offers = Offers(self._maker, self.talk, cards)
 
     def open(self) -> None:
-        """Create three gigs to trade with."""
+        """Create three gigs to trade with, and start a conversation about them."""
         for price in ("0.65", "19.99", "500"):
-            made = self._make("seller", "/api/gigs", a_gig(price=float(price), revisions=2))
+            made = self._make("seller", "/api/gigs", a_gig(price=float(price), revisions=2, extras=EXTRAS))
             assert made is not None
             self.gigs.append(made["id"])
             self.seller_id = made["sellerId"]
-            package = self.people["seller"].get(f"/api/gigs/{made['id']}")["packages"][0]["id"]
-            self._packages.append((package, Decimal(price)))
+            package = self.people["seller"].get(f"/api/gigs/{made['id']}")["packages"][0]
+            extras = {extra["id"]: Decimal(str(extra["price"])) for extra in package["extras"]}
+            self._packages.append(Package(package["id"], Decimal(price), extras))
+        self.talk.start(self.gigs)
 
     def trade(self) -> None:
-        """Place one order and act on it, and sometimes request a payout, or let an admin act on the seller's money."""
-        life = self._place()
+        """Talk, place one order and act on it, and sometimes request a payout, or let an admin act on its money."""
+        self.talk.talk(self.lives[-1].order if self.lives else None)
+        if self._random.random() < 0.1:
+            self.talk.block(self._random.choice(self._packages).id)
+        life = self._place_offer() if self._random.random() < 0.3 else self._place()
         if life is not None:
             self._live(life)
         if self._random.random() < 0.4:
@@ -99,33 +131,19 @@ class Trader:
             self._hold(False)
 
     def close(self) -> None:
-        for person in self.people.values():
+        for person in (*self.people.values(), self.stranger):
             person.close()
 
-    def _make(self, who: str, path: str, body: dict[str, Any], *refusals: str) -> Any:
-        """Create something once, by an idempotency key. Return None when it is refused with one of these codes."""
-        headers = {"idempotency-key": str(uuid4())}
-        answer = self.people[who].until_definite("POST", path, json=body, headers=headers)
-        # The sandbox's buyer confirms the payment, or fails to, within some seconds.
-        while answer.json().get("code") == "PAYMENT_ACTION_REQUIRED" and answer.json().get("confirmation"):
-            self._counts.add("confirmations awaited")
-            time.sleep(0.5)
-            answer = self.people[who].until_definite("POST", path, json=body, headers=headers)
-        if answer.status_code == 201:
-            # A client that has lost the response repeats the request.
-            if self._random.random() < 0.1:
-                again = self.people[who].until_definite("POST", path, json=body, headers=headers)
-                if (again.status_code, again.json()) != (201, answer.json()):
-                    self.differences.append(f"POST {path}: first {answer.json()}, with the same key {again.text}")
-            return answer.json()
-        if answer.json().get("code") not in refusals:
-            self.differences.append(f"POST {path}: {answer.status_code} {answer.text}")
-        return None
-
     def _place(self) -> Life | None:
-        package, price = self._random.choice(self._packages)
+        package = self._random.choice(self._packages)
+        quantity = self._random.randint(1, MOST_OF_ONE)
+        extras = self._random.sample(sorted(package.extras), self._random.randint(0, len(package.extras)))
+        price = package.price * quantity + sum(package.extras[extra] for extra in extras)
         card = self._random.choice(self._cards)
-        body = {"packageId": package, "paymentMethod": "sandbox", "paymentToken": card}
+        body = {
+            "packageId": package.id, "quantity": quantity, "extraIds": extras, "expectedPrice": float(price),
+            "paymentMethod": "sandbox", "paymentToken": card,
+        }  # fmt: skip
         if card == scenarios.CONFIRM_NEVER:
             self._fail_to_confirm(body)
             return None
@@ -138,6 +156,14 @@ class Trader:
             self.differences.append(f"order {made['orderId']}: there although the card was refused")
         self._counts.add("orders placed")
         self.lives.append(Life(made["orderId"], price))
+        return self.lives[-1]
+
+    def _place_offer(self) -> Life | None:
+        offer = self.offers.trade(self._random.choice(self.gigs))
+        if offer is None or offer.order is None:
+            return None
+        self._counts.add("orders placed")
+        self.lives.append(Life(offer.order, offer.price, offer.id))
         return self.lives[-1]
 
     def _fail_to_confirm(self, body: dict[str, Any]) -> None:
@@ -166,7 +192,7 @@ class Trader:
             by_sides = [choice for choice in choices if choice[0] != "admin"]
             if by_sides and self._random.random() > ADMIN_ACTS:
                 choices = by_sides
-            weights = [RARELY if action in ("decline", "cancel") else 1.0 for _, action in choices]
+            weights = [WEIGHTS.get(action, 1.0) for _, action in choices]
             ((who, action),) = self._random.choices(choices, weights)
             if action == "refund":
                 self._refund(life)
@@ -212,14 +238,17 @@ class Trader:
     def _act(self, life: Life, who: str, action: str, status: str) -> None:
         body: dict[str, Any] = {"message": "Please"}
         refund = Decimal(0)
-        if action == "extend":
-            body["days"] = self._random.randint(1, 90)
         if action == "resolve":
             outcomes = ["CANCELLED"] if status == "PENDING" else ["COMPLETED", "COMPLETED", "CANCELLED"]
             body["outcome"] = self._random.choice(outcomes)
             if body["outcome"] == "COMPLETED":
                 refund = Decimal(self._random.randrange(int(life.price * 100) + 1)) / 100
                 body["refundAmount"] = float(refund)
+        files = self.files.upload(who, self._random.randrange(3)) if action == "deliver" else []
+        if files:
+            body["fileIds"] = files
+        if action == "extend":
+            body["days"] = self._random.randint(1, 90)
         known = len(self._done(life))
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -241,6 +270,9 @@ class Trader:
         life.done.append((who, action))
         if action == "resolve":
             life.refund = refund
+        if action == "deliver":
+            self.files.sent(files)
+            life.delivered.append(files)
 
     def _refused(self, life: Life, action: str, status: int, text: str) -> None:
         """Count a refused action. It is a difference unless the bank or a worker acted first or the capture failed."""

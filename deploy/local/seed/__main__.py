@@ -21,8 +21,9 @@ from deploy.local.settings import StackSettings, explain
 
 HELP = """\
 Fill the marketplace of a running stack with a believable catalogue, through the public API alone: 40 gigs with
-pictures, orders in every state, reviews with replies. All people are local users; `make token` prints their tokens.
-A second run makes only what is missing, so one that was broken off is continued. PORT and DATA_DIR name the stack.
+pictures, orders in every state, reviews with replies, conversations, and an offer. All people are local users; `make
+token` prints their tokens. A second run makes only what is missing, so one that was broken off is continued. PORT and
+DATA_DIR name the stack.
 """
 
 
@@ -60,6 +61,8 @@ def summary(outcome: Outcome, seconds: float, url: str) -> str:
     return (
         f"Made {made} in {seconds:.1f} s.{changed}\n"
         f"Have a look:  curl -s '{url}/api/gigs?q=website&sort=rating'\n"
+        'What is said: curl -s -H "Authorization: Bearer $(make token ROLE=buyer NAME=bakery_anna)" '
+        f"'{url}/api/conversations'\n"
         "Its people:   make token ROLE=seller NAME=devon_codes, ROLE=buyer NAME=bakery_anna, ROLE=admin NAME=seed_admin"
     )
 

@@ -86,11 +86,34 @@ class PlannedOrder:
 
 
 @dataclass(frozen=True)
+class PlannedLine:
+    """A message of a conversation; with a price, an offer."""
+
+    by: str
+    """`buyer` or `seller`."""
+    text: str
+    title: str = ""
+    price: float = 0
+    days: int = 0
+    revisions: int = 0
+
+
+@dataclass(frozen=True)
+class PlannedConversation:
+    """What a buyer and the seller of a gig say to each other; the buyer begins."""
+
+    gig: PlannedGig
+    buyer: str
+    lines: tuple[PlannedLine, ...]
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """All that the seed makes."""
 
     gigs: tuple[PlannedGig, ...]
     orders: tuple[PlannedOrder, ...]
+    conversations: tuple[PlannedConversation, ...]
     messages: dict[str, str]
     """The message of each action that has one."""
     paused: frozenset[str]
@@ -132,4 +155,13 @@ def load(folder: Path = FOLDER) -> Catalogue:
         for file in files.values()
         for each in file.get("order", [])
     ]
-    return Catalogue(tuple(gigs), tuple(orders), plan["messages"], frozenset(plan["paused"]))
+    conversations = [
+        PlannedConversation(
+            gig=by_id[each["gig"]],
+            buyer=each["buyer"],
+            lines=tuple(PlannedLine(**line) for line in each["line"]),
+        )
+        for file in files.values()
+        for each in file.get("conversation", [])
+    ]
+    return Catalogue(tuple(gigs), tuple(orders), tuple(conversations), plan["messages"], frozenset(plan["paused"]))

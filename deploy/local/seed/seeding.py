@@ -1,7 +1,8 @@
 """The run of the seed: what of the catalogue is missing is made, in any order that the API allows.
 
 Nothing is remembered between runs. What is there is read from the API: gigs by their seller and title, orders by buyer,
-gig and package, and how far an order has come by its history. So a run that was broken off is continued, and a run
+gig and package, and how far an order has come by its history; conversations by their two people, and how far one has
+come by its messages. So a run that was broken off is continued, and a run
 after a complete one changes nothing.
 """
 
@@ -13,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from deploy.local.seed import pictures
-from deploy.local.seed.api import Api, ApiError
-from deploy.local.seed.catalogue import Catalogue, PlannedGig, PlannedOrder
+from deploy.local.seed.api import Api, ApiError, Person
+from deploy.local.seed.catalogue import Catalogue, PlannedConversation, PlannedGig, PlannedLine, PlannedOrder
 from edge.tokens import user_id
 
 # Enough for two cores: more only wait for each other.
@@ -22,6 +23,9 @@ _THREADS = 6
 _ADMIN = "seed_admin"
 # Gigs with these places in the catalogue have a second picture.
 _EVERY = 3
+
+KINDS = ("gigs", "pictures", "orders", "reviews", "messages", "offers")
+_OFFER_HOURS = 720
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -34,7 +38,7 @@ Report = Callable[[str, int], Callable[[], None]]
 class Outcome:
     """What a run has made and what it found changed, so that it let it be."""
 
-    made: dict[str, int] = field(default_factory=lambda: {"gigs": 0, "pictures": 0, "orders": 0, "reviews": 0})
+    made: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     steps: int = 0
     """Writes of all kinds."""
     changed: list[str] = field(default_factory=list)
@@ -67,6 +71,7 @@ class Seeding:
         self._in_parallel("Gigs and pictures", self._catalogue.gigs, lambda gig: self._gig(gig, known))
         orders = dict(self._in_parallel("Reading what is there", self._catalogue.buyers, self._orders_of))
         self._in_parallel("Orders and reviews", self._catalogue.orders, lambda each: self._order(each, orders))
+        self._in_parallel("Conversations", self._catalogue.conversations, self._conversation)
         self._in_parallel("Last touches", self._catalogue.gigs, self._pause)
         return self.outcome
 
@@ -198,6 +203,46 @@ class Seeding:
         if planned.reply and "reply" not in review:
             self._sellers[planned.gig.seller].post(f"/api/reviews/{review['id']}/reply", {"text": planned.reply})
             self.outcome.add()
+
+    # Conversations
+
+    def _conversation(self, planned: PlannedConversation) -> None:
+        """Let two people say what they have not said yet."""
+        gig = self._gigs.get(planned.gig.id)
+        if gig is None:
+            return
+        buyer = self._buyers[planned.buyer]
+        known = buyer.all("/api/conversations")
+        conversation = next((each["id"] for each in known if each["with"]["id"] == gig["seller"]["id"]), "")
+        said = buyer.all(f"/api/conversations/{conversation}/messages")[::-1] if conversation else []
+        if any(not _is_said(line, message) for line, message in zip(planned.lines, said, strict=False)):
+            self.outcome.changed.append(f"{planned.gig.title} and what {planned.buyer} says of it")
+            return
+        for number, line in enumerate(planned.lines[len(said) :], len(said)):
+            key = f"seed-line-{planned.gig.id}-{number}"
+            if not conversation:
+                start = {"gigId": gig["id"], "text": line.text}
+                conversation = buyer.post("/api/conversations", start, key=key)["id"]
+                self.outcome.add("messages")
+            else:
+                person = buyer if line.by == "buyer" else self._sellers[planned.gig.seller]
+                self._say(person, conversation, gig["id"], line, key)
+
+    def _say(self, person: Person, conversation: str, gig_id: str, line: PlannedLine, key: str) -> None:
+        path = f"/api/conversations/{conversation}"
+        if not line.price:
+            person.post(f"{path}/messages", {"text": line.text}, key=key)
+            self.outcome.add("messages")
+            return
+        terms = {"price": line.price, "deliveryDays": line.days, "revisions": line.revisions}
+        body = {"gigId": gig_id, "title": line.title, "description": line.text, "expiresInHours": _OFFER_HOURS}
+        person.post(f"{path}/offers", body | terms, key=key)
+        self.outcome.add("offers")
+
+
+def _is_said(line: PlannedLine, message: dict[str, Any]) -> bool:
+    """Whether a message is this line of the catalogue."""
+    return "offerId" in message if line.price else bool(message["text"] == line.text)
 
 
 def _placing(planned: PlannedOrder, gig: dict[str, Any]) -> dict[str, Any] | None:

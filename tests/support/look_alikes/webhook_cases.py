@@ -18,7 +18,7 @@ ENDPOINT = "/api/webhook-endpoints/{}"
 
 
 def create_webhook_endpoint(pair: Pair) -> None:
-    _furnish(pair)
+    furnish(pair)
     made = ok(pair.ask("POST", "/api/webhook-endpoints", json={"url": RECEIVER.url}), 201)
     assert made["id"] not in (pair.owner.endpoint, pair.viewer.endpoint)
     assert made["secret"] not in (pair.owner.secret, pair.viewer.secret)
@@ -27,33 +27,33 @@ def create_webhook_endpoint(pair: Pair) -> None:
     # Both receive at the same URL. What was signed for the viewer tells nothing of the owner.
     pair.let_owner_act(lambda: _trade(pair, pair.owner))
     _trade(pair, pair.viewer)
-    of_viewer = [each for each in RECEIVER.received() if _is_signed_for(pair.viewer, each)]
+    of_viewer = [each for each in RECEIVER.received() if is_signed_for(pair.viewer, each)]
     assert of_viewer
     for each in of_viewer:
         pair.assert_hidden(f"{each.headers} {each.body.decode()}")
-    assert any(_is_signed_for(pair.owner, each) for each in RECEIVER.received())
+    assert any(is_signed_for(pair.owner, each) for each in RECEIVER.received())
 
 
 def list_webhook_endpoints(pair: Pair) -> None:
-    _furnish(pair)
+    furnish(pair)
     rows = ok(pair.ask("GET", "/api/webhook-endpoints"))["results"]
     assert [row["id"] for row in rows] == [pair.viewer.endpoint]
 
 
 def get_webhook_endpoint(pair: Pair) -> None:
-    _furnish(pair)
+    furnish(pair)
     pair.hidden("GET", ENDPOINT, pair.owner.endpoint)
 
 
 def delete_webhook_endpoint(pair: Pair) -> None:
-    _furnish(pair)
+    furnish(pair)
     pair.hidden("DELETE", ENDPOINT, pair.owner.endpoint)
     # It still receives.
     pair.let_owner_act(lambda: _trade(pair, pair.owner))
 
 
 def list_webhook_deliveries(pair: Pair) -> None:
-    _furnish(pair)
+    furnish(pair)
     pair.hidden("GET", f"{ENDPOINT}/deliveries", pair.owner.endpoint)
     own = f"/api/webhook-endpoints/{pair.viewer.endpoint}/deliveries"
     assert {row["id"] for row in pair.pages(own)} >= set(pair.viewer.deliveries)
@@ -66,14 +66,14 @@ def list_webhook_deliveries(pair: Pair) -> None:
 
 
 def retry_webhook_delivery(pair: Pair) -> None:
-    _furnish(pair)
+    furnish(pair)
     for delivery in pair.owner.deliveries:
         pair.hidden("POST", f"{ENDPOINT}/deliveries/{delivery}/retry", pair.owner.endpoint)
     own = ENDPOINT.format(pair.viewer.endpoint)
     pair.hidden("POST", f"{own}/deliveries/{{}}/retry", *pair.owner.deliveries)
 
 
-def _furnish(pair: Pair) -> None:
+def furnish(pair: Pair) -> None:
     """Give both an endpoint at the same URL, with a delivery, unless they have one."""
     if pair.owner.endpoint:
         return
@@ -104,7 +104,7 @@ def _trade(pair: Pair, person: Person) -> None:
         person.owns(row["eventId"], "an event")
 
 
-def _is_signed_for(person: Person, received: Received) -> bool:
+def is_signed_for(person: Person, received: Received) -> bool:
     """Whether a delivery has a signature by a person's secret."""
     try:
         standardwebhooks.Webhook(person.secret).verify(received.body, received.headers)
