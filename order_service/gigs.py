@@ -4,7 +4,7 @@ from uuid import UUID
 
 from marketplace.gig.v1 import gig_pb2
 from marketplace.gig.v1.gig_pb2_grpc import GigServiceStub
-from order_service.domain.conversation import Person, TalkedOfGig
+from order_service.domain.conversation import Person, DescribedGig
 from order_service.domain.offer import OfferedGig
 from order_service.domain.placing import Extra, PackageTerms
 from servicekit.clients import Client, Stub
@@ -36,10 +36,10 @@ class Gigs:
             extras=tuple(_to_extra(extra) for extra in response.extras),
         )
 
-    def describe(self, gig_id: UUID) -> TalkedOfGig:
+    def describe(self, gig_id: UUID) -> DescribedGig:
         """Return a gig, whatever its status, with its owner. Raises NotFound("Gig"), also for a deleted one."""
         response = self._client.call(self._stub().DescribeGig, gig_pb2.DescribeGigRequest(gig_id=str(gig_id)))
-        return TalkedOfGig(
+        return DescribedGig(
             id=UUID(response.gig_id),
             owner=Person(UUID(response.seller_id), response.seller_username),
             is_active=response.status == gig_pb2.Gig.ACTIVE,

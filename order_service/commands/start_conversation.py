@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from order_service.commands.writing import Writing
-from order_service.domain.conversation import Conversation, StartedConversation, TalkedOfGig, check_content
+from order_service.domain.conversation import Conversation, StartedConversation, DescribedGig, check_content
 from order_service.domain.limits import LimitKind
 from order_service.gigs import Gigs
 from order_service.store.store import Store
@@ -47,7 +47,7 @@ class StartConversation:
 
     @retry_conflicts
     def _write(
-        self, gig: TalkedOfGig, text: str, file_ids: Sequence[UUID], caller: Caller, claim: IdempotencyClaim | None
+        self, gig: DescribedGig, text: str, file_ids: Sequence[UUID], caller: Caller, claim: IdempotencyClaim | None
     ) -> StartedConversation:
         assert caller.id is not None
         message_id = new_id()
@@ -67,7 +67,7 @@ class StartConversation:
         return started
 
     def _begin(
-        self, gig: TalkedOfGig, text: str, file_ids: Sequence[UUID], starter_id: UUID, message_id: UUID
+        self, gig: DescribedGig, text: str, file_ids: Sequence[UUID], starter_id: UUID, message_id: UUID
     ) -> Conversation:
         self._writing.count(starter_id, gig.owner.id, (LimitKind.CONVERSATION, LimitKind.MESSAGE))
         conversation = self._store.messages.begin(starter_id, gig.owner, gig.id, text, file_ids, message_id)

@@ -97,7 +97,7 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
-class TalkedOfGig:
+class DescribedGig:
     """A gig that a conversation can be started about, with its owner, as GigService has them."""
 
     id: UUID

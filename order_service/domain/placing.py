@@ -226,7 +226,8 @@ def place(draft: Draft, authorization: Authorization, now: datetime) -> Change:
     """
     terms, request = draft.terms, draft.request
     start = STARTS[terms.source]
-    is_plain = terms.lines == (Line(terms.package_title, terms.price),)
+    # What its package alone says needs no lines.
+    is_plain = terms.source is Source.PACKAGE and terms.lines == (Line(terms.package_title, terms.price),)
     order = Order(
         id=draft.order_id,
         version=1,

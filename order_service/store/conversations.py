@@ -12,17 +12,17 @@ from servicekit.database import Database, Row, Statement
 from servicekit.errors import NotFound
 
 _COLUMNS = "id, starter_id, owner_id, gig_id, created_at, last_number, last_at, starter_read, owner_read"
-_LAST = "(SELECT id FROM messages WHERE conversation_id = talk.id AND number = talk.last_number)"
+_LAST = "(SELECT id FROM messages WHERE conversation_id = conversation.id AND number = conversation.last_number)"
 
 
 def _reading(rows: str) -> str:
     """Return the SQL that reads these rows of _COLUMNS with the names of both sides and the newest message."""
     return f"""
-        SELECT talk.*, starter.username AS starter_name, owner.username AS owner_name,
+        SELECT conversation.*, starter.username AS starter_name, owner.username AS owner_name,
             {message_json(_LAST)} AS last_message
-        FROM ({rows}) AS talk
-        LEFT JOIN people AS starter ON starter.id = talk.starter_id
-        LEFT JOIN people AS owner ON owner.id = talk.owner_id
+        FROM ({rows}) AS conversation
+        LEFT JOIN people AS starter ON starter.id = conversation.starter_id
+        LEFT JOIN people AS owner ON owner.id = conversation.owner_id
     """  # noqa: S608  # our own words
 
 
@@ -43,7 +43,7 @@ PAGE = Statement(
         SELECT * FROM ({_of_side("starter_id")} UNION ALL {_of_side("owner_id")}) AS both_sides
         ORDER BY last_at DESC, id DESC LIMIT (SELECT $4::integer)
     """)  # noqa: S608  # our own words
-    + "ORDER BY talk.last_at DESC, talk.id DESC"
+    + "ORDER BY conversation.last_at DESC, conversation.id DESC"
 )
 # Locking and reading are two statements: one statement that waits for a lock reads the newest message as it was before.
 LOCK = Statement("SELECT FROM conversations WHERE id = $1 FOR UPDATE")

@@ -59,16 +59,16 @@ def _page(comparison: str, order: str) -> Statement:
     """
     return Statement(f"""
         SELECT starter_id, owner_id, bound.number AS bound, page.message
-        FROM conversations AS talk
-        LEFT JOIN messages AS bound ON bound.id = $2 AND bound.conversation_id = talk.id
+        FROM conversations AS conversation
+        LEFT JOIN messages AS bound ON bound.id = $2 AND bound.conversation_id = conversation.id
         LEFT JOIN LATERAL (
             SELECT number, {message_json("row.id")} AS message FROM (
                 SELECT id, number FROM messages
-                WHERE conversation_id = talk.id AND number {comparison} coalesce($3::bigint, bound.number)
+                WHERE conversation_id = conversation.id AND number {comparison} coalesce($3::bigint, bound.number)
                 ORDER BY number {order} LIMIT (SELECT $4::integer)
             ) AS row
         ) AS page ON true
-        WHERE talk.id = $1 ORDER BY page.number {order}
+        WHERE conversation.id = $1 ORDER BY page.number {order}
     """)  # noqa: S608  # our own words
 
 

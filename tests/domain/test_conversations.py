@@ -14,7 +14,7 @@ from order_service.domain.conversation import (
     Conversation,
     Message,
     Person,
-    TalkedOfGig,
+    DescribedGig,
     check_content,
     check_range,
     check_visible,
@@ -98,11 +98,11 @@ def test_the_other_side_of_each_is_the_other() -> None:
 @pytest.mark.parametrize("is_active", [True, False])
 def test_nobody_starts_a_conversation_about_an_own_gig(is_active: bool) -> None:
     with pytest.raises(Forbidden):
-        TalkedOfGig(new_id(), person(OWNER), is_active).check_start(OWNER)
+        DescribedGig(new_id(), person(OWNER), is_active).check_start(OWNER)
 
 
 def test_a_gig_that_is_not_active_can_be_talked_of_by_admins_alone() -> None:
-    gig = TalkedOfGig(new_id(), person(OWNER), is_active=False)
+    gig = DescribedGig(new_id(), person(OWNER), is_active=False)
 
     gig.check_start(ADMIN)
     with pytest.raises(NotFound, match="Gig"):

@@ -128,7 +128,7 @@ class Message(_message.Message):
     order_id: _builtins.str
     """The UUID of the order that it is about; absent without one."""
     offer_id: _builtins.str
-    """The UUID of the offer that it brings; absent without one."""
+    """The UUID of the offer that it brings, or declines; absent without one."""
     removed: _builtins.bool
     """Whether an admin has removed its text and files; absent otherwise."""
     @_builtins.property
