@@ -4,7 +4,7 @@ from uuid import UUID
 
 from marketplace.gig.v1 import gig_pb2
 from marketplace.gig.v1.gig_pb2_grpc import GigServiceStub
-from order_service.domain.conversation import Person, DescribedGig
+from order_service.domain.conversation import DescribedGig, Person
 from order_service.domain.offer import OfferedGig
 from order_service.domain.placing import Extra, PackageTerms
 from servicekit.clients import Client, Stub

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from order_service.commands.writing import Writing
-from order_service.domain.conversation import Conversation, StartedConversation, DescribedGig, check_content
+from order_service.domain.conversation import Conversation, DescribedGig, StartedConversation, check_content
 from order_service.domain.limits import LimitKind
 from order_service.gigs import Gigs
 from order_service.store.store import Store

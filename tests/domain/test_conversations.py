@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from order_service.domain.conversation import (
     BlocksBetween,
     Conversation,
+    DescribedGig,
     Message,
     Person,
-    DescribedGig,
     check_content,
     check_range,
     check_visible,
