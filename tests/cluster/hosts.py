@@ -158,6 +158,8 @@ class Cluster:
         self.folder = folder
         for name in ("media", "files"):
             (folder / name).mkdir(parents=True, exist_ok=True)
+            # Of the user that the services become.
+            os.chown(folder / name, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
         for name in NAMES:
             state = folder / "state" / name
             state.mkdir(parents=True, exist_ok=True)
