@@ -49,6 +49,16 @@ class Seller(Model):
     badges: list[str]
 
 
+class Extra(Model):
+    """An extra of a package."""
+
+    id: UUID
+    title: str
+    price: float
+    extra_days: int
+    extra_revisions: int
+
+
 class Package(Model):
     """A package of a gig."""
 
@@ -59,6 +69,7 @@ class Package(Model):
     delivery_days: int
     features: list[str]
     revisions: int
+    extras: list[Extra]
 
 
 class Image(Model):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Text
-from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 _TIME = TIMESTAMP(timezone=True)
@@ -71,6 +72,7 @@ class PackageRow(Base):
     delivery_days: Mapped[int]
     features: Mapped[list[str]] = mapped_column(ARRAY(Text))
     revisions: Mapped[int]
+    extras: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
 
 
 class ImageRow(Base):

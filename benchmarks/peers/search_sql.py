@@ -20,7 +20,14 @@ GIG = f"""
         (
             SELECT json_agg(json_build_object(
                 'id', p.id, 'title', p.title, 'description', p.description, 'price', p.price::float8,
-                'deliveryDays', p.delivery_days, 'features', p.features, 'revisions', p.revisions
+                'deliveryDays', p.delivery_days, 'features', p.features, 'revisions', p.revisions,
+                'extras', (
+                    SELECT coalesce(json_agg(json_build_object(
+                        'id', e.id, 'title', e.title, 'price', e.price, 'extraDays', e.extra_days,
+                        'extraRevisions', e.extra_revisions
+                    )), '[]') FROM jsonb_to_recordset(p.extras)
+                        AS e (id text, title text, price float8, extra_days integer, extra_revisions integer)
+                )
             ) ORDER BY p.position)::text FROM packages AS p WHERE p.gig_id = g.id
         ) AS packages,
         (

@@ -28,15 +28,15 @@ def upload_folder(folder: Path | None, run_as: str) -> Iterator[Path]:
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _remove_dead(folder)
-    own = Path(mkdtemp(dir=folder, prefix=_PROCESS_PREFIX))
-    lock = _locked(own)
+    # Another process that starts at this moment may take the new folder for a dead one's.
+    while (lock := _locked(own := Path(mkdtemp(dir=folder, prefix=_PROCESS_PREFIX)))) is None:
+        pass
     _given(folder, run_as)
     try:
         yield _given(own, run_as)
     finally:
         shutil.rmtree(own, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
+        os.close(lock)
 
 
 def _remove_dead(folder: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, Page
 
 from tests.browser.conftest import TIMEOUT_MILLISECONDS
+from tests.support.eventually import eventually
 from tests.support.stack import Stack
 from tests.support.story import Market
 
@@ -63,7 +64,8 @@ def test_a_page_sends_a_file_in_a_message_and_the_other_side_hears_of_it(
     sellers.evaluate(f"([url, token]) => {{ window.heard = ({WATCH})([url, token]); }}", [
         stack.url, market.seller.headers["authorization"],
     ])  # fmt: skip
-    sellers.wait_for_function("window.isWatching")
+    # Not `wait_for_function`: the page's policy lets no text be run later.
+    eventually(lambda: sellers.evaluate("window.isWatching"))
 
     form.set_input_files("input", files=FilePayload(name="plan.txt", mimeType="text/plain", buffer=b"Our plan"))
     arguments = [stack.url, market.buyer.headers["authorization"], market.gig()["id"]]

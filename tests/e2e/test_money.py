@@ -95,6 +95,7 @@ def test_an_admin_decides_a_delivered_order_and_refunds_it_later(market: Market)
         "to": "COMPLETED",
         "message": "It broke a week later",
         "amount": 120.5,
+        "files": [],
     }
 
 

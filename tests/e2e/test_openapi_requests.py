@@ -61,4 +61,4 @@ def test_every_request_is_answered_as_the_document_says(stack: Stack, market: Ma
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     assert result.returncode == 0, result.stdout[-20_000:] + result.stderr[-2000:]
-    assert "Tested: 50" in result.stdout
+    assert "Tested: 70" in result.stdout

@@ -71,6 +71,7 @@ def test_read_a_gig_as_the_seed_does(stack: Stack) -> None:
                 "deliveryDays": 14,
                 "features": ["Responsive Design", "Contact Form"],
                 "revisions": 0,
+                "extras": [],
             }
         ],
         "images": [],

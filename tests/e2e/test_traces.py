@@ -69,8 +69,8 @@ def test_an_order_is_one_trace_from_the_edge_to_the_statements_of_both_services(
     assert "order-0 OrderService.PlaceOrder" in tree["edge POST /api/orders"]
     of_order = tree["order-0 OrderService.PlaceOrder"]
     assert of_order.count("order-0 → GigService.GetPackageTerms") == 1
-    # The attempt, and the order: each statement is a transaction by itself.
-    assert of_order.count("order-0 INSERT") == 2, of_order
+    # The buyer's name, the attempt, and the order: each statement is a transaction by itself.
+    assert of_order.count("order-0 INSERT") == 3, of_order
     assert tree["order-0 → GigService.GetPackageTerms"] == ["gig-0 GigService.GetPackageTerms"]
     assert "gig-0 SELECT" in tree["gig-0 GigService.GetPackageTerms"]
     # What a call causes happens during the call.

@@ -19,7 +19,7 @@ GIG = "/api/gigs/0190a000-0000-7000-8000-000000000001"
         ("request_headers.lua", "local function check_headers(handle)", "/api/categories"),
         ("request_body.lua", "function request_body.check(handle)", "/api/categories"),
         ("query.lua", "function query.check(text, parameters)", "/api/gigs?q=a"),
-        ("response.lua", "local function unwrap(handle, name)", GIG),
+        ("response.lua", "local function unwrap(handle, name, created)", GIG),
         ("response.lua", "local function convert_error(handle, headers)", "/api/nothing"),
     ],
 )

@@ -83,7 +83,8 @@ def test_every_rpc_with_a_route_can_be_called_and_asks_for_the_same_token(
 def test_an_upload_is_no_rpc_for_browsers_and_a_stream_is_the_typed_one() -> None:
     assert not [path for path in PUBLIC if upstream.METHODS[path].client_streaming]
     streams = {path for path in PUBLIC if upstream.METHODS[path].server_streaming}
-    assert streams == {WATCH, "/marketplace.event.v1.EventService/Watch"}
+    # A file has no typed form: its bytes are the stream.
+    assert streams == {WATCH, "/marketplace.event.v1.EventService/Watch", "/marketplace.file.v1.FileService/GetFile"}
 
 
 @pytest.mark.parametrize("path", HIDDEN)

@@ -28,7 +28,7 @@ def example(schema: dict[str, Any]) -> Any:
     if schema["type"] == "object":
         return {name: example(each) for name, each in schema["properties"].items()}
     if schema["type"] == "array":
-        return [example(schema["items"])] * min(2, schema.get("maxItems", 2))
+        return [example(schema["items"])] * (1 if schema.get("uniqueItems") else min(2, schema.get("maxItems", 2)))
     if schema["type"] == "string":
         formats = {"uuid": ID, "uri": "https://shop.example/a?b=c", "date-time": "2026-11-29T00:00:00Z"}
         return formats.get(schema.get("format", ""), ODD[: schema.get("maxLength", 100)])
@@ -37,7 +37,7 @@ def example(schema: dict[str, Any]) -> Any:
 
 
 def test_every_public_rpc_is_a_tool_but_streams_uploads_and_the_webhook() -> None:
-    left_out = {"WatchOrderSse", "WatchSse", "UploadImages", "ReceiveStripeEvent"}
+    left_out = {"WatchOrderSse", "WatchSse", "UploadImages", "UploadFile", "GetFile", "ReceiveStripeEvent"}
     rpcs = {route.rpc for route in contract.load().routes}
 
     assert left_out < rpcs

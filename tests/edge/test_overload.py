@@ -161,7 +161,8 @@ def test_requests_are_refused_early_only_where_the_answer_comes_at_once() -> Non
     protos = contract.load()
     unguarded = {route.rpc for route in protos.routes if not is_guarded(route)}
 
-    assert unguarded == {"ListEvents", "ReceiveStripeEvent", "UploadImages", "WatchOrderSse", "WatchSse"}
+    streams = {"GetFile", "UploadFile", "UploadImages", "WatchOrderSse", "WatchSse"}
+    assert unguarded == {"ListEvents", "ReceiveStripeEvent"} | streams
     services = guarded_services(protos)
     assert services["GET /gig/{gig_id}"] == services["GET /api/gigs/{gig_id}"] == "marketplace.gig.v1.GigService"
     assert services["GET /api/gigs/{gig_id}/reviews"] == "marketplace.review.v1.ReviewService"

@@ -57,7 +57,7 @@ def require_bounded_growth(stack: Stack, before: dict[str, int]) -> None:
 
 def test_as_many_items_as_fit_into_a_body_are_refused_and_nobody_else_notices(stack: Stack) -> None:
     bodies = worst_bodies()
-    assert len(bodies) == 7
+    assert len(bodies) == 14
 
     def send(body: tuple[str, str, bytes]) -> httpx.Response:
         answer = client.request(body[0], body[1], content=body[2])

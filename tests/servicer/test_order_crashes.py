@@ -63,7 +63,9 @@ def _transaction_names(function: ast.FunctionDef) -> Iterator[str]:
             yield str(name.value) if isinstance(name, ast.Constant) else ""
 
 
-NAMES = sorted({name for _, _, name in transactions() if name})
+# Of the process of files, and of the command that erases: see tests/files.
+OF_FILES = {"file", "unsent files", "erase files"}
+NAMES = sorted({name for _, _, name in transactions() if name} - OF_FILES)
 CALLS = sorted({name for name in vars(Gateway) if not name.startswith("_")} - WITHOUT_CRASH_POINTS)
 POINTS = [f"{name}:{when}" for name in NAMES for when in ("commit", "committed")]
 POINTS += [f"payments.{call}:{when}" for call in CALLS for when in ("before", "after")]

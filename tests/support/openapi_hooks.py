@@ -36,14 +36,19 @@ CALLERS = {
     "DeclineOrder": "seller",
     "DeliverOrder": "seller",
     "ReplyToReview": "seller",
+    "ExtendOrder": "seller",
     "ResolveOrder": "admin",
     "RefundOrder": "admin",
+    "MakeOffer": "seller",
+    "WithdrawOffer": "seller",
 }
 
 # The fields that an RPC may refuse though their value is right by its schema, and why. "*" is for every RPC.
 REFUSED_FOR_REASONS: dict[str, dict[str, str]] = {
     "*": {"pageToken": "only a `nextPageToken` of the same request is one"},
-    "CreateGig": {"categoryId": "must be a category that there is"},
+    "CreateGig": {"categoryId": "must be a category that there is", "packages": "an extra with an id must be there"},
+    "AddPackage": {"extras": "an extra with an id must be the package's"},
+    "UpdatePackage": {"extras": "an extra with an id must be the package's"},
     "UpdateGig": {"categoryId": "must be a category that there is"},
     "SearchGigs": {
         "category": "must be a category that there is",
@@ -55,6 +60,10 @@ REFUSED_FOR_REASONS: dict[str, dict[str, str]] = {
         "is for admins with role=admin; placedBefore must be later than placedAfter",
     ),
     "ListEvents": {"after": "only an earlier `next` is one"},
+    "StartConversation": {"text": "must not be empty in a message without files"},
+    "SendMessage": {"text": "must not be empty in a message without files"},
+    "ListMessages": dict.fromkeys(("after", "before"), "must be a message of the conversation; not both"),
+    "MarkRead": {"messageId": "must be a message of the conversation"},
     "ListOffers": dict.fromkeys(("buyerId", "sellerId", "gigId"), "is for admins with role=admin"),
     "MakeOffer": {"price": "must be what the payment provider takes at least"},
     "PlaceOrder": {
@@ -76,8 +85,8 @@ REFUSED_BY_STATE = {
     "PAYMENT_DECLINED": "the payment token is one that the sandbox declines",
     "PAYMENT_ACTION_REQUIRED": "the payment token is one that wants a confirmation",
 }
-# RPCs whose body no schema describes: pictures.
-BODY_OF_BYTES = {"UploadImages"}
+# RPCs whose body no schema describes: pictures and files.
+BODY_OF_BYTES = {"UploadImages", "UploadFile"}
 
 
 @schemathesis.auth(refresh_interval=None)
@@ -178,12 +187,17 @@ def _has_nameless_field(body: Any) -> bool:
 
 
 def _as_read(value: Any) -> Any:
-    """Return a value as the API reads it: without nulls, and with its texts in their normal form."""
+    """Return a value as the API reads it: without nulls and empty ids, and with its texts in their normal form."""
     if isinstance(value, dict):
-        return {name: _as_read(each) for name, each in value.items() if each is not None}
+        return {name: _as_read(each) for name, each in value.items() if not (each is None or _is_no_id(name, each))}
     if isinstance(value, list):
         return [_as_read(each) for each in value if each is not None]
     return text.normalize(value) if isinstance(value, str) else value
+
+
+def _is_no_id(name: str, value: Any) -> bool:
+    """Return whether a value is an empty id, which is as if the field were not there."""
+    return value == "" and (name == "id" or name.endswith("Id"))
 
 
 def _is_valid_as_read(case: Case) -> bool:

@@ -93,7 +93,7 @@ class OfferServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetOffer(self, request, context):
-        """Return an offer.
+        """Return an offer to its seller, its buyer or an admin.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,7 +49,7 @@ class OfferServiceStub:
     else. INVALID_ARGUMENT for an admin's filter without `role=admin`.
     """
     GetOffer: _grpc.UnaryUnaryMultiCallable[_offer_pb2.GetOfferRequest, _offer_pb2.GetOfferResponse]
-    """Return an offer."""
+    """Return an offer to its seller, its buyer or an admin."""
     WithdrawOffer: _grpc.UnaryUnaryMultiCallable[_offer_pb2.WithdrawOfferRequest, _offer_pb2.WithdrawOfferResponse]
     """Withdraw an OPEN offer, as its seller."""
     DeclineOffer: _grpc.UnaryUnaryMultiCallable[_offer_pb2.DeclineOfferRequest, _offer_pb2.DeclineOfferResponse]
@@ -76,7 +76,7 @@ class OfferServiceAsyncStub(OfferServiceStub):
     else. INVALID_ARGUMENT for an admin's filter without `role=admin`.
     """
     GetOffer: _aio.UnaryUnaryMultiCallable[_offer_pb2.GetOfferRequest, _offer_pb2.GetOfferResponse]  # type: ignore[assignment]
-    """Return an offer."""
+    """Return an offer to its seller, its buyer or an admin."""
     WithdrawOffer: _aio.UnaryUnaryMultiCallable[_offer_pb2.WithdrawOfferRequest, _offer_pb2.WithdrawOfferResponse]  # type: ignore[assignment]
     """Withdraw an OPEN offer, as its seller."""
     DeclineOffer: _aio.UnaryUnaryMultiCallable[_offer_pb2.DeclineOfferRequest, _offer_pb2.DeclineOfferResponse]  # type: ignore[assignment]
@@ -118,7 +118,7 @@ class OfferServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _offer_pb2.GetOfferRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_offer_pb2.GetOfferResponse, _abc.Awaitable[_offer_pb2.GetOfferResponse]]:
-        """Return an offer."""
+        """Return an offer to its seller, its buyer or an admin."""
 
     @_abc_1.abstractmethod
     def WithdrawOffer(
