@@ -30,7 +30,7 @@ EVENT = "/marketplace.order.v1.OrderService/ReceiveStripeEvent"
 def filled(path: tuple[str, ...]) -> bytes:
     """Return a JSON body of about MANY_BYTES: the list at this path has as many items as fit."""
     match path[-1]:
-        case "packages":
+        case "packages" | "extras":
             items = ["{}"] * (MANY_BYTES // 3)
         case "tags":
             # Equal tags count once.
