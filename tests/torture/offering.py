@@ -113,7 +113,7 @@ class Offers:
         if not answer.is_success and answer.json()["code"] not in TOO_LATE:
             self._maker.differences.append(f"offer {offer.id}: {action} got {answer.text}")
         # Sent again after a lost response, it was ended already. Nobody else ends it so.
-        is_ended = answer.is_success or self._see(offer)["status"] == status
+        is_ended = self._see(offer)["status"] == status or answer.is_success
         if is_ended and said:
             self._talk.said.append(said)
         return is_ended
