@@ -20,14 +20,13 @@ class Killer(Repeated):
     def __init__(self, stack: Stack, seed: int, counts: Counts) -> None:
         super().__init__(seed, counts)
         self._stack = stack
-        self.kills = 0
 
     def act(self) -> None:
         kind = self._random.choice(KINDS)
         parts = [part for name, part in self._stack.processes().items() if _kind(name) == kind]
         if parts:
             self._random.choice(parts).kill()
-            self.kills += 1
+            self._counts.add("kills")
             self._counts.add(f"killed {kind}")
 
 
