@@ -63,7 +63,7 @@ def _transaction_names(function: ast.FunctionDef) -> Iterator[str]:
             yield str(name.value) if isinstance(name, ast.Constant) else ""
 
 
-# Of the process of files, and of the command that erases: see tests/files.
+# Their crashes are in tests/files/test_file_crashes.py and tests/files/test_removal_crashes.py.
 OF_FILES = {"file", "unsent files", "erase files"}
 NAMES = sorted({name for _, _, name in transactions() if name} - OF_FILES)
 CALLS = sorted({name for name in vars(Gateway) if not name.startswith("_")} - WITHOUT_CRASH_POINTS)
