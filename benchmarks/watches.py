@@ -134,7 +134,7 @@ def main() -> int:
     options.add_argument("--messages", type=int, default=50)
     given = options.parse_args()
     # Its clients call the process directly, without a certificate.
-    stack = Stack(**UNLIMITED_WRITES, INTERNAL_TLS="off", MESSAGES_PER_MINUTE="10000")
+    stack = Stack(**UNLIMITED_WRITES, INTERNAL_TLS="off")
     without: list[float] = []
     beside: list[float] = []
     sizes: list[float] = []

@@ -21,7 +21,7 @@ MODULES = {
     "order-events": "order_service.events",
 }
 # How long a request waits for a new primary: Patroni has one after 20 to 25 s.
-FAILOVER_SECONDS = 40
+FAILOVER_SECONDS = 27
 
 
 @dataclass(frozen=True)

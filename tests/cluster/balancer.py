@@ -27,19 +27,21 @@ CALL_SECONDS = 45.0
 
 @dataclass
 class Waits:
-    """What requests of one kind came to: their number, the failed ones, and the longest wait in seconds."""
+    """What requests of one kind came to: their number, the failed ones, and the longest wait in seconds and for what."""
 
     number: int = 0
     failed: int = 0
     longest: float = 0.0
+    longest_for: str = ""
     reasons: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, seconds: float, failure: str = "") -> None:
+    def add(self, seconds: float, request: str, failure: str = "") -> None:
         """Count a request; `failure` is empty for one that succeeded."""
         with self._lock:
             self.number += 1
-            self.longest = max(self.longest, seconds)
+            if seconds > self.longest:
+                self.longest, self.longest_for = seconds, request
             if failure:
                 self.failed += 1
                 self.reasons.append(failure)
@@ -47,7 +49,8 @@ class Waits:
     def __str__(self) -> str:
         """Return a line for people."""
         share = 100 * self.failed / max(1, self.number)
-        return f"{self.number:,} requests, {self.failed} failed ({share:.2f} %), longest wait {self.longest:.2f} s"
+        longest = f"longest wait {self.longest:.2f} s ({self.longest_for})"
+        return f"{self.number:,} requests, {self.failed} failed ({share:.2f} %), {longest}"
 
 
 class Balancer(httpx.BaseTransport):
@@ -67,18 +70,18 @@ class Balancer(httpx.BaseTransport):
         request.read()
         began = time.monotonic()
         url = self._choose(())
-        failure = ""
+        name, failure = f"{request.method} {request.url.path}", ""
         try:
             response = self._send(url, request, CALL_SECONDS)
             if response.status_code >= 500:
-                failure = f"{request.method} {request.url.path}: {response.status_code} {response.text}"
+                failure = f"{name}: {response.status_code} {response.text}"
             return response
         except httpx.TransportError as error:
-            failure = f"{request.method} {request.url.path}: {error!r}"
+            failure = f"{name}: {error!r}"
             raise
         finally:
             if request.method != "GET":
-                self.writes.add(time.monotonic() - began, failure)
+                self.writes.add(time.monotonic() - began, name, failure)
 
     def read(self, path: str) -> None:
         """Send an anonymous read, to a further host when none has answered for a moment, and count it."""
@@ -96,7 +99,7 @@ class Balancer(httpx.BaseTransport):
                 failure = ""
                 break
             failure = next(iter(failures), failure)
-        self.reads.add(time.monotonic() - began, failure)
+        self.reads.add(time.monotonic() - began, f"GET {path}", failure)
 
     def close(self) -> None:
         """End the checks."""

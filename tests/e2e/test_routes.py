@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx
 import pytest
 from google.api import annotations_pb2
-from google.protobuf.descriptor import MethodDescriptor
 
 from marketplace.common.v1 import options_pb2
-from marketplace.conversation.v1 import conversation_pb2
-from marketplace.event.v1 import event_pb2
-from marketplace.file.v1 import file_pb2
-from marketplace.gig.v1 import gig_pb2, image_pb2
-from marketplace.offer.v1 import offer_pb2
-from marketplace.order.v1 import order_pb2
-from marketplace.review.v1 import review_pb2
-from marketplace.webhook.v1 import webhook_pb2
+from tests.support.protos import METHODS
 from tests.support.stack import ROOT
 from tests.support.story import SEED_GIG, SEED_PACKAGE, SEED_REVIEW, Market, a_gig
 
 Call = Callable[[Market], httpx.Response]
 
 
-def public_methods() -> Iterator[MethodDescriptor]:
-    """All RPCs that have a route."""
-    for file in (
-        conversation_pb2,
-        event_pb2,
-        file_pb2,
-        gig_pb2,
-        image_pb2,
-        offer_pb2,
-        order_pb2,
-        review_pb2,
-        webhook_pb2,
-    ):
-        for service in file.DESCRIPTOR.services_by_name.values():
-            yield from (m for m in service.methods if m.GetOptions().HasExtension(annotations_pb2.http))
-
-
-# ReceiveStripeEvent is Stripe's to call, where it handles the payments: see test_stripe.py.
-METHODS = {method.name: method for method in public_methods() if method.name != "ReceiveStripeEvent"}
+# The RPCs with a route. ReceiveStripeEvent is Stripe's to call, where it handles the payments: see test_stripe.py.
+PUBLIC = {
+    method.name: method
+    for method in METHODS.values()
+    if method.GetOptions().HasExtension(annotations_pb2.http) and method.name != "ReceiveStripeEvent"
+}
 
 
 def create_gig(market: Market) -> httpx.Response:
@@ -472,12 +451,12 @@ CALLS: dict[str, Call] = {
 
 
 def test_every_route_is_called_here_and_nothing_else() -> None:
-    assert CALLS.keys() == METHODS.keys()
+    assert CALLS.keys() == PUBLIC.keys()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", PUBLIC)
 def test_a_route_answers_as_its_proto_says(name: str, market: Market) -> None:
-    options = METHODS[name].GetOptions()
+    options = PUBLIC[name].GetOptions()
     success: options_pb2.Success = options.Extensions[options_pb2.success]
 
     answer = CALLS[name](market)
@@ -489,7 +468,7 @@ def test_a_route_answers_as_its_proto_says(name: str, market: Market) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, m in METHODS.items() if m.GetOptions().Extensions[annotations_pb2.http].get]
+    "name", [name for name, m in PUBLIC.items() if m.GetOptions().Extensions[annotations_pb2.http].get]
 )
 def test_head_answers_where_get_does_without_a_body(name: str, market: Market) -> None:
     got = CALLS[name](market)

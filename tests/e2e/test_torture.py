@@ -15,6 +15,9 @@ LEAST = {
     "messages": 21,
     "files sent": 1,
     "offers ACCEPTED": 1,
+    "events watched": 41,
+    "events read from the feed": 41,
+    "marks watched": 1,
 }
 
 
@@ -30,6 +33,3 @@ def test_nothing_acknowledged_is_lost_or_stands_twice_whatever_is_killed() -> No
 
     assert differences == []
     assert {name: counts.numbers[name] for name, number in LEAST.items() if counts.numbers[name] < number} == {}
-    assert counts.numbers["events watched"] > 40
-    assert counts.numbers["events read from the feed"] > 40
-    assert counts.numbers["marks watched"] > 0

@@ -74,6 +74,14 @@ def test_a_write_is_refused_in_the_end_when_no_primary_comes(patient: Edge) -> N
     assert len(patient.gig.received) == 5
 
 
+def test_the_wait_for_a_primary_contains_the_response() -> None:
+    with an_edge(edge_failover_seconds=27) as edge:
+        bootstrap = edge.bootstrap()
+
+    assert edge.settings.edge_request_timeout_seconds < 27
+    assert "timeout: 29.0s, max_stream_duration" in bootstrap
+
+
 def test_without_the_setting_nothing_waits(edge: Edge) -> None:
     edge.reset()
     edge.gig.responses["CreateGig"] = refuse(1, repeatable=True)

@@ -13,14 +13,15 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
 from edge import contract, grpc_web
 from marketplace.event.v1 import event_pb2
 from marketplace.gig.v1 import gig_pb2
-from tests.support import upstream
 from tests.support.edge import Edge, assert_readable_by_pages, assert_refused, assert_safe_in_browsers, read_response
 from tests.support.grpc_web import BINARY, TEXT, call, frame, read
+from tests.support.protos import METHODS
 from tests.support.upstream import fails, slow
 
 SEARCH = "/marketplace.gig.v1.GigService/SearchGigs"
@@ -30,7 +31,7 @@ REQUEST = gig_pb2.SearchGigsRequest(q="web")
 MIB = 1024 * 1024
 PUBLIC = {route.path: route for route in grpc_web.routes(contract.load())}
 HIDDEN = [
-    *sorted(set(upstream.METHODS) - set(PUBLIC)),
+    *sorted(set(METHODS) - set(PUBLIC)),
     "/grpc.health.v1.Health/Check",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/marketplace.gig.v1.GigService/Nothing",
@@ -67,8 +68,8 @@ def test_a_page_calls_a_public_rpc(edge: Edge, either: httpx.Client, text: bool)
 def test_every_rpc_with_a_route_can_be_called_and_asks_for_the_same_token(
     edge: Edge, api: httpx.Client, path: str
 ) -> None:
-    method, route = upstream.METHODS[path], PUBLIC[path]
-    request = upstream.CLASSES[method.input_type.full_name]()
+    method, route = METHODS[path], PUBLIC[path]
+    request = GetMessageClass(method.input_type)()
 
     answer = call(api, path, request, edge.bearer())
     without = call(api, path, request)
@@ -81,8 +82,8 @@ def test_every_rpc_with_a_route_can_be_called_and_asks_for_the_same_token(
 
 
 def test_an_upload_is_no_rpc_for_browsers_and_a_stream_is_the_typed_one() -> None:
-    assert not [path for path in PUBLIC if upstream.METHODS[path].client_streaming]
-    streams = {path for path in PUBLIC if upstream.METHODS[path].server_streaming}
+    assert not [path for path in PUBLIC if METHODS[path].client_streaming]
+    streams = {path for path in PUBLIC if METHODS[path].server_streaming}
     # A file has no typed form: its bytes are the stream.
     assert streams == {WATCH, "/marketplace.event.v1.EventService/Watch", "/marketplace.file.v1.FileService/GetFile"}
 

@@ -11,26 +11,16 @@ import jsonschema_rs
 import protovalidate
 import pytest
 from google.protobuf import json_format, message_factory
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
 
 from edge import contract
 from edge.contract import DESCRIPTOR_SET, ContractError
 from edge.json_schema import Direction, Schemas
-from marketplace.conversation.v1 import conversation_pb2
-from marketplace.event.v1 import event_pb2
-from marketplace.gig.v1 import gig_pb2, image_pb2
-from marketplace.offer.v1 import offer_pb2
-from marketplace.order.v1 import order_pb2
-from marketplace.review.v1 import review_pb2
-from marketplace.webhook.v1 import webhook_pb2
+from tests.support.protos import MESSAGES
 
-FILES = (conversation_pb2, event_pb2, gig_pb2, image_pb2, offer_pb2, order_pb2, review_pb2, webhook_pb2)
 SCHEMAS = Schemas()
-MESSAGES: dict[str, Descriptor] = {
-    each.full_name: each for file in FILES for each in file.DESCRIPTOR.message_types_by_name.values()
-}
 
 
 def messages(ending: str) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from edge import contract
 from edge.bootstrap import cluster_of
 from marketplace.conversation.v1 import conversation_pb2
-from tests.support import upstream
+from tests.support import protos
 from tests.support.edge import Edge, assert_refused
 
 CONTRACT = contract.load()
@@ -145,7 +145,7 @@ def test_options_on_an_unknown_path_is_a_404(api: httpx.Client) -> None:
     assert_refused(api.options("/api/nothing"), 404, "NOT_FOUND")
 
 
-@pytest.mark.parametrize("path", upstream.METHODS)
+@pytest.mark.parametrize("path", protos.METHODS)
 def test_no_rpc_can_be_reached_by_its_own_name_but_by_grpc_web(edge: Edge, api: httpx.Client, path: str) -> None:
     for kind in ("application/grpc", "application/grpc+proto", "application/json"):
         headers = {"content-type": kind, "te": "trailers", **edge.bearer()}

@@ -16,21 +16,14 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from edge import contract
-from marketplace.conversation.v1 import conversation_pb2
-from marketplace.gig.v1 import gig_pb2, image_pb2
-from marketplace.offer.v1 import offer_pb2
-from marketplace.order.v1 import order_pb2
-from marketplace.review.v1 import review_pb2
-from marketplace.webhook.v1 import webhook_pb2
 from tests.fuzz import Options, Result
+from tests.support.protos import MESSAGES
 from tests.support.stack import Stack
 from tests.support.story import a_gig, a_name
 
-FILES = (conversation_pb2, gig_pb2, image_pb2, offer_pb2, order_pb2, review_pb2, webhook_pb2)
 MAX_DEPTH = 100
 MAX_INT = 2**31 - 1
 # Inputs between two looks at the gig.
@@ -55,7 +48,7 @@ def fuzz(stack: Stack, options: Options) -> Result:
         gigs = 1
         while not options.is_over(result.inputs):
             route = chance.choice(routes)
-            body = _body(chance, descriptor_pool.Default().FindMessageTypeByName(route.body))
+            body = _body(chance, MESSAGES[route.body])
             path = _path(chance, route.path, gig)
             try:
                 response = client.request(
@@ -94,7 +87,7 @@ def expected(body: bytes, message: str) -> Violation | None:
         return "", "The request body is nested too deeply"
     if not isinstance(value, Members):
         return "", "The request body must be a JSON object"
-    return _of_object(value, descriptor_pool.Default().FindMessageTypeByName(message), "")
+    return _of_object(value, MESSAGES[message], "")
 
 
 def _refuse(constant: str) -> None:

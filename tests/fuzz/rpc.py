@@ -19,24 +19,16 @@ from uuid import uuid4
 
 import httpx
 import jwt
-from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from edge import contract, signing_keys
-from marketplace.conversation.v1 import conversation_pb2
-from marketplace.event.v1 import event_pb2
-from marketplace.file.v1 import file_pb2
-from marketplace.gig.v1 import gig_pb2, image_pb2
-from marketplace.offer.v1 import offer_pb2
-from marketplace.order.v1 import order_pb2
-from marketplace.review.v1 import review_pb2
-from marketplace.webhook.v1 import webhook_pb2
 from servicekit import paging
 from servicekit.identity import SERVICE_AUDIENCE, SERVICE_ISSUER
 from servicekit.methods import PATH_FIELD
 from tests.fuzz import Options, Result
 from tests.fuzz.rpc_inputs import HEADERS, VALUES, mutate, mutate_token, sometimes
+from tests.support.protos import METHODS
 from tests.support.raw_grpc import RawGrpc
 from tests.support.stack import Stack
 from tests.support.story import Market, ok
@@ -45,17 +37,7 @@ SENDERS = 4
 # The statuses INTERNAL and UNKNOWN; and those that a busy machine causes: DEADLINE_EXCEEDED, UNAVAILABLE and HTTP's.
 BAD_STATUSES = ("13", "2")
 BUSY = ("4", "14", 503, 504)
-FILES = (
-    *(conversation_pb2, event_pb2, file_pb2, gig_pb2, image_pb2),
-    *(offer_pb2, order_pb2, review_pb2, webhook_pb2),
-)
-METHODS: dict[str, MethodDescriptor] = {
-    method.full_name: method
-    for file in FILES
-    for service in file.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-}
-UNARY = sorted(name for name, method in METHODS.items() if not (method.client_streaming or method.server_streaming))
+UNARY = [method for method in METHODS.values() if not (method.client_streaming or method.server_streaming)]
 # The RPCs with page tokens, and the place of the access token in Sample.access that reads the sample's rows.
 LISTS = {
     "SearchGigs": 0,
@@ -211,7 +193,7 @@ def over_http(
     """Send one request through the edge. Return the kind of its answer, and a fault."""
     lists = [route for route in routes if route.rpc in LISTS]
     route = random.choice(lists if random.random() < 0.5 else routes)
-    request = GetMessageClass(METHODS[f"{route.service}.{route.rpc}"].input_type)()
+    request = GetMessageClass(METHODS[f"/{route.service}/{route.rpc}"].input_type)()
     path = route.path
     for name in PATH_FIELD.findall(route.path):
         value = random.choice(sample.ids.get(name, VALUES))
@@ -275,8 +257,8 @@ def foreign(
 
 def over_grpc(workers: dict[str, RawGrpc], random: Random, sample: Sample) -> tuple[str, str | None]:
     """Send one call to a worker. Return the kind of its answer, and a fault."""
-    lists = [name for name, method in METHODS.items() if method.name in LISTS]
-    method = METHODS[random.choice(lists if random.random() < 0.5 else UNARY)]
+    lists = [method for method in METHODS.values() if method.name in LISTS]
+    method = random.choice(lists if random.random() < 0.5 else UNARY)
     request = GetMessageClass(method.input_type)()
     for each in method.input_type.fields:
         if each.cpp_type != each.CPPTYPE_STRING or each.type == each.TYPE_BYTES or each.is_repeated:

@@ -10,25 +10,13 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 
 from marketplace.common.v1 import options_pb2
-from marketplace.conversation.v1 import conversation_pb2
-from marketplace.gig.v1 import gig_pb2, image_pb2
-from marketplace.offer.v1 import offer_pb2
-from marketplace.order.v1 import order_pb2
-from marketplace.review.v1 import review_pb2
-from marketplace.webhook.v1 import webhook_pb2
 from servicekit.call import Caller
 from servicekit.errors import Forbidden
 from servicekit.methods import Method
-
-METHODS = [
-    method
-    for file in (conversation_pb2, gig_pb2, image_pb2, offer_pb2, order_pb2, review_pb2, webhook_pb2)
-    for service in file.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-]
+from tests.support.protos import METHODS
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
 def test_every_rpc_says_who_may_call_it(method: MethodDescriptor) -> None:
     assert Method.of(method).name == method.name
 

@@ -7,26 +7,18 @@ from typing import Any
 
 import pytest
 from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from marketplace.conversation.v1 import conversation_pb2
-from marketplace.gig.v1 import gig_pb2, image_pb2
-from marketplace.offer.v1 import offer_pb2
+from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
-from marketplace.review.v1 import review_pb2
-from marketplace.webhook.v1 import webhook_pb2
 from servicekit import text, validation
 from servicekit.errors import InvalidArgument, NotFound
 from tests.support.gigs import a_gig, a_package, an_update
+from tests.support.protos import METHODS
 
-REQUESTS = [
-    method.input_type
-    for file in (conversation_pb2, gig_pb2, image_pb2, offer_pb2, order_pb2, review_pb2, webhook_pb2)
-    for service in file.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-]
 UNKNOWN_FIELD = b"\xfa\x3e\x05hello"
 ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 
@@ -39,9 +31,9 @@ def violations(request: Message) -> list[tuple[str, str]]:
     return []
 
 
-@pytest.mark.parametrize("request_type", REQUESTS, ids=lambda descriptor: descriptor.name)
-def test_each_text_and_each_list_of_a_request_has_a_bound(request_type: Any) -> None:
-    validation.require_bounds(request_type)
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+def test_each_text_and_each_list_of_a_request_has_a_bound(method: MethodDescriptor) -> None:
+    validation.require_bounds(method.input_type)
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,8 @@ def test_a_named_window_compares_what_changed_in_it(checked: OrderBackend) -> No
 
 
 def test_an_interrupted_run_goes_on_where_it_was(world: OrderBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "BATCH", 2)
+    # Of two, the first payment would be a batch of its own when it lies in the slice before the first order.
+    monkeypatch.setattr(run_module, "BATCH", 1)
     orders = [completed(world) for _ in range(7)]
     world.database.execute("UPDATE orders SET refunded = 7 WHERE id = %s", (orders[0],))
     travel(world, 2)
@@ -197,7 +198,7 @@ def test_an_interrupted_run_goes_on_where_it_was(world: OrderBackend, monkeypatc
 
     findings = run(world)
 
-    # Five orders were compared, the first in a slice of its own. It was wrong, and stayed in the work.
+    # Five orders were compared. The first was wrong, and stayed in the work.
     assert left == 3
     assert (findings.until, findings.orders) == (interrupted["until"], 7)
     assert {each.split(":")[0] for each in findings.differences} == {f"order {orders[0]}"}

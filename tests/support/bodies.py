@@ -9,13 +9,8 @@ from typing import Any
 from google.api import annotations_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from marketplace.conversation.v1 import conversation_pb2
-from marketplace.gig.v1 import gig_pb2
-from marketplace.offer.v1 import offer_pb2
-from marketplace.order.v1 import order_pb2
-from marketplace.review.v1 import review_pb2
-from marketplace.webhook.v1 import webhook_pb2
 from servicekit.methods import PATH_FIELD
+from tests.support.protos import METHODS
 
 NUMBERS = (
     FieldDescriptor.CPPTYPE_INT32,
@@ -67,14 +62,11 @@ class BodyRoute:
 def body_routes() -> list[BodyRoute]:
     """Return the RPCs of the public API that take a JSON body."""
     routes = []
-    for file in (conversation_pb2, gig_pb2, offer_pb2, order_pb2, review_pb2, webhook_pb2):
-        for service in file.DESCRIPTOR.services_by_name.values():
-            for rpc in service.methods:
-                rule = rpc.GetOptions().Extensions[annotations_pb2.http]
-                if rule.body != "*":
-                    continue
-                verb = rule.WhichOneof("pattern")
-                routes.append(BodyRoute(rpc.name, verb.upper(), getattr(rule, verb), rpc.input_type))
+    for rpc in METHODS.values():
+        rule = rpc.GetOptions().Extensions[annotations_pb2.http]
+        if rule.body == "*":
+            verb = rule.WhichOneof("pattern")
+            routes.append(BodyRoute(rpc.name, verb.upper(), getattr(rule, verb), rpc.input_type))
     return routes
 
 

@@ -20,43 +20,14 @@ from typing import Any
 import grpc
 from google.api import httpbody_pb2
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from marketplace.common.v1 import options_pb2
-from marketplace.conversation.v1 import conversation_pb2
-from marketplace.event.v1 import event_pb2
-from marketplace.file.v1 import file_pb2
-from marketplace.gig.v1 import gig_pb2, image_pb2
-from marketplace.offer.v1 import offer_pb2
-from marketplace.order.v1 import order_pb2
-from marketplace.review.v1 import review_pb2
-from marketplace.webhook.v1 import webhook_pb2
+from marketplace.gig.v1 import gig_pb2
 from servicekit.internal_tls import InternalTls, server_credentials
 from servicekit.server import OPTIONS
-
-FILES = (
-    conversation_pb2,
-    event_pb2,
-    file_pb2,
-    gig_pb2,
-    httpbody_pb2,
-    image_pb2,
-    offer_pb2,
-    order_pb2,
-    review_pb2,
-    webhook_pb2,
-)
-METHODS = {
-    f"/{service.full_name}/{method.name}": method
-    for file in FILES
-    for service in file.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-}
-CLASSES: dict[str, type[Message]] = {
-    message.full_name: getattr(file, message.name)
-    for file in FILES
-    for message in file.DESCRIPTOR.message_types_by_name.values()
-}
+from tests.support.protos import METHODS
 
 Handler = Callable[[Any, grpc.ServicerContext], Message]
 StreamHandler = Callable[[Any, grpc.ServicerContext], Iterator[Message]]
@@ -168,18 +139,18 @@ class _EveryMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         if method.client_streaming:
             return grpc.stream_unary_rpc_method_handler(
                 lambda pieces, context: self._upstream.serve_upload(method.name, pieces, context),
-                request_deserializer=CLASSES[method.input_type.full_name].FromString,
+                request_deserializer=GetMessageClass(method.input_type).FromString,
                 response_serializer=lambda message: message.SerializeToString(),
             )
         if method.server_streaming:
             return grpc.unary_stream_rpc_method_handler(
                 lambda request, context: self._upstream.serve_stream(method.name, request, context),
-                request_deserializer=CLASSES[method.input_type.full_name].FromString,
+                request_deserializer=GetMessageClass(method.input_type).FromString,
                 response_serializer=lambda message: message.SerializeToString(),
             )
         return grpc.unary_unary_rpc_method_handler(
             lambda request, context: self._upstream.serve(method.name, request, context),
-            request_deserializer=CLASSES[method.input_type.full_name].FromString,
+            request_deserializer=GetMessageClass(method.input_type).FromString,
             response_serializer=lambda message: message.SerializeToString(),
         )
 
@@ -193,7 +164,7 @@ def empty_response(rpc: str) -> Message:
     if method.output_type.full_name == httpbody_pb2.HttpBody.DESCRIPTOR.full_name:
         comment: Message = httpbody_pb2.HttpBody(content_type="text/event-stream", data=b":\n\n")
         return comment
-    response = CLASSES[method.output_type.full_name]()
+    response = GetMessageClass(method.output_type)()
     for each in method.output_type.fields:
         if each.message_type is not None and not each.is_repeated:
             getattr(response, each.name).SetInParent()
@@ -224,7 +195,7 @@ def slow(seconds: float) -> Handler:
     def handler(request: Message, context: grpc.ServicerContext) -> Message:
         time.sleep(seconds)
         rpc = next(
-            method.name for method in METHODS.values() if isinstance(request, CLASSES[method.input_type.full_name])
+            method.name for method in METHODS.values() if isinstance(request, GetMessageClass(method.input_type))
         )
         return empty_response(rpc)
 
