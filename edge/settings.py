@@ -51,7 +51,7 @@ class EdgeSettings(InternalTlsSettings, TraceSettings, BaseSettings):
         0,
         ge=0,
         le=120,
-        description="How long a request waits for a new primary at most, where databases have several hosts. 0: not at all.",
+        description="The longest wait for a new primary, where databases have several hosts. 0: none.",
     )
     edge_upload_timeout_seconds: float = Field(
         300, gt=0, le=3600, description="How long an upload may take from its first byte to its answer."

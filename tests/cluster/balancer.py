@@ -27,7 +27,7 @@ CALL_SECONDS = 45.0
 
 @dataclass
 class Waits:
-    """What requests of one kind came to: their number, the failed ones, and the longest wait in seconds and for what."""
+    """What requests of one kind came to: their number, the failed ones, the longest wait (seconds) and its request."""
 
     number: int = 0
     failed: int = 0

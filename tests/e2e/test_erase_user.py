@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,24 +13,13 @@ from uuid import uuid4
 import pytest
 
 from tests.support.marked_user import MarkedUser, analyse, found_in_files, found_in_tables, pictures
-from tests.support.stack import ROOT, Stack
+from tests.support.stack import Stack, stack_command
 from tests.support.story import Market, ok
-
-SECONDS = 120
 
 
 def run(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the stack."""
-    environment = os.environ | {
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}",
-        "DATA_DIR": str(stack.data_dir),
-        "BACKUP_DIR": str(backups_of(stack)),
-        "PORT": str(stack.ports.edge),
-    }
-    program = [sys.executable, "-m", "deploy.local", *words]
-    return subprocess.run(
-        program, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS
-    )
+    return stack_command(stack.data_dir, *words, BACKUP_DIR=str(backups_of(stack)), PORT=str(stack.ports.edge))
 
 
 def backups_of(stack: Stack) -> Path:

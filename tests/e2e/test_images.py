@@ -6,7 +6,6 @@ import io
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.support.eventually import eventually
-from tests.support.stack import ROOT, Stack
+from tests.support.stack import Stack, stack_command
 from tests.support.story import Market, ok
 from tests.support.uploads import JPEG, a_jpeg, a_photo, peak_memory_during, strained_uploads, upload, upload_at_once
 
@@ -291,9 +290,7 @@ def test_the_files_of_deleted_images_and_gigs_go_in_the_end(stack: Stack, market
 
 def test_an_image_whose_file_is_gone_is_found(stack: Stack, market: Market) -> None:
     def check() -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "DATA_DIR": str(stack.data_dir), "PORT": str(stack.ports.edge)}
-        command = [sys.executable, "-m", "deploy.local", "check-media"]
-        return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        return stack_command(stack.data_dir, "check-media")
 
     gig = market.gig()["id"]
     (image,) = ok(upload(market.seller, gig, a_jpeg()), 201)["images"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
@@ -23,7 +22,7 @@ from servicekit.authority import Authority
 from servicekit.internal_tls import PRIVATE_KEY, InternalTlsError, read
 from tests.support.authority import write_identity
 from tests.support.eventually import eventually
-from tests.support.stack import ROOT, Stack
+from tests.support.stack import ROOT, Stack, stack_command
 from tests.support.story import Market
 from tests.support.workers import Worker
 
@@ -171,6 +170,4 @@ def test_all_certificates_and_the_authority_change_under_load_and_no_request_fai
 
 def make_restart(stack: Stack, service: str) -> subprocess.CompletedProcess[str]:
     """Restart the processes of a service as `make restart` does."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}", "DATA_DIR": str(stack.data_dir)}
-    command = [sys.executable, "-m", "deploy.local", "restart", "--service", service]
-    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    return stack_command(stack.data_dir, "restart", "--service", service)

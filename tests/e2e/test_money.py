@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.stack import ROOT, Stack
+from tests.support.stack import Stack, stack_command
 from tests.support.story import Market, ok
 
 
@@ -150,15 +147,8 @@ def test_an_action_with_a_wrong_body_is_named_and_changes_nothing(
 
 def test_the_books_can_be_checked_beside_a_running_stack(stack: Stack, market: Market) -> None:
     market.completed(market.gig())
-    environment = {
-        **os.environ,
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}",
-        "PORT": str(stack.ports.edge),
-        "DATA_DIR": str(stack.data_dir),
-    }
 
-    command = [sys.executable, "-m", "deploy.local", "check-books"]
-    check = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    check = stack_command(stack.data_dir, "check-books")
 
     assert check.returncode == 0, check.stdout + check.stderr
     assert check.stdout.endswith("no differences\n")

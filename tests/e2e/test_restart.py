@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from deploy.local import envoy_admin
-from tests.support.stack import ROOT, UNLIMITED_WRITES, Stack
+from tests.support.stack import UNLIMITED_WRITES, Stack, stack_command
 from tests.support.steady_load import Outcome, Requests, steady_load
 
 SECONDS = 300
@@ -29,18 +26,12 @@ def own_stack() -> Iterator[Stack]:
         running.stop()
 
 
-def restart(stack: Stack) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}", "DATA_DIR": str(stack.data_dir)}
-    command = [sys.executable, "-m", "deploy.local", "restart"]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS)
-
-
 def test_no_request_fails_while_all_services_and_envoy_are_replaced(own_stack: Stack) -> None:
     before = {name: process.pid for name, process in own_stack.processes().items() if "-" in name}
     outcome = Outcome()
 
     with steady_load(own_stack, outcome, PAUSES, watchers=2) as load:
-        restarted = restart(own_stack)
+        restarted = stack_command(own_stack.data_dir, "restart")
         hints = sum(each.retry_hints for each in load)
 
     assert restarted.returncode == 0, restarted.stdout

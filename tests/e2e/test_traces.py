@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +18,7 @@ from deploy.local.settings import StackSettings
 from deploy.local.trace import Query, milliseconds, trace
 from deploy.local.trace_tree import Node
 from tests.support.eventually import eventually
-from tests.support.stack import ROOT, Stack
+from tests.support.stack import ROOT, Stack, stack_command
 from tests.support.story import Market, ok
 from tests.support.traces import Traces, is_whole, name_of, tree_of
 
@@ -47,9 +45,7 @@ def people(traced: Stack) -> Market:
 
 
 def make_trace(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "DATA_DIR": str(stack.data_dir), "PORT": str(stack.ports.edge)}
-    command = [sys.executable, "-m", "deploy.local", "trace", *arguments]
-    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return stack_command(stack.data_dir, "trace", *arguments)
 
 
 def place(people: Market, **headers: str) -> httpx.Response:

@@ -22,7 +22,7 @@ from deploy.local import envoy_admin
 from deploy.local.control import ProcessState, begin_takeover, complete_takeover, process_states
 from deploy.local.postgres import database_url
 from tests.support.eventually import eventually
-from tests.support.stack import ROOT, Stack
+from tests.support.stack import ROOT, Stack, stack_command
 
 SECONDS = 180
 IMPORTS = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}"}
@@ -36,16 +36,6 @@ def own_stack() -> Iterator[Stack]:
         yield running.start()
     finally:
         running.stop()
-
-
-def command(data_dir: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the local stack. PORT is not set: DATA_DIR alone says which stack is meant."""
-    environment = {name: value for name, value in os.environ.items() if name != "PORT"} | IMPORTS
-    environment["DATA_DIR"] = str(data_dir)
-    program = [sys.executable, "-m", "deploy.local", *words]
-    return subprocess.run(
-        program, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS
-    )
 
 
 class Terminal:
@@ -82,7 +72,7 @@ def pids(stack: Stack, service: str) -> set[int]:
 
 
 def test_status_lists_every_process(own_stack: Stack) -> None:
-    shown = command(own_stack.data_dir, "status")
+    shown = stack_command(own_stack.data_dir, "status")
 
     assert shown.returncode == 0
     names = [line.split()[0] for line in shown.stdout.splitlines() if "RUNNING" in line]
@@ -92,7 +82,7 @@ def test_status_lists_every_process(own_stack: Stack) -> None:
 
 @pytest.mark.parametrize("words", [["status"], ["psql", "--service", "order"], ["restart", "--service", "order"]])
 def test_without_a_stack_a_command_says_so(words: list[str], tmp_path: Path) -> None:
-    shown = command(tmp_path, *words)
+    shown = stack_command(tmp_path, *words)
 
     assert (shown.returncode, shown.stdout) == (1, f"no stack is running on {tmp_path}\n")
 
@@ -103,7 +93,7 @@ def test_without_a_stack_a_command_says_so(words: list[str], tmp_path: Path) -> 
 def test_psql_opens_a_database_as_its_owner(service: str, database: str, own_stack: Stack) -> None:
     query = "SELECT current_database(), current_user"
 
-    shown = command(own_stack.data_dir, "psql", "--service", service, "--", "-tAc", query)
+    shown = stack_command(own_stack.data_dir, "psql", "--service", service, "--", "-tAc", query)
 
     assert (shown.returncode, shown.stdout) == (0, f"{database}|{database}\n"), shown.stderr
 
@@ -125,7 +115,7 @@ def test_psql_does_not_show_a_password_on_its_command_line(own_stack: Stack, mon
     monkeypatch.setenv("ORDER_DATABASE_URL", url)
     show_command_line = r"\! tr '\0' ' ' < /proc/$PPID/cmdline; echo; echo $PGPASSWORD"
 
-    shown = command(own_stack.data_dir, "psql", "--service", "order", "--", "-c", show_command_line)
+    shown = stack_command(own_stack.data_dir, "psql", "--service", "order", "--", "-c", show_command_line)
 
     assert shown.returncode == 0, shown.stderr
     command_line, password = shown.stdout.splitlines()
@@ -137,7 +127,7 @@ def test_psql_does_not_show_a_password_on_its_command_line(own_stack: Stack, mon
 def test_logs_away_from_a_terminal_are_the_newest_lines_of_each(tmp_path: Path) -> None:
     write_logs(tmp_path)
 
-    shown = command(tmp_path, "logs", "--service", "order")
+    shown = stack_command(tmp_path, "logs", "--service", "order")
 
     assert shown.returncode == 0
     assert "order-0 line 30" in shown.stdout
@@ -162,7 +152,7 @@ def test_logs_on_a_terminal_are_followed_until_ctrl_c(tmp_path: Path) -> None:
 def test_logs_of_an_unknown_service_name_those_that_exist(tmp_path: Path) -> None:
     write_logs(tmp_path)
 
-    shown = command(tmp_path, "logs", "--service", "orders")
+    shown = stack_command(tmp_path, "logs", "--service", "orders")
 
     assert (shown.returncode, shown.stdout) == (
         1,
@@ -189,7 +179,7 @@ def test_a_restart_replaces_each_worker_and_readers_notice_nothing(own_stack: St
 
     reader = threading.Thread(target=read)
     reader.start()
-    restarted = command(own_stack.data_dir, "restart", "--service", "gig")
+    restarted = stack_command(own_stack.data_dir, "restart", "--service", "gig")
     over.set()
     reader.join()
 
@@ -211,7 +201,7 @@ def test_a_worker_that_hangs_is_killed_and_restarted(own_stack: Stack) -> None:
     hanging = own_stack.processes()["review-0"]
     hanging.suspend()
 
-    restarted = command(own_stack.data_dir, "restart", "--service", "review")
+    restarted = stack_command(own_stack.data_dir, "restart", "--service", "review")
 
     assert restarted.returncode == 0, restarted.stdout
     assert not before & pids(own_stack, "review")
@@ -236,7 +226,7 @@ def test_a_new_envoy_takes_over_and_one_that_is_killed_then_comes_back(own_stack
     client = own_stack.client()
     assert client.get("/api/categories").status_code == 200
 
-    restarted = command(own_stack.data_dir, "restart", "--service", "edge")
+    restarted = stack_command(own_stack.data_dir, "restart", "--service", "edge")
 
     assert restarted.returncode == 0, restarted.stdout
     assert client.get("/api/categories").status_code == 200
@@ -253,7 +243,7 @@ def test_a_configuration_that_cannot_be_rendered_leaves_the_edge_as_it_is(own_st
     good = kept.read_text()
     kept.write_text(json.dumps(json.loads(good) | {"EDGE_CACHE": "perhaps"}))
 
-    restarted = command(own_stack.data_dir, "restart", "--service", "edge")
+    restarted = stack_command(own_stack.data_dir, "restart", "--service", "edge")
     kept.write_text(good)
 
     assert restarted.returncode == 1

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,26 +13,14 @@ import httpx
 import psycopg2
 
 from deploy.local.postgres import SUPERUSER, database_url
-from tests.support.stack import ROOT, Stack
+from tests.support.stack import Stack, stack_command
 from tests.support.story import Market, ok
 from tests.support.uploads import a_jpeg, upload
-
-SECONDS = 60
 
 
 def command(data_dir: Path, backups: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the local stack, with its folder of backups, and return it with its output."""
-    paths = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}", "DATA_DIR": str(data_dir), "BACKUP_DIR": str(backups)}
-    return subprocess.run(
-        [sys.executable, "-m", "deploy.local", *words],
-        cwd=ROOT,
-        env={**os.environ, **paths, **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    return stack_command(data_dir, *words, BACKUP_DIR=str(backups), **environment)
 
 
 def succeed(ran: subprocess.CompletedProcess[str]) -> str:

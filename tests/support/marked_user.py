@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import secrets
 from collections.abc import Collection, Iterator
 from contextlib import closing
@@ -25,9 +26,15 @@ TABLES = """
 """
 
 
+LETTERS = "bcdfghjklmnprtvw"
+# What `a_word` returns: one search finds all words, and a data folder has hundreds of megabytes.
+WORD = re.compile(rf"zq[{LETTERS}]{{14}}")
+WORD_IN_BYTES = re.compile(WORD.pattern.encode())
+
+
 def a_word() -> str:
     """Return a word that nothing else has. It is a stem, so that searches keep it as it is."""
-    return "zq" + "".join(secrets.choice("bcdfghjklmnprtvw") for _ in range(14))
+    return "zq" + "".join(secrets.choice(LETTERS) for _ in range(14))
 
 
 class MarkedUser:
@@ -194,7 +201,7 @@ def found_in_tables(stack: Stack, marks: Collection[str]) -> dict[str, set[str]]
             cursor.execute(TABLES)
             for (table,) in cursor.fetchall():
                 text = "\n".join(_rows(cursor, table))
-                if there := {mark for mark in marks if mark in text}:
+                if there := set(WORD.findall(text)).intersection(marks):
                     found[f"{database}.{table}"] = there
     return found
 
@@ -207,7 +214,6 @@ def _rows(cursor: Any, table: str) -> Iterator[str]:
 
 def found_in_files(folder: Path, marks: Collection[str], *, with_log: bool = False) -> dict[str, set[str]]:
     """Return the marks in any file below a folder, by file; in the write-ahead log, which goes by itself, if asked."""
-    patterns = {mark: mark.encode() for mark in marks}
     found: dict[str, set[str]] = {}
     for path in folder.rglob("*"):
         if ("pg_wal" in path.parts and not with_log) or not path.is_file() or path.is_symlink():
@@ -216,7 +222,7 @@ def found_in_files(folder: Path, marks: Collection[str], *, with_log: bool = Fal
             content = path.read_bytes()
         except FileNotFoundError:
             continue
-        if there := {mark for mark, pattern in patterns.items() if pattern in content}:
+        if there := {word.decode() for word in WORD_IN_BYTES.findall(content)}.intersection(marks):
             found[str(path.relative_to(folder))] = there
     return found
 

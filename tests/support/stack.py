@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # How long a start, a response and an end take is the machine's to decide.
 START_SECONDS = 120
 RESPONSE_SECONDS = 60
+COMMAND_SECONDS = 180
 # For a stack that gets more writes from one address than a client may send, and more messages than a person does.
 UNLIMITED_WRITES: dict[str, Any] = {
     "EDGE_WRITES_PER_MINUTE_PER_ADDRESS": "0",
@@ -191,6 +192,25 @@ class Stack:
         if self.certificate:
             options["verify"] = ssl.create_default_context(cafile=self.certificate)
         return httpx.Client(base_url=self.url, headers=headers, timeout=RESPONSE_SECONDS, **options)
+
+
+def stack_command(data_dir: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m deploy.local` with these words, as `make` does, and return it with its output.
+
+    `PORT` is not set: the folder alone says which stack is meant.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name != "PORT"}
+    paths = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}", "DATA_DIR": str(data_dir)}
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.local", *words],
+        cwd=ROOT,
+        env={**inherited, **paths, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
 
 
 def processes_of(data_dir: Path) -> list[str]:
