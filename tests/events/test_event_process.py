@@ -148,7 +148,7 @@ def test_a_reader_that_is_too_slow_is_refused_and_can_resume(
         metadata = (("authorization", f"Bearer {BUYER}"),)
         # Nobody reads the responses of this call but the first, which says after which event it begins.
         unread = event_pb2_grpc.EventServiceStub(channel).WatchSse(SSE, timeout=60, metadata=metadata)
-        read = [next(unread)]
+        read = [next(iter(unread))]
         write(world, order_id, 400)
         # Its place is free again, though nobody has read anything else.
         eventually(lambda: open_streams() == 0)
