@@ -21,8 +21,8 @@ LEAST = {
 }
 
 
-# Two minutes until there was enough, two of waiting for quiet at the end, and as long for a request that is retried.
-@pytest.mark.timeout(600)
+# Two minutes until there was enough, four of waiting for quiet at the end, and two for a request that is retried.
+@pytest.mark.timeout(900)
 def test_nothing_acknowledged_is_lost_or_stands_twice_whatever_is_killed() -> None:
     counts = Counts()
     stack = a_stack()

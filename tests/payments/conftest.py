@@ -36,7 +36,7 @@ PaymentIntent._api_create = lambda use_stripe_sdk=None, **data: create(**data)
 PaymentIntent._api_list_all = classmethod(list_created)
 web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]))
 """
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from edge.settings import EdgeSettings
 from tests.support.ports import free_ports as free_ports
 from tests.support.upstream import Upstream
 
-START_SECONDS = 30
+START_SECONDS = 120
 ROOT = Path(__file__).resolve().parents[2]
 ENVOY = Path(sys.executable).parent / "envoy"
 SERVICES = ("event", "gig", "image", "order", "review")

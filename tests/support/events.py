@@ -28,7 +28,7 @@ from tests.support.ports import free_ports
 from tests.support.postgres import ROOT, url_of
 from tests.support.rpc import Answer
 
-START_SECONDS = 30
+START_SECONDS = 120
 
 
 class EventProcess:

@@ -38,7 +38,7 @@ SERVICE = image_pb2.DESCRIPTOR.services_by_name["ImageService"]
 BOUNDARY = "xXx"
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
 PIECE_BYTES = 40_000
-START_SECONDS = 20
+START_SECONDS = 120
 
 
 def a_picture(kind: str = "JPEG", color: str = "teal", size: tuple[int, int] = (64, 48)) -> bytes:

@@ -18,7 +18,7 @@ from tests.support.eventually import eventually
 from tests.support.folders import temporary_folder
 from tests.support.postgres import PostgresServer
 
-START_SECONDS = 30
+START_SECONDS = 120
 
 
 class Pair:

@@ -21,7 +21,7 @@ from tests.support.eventually import eventually
 from tests.support.folders import temporary_folder
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 30
+START_SECONDS = 120
 
 
 def migrations_of(service: str) -> Path:

@@ -20,7 +20,7 @@ from tests.support.eventually import eventually
 from tests.support.stack import ROOT, Stack
 
 SERVICES = ("gig", "order", "review")
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 def _git(*words: str) -> str:

@@ -9,10 +9,14 @@ from tests.torture.repeated import Repeated
 from tests.torture.retries import Counts
 
 KINDS = ("gig", "order", "order", "review", "postgres", "backend", "envoy")
+# What clients get done. A machine that needs longer than a second for a start would never get beyond starts: after so
+# many kills since the last of it, the next one waits.
+DONE = ("orders placed", "actions acknowledged", "messages", "marks")
+MOST_SINCE_DONE = 4
 
 
 class Killer(Repeated):
-    """A thread that kills a random part every second."""
+    """A thread that kills a random part every second, as long as clients get something done."""
 
     seconds = 1.0
     expected = (psutil.NoSuchProcess,)
@@ -20,12 +24,20 @@ class Killer(Repeated):
     def __init__(self, stack: Stack, seed: int, counts: Counts) -> None:
         super().__init__(seed, counts)
         self._stack = stack
+        self._done = 0
+        self._kills_since_done = 0
 
     def act(self) -> None:
+        done = sum(self._counts.numbers[name] for name in DONE)
+        if done > self._done:
+            self._done, self._kills_since_done = done, 0
+        if self._kills_since_done == MOST_SINCE_DONE:
+            return
         kind = self._random.choice(KINDS)
         parts = [part for name, part in self._stack.processes().items() if _kind(name) == kind]
         if parts:
             self._random.choice(parts).kill()
+            self._kills_since_done += 1
             self._counts.add("kills")
             self._counts.add(f"killed {kind}")
 

@@ -24,33 +24,32 @@ from tests.torture.talking import wrong_talk
 from tests.torture.trader import Life, Trader, commission
 from tests.torture.watching import News, Records, to_step
 
-QUIET_SECONDS = 120.0
-WAITING = Statement("SELECT (SELECT count(*) FROM outbox) AS waiting")
-IN_THE_MIDDLE = Statement("""
-    -- A refused confirmation waits for its buyer's next request, which may never come.
-    SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM attempts WHERE state <> 'refused') AS waiting
-""")
+QUIET_SECONDS = 240.0
+OUTBOX = Statement("SELECT * FROM outbox")
+# A refused confirmation waits for its buyer's next request, which may never come.
+ATTEMPTS = Statement("SELECT * FROM attempts WHERE state <> 'refused'")
 
 
 # Returns the URL of a database by its name.
 UrlOf = Callable[[str], str]
 
 
-def wait_until_quiet(url_of: UrlOf) -> bool:
-    """Return whether all background work is done within two minutes."""
+def work_left(url_of: UrlOf) -> list[object]:
+    """Wait until all background work is done, for QUIET_SECONDS at most. Return what is left."""
     databases = [Database(url_of(name)) for name in ("orders", "reviews", "gigs")]
     sandbox = Sandbox(Database(url_of("sandbox")))
     deadline = time.monotonic() + QUIET_SECONDS
+    left: list[object] = ["no database answers"]
     while time.monotonic() < deadline:
         try:
-            left = [database.fetch_all(WAITING)[0]["waiting"] for database in databases[1:]]
-            left += [databases[0].fetch_all(IN_THE_MIDDLE)[0]["waiting"], len(sandbox.pending_events(1))]
-            if not any(left):
-                return True
+            left = [row for database in databases for row in database.fetch_all(OUTBOX)]
+            left += [*databases[0].fetch_all(ATTEMPTS), *sandbox.pending_events(1)]
+            if not left:
+                break
         except MarketplaceError:
             pass
         time.sleep(0.5)
-    return False
+    return left
 
 
 def differences(stack: Stack, traders: list[Trader], followers: Followers, counts: Counts) -> Iterator[str]:
@@ -64,8 +63,8 @@ def differences(stack: Stack, traders: list[Trader], followers: Followers, count
 
 def wrong_work(url_of: UrlOf, traders: list[Trader], counts: Counts) -> Iterator[str]:
     """Wait until nothing is under way; then yield where the records differ from what was acknowledged."""
-    if not wait_until_quiet(url_of):
-        yield f"something is still under way after {QUIET_SECONDS:.0f} s"
+    if left := work_left(url_of):
+        yield f"still under way after {QUIET_SECONDS:.0f} s: {left}"
     for trader in traders:
         yield from trader.differences
         yield from _orders(trader, counts)
