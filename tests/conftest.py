@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 from order_service.webhooks.resolver import Resolver
 from order_service.webhooks.sender import Sender
 from servicekit.database import Database
+from tests.support.alone import turn
 from tests.support.orderservice import OrderBackend
 from tests.support.postgres import PostgresServer
 from tests.support.stack import Stack
@@ -30,6 +31,8 @@ _ON_THEIR_OWN = re.compile(
     r"tests/e2e/test_(chaos|lifecycle|look_alikes|market_machine|stripe|torture|traces|webhook_crashes)"
     r"|tests/edge/test_(bootstrap|faults|generate|uploads|upstreams)"
 )
+# Files of such a folder whose tests run alone, when all others have ended, on another stack.
+_ALONE = re.compile(r"tests/hostile/test_(0[1-7]|15|bystanders)")
 # Files whose tests each start processes of their own for seconds and share nothing.
 _SPLIT = ("tests/e2e/test_lifecycle.py", "tests/servicer/test_order_crashes.py")
 
@@ -51,6 +54,8 @@ class _GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
         shares = folder in _SHARING and not _ON_THEIR_OWN.match(file)
         if file in _SPLIT:
             return nodeid
+        if shares and _ALONE.match(file):
+            return f"{folder}, alone"
         return folder if shares else file
 
 
@@ -68,8 +73,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the folders whose tests take longest first."""
-    items.sort(key=lambda item: _rank(item.path.parent.name))
+    """Put the folders whose tests take longest first, and the tests that run alone last."""
+    items.sort(key=lambda item: (_is_alone(item), _rank(item.path.parent.name)))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run a test with its fixtures when it is its turn; the wait is not part of its timeout."""
+    assert item.config.cache is not None
+    with turn(item.config.cache.mkdir("turns"), alone=_is_alone(item)):
+        return (yield)
+
+
+def _is_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
 
 
 def _rank(folder: str) -> int:

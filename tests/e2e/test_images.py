@@ -307,6 +307,7 @@ def test_an_image_whose_file_is_gone_is_found(stack: Stack, market: Market) -> N
     assert check().returncode == 0
 
 
+@pytest.mark.alone
 def test_fifty_uploads_at_once_stay_under_300_mebibytes(stack: Stack) -> None:
     # The benchmark of uploads decodes all fifty.
     photo = a_photo(12)
@@ -320,6 +321,7 @@ def test_fifty_uploads_at_once_stay_under_300_mebibytes(stack: Stack) -> None:
     assert 0 < peak < 300 * 2**20
 
 
+@pytest.mark.alone
 def test_reads_go_on_while_a_bomb_is_decoded_and_fifty_uploads_dribble(
     stack: Stack, market: Market, tmp_path: Path
 ) -> None:

@@ -136,6 +136,7 @@ def reading(client: httpx.Client, path: str) -> Iterator[list[int]]:
         thread.join()
 
 
+@pytest.mark.alone
 def test_all_certificates_and_the_authority_change_under_load_and_no_request_fails(tmp_path: Path) -> None:
     given = Given(tmp_path / "given")
     stack = Stack(INTERNAL_TLS_FOLDER=str(given.folder))

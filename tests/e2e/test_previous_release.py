@@ -20,7 +20,7 @@ from tests.support.steady_load import FailedError, Outcome, Requests
 # The kinds of requests that the workers of the three services answer.
 KINDS = ("read", "search", "read with a token", "gig", "order", "gRPC")
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from tests.support.steady_load import Outcome, Requests, steady_load
 
 SECONDS = 300
 
-pytestmark = pytest.mark.timeout(SECONDS)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(SECONDS)]
 PAUSES = dict.fromkeys(Requests.KINDS, 0.1) | {"order": 0.3, "upload": 0.4}
 
 

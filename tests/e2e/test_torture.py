@@ -22,6 +22,7 @@ LEAST = {
 
 
 # Two minutes until there was enough, four of waiting for quiet at the end, and two for a request that is retried.
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_nothing_acknowledged_is_lost_or_stands_twice_whatever_is_killed() -> None:
     counts = Counts()

@@ -19,6 +19,8 @@ from tests.support.edge import read_response
 from tests.support.http2 import PREFACE, headers_frames, read_statuses
 from tests.support.stack import Stack
 
+pytestmark = pytest.mark.alone
+
 HOSTS = (b"Host:", b"Host:   ", b"Host: a@b", b"Host: a\r\nHost: b", b"Host: a\r\n b", b"Host: \x7f", b"Host: a/b")
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.support.attackers import UnreadStreams
 from tests.support.bystanders import bystanders
 from tests.support.memory import peak_mib, reset_peaks
 from tests.support.stack import Stack
 from tests.support.story import SEED_GIG, SEED_PACKAGE, a_name, ok
+
+pytestmark = pytest.mark.alone
 
 WIDE = "\U0001f600"
 

@@ -15,6 +15,8 @@ from tests.support.memory import peak_mib, reset_peaks, resident_mib
 from tests.support.stack import Stack
 from tests.support.story import a_name
 
+pytestmark = pytest.mark.alone
+
 # A little less than a JSON body may have.
 MANY_BYTES = 1_040_000
 CLIENTS = 8

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.attackers import connections, send, statuses
+from tests.support.attackers import connections, send, statuses, wait_for_response
 from tests.support.bystanders import bystanders
 from tests.support.memory import peak_mib, reset_peaks
 from tests.support.stack import Stack
+
+pytestmark = pytest.mark.alone
 
 CLIENTS = 960
 HEAP_MIB = 448
@@ -64,6 +66,7 @@ def test_bodies_that_wait_for_their_last_byte_leave_memory_for_others(small_stac
     with bystanders(stack) as others, connections(stack, 600, *SOURCES) as attackers:
         for each in attackers:
             send(each, head + BODY)
+        wait_for_response(attackers, 60)
         answers = statuses(attackers, 2)
 
     others.require_served()

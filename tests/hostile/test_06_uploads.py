@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
+import pytest
 
 from tests.fuzz import Options
 from tests.fuzz.pictures import fuzz
@@ -20,6 +21,8 @@ from tests.support.memory import peak_mib, reset_peaks
 from tests.support.stack import Stack
 from tests.support.story import Market, ok
 from tests.support.uploads import a_jpeg, upload
+
+pytestmark = pytest.mark.alone
 
 DRIBBLERS = 205
 PAUSE = 0.25

@@ -21,6 +21,8 @@ from tests.support.rpc_floods import SEARCH, check_health
 from tests.support.stack import Stack
 from tests.support.workers import Worker
 
+pytestmark = pytest.mark.alone
+
 WORKER = "gig-0"
 MORE_MIB = 400
 

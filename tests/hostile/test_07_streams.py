@@ -35,6 +35,8 @@ from tests.support.rpc_floods import (
 )
 from tests.support.stack import Stack
 
+pytestmark = pytest.mark.alone
+
 SERVING = health_pb2.HealthCheckResponse.SERVING
 SECONDS = 2.0
 # No worker needs more for what clients hold open. MiB above its memory before.

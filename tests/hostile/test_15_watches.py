@@ -6,12 +6,16 @@ import contextlib
 import threading
 import time
 
+import pytest
+
 from deploy.local.envoy_admin import counters
 from tests.support.attackers import connect, connections, statuses
 from tests.support.bystanders import bystanders
 from tests.support.eventually import eventually
 from tests.support.memory import peak_mib, reset_peaks
 from tests.support.stack import Stack
+
+pytestmark = pytest.mark.alone
 
 WATCH = "/api/watch"
 USERS = 30

@@ -10,6 +10,8 @@ from tests.support.bystanders import bystanders
 from tests.support.memory import peak_mib, reset_peaks
 from tests.support.stack import Stack
 
+pytestmark = pytest.mark.alone
+
 
 def test_ordinary_clients_alone_are_served(stack: Stack) -> None:
     with bystanders(stack) as others:

@@ -47,6 +47,7 @@ def test_a_phones_picture_of_12_megapixels_takes_less_than_150_mib(tmp_path: Pat
     asyncio.run(story())
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("kind", "how"),
     [

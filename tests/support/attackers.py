@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import selectors
 import socket
 import time
 from collections.abc import Iterator
@@ -43,6 +44,14 @@ def send(connection: socket.socket, data: bytes) -> bool:
     except OSError:
         return False
     return True
+
+
+def wait_for_response(opened: list[socket.socket], seconds: float) -> None:
+    """Wait until one of the connections has something to read, for so long at most."""
+    with selectors.DefaultSelector() as selector:
+        for each in opened:
+            selector.register(each, selectors.EVENT_READ)
+        selector.select(seconds)
 
 
 def statuses(opened: list[socket.socket], seconds: float) -> list[int]:

@@ -9,14 +9,14 @@ from tests.torture.repeated import Repeated
 from tests.torture.retries import Counts
 
 KINDS = ("gig", "order", "order", "review", "postgres", "backend", "envoy")
-# What clients get done. A machine that needs longer than a second for a start would never get beyond starts: after so
-# many kills since the last of it, the next one waits.
-DONE = ("orders placed", "actions acknowledged", "messages", "marks")
-MOST_SINCE_DONE = 4
+# What clients get done; it needs most of the parts.
+DONE = ("orders placed", "actions acknowledged")
+# On a machine that needs long for a start, kills without a pause would leave no time in which anything gets done.
+MOST_SINCE_DONE = 2
 
 
 class Killer(Repeated):
-    """A thread that kills a random part every second, as long as clients get something done."""
+    """A thread that kills a random part every second; after two kills, the next waits until clients get something done."""
 
     seconds = 1.0
     expected = (psutil.NoSuchProcess,)
