@@ -111,4 +111,14 @@ def test_a_process_killed_at_a_crash_point_leaves_nothing_unfinished_and_nothing
     assert ends == {"ACCEPTED": 1, "WITHDRAWN": 1, "DECLINED": 1, "EXPIRED": 1}
     assert receiver.event_ids("seller") == {str(row["id"]) for row in order_database.fetch_all(EVENT_IDS)}
     assert receiver.invalid == []
+
+
+def test_the_same_requests_again_bring_the_same_orders(world: OrderBackend, receiver: WebhookReceiver) -> None:
+    receiver.expect("seller", WEBHOOK_SECRET)
+    webhook = receiver.url_of("seller")
+
+    orders = run_scenario(world, webhook)
+    world.settle_with_retries()
+
     assert run_scenario(world, webhook) == orders
+    assert sorted(world.listed(BUYER)) == sorted(orders.values())
