@@ -16,7 +16,7 @@ MOST_SINCE_DONE = 2
 
 
 class Killer(Repeated):
-    """A thread that kills a random part every second; after two kills, the next waits until clients get something done."""
+    """A thread that kills a random part every second; after two, the next waits until clients get something done."""
 
     seconds = 1.0
     expected = (psutil.NoSuchProcess,)
