@@ -30,8 +30,9 @@ local KEPT_HEADERS = { "content-type", "content-encoding", "cache-control", "var
 local ENCODINGS = { "gzip", "br" }
 local MAX_ENCODING_VALUES, MAX_VALUE_BYTES = 256, 256
 -- In the last part of an answer's life, one request at a time asks for a new one, and all others still get the old one:
--- an answer that many want is never asked for by all of them at once.
-local REFRESH_AFTER = 0.7
+-- an answer that many want is never asked for by all of them at once. Where that part begins is a random point for each
+-- answer: many that came together are asked for one after the other, and hits need not wait for the CPU that they take.
+local EARLIEST_REFRESH, LATEST_REFRESH = 0.4, 0.9
 local REFRESH_SECONDS = 1
 
 -- Answers by their keys. When those in `young` have half of the bytes, they become `old`, and what was old is dropped. An
@@ -103,7 +104,7 @@ local function find(key, now, max_age)
   local age = answer and now - answer.asked_at
   -- A clock may have been set back.
   if not age or age < 0 or age >= max_age then return nil end
-  return answer, age >= max_age * REFRESH_AFTER and now >= answer.refresh_at
+  return answer, now >= answer.refresh_at
 end
 
 -- Returns the kept answer, or nil when the request has to ask for a new one; and the result for log and counters.
@@ -167,14 +168,21 @@ local function read_body(handle)
   return size <= MAX_BODY_BYTES and table.concat(pieces) or nil
 end
 
+-- Returns when an answer that was asked for then is old enough to ask for a new one.
+local function refresh_time(asked_at, max_age)
+  return asked_at + max_age * (EARLIEST_REFRESH + (LATEST_REFRESH - EARLIEST_REFRESH) * math.random())
+end
+
 local function keep(handle, asked, headers, length)
   local kept = { [":status"] = "200" }
   for _, name in ipairs(KEPT_HEADERS) do kept[name] = headers:get(name) end
   local body = read_body(handle)
   -- Nothing of a body that was cut off.
   if not body or (length >= 0 and #body ~= length) then return end
-  local answer = { headers = kept, body = body, asked_at = asked.asked_at, refresh_at = 0 }
-  store(asked.key, answer, handle:filterContext():get("max_bytes"))
+  local context = handle:filterContext()
+  local refresh_at = refresh_time(asked.asked_at, context:get("max_age"))
+  local answer = { headers = kept, body = body, asked_at = asked.asked_at, refresh_at = refresh_at }
+  store(asked.key, answer, context:get("max_bytes"))
 end
 
 function cache.on_request(handle)

@@ -9,7 +9,9 @@ import pytest
 from tests.support.encodings import ENCODINGS
 from tests.support.scripts import Scripts
 
-MAX_AGE = 10
+MAX_AGE = 20
+# From this part of its life on, every answer is old enough to ask for a new one.
+REFRESHED = 0.9
 MIB = 1024 * 1024
 
 # A handle of Envoy's, with a clock that the test sets.
@@ -166,7 +168,7 @@ def test_a_clock_that_is_set_back_makes_no_answer_last() -> None:
 def test_one_request_a_second_asks_again_before_an_answer_is_too_old_and_all_others_get_the_old_one() -> None:
     cache = Cache()
     cache.keep("/api/categories", "old")
-    cache.now += MAX_AGE * 0.8
+    cache.now += MAX_AGE * REFRESHED
 
     results = [cache.begin("/api/categories")[b"result"] for _ in range(100)]
 
@@ -176,6 +178,25 @@ def test_one_request_a_second_asks_again_before_an_answer_is_too_old_and_all_oth
     assert refreshing[b"result"] == b"refresh"
     cache.finish(refreshing, "new")
     assert cache.kept("/api/categories") == "new"
+
+
+def test_answers_that_came_together_are_not_asked_for_again_together() -> None:
+    cache = Cache()
+    paths = [f"/api/gigs/{number}" for number in range(200)]
+    for path in paths:
+        cache.keep(path)
+
+    refreshed = []
+    for _ in range(MAX_AGE - 1):
+        cache.now += 1
+        handles = {path: cache.begin(path) for path in paths}
+        again = [path for path, handle in handles.items() if handle[b"result"] == b"refresh"]
+        for path in again:
+            cache.finish(handles[path], "{}")
+        refreshed.append(len(again))
+
+    assert sum(refreshed) >= len(paths)
+    assert max(refreshed) < len(paths) / 4, refreshed
 
 
 @pytest.mark.parametrize(("accepted", "encoding"), [*ENCODINGS, ("GZIP", "gzip"), ("identity, gzip;q=0.5", None)])
@@ -188,19 +209,19 @@ def test_a_request_goes_on_with_the_encoding_that_its_client_likes_best(accepted
 def test_nobody_asks_again_while_the_service_is_overloaded_until_the_answer_is_too_old() -> None:
     cache = Cache()
     cache.keep("/api/categories", "old")
-    cache.now += MAX_AGE * 0.8
+    cache.now += MAX_AGE * REFRESHED
 
     cache.overload("marketplace.gig.v1.GigService")
 
     assert [cache.begin("/api/categories")[b"result"] for _ in range(2)] == [b"hit", b"hit"]
-    cache.now += MAX_AGE * 0.2
+    cache.now += MAX_AGE * (1 - REFRESHED)
     assert cache.begin("/api/categories")[b"result"] == b"miss"
 
 
 def test_an_answer_of_another_service_than_the_overloaded_one_is_asked_for_again() -> None:
     cache = Cache()
     cache.keep("/api/categories", "old")
-    cache.now += MAX_AGE * 0.8
+    cache.now += MAX_AGE * REFRESHED
 
     cache.overload("marketplace.review.v1.ReviewService")
 
