@@ -25,7 +25,7 @@ KNOWN = Statement(f"""
     UNION ALL SELECT thumbnail_key FROM images WHERE thumbnail_key = ANY ($1::text[])
     UNION ALL SELECT waiting.key FROM outbox, jsonb_array_elements_text(payload -> 'keys') AS waiting (key)
     WHERE topic = '{MEDIA}' AND waiting.key = ANY ($1::text[])
-""")  # noqa: S608  # a constant of ours
+""")
 # Keys in one statement of `orphans`.
 BATCH = 500
 

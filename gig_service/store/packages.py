@@ -16,7 +16,7 @@ TERMS = Statement(f"""
         p.extras
     FROM packages AS p JOIN gigs AS g ON g.id = p.gig_id
     WHERE p.id = $1 AND g.status = '{Status.ACTIVE}' AND g.deleted_at IS NULL
-""")  # noqa: S608  # a constant of ours
+""")
 EXTRA_IDS = Statement("""
     SELECT (extra ->> 'id')::uuid AS id FROM packages, jsonb_array_elements(extras) AS extra WHERE packages.id = $1
 """)

@@ -48,7 +48,7 @@ DERIVED = ("words",)
 
 GIGS = Statement("SELECT id FROM gigs WHERE seller_id = $1 AND deleted_at IS NULL ORDER BY id")
 WITH_TEXTS = Statement("SELECT id FROM gigs WHERE seller_id = $1 AND title <> $2 ORDER BY id")
-KEYS_OF_IMAGES = Statement(f"SELECT gig_id, id, key FROM images WHERE {_OF_GIGS} ORDER BY gig_id, position")  # noqa: S608
+KEYS_OF_IMAGES = Statement(f"SELECT gig_id, id, key FROM images WHERE {_OF_GIGS} ORDER BY gig_id, position")
 # Words of deleted gigs stay, as candidates for misspelt ones. Before all gigs are analysed the counts are not complete.
 FORGET_UNUSED = Statement("""
     DELETE FROM words WHERE gigs <= 0 AND NOT EXISTS (SELECT FROM gigs_to_analyse) RETURNING word

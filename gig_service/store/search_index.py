@@ -49,7 +49,7 @@ REFRESH = Statement(f"""
     INSERT INTO search_rows AS stored ({COLUMNS}) SELECT * FROM rows
     ON CONFLICT (package_id) DO UPDATE SET ({_CHANGING}) = ({_qualified("excluded", _CHANGING)})
     WHERE ({_qualified("stored", _CHANGING)}) IS DISTINCT FROM ({_qualified("excluded", _CHANGING)})
-""")  # noqa: S608  # constants of ours
+""")
 
 
 class SearchIndex:

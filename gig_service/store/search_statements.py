@@ -187,7 +187,7 @@ def plain(shape: Shape) -> Query:
             SELECT {_RESULT} {gigs}{behind} ORDER BY {shape.order} LIMIT {LARGEST_PAGE}
         ) AS page {_GIG} {_SELLER}
         ORDER BY {shape.order_of("page")} LIMIT :limit::int
-    """)  # noqa: S608  # constants of ours
+    """)
 
 
 @lru_cache(1000)
@@ -213,7 +213,7 @@ def walk(shape: Shape, *, is_bounded: bool) -> Query:
             WHERE {conditions} AND {kept}{shape.of_bits("s")} ORDER BY {shape.order} LIMIT {LARGEST_PAGE}
         ) AS page {_SELLER} {starting}
         ORDER BY {shape.order_of("page")} LIMIT :limit::int
-    """)  # noqa: S608  # constants of ours
+    """)
 
 
 @lru_cache(1000)
@@ -243,7 +243,7 @@ def rank(shape: Shape, *, has_boundary: bool) -> Query:
         SELECT {_shown(shape, _OF_SELLER | priced)}, last.rating::float8, last.review_count, last.gig_id::text
         FROM (SELECT * FROM ranked {behind} ORDER BY {shape.order} LIMIT :limit::int) AS page {_SELLER} {starting}, last
         ORDER BY {shape.order_of("page")}
-    """)  # noqa: S608  # constants of ours
+    """)
 
 
 @lru_cache(1000)
@@ -268,7 +268,7 @@ def collect(shape: Shape, *, is_bounded: bool) -> Query:
             {_GIG} {_SELLER} {starting}
         ) AS page ON true
         ORDER BY {shape.order_of("page")}
-    """)  # noqa: S608  # constants of ours
+    """)
 
 
 def bound(shape: Shape) -> int:
@@ -284,12 +284,12 @@ def total(shape: Shape, *, is_first_try: bool = False) -> Query:
     """
     shape = replace(shape, sort=Sort.RATING)
     if not shape.has_packages:
-        return Query(f"SELECT count(*) AS total FROM (SELECT {_flat(shape)} LIMIT {EXACT_TOTAL + 1}) AS matching")  # noqa: S608
+        return Query(f"SELECT count(*) AS total FROM (SELECT {_flat(shape)} LIMIT {EXACT_TOTAL + 1}) AS matching")
     limit = 3 * (EXACT_TOTAL + 1) if is_first_try else COUNTED_PACKAGES
     return Query(f"""
         SELECT least(count(DISTINCT gig_id), {EXACT_TOTAL + 1}) AS total
         FROM (SELECT s.gig_id {_flat(shape)} LIMIT {limit}) AS matching
-    """)  # noqa: S608  # constants of ours
+    """)
 
 
 @lru_cache(1000)
@@ -304,7 +304,7 @@ def sample(shape: Shape) -> Query:
             WHERE {_IN_SAMPLE} AND {shape.of_gig("g")} AND g.deleted_at IS NULL{shape.of_text("g")}
             LIMIT {sample_bound(shape)}
         ) AS sampled
-    """)  # noqa: S608  # constants of ours
+    """)
 
 
 def sample_bound(shape: Shape) -> int:
@@ -380,7 +380,7 @@ def _look_ups(shape: Shape) -> str:
     document = ", document" if shape.has_words else ""
     gig = f"""CROSS JOIN LATERAL (
         SELECT {columns}{document} FROM gigs WHERE gigs.id = s.gig_id{shape.of_text("gigs")} LIMIT 1
-    ) AS g"""  # noqa: S608  # constants of ours
+    ) AS g"""
     if not shape.has_packages:
         return gig
     # Of two equally cheap packages the one with the smaller id counts. The second look-up needs the first one.
@@ -388,5 +388,5 @@ def _look_ups(shape: Shape) -> str:
     cheapest = f"""CROSS JOIN LATERAL (
         SELECT price, package_id, gig_id FROM search_rows AS p WHERE p.gig_id = {before} AND {_OF_PACKAGE.format("p")}
         ORDER BY p.price, p.package_id LIMIT 1
-    ) AS f"""  # noqa: S608  # constants of ours
+    ) AS f"""
     return f"{gig} {cheapest}" if shape.has_text else f"{cheapest} {gig.replace('s.gig_id', 'f.gig_id')}"

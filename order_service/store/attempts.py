@@ -37,7 +37,7 @@ def _begin_authorization(order_id: str, first: int, source: str = "", offer_id: 
         SELECT {order_id}, 'authorize', ${first}::jsonb, now, now + ${first + 1}::interval, {offer_id}
         FROM {source}app_now() AS now
         RETURNING created_at, {TRY.format(f"${first + 2}")}
-    """  # noqa: S608  # our own words
+    """
 
 
 BEGIN_AUTHORIZATION = Statement(_begin_authorization("$1", first=2))
@@ -69,18 +69,18 @@ CALL_OFF = Statement("""
     WHERE offer_id = $1 AND kind = 'authorize'
         AND (state IN ('confirming', 'refused') OR state = 'asking' AND NOT is_in_doubt)
 """)
-GET = Statement(f"SELECT {COLUMNS} FROM attempts WHERE order_id = $1")  # noqa: S608
+GET = Statement(f"SELECT {COLUMNS} FROM attempts WHERE order_id = $1")
 DUE = Statement(f"""
     SELECT {COLUMNS} FROM attempts
     WHERE next_try_at <= app_now() ORDER BY next_try_at, order_id LIMIT $1
-""")  # noqa: S608
+""")
 COUNTS = Statement("SELECT kind, count(*) AS number FROM attempts GROUP BY kind")
 LISTED = Statement(f"""
     SELECT {", ".join("a." + name for name in COLUMNS.split(", "))}, o.buyer_id, o.price, o.currency,
         extract(epoch FROM app_now() - a.created_at)::float8 AS age,
         extract(epoch FROM a.next_try_at - app_now())::float8 AS wait, count(*) OVER () AS total
     FROM attempts AS a LEFT JOIN orders AS o ON o.id = a.order_id ORDER BY a.created_at, a.order_id LIMIT $1
-""")  # noqa: S608
+""")
 RETRY = Statement("""
     UPDATE attempts SET tries = 0, next_try_at = app_now() WHERE $1::uuid IS NULL OR order_id = $1 RETURNING order_id
 """)

@@ -37,7 +37,7 @@ SHORT_COLUMNS = ", ".join(f"{NOT_READ[name]} AS {name}" if name in NOT_READ else
 ORDER_COLUMNS = COLUMNS.split(", ")
 
 # These bring a row or more for each order, so they are read as tuples, with ids as texts: half the time of all else.
-ORDERS = f"SELECT id::text, has_lines, {SHORT_COLUMNS} FROM orders WHERE id = ANY (%s::uuid[])"  # noqa: S608
+ORDERS = f"SELECT id::text, has_lines, {SHORT_COLUMNS} FROM orders WHERE id = ANY (%s::uuid[])"
 HISTORIES = """
     SELECT order_id::text, count(*), max(version),
         string_agg(
@@ -79,7 +79,7 @@ def _sums(column: str) -> str:
             WHERE transaction.{column} = ANY (%s::uuid[])
             GROUP BY transaction.{column}, account.name, entry.kind, account.owner HAVING sum(entry.amount) <> 0
         ) AS slots GROUP BY subject_id
-    """  # noqa: S608  # our own words
+    """
 
 
 ORDER_SUMS = _sums("order_id")
@@ -95,7 +95,7 @@ PAYOUT_ROWS = Statement(f"""
     SELECT {PAYOUT_COLUMNS}, updated_at,
         EXISTS (SELECT FROM payout_holds WHERE payout_holds.seller_id = payouts.seller_id) AS is_held
     FROM payouts WHERE id = ANY ($1::uuid[])
-""")  # noqa: S608
+""")
 ATTEMPTS = Statement("SELECT order_id AS id FROM attempts WHERE order_id = ANY ($1::uuid[])")
 PARKED = Statement("""
     SELECT id, topic, key, error FROM outbox WHERE parked_at IS NOT NULL AND topic = ANY ($1::text[]) ORDER BY id

@@ -23,7 +23,7 @@ def _reading(rows: str) -> str:
         FROM ({rows}) AS conversation
         LEFT JOIN people AS starter ON starter.id = conversation.starter_id
         LEFT JOIN people AS owner ON owner.id = conversation.owner_id
-    """  # noqa: S608  # our own words
+    """
 
 
 def _of_side(side: str) -> str:
@@ -32,17 +32,17 @@ def _of_side(side: str) -> str:
         SELECT {_COLUMNS} FROM conversations
         WHERE {side} = $1 AND (last_at, id) < ($2::timestamptz, $3::uuid)
         ORDER BY last_at DESC, id DESC LIMIT (SELECT $4::integer)
-    )"""  # noqa: S608  # our own column names
+    )"""
 
 
-ONE = Statement(_reading(f"SELECT {_COLUMNS} FROM conversations WHERE id = $1"))  # noqa: S608  # our own column names
+ONE = Statement(_reading(f"SELECT {_COLUMNS} FROM conversations WHERE id = $1"))
 # Nobody has a conversation with themselves. The limit is hidden from the planner, for the reason that
 # store/order_lists.py gives.
 PAGE = Statement(
     _reading(f"""
         SELECT * FROM ({_of_side("starter_id")} UNION ALL {_of_side("owner_id")}) AS both_sides
         ORDER BY last_at DESC, id DESC LIMIT (SELECT $4::integer)
-    """)  # noqa: S608  # our own words
+    """)
     + "ORDER BY conversation.last_at DESC, conversation.id DESC"
 )
 # Locking and reading are two statements: one statement that waits for a lock reads the newest message as it was before.

@@ -32,14 +32,14 @@ ADD_OF_MESSAGE = Statement(f"""
         VALUES ($1, $2, $3, $4, $5, $6, $7)
     )
     {DELIVERIES.format("$1, $2, $3, $4")}
-""")  # noqa: S608  # our own words
+""")
 ADD_OF_OFFER = Statement(f"""
     WITH event AS (
         INSERT INTO events (id, type, buyer_id, seller_id, at, conversation_id, offer_id, subject)
         VALUES ($1, $2, $3, $4, app_now(), $5, $6, $7::jsonb)
     )
     {DELIVERIES.format("$1, $2, $3, $4")}
-""")  # noqa: S608  # our own words
+""")
 # Of a message, or, with a reader and the mark, of a mark of reading.
 ADD_INTERNAL = Statement("""
     INSERT INTO events (
@@ -49,7 +49,7 @@ ADD_INTERNAL = Statement("""
 """)
 # An event's columns of which `to_subject` makes its subject.
 SUBJECT = f"order_id, payout_id, offer_id, subject, {message_json('events.message_id')} AS message"
-ONE = Statement(f"SELECT id, at, type, {SUBJECT} FROM events WHERE id = $1")  # noqa: S608  # our own words
+ONE = Statement(f"SELECT id, at, type, {SUBJECT} FROM events WHERE id = $1")
 
 
 class Feed:

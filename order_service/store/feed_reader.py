@@ -42,7 +42,7 @@ NEWEST = Statement("SELECT coalesce(max(position), 0) AS position FROM events")
 PAGE = Statement(f"""
     SELECT position, id, at, type, {SUBJECT}
     FROM events WHERE position > $1 AND NOT is_internal ORDER BY position LIMIT (SELECT $2::integer)
-""")  # noqa: S608  # our own words
+""")
 # Whether the event after a position is older than this.
 IS_OLD = Statement("""
     SELECT at < app_now() - $2::interval AS is_old FROM events WHERE position > $1 ORDER BY position LIMIT 1
@@ -67,7 +67,7 @@ def _news(events: str) -> Statement:
             WHERE order_events.order_id = events.order_id AND order_events.version = events.version LIMIT 1
         ) AS history ON true
         ORDER BY position
-    """)  # noqa: S608  # our own words
+    """)
 
 
 def _of_side(side: str) -> str:
@@ -76,16 +76,16 @@ def _of_side(side: str) -> str:
         SELECT {_COLUMNS} FROM events WHERE {side} = $1 AND position > $2
             AND payout_id IS NULL AND (reader_id IS NULL OR reader_id = $1)
         ORDER BY position LIMIT {ROWS}
-    )"""  # noqa: S608  # our own words
+    )"""
 
 
-TAIL = _news(f"SELECT {_COLUMNS} FROM events WHERE position > $1")  # noqa: S608  # our own words
+TAIL = _news(f"SELECT {_COLUMNS} FROM events WHERE position > $1")
 # Nobody is both sides of an order or a conversation.
 OF_USER = _news(f"{_of_side('buyer_id')} UNION ALL {_of_side('seller_id')}")
 HISTORY_AFTER = Statement(f"""
     SELECT order_id, version, {EVENT_READING} FROM order_events
     WHERE order_id = $1 AND version > $2 ORDER BY version
-""")  # noqa: S608  # our own column names
+""")
 
 
 class FeedReader:

@@ -28,7 +28,7 @@ UNSENT_BYTES = Statement(
 ADD = Statement(f"""
     INSERT INTO files (id, owner_id, key, name, size, type, status, created_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, app_now()) RETURNING {COLUMNS}
-""")  # noqa: S608  # our own column names
+""")
 # $2 is the reader, $3 whether it is an admin.
 READABLE = Statement(f"""
     SELECT {COLUMNS} FROM files WHERE id = $1 AND (
@@ -43,7 +43,7 @@ READABLE = Statement(f"""
             WHERE file_id = files.id AND $2 IN (buyer_id, seller_id)
         )
     )
-""")  # noqa: S608  # our own column names
+""")
 OWN = Statement("SELECT id FROM files WHERE id = ANY ($1::uuid[]) AND owner_id = $2")
 LOCK_OWN = Statement("""
     SELECT id, name, size, type, status FROM files WHERE id = ANY ($1::uuid[]) AND owner_id = $2
@@ -68,7 +68,7 @@ def _removing(files: str) -> Statement:
     return Statement(f"""
         WITH locked AS (SELECT id FROM files WHERE {files})
         DELETE FROM files USING locked WHERE files.id = locked.id RETURNING files.id, key
-    """)  # noqa: S608  # our own words
+    """)
 
 
 REMOVE_OF_MESSAGE = _removing("id IN (SELECT file_id FROM message_files WHERE message_id = $1) ORDER BY id FOR UPDATE")
@@ -84,12 +84,12 @@ KNOWN = Statement(f"""
     SELECT key FROM files WHERE key = ANY ($1::text[])
     UNION ALL SELECT waiting.key FROM outbox, jsonb_array_elements_text(payload -> 'keys') AS waiting (key)
     WHERE topic = '{FILES}' AND waiting.key = ANY ($1::text[])
-""")  # noqa: S608  # a constant of ours
+""")
 
 
 def _page(files: str = "true") -> Statement:
     """Return the statement of the next files after the id $1."""
-    return Statement(f"SELECT {COLUMNS} FROM files WHERE id > $1 AND {files} ORDER BY id LIMIT {BATCH}")  # noqa: S608
+    return Statement(f"SELECT {COLUMNS} FROM files WHERE id > $1 AND {files} ORDER BY id LIMIT {BATCH}")
 
 
 PAGE_OF_ALL = _page()
@@ -114,7 +114,7 @@ def _labels(rows: str) -> str:
     return f"""(
         SELECT json_agg(json_build_array(files.id, files.name, files.size, files.type) ORDER BY sent.position)
         FROM {rows}
-    )"""  # noqa: S608  # our own words
+    )"""
 
 
 def to_labels(rows: Sequence[Sequence[Any]] | None) -> tuple[FileLabel, ...]:

@@ -22,7 +22,7 @@ def message_json(message_id: str) -> str:
             'files', {labels_of_message("messages.id")}
         )
         FROM messages LEFT JOIN people ON people.id = messages.from_id WHERE messages.id = {message_id}
-    )"""  # noqa: S608  # our own words
+    )"""
 
 
 def to_message(row: Mapping[str, Any]) -> Message:

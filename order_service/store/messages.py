@@ -35,7 +35,7 @@ ADD = Statement(f"""
         WHERE id = $2 RETURNING id, last_number, last_at, starter_wrote, owner_wrote
     )
     {_INSERT} SELECT $1, id, last_number, $3, $4, $5, $6, last_at, starter_wrote, owner_wrote FROM counted
-""")  # noqa: S608  # our own words
+""")
 # Waits for another transaction that begins a conversation of the same two. Returns no row when they have one.
 BEGIN = Statement(f"""
     WITH begun AS (
@@ -47,7 +47,7 @@ BEGIN = Statement(f"""
         RETURNING id, created_at
     )
     {_INSERT} SELECT $1, id, 1, $3, $4, NULL, NULL, created_at, 1, 0 FROM begun RETURNING id
-""")  # noqa: S608  # our own words
+""")
 ONE = Statement(f"SELECT {message_json('$1::uuid')} AS message")  # our own words
 REMOVE = Statement("UPDATE messages SET text = '', is_removed = true WHERE id = $1")
 
@@ -69,7 +69,7 @@ def _page(comparison: str, order: str) -> Statement:
             ) AS row
         ) AS page ON true
         WHERE conversation.id = $1 ORDER BY page.number {order}
-    """)  # noqa: S608  # our own words
+    """)
 
 
 BEFORE = _page("<", "DESC")

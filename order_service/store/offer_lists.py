@@ -71,13 +71,13 @@ def statement(given: frozenset[str], status: OfferStatus | None) -> Statement:
             SELECT {COLUMNS} FROM offers
             WHERE {conditions} AND (created_at, id) < ({AFTER_TIME}, {AFTER_ID})
             ORDER BY created_at DESC, id DESC LIMIT {LIMIT}
-        )"""  # noqa: S608  # our own words
+        )"""
         for conditions in _branches(given, status)
     ]
     return Statement(f"""
         SELECT *, (SELECT app_now()) AS now FROM ({" UNION ALL ".join(branches)}) AS offers
         ORDER BY created_at DESC, id DESC LIMIT {LIMIT}
-    """)  # noqa: S608
+    """)
 
 
 def _branches(given: frozenset[str], status: OfferStatus | None) -> Iterator[str]:

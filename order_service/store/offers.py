@@ -16,12 +16,12 @@ from servicekit.errors import NotFound
 NAMES = [field.name for field in fields(Offer)]
 COLUMNS = ", ".join(NAMES)
 _values = attrgetter(*NAMES)
-ADD = Statement(f"INSERT INTO offers ({COLUMNS}) VALUES ({placeholders(len(NAMES))})")  # noqa: S608
-ONE = Statement(f"SELECT {COLUMNS}, app_now() AS now FROM offers WHERE id = $1")  # noqa: S608
+ADD = Statement(f"INSERT INTO offers ({COLUMNS}) VALUES ({placeholders(len(NAMES))})")
+ONE = Statement(f"SELECT {COLUMNS}, app_now() AS now FROM offers WHERE id = $1")
 # The time is read after the wait for the lock.
 LOCK = Statement(f"""
     WITH locked AS (SELECT {COLUMNS} FROM offers WHERE id = $1 FOR UPDATE) SELECT *, app_now() AS now FROM locked
-""")  # noqa: S608
+""")
 COUNT_OPEN = Statement("""
     SELECT count(*) AS count FROM offers WHERE conversation_id = $1 AND status = 'OPEN' AND expires_at > app_now()
 """)
@@ -35,7 +35,7 @@ NEXT_EXPIRED = Statement(f"""
         ORDER BY expires_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
     )
     SELECT *, app_now() AS now FROM locked
-""")  # noqa: S608
+""")
 
 
 class OfferReading(NamedTuple):

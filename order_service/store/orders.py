@@ -45,11 +45,11 @@ _ID = "($1::jsonb ->> 'id')::uuid"
 _INSERT = f"""
     INSERT INTO orders ({COLUMNS}, has_lines)
     SELECT {COLUMNS}, $1::jsonb -> 'lines' <> '[]' FROM {_NEW}, ended
-"""  # noqa: S608  # our own column names
+"""
 _UPDATE = f"""
     UPDATE orders SET {", ".join(f"{name} = new.{name}" for name in NAMES[1:])} FROM {_NEW} AS new
     WHERE orders.id = {_ID}
-"""  # noqa: S608  # our own column names
+"""
 # The lines of a row that has `has_lines` beside COLUMNS. Most orders have none, and looking for them takes 5 µs each.
 # Prices are texts, since JSON has binary fractions only.
 LINES = """
@@ -60,7 +60,7 @@ LINES = """
 """
 READING = f"""
     SELECT {COLUMNS}, {LINES.format("orders")}, (SELECT app_now()) AS now FROM orders
-"""  # noqa: S608  # our own column names
+"""
 ONE = Statement(f"{READING} WHERE id = $1")
 # In one statement, so that a placing that ends at this moment is seen either here or there.
 BY_REFERENCE = Statement("""
@@ -78,7 +78,7 @@ EVENT_READING = f"""
 """
 HISTORY = Statement(f"""
     SELECT {EVENT_READING} FROM order_events WHERE order_id = $1 AND NOT is_reminder ORDER BY version
-""")  # noqa: S608  # our own column names
+""")
 
 
 def _with_event(write: str) -> str:
@@ -96,7 +96,7 @@ def _with_event(write: str) -> str:
             INSERT INTO events (id, at, type, order_id, version, buyer_id, seller_id, subject)
             SELECT $2, $4, $3, id, version, buyer_id, seller_id, $1::jsonb FROM changed
         )
-    """  # noqa: S608  # our own words
+    """
 
 
 _INSERT_LINES = """
@@ -115,7 +115,7 @@ PLACE = Statement(f"""
     WITH ended AS ({ENDING.format(_ID)}), {_with_event(_INSERT)}, lines AS ({_INSERT_LINES}),
     answered AS ({FINISHING.format("$13", "(SELECT id FROM changed)")})
     {_DELIVERIES}, {RELEASE.format("$14")} FROM changed
-""")  # noqa: S608  # our own words
+""")
 
 
 def _locked(rows: str) -> Statement:
@@ -123,7 +123,7 @@ def _locked(rows: str) -> Statement:
     return Statement(f"""
         WITH locked AS (SELECT {COLUMNS}, has_lines FROM orders WHERE {rows})
         SELECT {COLUMNS}, {LINES.format("locked")}, app_now() AS now FROM locked
-    """)  # noqa: S608  # our own words
+    """)
 
 
 LOCK = _locked("id = $1 FOR UPDATE")
@@ -145,7 +145,7 @@ def _next_due(status: Status, since: str, unreminded_of: str = "") -> Statement:
             ORDER BY {since}, id LIMIT 1 FOR UPDATE OF orders SKIP LOCKED
         )
         SELECT {COLUMNS}, {LINES.format("locked")}, since, app_now() AS now FROM locked
-    """)  # noqa: S608  # our own words
+    """)
 
 
 class Waiting(Enum):

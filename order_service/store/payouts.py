@@ -22,13 +22,13 @@ COLUMNS = ", ".join(NAMES)
 _values = attrgetter(*NAMES)
 ADD = Statement(f"""
     INSERT INTO payouts ({COLUMNS}, updated_at) VALUES ({placeholders(len(NAMES) + 1)})
-""")  # noqa: S608  # our own column names
+""")
 READING = f"""
     SELECT {COLUMNS}, EXISTS (SELECT FROM payout_holds WHERE payout_holds.seller_id = payouts.seller_id) AS is_held
     FROM payouts
-"""  # noqa: S608  # our own column names
+"""
 ONE = Statement(f"{READING} WHERE id = $1")
-LOCKED = Statement(f"SELECT {COLUMNS} FROM payouts WHERE id = $1 FOR UPDATE")  # noqa: S608
+LOCKED = Statement(f"SELECT {COLUMNS} FROM payouts WHERE id = $1 FOR UPDATE")
 
 
 def _page(whose: str) -> Statement:

@@ -29,7 +29,7 @@ _ORDER = (
 _ERASED_LINES = f"""jsonb_build_object('lines', (
     SELECT coalesce(jsonb_agg(line || '{{"title": "{ERASED}"}}' ORDER BY place), '[]')
     FROM jsonb_array_elements(subject -> 'lines') WITH ORDINALITY AS lines (line, place)
-))"""  # noqa: S608  # our own words
+))"""
 
 _OFFER = (
     "id, conversation_id, gig_id, seller_id, buyer_id, title, description, price, delivery_days, revisions, status,"

@@ -83,7 +83,7 @@ class Run:
 
 # By name, not `*`: a prepared statement must not notice a column that a newer version adds.
 COLUMNS = ", ".join(field.name for field in fields(Run))
-UNFINISHED = Statement(f"SELECT {COLUMNS} FROM reconciliation_runs WHERE finished_at IS NULL")  # noqa: S608
+UNFINISHED = Statement(f"SELECT {COLUMNS} FROM reconciliation_runs WHERE finished_at IS NULL")
 
 
 class Work(NamedTuple):

@@ -20,19 +20,19 @@ COLUMNS = ", ".join(field.name for field in fields(Delivery))
 # and type, the buyer and the seller stand between the brackets.
 DELIVERIES = "SELECT add_webhook_deliveries({})"
 ADD = Statement(DELIVERIES.format("$1, $2, $3, $4"))
-ONE = Statement(f"SELECT {COLUMNS} FROM webhook_deliveries WHERE id = $1")  # noqa: S608  # our own column names
-LOCKED = Statement(f"SELECT {COLUMNS} FROM webhook_deliveries WHERE id = $1 FOR UPDATE")  # noqa: S608
+ONE = Statement(f"SELECT {COLUMNS} FROM webhook_deliveries WHERE id = $1")
+LOCKED = Statement(f"SELECT {COLUMNS} FROM webhook_deliveries WHERE id = $1 FOR UPDATE")
 # The limit is hidden from the planner, for the reason that store/order_lists.py gives.
 PAGE = Statement(f"""
     SELECT {COLUMNS} FROM webhook_deliveries
     WHERE endpoint_id = $1 AND (created_at, id) < ($2::timestamptz, $3::uuid)
     ORDER BY created_at DESC, id DESC LIMIT (SELECT $4::integer)
-""")  # noqa: S608
+""")
 BEGIN = Statement(f"""
     UPDATE webhook_deliveries SET attempts = attempts + 1, round_attempts = round_attempts + 1,
         tried_since = coalesce(tried_since, app_now())
     WHERE id = $1 RETURNING {COLUMNS}
-""")  # noqa: S608
+""")
 END = Statement("""
     UPDATE webhook_deliveries SET status = $2, last_status = $3, is_retry = false,
         next_at = CASE WHEN $2 = 'PENDING' THEN app_now() + $4::interval END
@@ -43,7 +43,7 @@ RETRY = Statement(f"""
     UPDATE webhook_deliveries SET status = 'PENDING', round = round + 1, is_retry = true, round_attempts = 0,
         tried_since = NULL, next_at = app_now()
     WHERE id = $1 RETURNING {COLUMNS}
-""")  # noqa: S608
+""")
 SWEEP = Statement("""
     DELETE FROM webhook_deliveries WHERE id IN (
         SELECT id FROM webhook_deliveries WHERE created_at <= app_now() - $1::interval

@@ -16,11 +16,11 @@ COUNT = Statement("SELECT count(*) AS count FROM webhook_endpoints WHERE owner_i
 ADD = Statement(f"""
     INSERT INTO webhook_endpoints (id, owner_id, is_admin, url, types, status, secret, secret_key, created_at)
     VALUES ($1, $2, $3, $4, $5::text[], 'ENABLED', $6, $7, app_now()) RETURNING {COLUMNS}
-""")  # noqa: S608  # our own column names
-ONE = Statement(f"SELECT {COLUMNS} FROM webhook_endpoints WHERE id = $1 AND deleted_at IS NULL")  # noqa: S608
+""")
+ONE = Statement(f"SELECT {COLUMNS} FROM webhook_endpoints WHERE id = $1 AND deleted_at IS NULL")
 OWN = Statement(f"""
     SELECT {COLUMNS} FROM webhook_endpoints WHERE owner_id = $1 AND deleted_at IS NULL ORDER BY created_at DESC, id DESC
-""")  # noqa: S608
+""")
 SET_STATUS = Statement("UPDATE webhook_endpoints SET status = $2 WHERE id = $1 AND status <> $2 RETURNING id")
 # The URL may contain a secret too.
 DELETE = Statement("""

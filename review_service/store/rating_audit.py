@@ -33,7 +33,7 @@ RECORDS = Statement(f"""
     LEFT JOIN gig_ratings ON gig_ratings.gig_id = gig.id
     CROSS JOIN LATERAL (SELECT {_COUNTED} FROM reviews WHERE reviews.gig_id = gig.id) AS counted
     CROSS JOIN LATERAL ({_OUTBOX.format(topic="$2", key="gig.id")}) AS undelivered
-""")  # noqa: S608  # constants
+""")
 PAGE = Statement(f"""
     SELECT page.*, is_waiting, parked_row FROM (
         SELECT id, gig_id, buyer_id, stars, created_at FROM reviews
@@ -41,7 +41,7 @@ PAGE = Statement(f"""
     ) AS page
     CROSS JOIN LATERAL ({_OUTBOX.format(topic="$5", key="page.id")}) AS undelivered
     ORDER BY gig_id, created_at, page.id
-""")  # noqa: S608  # constants
+""")
 
 LEAST_ID = UUID(int=0)
 GREATEST_ID = UUID(int=2**128 - 1)

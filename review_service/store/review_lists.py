@@ -44,7 +44,7 @@ def _page(after: str, order: str = "") -> Statement:
         ) AS page ON true
         WHERE gig_ratings.gig_id = $1::uuid
         ORDER BY {order} created_at DESC, id DESC
-    """)  # noqa: S608  # constants
+    """)
 
 
 NEWEST = _page("(created_at, id) < ($3::timestamptz, $4::uuid)")

@@ -38,10 +38,10 @@ class ReviewRow(peewee.Model):
 
 # By name, not `*`: a column that a newer version adds would break the prepared statement.
 COLUMNS = "id, order_id, gig_id, buyer_id, buyer_name, stars, comment, created_at, reply, replied_at"
-GET = Statement(f"SELECT {COLUMNS} FROM reviews WHERE id = $1")  # noqa: S608  # a constant
+GET = Statement(f"SELECT {COLUMNS} FROM reviews WHERE id = $1")
 REPLY = Statement(f"""
     UPDATE reviews SET reply = $2, replied_at = app_now() WHERE id = $1 AND reply IS NULL RETURNING {COLUMNS}
-""")  # noqa: S608  # a constant
+""")
 # Locks the gig's row, so that concurrent reviews of one gig are counted one after the other.
 COUNT = Statement("""
     INSERT INTO gig_ratings AS known (gig_id, version, stars_1, stars_2, stars_3, stars_4, stars_5)
