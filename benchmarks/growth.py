@@ -34,7 +34,7 @@ EVERY_SECONDS = 10.0
 SENDERS = 8
 GIGS = 200
 WORDS = ("website", "logo", "translation", "video", "music", "websiet", "für", "c++")
-_chance = Random(18)  # noqa: S311 - not secret
+_chance = Random(18)
 SORTS = ("rating", "price", "-price", "newest")
 
 

@@ -136,7 +136,7 @@ def load(database: Database, orders: int) -> None:
 
 def reads(database: Database, orders: int, entries_seller: UUID) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield every list and look-up by its name. Each call reads another page, or another row."""
-    store, random = Store(database), Random(1)  # noqa: S311  # no secret
+    store, random = Store(database), Random(1)
     end = BEGIN + timedelta(seconds=SECONDS_BETWEEN * orders)
 
     def of(name: str) -> UUID:

@@ -88,8 +88,8 @@ def requests(store: Store, sellers: list[UUID], orders: list[UUID]) -> dict[str,
         return change.execute(orders.pop(), Command(Action.COMPLETE), buyer)
 
     return {
-        "GetBalance": lambda: store.ledger.balance(random.choice(sellers)),  # noqa: S311
-        "RequestPayout": lambda: payout.execute(random.choice(sellers), Decimal("0.01")),  # noqa: S311
+        "GetBalance": lambda: store.ledger.balance(random.choice(sellers)),
+        "RequestPayout": lambda: payout.execute(random.choice(sellers), Decimal("0.01")),
         COMPLETE: complete,
     }
 
@@ -107,7 +107,7 @@ def measure(kinds: dict[str, Callable[[], object]], orders: list[UUID], stop: Ev
             except Exception as error:
                 name = f"{kind}: {type(error).__name__}"
             durations[name].append(time.perf_counter() - began)
-            stop.wait(PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
+            stop.wait(PAUSE_SECONDS * random.uniform(0.5, 1.5))
     return dict(durations)
 
 
@@ -126,7 +126,7 @@ def work(
     order_timeouts = OrderTimeouts(store, TimeOutOrder(store, TIMEOUTS), TIMEOUTS)
 
     def move_due() -> None:
-        while not stop.wait(TIMEOUTS_SECONDS * random.random()):  # noqa: S311
+        while not stop.wait(TIMEOUTS_SECONDS * random.random()):
             order_timeouts.move_due()
         database.close()
 

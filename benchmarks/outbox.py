@@ -63,7 +63,7 @@ def fill(database: Database, shape: str) -> None:
             SELECT '{PAYOUTS}', {key}, n, '{{}}', app_now(), app_now() + ({due_in}) * '1 s'::interval,
                 CASE WHEN {is_parked} THEN app_now() END
             FROM generate_series(1, {ROWS}) AS n
-        """)  # noqa: S608  # constants
+        """)
     )
 
 

@@ -276,7 +276,7 @@ def measure() -> dict[str, Any]:
     rows, sizes_found = {}, {}
     for service, (name, table) in counted.items():
         with psycopg2.connect(urls[service]) as connection, connection.cursor() as cursor:
-            cursor.execute(f"SELECT count(*), pg_database_size(current_database()) FROM {table}")  # noqa: S608
+            cursor.execute(f"SELECT count(*), pg_database_size(current_database()) FROM {table}")
             rows[name], sizes_found[service] = cursor.fetchone()  # type: ignore[misc]
         connection.close()
     with httpx.Client(base_url=f"http://127.0.0.1:{settings.port}", headers={"Accept-Encoding": "gzip"}) as client:

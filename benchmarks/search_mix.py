@@ -153,7 +153,7 @@ SHAPES: tuple[_Shape, ...] = (
 
 def main() -> None:
     """Print some searches."""
-    random = Random(1)  # noqa: S311  # no secret
+    random = Random(1)
     drawn = searches(random, ["Professional website development", "Modern logo design"], ["web-dev", "logo-design"])
     for search in (next(drawn) for _ in range(30)):
         print(f"{search.shape:<32} page {search.page}  {search.path}")

@@ -46,7 +46,7 @@ class Shapes:
     def __init__(self, database: Database) -> None:
         self._vocabulary = Vocabulary(database)
         self._rows = database.fetch_all(SAMPLE)
-        self._random = Random(1)  # noqa: S311  # no secret
+        self._random = Random(1)
 
     def all(self) -> Iterator[tuple[str, Callable[[], Asked]]]:
         """Return every shape with its name."""

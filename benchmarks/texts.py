@@ -63,7 +63,7 @@ def a_word(random: Random, length: int) -> str:
 
 def fill(database: Database, count: int) -> list[str]:
     """Create gigs with so many different words; return the words."""
-    random = Random(1)  # noqa: S311  # no secret
+    random = Random(1)
     words: dict[str, None] = {}
     while len(words) < count:
         words[a_word(random, random.randint(6, 9))] = None
@@ -84,7 +84,7 @@ def first_words(words: list[str]) -> str:
 
 def searches(count: int) -> None:
     """Print the time of a search by each kind of `q`."""
-    random = Random(2)  # noqa: S311  # no secret
+    random = Random(2)
     server = PostgresServer()
     server.start()
     try:

@@ -32,13 +32,20 @@ class Prepared(Protocol):
     """A statement that connections prepare; `call` is its EXECUTE, with psycopg2's placeholders."""
 
     @property
-    def sql(self) -> str: ...  # noqa: D102
+    def sql(self) -> str:
+        """The statement with parameters $1, $2 and so on."""
+
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str:
+        """Its name on a connection."""
+
     @property
-    def call(self) -> str: ...  # noqa: D102
+    def call(self) -> str:
+        """Its EXECUTE."""
+
     @property
-    def is_read(self) -> bool: ...  # noqa: D102
+    def is_read(self) -> bool:
+        """Whether it changes nothing."""
 
 
 class Sent(NamedTuple):

@@ -132,7 +132,7 @@ class Health:
                 yield Response(status=status)
             with self._condition:
                 self._condition.wait_for(
-                    lambda: self._ended or self._of(request.service) != sent or not context.is_active()  # noqa: B023
+                    lambda: self._ended or self._of(request.service) != sent or not context.is_active()  # noqa: B023  # called before the loop goes on
                 )
 
     def _wake(self) -> None:

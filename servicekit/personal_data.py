@@ -51,12 +51,12 @@ class Records:
             SELECT to_jsonb(shown)::text AS row FROM (
                 SELECT {self.shown} FROM {self.table} WHERE {self.whose} ORDER BY {self.order or self.key}
             ) AS shown
-        """)  # noqa: S608  # our own words
+        """)
 
     @property
     def rest(self) -> Statement:
         """Return the statement that counts the rows that are not erased yet."""
-        return Statement(f"SELECT count(*) AS number FROM {self.table} WHERE {self._unerased}")  # noqa: S608
+        return Statement(f"SELECT count(*) AS number FROM {self.table} WHERE {self._unerased}")
 
     @property
     def erase(self) -> Statement:
@@ -64,11 +64,11 @@ class Records:
         some = f"""
             SELECT {self.key} FROM {self.table} WHERE {self._unerased}
             ORDER BY {self.key} LIMIT ${_parameters(self.whose) + 1} FOR UPDATE
-        """  # noqa: S608  # our own words
-        change = f"DELETE FROM {self.table}"  # noqa: S608
+        """
+        change = f"DELETE FROM {self.table}"
         if not self.is_deleted:
             columns = ", ".join(f"{column} = {value}" for column, value in self.erased.items())
-            change = f"UPDATE {self.table} SET {columns}"  # noqa: S608
+            change = f"UPDATE {self.table} SET {columns}"
         return Statement(f"{change} WHERE ({self.key}) IN ({some}) RETURNING 1")
 
     @property
@@ -156,7 +156,7 @@ def forget_samples(database: Database, tables: Sequence[str], *, compacts: bool)
     for table in tables:
         database.execute(f"VACUUM (FULL, ANALYZE) {table}" if compacts else f"ANALYZE {table}")
         # Of a table without rows ANALYZE keeps the old samples. Before PostgreSQL 18 they stay until there are rows.
-        is_empty = not database.fetch_all(Statement(f"SELECT 1 AS row FROM {table} LIMIT 1"))  # noqa: S608  # our words
+        is_empty = not database.fetch_all(Statement(f"SELECT 1 AS row FROM {table} LIMIT 1"))
         if is_empty and database.fetch_all(CAN_CLEAR):
             database.execute(CLEAR, (table,))
 

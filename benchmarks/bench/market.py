@@ -117,7 +117,7 @@ def settle(stack: Stack) -> None:
 
 def fill_by_api(stack: Stack, gigs: int) -> None:
     """Create so many gigs through the API."""
-    random = Random(2)  # noqa: S311  # no secret
+    random = Random(2)
     seller = stack.client("bench-seller", "seller")
     categories = [each["id"] for each in seller.get("/api/categories").json()["categories"]]
     for _ in range(gigs):
@@ -147,7 +147,7 @@ def sample(stack: Stack) -> Market:
     connection.close()
     _fill_peer(stack, packages)
     gigs, titles, categories = zip(*rows, strict=True)
-    Random(1).shuffle(packages)  # noqa: S311  # no secret
+    Random(1).shuffle(packages)
     tokens = [stack.token(f"bench-buyer-{number}", "buyer") for number in range(BUYERS)]
     return Market(size, gigs, titles, categories, [str(package[0]) for package in packages], tokens)
 

@@ -83,7 +83,7 @@ def of_clients(case: Case, product: Side, plan: Plan) -> dict[str, Result]:
 def of_size(product: Side, sample: Market, plan: Plan) -> Result:
     """Measure what a gig page, browsing, words and the realistic mix cost with the data as it is."""
     costs = {}
-    random = Random(4)  # noqa: S311  # no secret
+    random = Random(4)
     with httpx.Client(base_url=product.url, timeout=sides.TIMEOUT, headers=NO_CACHE) as client:
         mix = sample.mix(random, plan.searches, client)
         shapes = time_by_shape(mix, client)

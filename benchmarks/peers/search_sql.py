@@ -38,7 +38,7 @@ GIG = f"""
         ) AS images
     FROM gigs AS g JOIN sellers AS s ON s.id = g.seller_id
     WHERE g.id = $1 AND g.deleted_at IS NULL AND g.status = 'ACTIVE'
-"""  # noqa: S608  # our own words
+"""
 # Each category with its id and whether it has a parent.
 CATEGORIES = "SELECT id, slug, parent_id IS NOT NULL AS is_child FROM categories"
 
@@ -137,4 +137,4 @@ def _statements(shape: Shape) -> tuple[str, str]:
             s.username, s.buyer_count, s.buyer_rating_sum, g.thumbnail_key
         {rows} {behind} ORDER BY {order} LIMIT ${count + 1}
     """  # our own words
-    return page, f"SELECT count(*) FROM (SELECT {rows} LIMIT {EXACT_TOTAL + 1}) AS found"  # noqa: S608
+    return page, f"SELECT count(*) FROM (SELECT {rows} LIMIT {EXACT_TOTAL + 1}) AS found"

@@ -70,7 +70,7 @@ def _write_to(log: str) -> None:
 
 def main() -> None:
     """Set everything and execute the command."""
-    os.execve(*prepare(sys.argv[1:]))  # noqa: S606
+    os.execve(*prepare(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -249,7 +249,7 @@ def main() -> None:
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
     for where in archives:
         environment |= archiving.variables(where, os.environ)
-    os.execve(command[0], command, environment)  # noqa: S606
+    os.execve(command[0], command, environment)
 
 
 if __name__ == "__main__":

@@ -35,4 +35,4 @@ def _become_psql(service: str, url: str, arguments: Sequence[str]) -> NoReturn:
     if sys.stdin.isatty() and not arguments:
         say(f"Database of {service}: {parameters.get('dbname', '')}. \\dt lists the tables, \\q ends.")
     program = str(postgres.programs() / "psql")
-    os.execve(program, [program, *arguments, "-d", make_dsn(**parameters)], environment)  # noqa: S606
+    os.execve(program, [program, *arguments, "-d", make_dsn(**parameters)], environment)

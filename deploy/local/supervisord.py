@@ -103,13 +103,13 @@ class ForkingOptions(ServerOptions):  # type: ignore[misc]
     def execve(self, filename: str, argv: list[str], env: Mapping[str, str]) -> NoReturn:
         """Become the program: a process of a service by its module, everything else by its file. Raises OSError."""
         if argv[-2] != "-m" or not argv[-1].partition(".")[0].endswith("_service"):
-            os.execve(filename, takeover.numbered(argv, os.getpid()), env)  # noqa: S606
+            os.execve(filename, takeover.numbered(argv, os.getpid()), env)
         command = launch.prepare(argv[argv.index(launch.__file__) + 1 :])
         try:
             linux.show_command(command.words, command.environment)
         except OSError:
             # `make restart` and others read the environment of a process in /proc.
-            os.execve(*command)  # noqa: S606
+            os.execve(*command)
         _run(command)
 
 

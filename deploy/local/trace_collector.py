@@ -47,7 +47,7 @@ class Collector(TraceServiceServicer):
     def __init__(self, store: TraceStore) -> None:
         self._store = store
 
-    def Export(self, request: ExportTraceServiceRequest, context: Any) -> ExportTraceServiceResponse:  # noqa: N802
+    def Export(self, request: ExportTraceServiceRequest, context: Any) -> ExportTraceServiceResponse:  # noqa: N802  # an RPC
         """Keep spans."""
         self._store.add(request)
         return ExportTraceServiceResponse()

@@ -43,7 +43,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._connection = ours
         ours.settimeout(START_SECONDS)
-        modules = [os.path.abspath(path) for path in sys.path if path]  # noqa: PTH100
+        modules = [os.path.abspath(path) for path in sys.path if path]  # noqa: PTH100  # links stay as they are
         arguments = [json.dumps(modules), str(theirs.fileno()), str(os.getpid()), json.dumps(asdict(limits))]
         with theirs:
             # An empty environment; -I: no folder of the user's, no setting from the environment.

@@ -59,7 +59,7 @@ class ServerSentEvents:
         The content type counts in the first response alone.
         """
         place = b"id: %b\n" % event_id.encode() if event_id else b""
-        retry = random.randint(*RETRY_MS)  # noqa: S311
+        retry = random.randint(*RETRY_MS)  # noqa: S311  # no secret
         return [HttpBody(content_type=CONTENT_TYPE, data=b": watching\nretry: %d\n%b\n" % (retry, place))]
 
     def news(self, event_id: str, news: News) -> HttpBody:

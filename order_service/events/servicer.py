@@ -114,7 +114,7 @@ class EventServicer:
                     if is_ending:
                         return
                     is_caught_up = True
-                    pause = min(HEARTBEAT_SECONDS * random.uniform(0.9, 1), end - time.monotonic())  # noqa: S311
+                    pause = min(HEARTBEAT_SECONDS * random.uniform(0.9, 1), end - time.monotonic())  # noqa: S311  # no secret
                     if not await subscription.wait(pause) and (heartbeat := encoder.heartbeat()) is not None:
                         yield heartbeat
 
