@@ -236,6 +236,24 @@ def test_a_worker_that_is_unhealthy_gets_nothing_also_when_another_has_just_beco
                 eventually(lambda: is_known(leaving, healthy=True))  # noqa: B023
 
 
+def test_the_only_worker_of_two_addresses_gets_calls_as_soon_as_it_takes_connections_again() -> None:
+    """As while a spare process takes the place of the only worker: the other address has nobody."""
+    alone, nobody = free_ports(2)
+    upstream = Upstream(alone)
+    upstream.start()
+    with an_edge(gig_service_addresses=f"127.0.0.1:{alone},127.0.0.1:{nobody}") as edge, edge.client() as api:
+        eventually(lambda: api.get("/api/categories").status_code == 200)
+
+        upstream.stop()
+        for _ in range(3):
+            api.get("/api/categories")
+        upstream.start()
+        try:
+            assert [api.get("/api/categories").status_code for _ in range(20)] == [200] * 20
+        finally:
+            upstream.stop()
+
+
 class Worker:
     """A worker in a process of its own, which can be killed."""
 
