@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,9 @@ settings.register_profile("tests", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("tests")
 
 _servers: list[PostgresServer] = []
+# The stack that files of tests share, and those files.
+_stacks: list[Stack] = []
+_files_with_stack: set[Path] = set()
 # One for all tests: reading the authorities' certificates takes longer than many a test.
 _ssl_context = ssl.create_default_context()
 
@@ -73,8 +77,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the folders whose tests take longest first, and the tests that run alone last."""
-    items.sort(key=lambda item: (_is_alone(item), _rank(item.path.parent.name)))
+    """Put folders whose tests take longest first, files that share a stack together, and tests that run alone last."""
+    _files_with_stack.update(item.path for item in items if "stack" in getattr(item, "fixturenames", ()))
+    items.sort(key=lambda item: (_is_alone(item), _rank(item.path.parent.name), item.path not in _files_with_stack))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -83,6 +88,19 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     assert item.config.cache is not None
     with turn(item.config.cache.mkdir("turns"), alone=_is_alone(item)):
         return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """Stop the shared stack when the next file does not use it: an idle one takes a tenth of a core."""
+    yield
+    if nextitem is None or nextitem.path not in _files_with_stack:
+        _stop_stacks()
+
+
+def _stop_stacks() -> None:
+    while _stacks:
+        _stacks.pop().stop()
 
 
 def _is_alone(item: pytest.Item) -> bool:
@@ -153,16 +171,23 @@ def world(order_database: Database, sandbox_database: Database) -> Iterator[Orde
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """Start a stack for all tests of this process; they make their own users and gigs in it and restart nothing.
+def stacks() -> Iterator[list[Stack]]:
+    """Return the stack that files of tests share, none or one; at the end it is stopped in any case."""
+    yield _stacks
+    _stop_stacks()
+
+
+@pytest.fixture(scope="module")
+def stack(stacks: list[Stack]) -> Stack:
+    """Start a stack for the tests of several files; they make their own users and gigs in it and restart nothing.
 
     Its webhooks may go to receivers on this machine.
     """
-    running = Stack(WEBHOOK_ALLOW_PRIVATE="true")
-    try:
-        yield running.start()
-    finally:
-        running.stop()
+    if not stacks:
+        running = Stack(WEBHOOK_ALLOW_PRIVATE="true")
+        stacks.append(running)
+        running.start()
+    return stacks[0]
 
 
 @pytest.fixture
