@@ -15,7 +15,7 @@ import httpx
 import pytest
 from grpc_health.v1 import health_pb2
 
-from deploy.local.envoy_admin import healthy_upstreams
+from deploy.local.envoy_admin import counters, healthy_upstreams
 from marketplace.gig.v1 import gig_pb2
 from tests.support.edge import ROOT, Edge, an_edge, assert_refused, free_ports
 from tests.support.eventually import eventually
@@ -236,20 +236,25 @@ def test_a_worker_that_is_unhealthy_gets_nothing_also_when_another_has_just_beco
                 eventually(lambda: is_known(leaving, healthy=True))  # noqa: B023
 
 
-def test_the_only_worker_of_two_addresses_gets_calls_as_soon_as_it_takes_connections_again() -> None:
+def test_the_only_worker_of_two_addresses_is_not_taken_out_by_connections_that_fail() -> None:
     """As while a spare process takes the place of the only worker: the other address has nobody."""
-    alone, nobody = free_ports(2)
-    upstream = Upstream(alone)
+    worker, nobody = free_ports(2)
+    upstream = Upstream(worker)
     upstream.start()
-    with an_edge(gig_service_addresses=f"127.0.0.1:{alone},127.0.0.1:{nobody}") as edge, edge.client() as api:
+    with an_edge(gig_service_addresses=f"127.0.0.1:{worker},127.0.0.1:{nobody}") as edge, edge.client() as api:
         eventually(lambda: api.get("/api/categories").status_code == 200)
 
         upstream.stop()
         for _ in range(3):
-            api.get("/api/categories")
+            assert_refused(api.get("/api/categories"), 503, "UNAVAILABLE")
+
+        found = counters(edge.settings.envoy_admin_port, r"^cluster\.gig\.outlier_detection\.ejections_")
+        counts = {name.rpartition(".ejections_")[2]: count for name, count in found.items()}
+        assert counts["detected_consecutive_local_origin_failure"] > 0
+        assert counts.get("enforced_total", 0) == 0
         upstream.start()
         try:
-            assert [api.get("/api/categories").status_code for _ in range(20)] == [200] * 20
+            eventually(lambda: api.get("/api/categories").status_code == 200)
         finally:
             upstream.stop()
 
