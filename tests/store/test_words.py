@@ -11,7 +11,7 @@ from tests.support.postgres import PostgresServer
 
 # Their entries would wait on more than 200 pages of the list that a GIN index has by default.
 ADDED = 10_000
-# Of 8 KiB. A look-up in the index alone reads some thirty.
+# Of 8 KiB. A look-up reads 22 in the index alone, and 28 with the entries that may wait.
 MOST_PAGES = 100
 ADD = "INSERT INTO words (word) SELECT DISTINCT left(md5(n::text), 8) FROM generate_series(1, %s) AS n"
 
