@@ -156,11 +156,16 @@ def test_responses_that_nobody_reads_take_no_thread_and_are_bounded(monkeypatch:
     waiting = call_pool._WaitingCalls(3, 60)
     monkeypatch.setattr(call_pool, "_waiting", waiting)
     handlers = Handlers()
+
+    def has_begun(count: int) -> bool:
+        return len(handlers.begun) == count
+
     with echoing(handlers) as (channel, address):
         reader = SlowReader(Worker(address))
-        for _ in range(10):
+        for count in range(1, 11):
+            # One by one: of more than three whose requests are on the way the oldest would end, too.
             reader.call(ECHO, b"unread")
-        eventually(lambda: len(handlers.begun) == 10)
+            eventually(partial(has_begun, count))
 
         assert reader.ended(7) == 7
         assert echo(channel) == b"xx"
