@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -39,6 +40,8 @@ PERF_HERTZ, SPY_HERTZ = 997, 199
 # Parts below this share of a process are told together, and groups below this share of a request not at all.
 SMALLEST = 0.03
 ATTACH_SECONDS = 30
+PERF_ATTEMPTS = 3
+PERF_DATA = "perf.data"
 SERVICES = ("GigService", "OrderService", "ReviewService")
 Parts = dict[str, float]
 
@@ -138,30 +141,44 @@ def profiled(
     groups: Mapping[str, list[psutil.Process]], work: Callable[[], load.Load]
 ) -> tuple[dict[str, Counter[str]], dict[str, Counter[str]]]:
     """Run a load under the profilers. Return samples of each group by part, by perf; and by module, by py-spy."""
-    pids = {
-        process.pid: group
-        for group, members in groups.items()
-        for member in members
-        for process in (member, *member.children(recursive=True))
-    }
     with ExitStack() as running, tempfile.TemporaryDirectory() as folder:
         # One after the other: py-spy stops a process for each sample, and perf would see that.
-        parts = by_part(_sampled_by_perf(running, Path(folder), pids, work), pids)
+        parts = _sampled_by_perf(running, Path(folder), groups, work)
         return parts, _sampled_by_spy(running, Path(folder), groups, work)
 
 
-def _sampled_by_perf(running: ExitStack, folder: Path, pids: Mapping[int, str], work: Callable[[], load.Load]) -> str:
-    data, control, answer = (folder / f"perf.{name}" for name in ("data", "control", "answer"))
-    os.mkfifo(control)
-    os.mkfifo(answer)
-    command = [_program("perf"), "record", "-q", "-e", "cpu-clock", "-F", str(PERF_HERTZ), "-o", str(data)]
-    options = ["--delay=-1", f"--control=fifo:{control},{answer}", "-p", ",".join(map(str, pids))]
-    profiler = _started(running, [*command, *options], folder / "perf.log")
-    _enable(control, answer)
+def _sampled_by_perf(
+    running: ExitStack, folder: Path, groups: Mapping[str, list[psutil.Process]], work: Callable[[], load.Load]
+) -> dict[str, Counter[str]]:
+    pids, profiler = _attached_perf(running, folder, groups)
     work()
     _finish(profiler)
-    script = [_program("perf"), "script", "-i", str(data), "-F", "pid,ip,sym,dso"]
-    return subprocess.run(script, capture_output=True, text=True, check=True).stdout
+    script = [_program("perf"), "script", "-i", str(folder / PERF_DATA), "-F", "pid,ip,sym,dso"]
+    return by_part(subprocess.run(script, capture_output=True, text=True, check=True).stdout, pids)
+
+
+def _attached_perf(
+    running: ExitStack, folder: Path, groups: Mapping[str, list[psutil.Process]]
+) -> tuple[dict[int, str], subprocess.Popen[bytes]]:
+    """Return the processes that perf records, with their groups, and perf. Raises LoadError when it does not begin."""
+    log = folder / "perf.log"
+    command = [_program("perf"), "record", "-q", "-e", "cpu-clock", "-F", str(PERF_HERTZ), "-o", folder / PERF_DATA]
+    for number in range(PERF_ATTEMPTS):
+        control, answer = (folder / f"perf.{number}.{name}" for name in ("control", "answer"))
+        os.mkfifo(control)
+        os.mkfifo(answer)
+        pids = {process.pid: group for group, members in groups.items() for process in _with_children(members)}
+        options = ["--delay=-1", f"--control=fifo:{control},{answer}", "-p", ",".join(map(str, pids))]
+        profiler = _started(running, [*map(str, command), *options], log)
+        if _enable(control, answer, profiler):
+            return pids, profiler
+        # It ends when one of the processes has ended before it was found, as workers of PostgreSQL's autovacuum do.
+        _end(profiler)
+    raise load.LoadError(f"perf does not begin: {log.read_text().strip()}")
+
+
+def _with_children(members: list[psutil.Process]) -> list[psutil.Process]:
+    return [process for member in members for process in (member, *member.children(recursive=True))]
 
 
 def _sampled_by_spy(
@@ -249,14 +266,17 @@ def _program(name: str) -> str:
     raise load.LoadError(f"{name} is missing; on Debian: apt install linux-perf")
 
 
-def _enable(control: Path, answer: Path) -> None:
-    """Tell perf to begin, and wait until it has. Raises LoadError when it does not answer."""
+def _enable(control: Path, answer: Path, profiler: subprocess.Popen[bytes]) -> bool:
+    """Tell perf to begin, and return whether it has."""
     # Opened for both directions, a FIFO does not wait for its other end.
     ends = [os.open(path, os.O_RDWR) for path in (control, answer)]
     try:
         os.write(ends[0], b"enable\n")
-        if not select.select([ends[1]], [], [], ATTACH_SECONDS)[0]:
-            raise load.LoadError("perf does not begin")
+        latest = time.monotonic() + ATTACH_SECONDS
+        while profiler.poll() is None and time.monotonic() < latest:
+            if select.select([ends[1]], [], [], 0.1)[0]:
+                return True
+        return False
     finally:
         for end in ends:
             os.close(end)

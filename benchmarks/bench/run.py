@@ -37,6 +37,7 @@ class Run:
         self._kept = kept_folder
         self._plan = plan
         self._only = only
+        self._named: list[str] = []
         self._began = time.monotonic()
         self._end = self._began + plan.limit_seconds
         self.results: Results = {"target": target, "machine": machine.facts(), "failures": {}}
@@ -53,6 +54,9 @@ class Run:
         if plan.cores:
             seconds = plan.seconds / 2
             self.part("threads", 120, lambda: thread_counts.measure(self._folder, plan.cores, seconds, rounds=1))
+        for each in self._only:
+            if not any(name.startswith(each) for name in self._named):
+                self.results["failures"][each] = f"there is no such part; there are: {', '.join(self._named)}"
         self.results["seconds"] = round(time.monotonic() - self._began)
         return self.results
 
@@ -110,8 +114,12 @@ class Run:
             return compared
 
         def start_limit() -> None:
-            body = httpx.get(f"{product.url}/api/gigs/{sample.gigs[0]}", timeout=sides.TIMEOUT).text
-            limit.append(running.enter_context(sides.direct(stack, body)))
+            paths = {"/api/gigs/": by_name["hot gig"], "/api/gigs": by_name["hot search"]}
+            bodies = {
+                path: httpx.get(f"{product.url}{case.requests[0].path}", timeout=sides.TIMEOUT).text
+                for path, case in paths.items()
+            }
+            limit.append(running.enter_context(sides.direct(stack, bodies)))
 
         reads = ("hot gig", "hot search", "gig", "search")
         if any(self._is_wanted(f"case {name}") for name in reads):
@@ -144,6 +152,7 @@ class Run:
         always: bool = False,
     ) -> None:
         """Run a part that needs about so many seconds, and keep its result; or the reason why there is none."""
+        self._named.append(name)
         if not always and not self._is_wanted(name):
             return
         if time.monotonic() + needed > self._end:

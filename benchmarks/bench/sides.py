@@ -110,13 +110,16 @@ def orders(stack: Stack) -> Iterator[Side]:
 
 
 @contextmanager
-def direct(stack: Stack, body: str) -> Iterator[Side]:
-    """Run an Envoy that answers by itself, with as many threads as the stack's."""
+def direct(stack: Stack, bodies: Mapping[str, str]) -> Iterator[Side]:
+    """Run an Envoy that answers by itself, with as many threads as the stack's.
+
+    `bodies` are by the beginnings of paths; the first that fits is sent.
+    """
     [port] = free_ports(1)
     template = jinja2.Template(DIRECT.read_text())
     threads = threads_of_envoy(stack)
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
-        config.write(template.render(port=port, body=body))
+        config.write(template.render(port=port, bodies=bodies))
         config.flush()
         options = ["--concurrency", str(threads), "--disable-hot-restart", "--log-level", "error"]
         command = [str(envoy_program()), "-c", config.name, *options]

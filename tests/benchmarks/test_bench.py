@@ -117,7 +117,8 @@ def test_peers_answer_as_the_product_does(stack: Stack, sample: Market, peers: d
 
 
 def test_a_peer_with_another_answer_ends_the_run(stack: Stack, sample: Market) -> None:
-    with sides.direct(stack, '{"results": [], "total": 0}') as wrong, pytest.raises(same_answers.DifferentAnswersError):
+    empty = {"/": '{"results": [], "total": 0}'}
+    with sides.direct(stack, empty) as wrong, pytest.raises(same_answers.DifferentAnswersError):
         same_answers.compare(sides.edge(stack), [wrong], sample, 2)
 
 

@@ -69,6 +69,16 @@ def test_only_the_parts_that_are_asked_for_run(tmp_path: Path) -> None:
     assert {"overload", "sizes 100"} == set(run.results) - {"target", "machine", "failures"}
 
 
+def test_a_name_that_no_part_has_is_told_with_those_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Run, "of_new_stack", lambda run: run.part("overload", 1, lambda: 1))
+
+    results = a_run(tmp_path, "overlaod").all()
+
+    assert results["failures"] == {"overlaod": "there is no such part; there are: overload"}
+
+
 def test_the_command_fails_after_its_report_when_a_part_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
