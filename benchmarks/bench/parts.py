@@ -175,18 +175,24 @@ def steady(product: Side, sample: Market, stack: Stack, plan: Plan) -> Result:
     samples: dict[int, list[tuple[float, float]]] = defaultdict(list)
     names: dict[int, str] = {}
     began = time.monotonic()
-    thread.start()
-    while thread.is_alive():
+
+    def sample_memory() -> None:
         for pid, (name, mib) in processes.own_memory(stack).items():
             names[pid] = name
             samples[pid].append((time.monotonic() - began, mib))
+
+    thread.start()
+    while thread.is_alive():
+        sample_memory()
         thread.join(min(SAMPLE_SECONDS, plan.steady_seconds / 12))
+    sample_memory()
     if not outcomes:
         raise load.LoadError("the mixed load did not run")
     slopes: dict[str, float] = {}
     for pid, points in samples.items():
-        # A process that has ended meanwhile does not grow.
-        if len(late := points[len(points) // 2 :]) > 1 and psutil.pid_exists(pid):
+        # A process that has ended meanwhile does not grow. On a busy machine a short load may have two samples alone.
+        if len(points) > 1 and psutil.pid_exists(pid):
+            late = points[min(len(points) // 2, len(points) - 2) :]
             slope = statistics.linear_regression(*zip(*late, strict=True)).slope * 60
             slopes[names[pid]] = max(round(slope, 3), slopes.get(names[pid], slope))
     [outcome] = outcomes

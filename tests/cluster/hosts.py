@@ -75,6 +75,14 @@ def _secret(folder: Path, name: str, make: Any = secrets.token_urlsafe) -> str:
     return file.read_text()
 
 
+def _is_running(pid: int) -> bool:
+    """Return whether a process is there and not a zombie; it may end at any moment."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 class SimulatedHost:
     """One host: its programs run in its namespace until they are killed with it."""
 
@@ -114,8 +122,7 @@ class SimulatedHost:
 
     def _pids(self, space: str) -> list[int]:
         listed = subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True).stdout.split()
-        pids = [int(pid) for pid in listed]
-        return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+        return [pid for pid in map(int, listed) if _is_running(pid)]
 
     def _keep(self, program: Program, stopping: threading.Event) -> None:
         while not stopping.is_set():
