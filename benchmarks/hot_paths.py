@@ -26,7 +26,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.bench import load, market, sides
+from benchmarks.bench import load, market, processes, sides
 from benchmarks.bench.load import Request
 from benchmarks.bench.market import Market
 from benchmarks.bench.rounds import measured
@@ -167,7 +167,7 @@ def _attached_perf(
         control, answer = (folder / f"perf.{number}.{name}" for name in ("control", "answer"))
         os.mkfifo(control)
         os.mkfifo(answer)
-        pids = {process.pid: group for group, members in groups.items() for process in _with_children(members)}
+        pids = {process.pid: group for group, members in groups.items() for process in processes.with_children(members)}
         options = ["--delay=-1", f"--control=fifo:{control},{answer}", "-p", ",".join(map(str, pids))]
         profiler = _started(running, [*map(str, command), *options], log)
         if _enable(control, answer, profiler):
@@ -175,10 +175,6 @@ def _attached_perf(
         # It ends when one of the processes has ended before it was found, as workers of PostgreSQL's autovacuum do.
         _end(profiler)
     raise load.LoadError(f"perf does not begin: {log.read_text().strip()}")
-
-
-def _with_children(members: list[psutil.Process]) -> list[psutil.Process]:
-    return [process for member in members for process in (member, *member.children(recursive=True))]
 
 
 def _sampled_by_spy(

@@ -42,30 +42,31 @@ def of_peer(name: str, process: psutil.Process, stack: Stack) -> Groups:
 
 def cpu_seconds(groups: Groups) -> dict[str, float]:
     """Return the CPU that each group has used so far, ended children included."""
-    return {group: sum(map(_cpu, _with_children(processes))) for group, processes in groups().items()}
+    return {group: sum(map(_cpu, with_children(processes))) for group, processes in groups().items()}
 
 
 def memory_mib(groups: Groups) -> dict[str, float]:
     """Return each group's share of the memory (PSS): shared pages count in part, so that sums are true."""
-    return {group: sum(map(_pss, _with_children(processes))) for group, processes in groups().items()}
+    return {group: sum(map(_pss, with_children(processes))) for group, processes in groups().items()}
 
 
 def whole_stack_mib(stack: Stack) -> float:
     """Return the memory (PSS) of all processes of a stack, supervisor and foreground process included."""
-    return sum(map(_pss, _with_children([stack.supervisor()])))
+    return sum(map(_pss, with_children([stack.supervisor()])))
 
 
 def own_memory(stack: Stack) -> dict[int, tuple[str, float]]:
     """Return the name and the own memory (USS, MiB) of each process of a stack, by pid."""
     names = {process.pid: name for name, process in stack.processes().items()}
     sizes = {}
-    for process in _with_children([stack.supervisor()]):
+    for process in with_children([stack.supervisor()]):
         with suppress(psutil.Error):
             sizes[process.pid] = (names.get(process.pid, process.name()), process.memory_full_info().uss / _MIB)
     return sizes
 
 
-def _with_children(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+def with_children(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Return these processes and all below them, those that have not ended."""
     found: dict[int, psutil.Process] = {}
     for process in processes:
         with suppress(psutil.Error):
