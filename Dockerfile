@@ -64,4 +64,4 @@ FROM base AS edge
 COPY --from=edge-packages /opt/venv /opt/venv
 COPY --from=edge-packages /usr/local/bin/envoy /usr/local/bin/envoy
 COPY --from=edge-code /app /app
-CMD ["envoy", "-c", "/run/edge/envoy.yaml", "--disable-hot-restart"]
+CMD ["envoy", "-c", "/run/edge/envoy.json", "--disable-hot-restart"]

@@ -1,4 +1,8 @@
-"""The renderer of Envoy's bootstrap, from the settings and the protos: `python -m edge.bootstrap --output FILE`."""
+"""The renderer of Envoy's bootstrap, from the settings and the protos: `python -m edge.bootstrap --output FILE`.
+
+FILE is YAML with comments, for people. Beside it stands the same as JSON, for Envoy, which reads it in a third of the
+time and memory.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import orjson
+import yaml  # type: ignore[import-untyped]
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from edge import browsers, compression, contract, grpc_web, internal_tls, mcp_tools, name_patterns, tls
@@ -176,6 +182,17 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         descriptor_set=str(scripts[-1] / DESCRIPTOR_SET),
         lua_path=";".join(f"{folder}/?.lua" for folder in scripts),
     )
+
+
+def json_file(output: Path) -> Path:
+    """Return the file of JSON that stands beside a bootstrap of this name."""
+    return output.with_suffix(".json")
+
+
+def write(output: Path, text: str) -> None:
+    """Write a rendered bootstrap, and its JSON beside it. Raises OSError."""
+    output.write_text(text)
+    json_file(output).write_bytes(orjson.dumps(yaml.load(text, yaml.CSafeLoader)))
 
 
 def _tls_secret(settings: EdgeSettings, files: Path | None) -> str:
@@ -393,7 +410,7 @@ def _literal_first(route: contract.Route) -> list[tuple[bool, str]]:
 def main() -> None:
     """Write the bootstrap for the settings of the environment. Exits with 2 when a setting is wrong."""
     parser = argparse.ArgumentParser(description="Renders Envoy's bootstrap from the environment and the protos.")
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="a file of YAML; Envoy's JSON stands beside it")
     parser.add_argument("--files", type=Path, help="copy the files that Envoy reads into this folder, which is made")
     options = parser.parse_args()
     output: Path = options.output
@@ -403,7 +420,7 @@ def main() -> None:
         if files:
             files.mkdir(parents=True, exist_ok=True)
             copy_files(settings, files)
-        output.write_text(render(settings, files))
+        write(output, render(settings, files))
     except BootstrapError as error:
         parser.exit(2, f"{error}\n")
 

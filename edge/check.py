@@ -18,7 +18,7 @@ from typing import Any
 from lupa.luajit21 import LuaRuntime  # type: ignore[import-untyped]
 
 from edge import signing_keys
-from edge.bootstrap import GENERATED, TEMPLATES, copy_files, render
+from edge.bootstrap import GENERATED, TEMPLATES, copy_files, json_file, render, write
 from edge.self_signed import certificate_and_key
 from edge.settings import EdgeSettings
 from servicekit import internal_tls
@@ -169,8 +169,8 @@ def bootstrap_errors(folder: Path, **changes: Any) -> Iterator[str]:
         files = folder / "files"
         files.mkdir()
         copy_files(settings, files)
-    config.write_text(render(settings, files))
-    command = [str(ENVOY), "--mode", "validate", "--disable-hot-restart", "-c", str(config)]
+    write(config, render(settings, files))
+    command = [str(ENVOY), "--mode", "validate", "--disable-hot-restart", "-c", str(json_file(config))]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         yield result.stderr[-2000:].strip()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from deploy.hosts.inventory import Host, Inventory
 from deploy.local.environment import EDGE, EVENTS, SETTINGS
 from deploy.local.postgres import programs as postgres_programs
-from deploy.local.supervise import envoy_program
+from deploy.local.supervise import COMPONENT_LOG_LEVELS, envoy_program
 
 RPC_PORTS = {"gig": 50051, "order": 50052, "review": 50053, "gig-images": 50061, "order-events": 50062}
 METRICS_OFFSET = 1000
@@ -39,8 +39,8 @@ class Program:
 def programs(inventory: Inventory, host: Host, python: str = sys.executable) -> list[Program]:
     """Return the programs of a host, in the order in which they start."""
     patroni = [python, "-m", "patroni", str(inventory.etc / "patroni.yml")]
-    envoy = [str(envoy_program()), "-c", str(inventory.state / "envoy.yaml"), "--disable-hot-restart"]
-    envoy += ["--log-level", "warn", "--component-log-level", "filter:critical"]
+    envoy = [str(envoy_program()), "-c", str(inventory.state / "envoy.json"), "--disable-hot-restart"]
+    envoy += ["--log-level", "warn", "--component-log-level", COMPONENT_LOG_LEVELS]
     render = [python, "-m", "edge.bootstrap", "--output", str(inventory.state / "envoy.yaml")]
     render += ["--files", str(inventory.state / "edge")]
     paths = {"PYTHONPATH": f"{inventory.code}:{inventory.code / 'generated'}", "PYTHONUNBUFFERED": "1"}

@@ -15,22 +15,30 @@ class EdgeConfigError(Exception):
     """The configuration cannot be rendered; the text says why."""
 
 
-def render(layout: Layout, own: Mapping[str, str]) -> None:
-    """Write Envoy's configuration, readable for Envoy, and copies of the files that it needs.
+def begin(layout: Layout, own: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Start to write Envoy's configuration, readable for Envoy, and copies of the files that it needs.
 
-    `own` is the environment of the renderer; it is kept for the next rendering. Raises EdgeConfigError.
+    `own` is the environment of the renderer; it is kept for the next rendering. Raises OSError.
     """
     layout.environments.mkdir(mode=0o700, exist_ok=True)
     layout.write_private(layout.environments / f"{environment.EDGE}.json", json.dumps(dict(own)))
     identity = users.edge_identity(int(own["PORT"]))
-    layout.write_private(layout.envoy_config, "", identity.gid if identity else None)
+    for path in (layout.envoy_config, layout.readable_envoy_config):
+        layout.write_private(path, "", identity.gid if identity else None)
     layout.edge_files.mkdir(mode=0o755, exist_ok=True)
     layout.edge_files.chmod(0o755)
     base = environment.edge_base(layout)
-    words = ["-m", "edge.bootstrap", "--output", "run/envoy.yaml", "--files", str(base / "run" / "edge")]
-    rendered = _run(layout, [sys.executable, *words], own)
-    if rendered.returncode != 0:
-        raise EdgeConfigError(f"Envoy's configuration cannot be rendered:\n{rendered.stderr}")
+    output = layout.readable_envoy_config.relative_to(layout.data_dir)
+    words = ["-m", "edge.bootstrap", "--output", str(output), "--files", str(base / "run" / "edge")]
+    return _start(layout, [sys.executable, *words], own)
+
+
+def finish(layout: Layout, own: Mapping[str, str], renderer: subprocess.Popen[str]) -> None:
+    """Wait for the renderer, and give Envoy what it has to read. Raises EdgeConfigError."""
+    _, errors = renderer.communicate()
+    if renderer.returncode != 0:
+        raise EdgeConfigError(f"Envoy's configuration cannot be rendered:\n{errors}")
+    identity = users.edge_identity(int(own["PORT"]))
     secret = layout.edge_files / tls.SECRET_FILE
     if identity and secret.exists():
         os.chown(secret, identity.uid, identity.gid)
@@ -43,20 +51,22 @@ def validate(layout: Layout) -> None:
     """
     config = environment.edge_base(layout) / layout.envoy_config.relative_to(layout.data_dir)
     words = [str(supervise.envoy_program()), "-c", str(config), "--mode", "validate", "--disable-hot-restart"]
-    checked = _run(layout, [*words, "--log-level", "error"], environment.of_edge(os.environ))
-    if checked.returncode != 0:
-        raise EdgeConfigError(f"Envoy refuses its configuration:\n{checked.stderr[-2000:]}")
+    checker = _start(layout, [*words, "--log-level", "error"], environment.of_edge(os.environ))
+    _, errors = checker.communicate()
+    if checker.returncode != 0:
+        raise EdgeConfigError(f"Envoy refuses its configuration:\n{errors[-2000:]}")
 
 
-def _run(layout: Layout, words: list[str], own: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+def _start(layout: Layout, words: list[str], own: Mapping[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         # Through the launcher, as Envoy: it gets the file descriptor that paths may begin with.
         supervise.launched("SIGTERM", ["--folder", str(environment.EDGE_FOLDER), *words]),
         cwd=layout.data_dir,
         env=dict(own),
-        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
 
 

@@ -133,7 +133,12 @@ class Layout:
 
     @property
     def envoy_config(self) -> Path:
-        """The rendered Envoy bootstrap."""
+        """The rendered Envoy bootstrap, as Envoy reads it."""
+        return self.run / "envoy.json"
+
+    @property
+    def readable_envoy_config(self) -> Path:
+        """The same with its comments, as people read it."""
         return self.run / "envoy.yaml"
 
     @property

@@ -127,7 +127,7 @@ class _Replacement:
         """Let a new Envoy take over, with a configuration that is rendered anew."""
         try:
             own = edge_config.kept(self._layout)
-            edge_config.render(self._layout, own)
+            edge_config.finish(self._layout, own, edge_config.begin(self._layout, own))
             edge_config.validate(self._layout)
         except (OSError, edge_config.EdgeConfigError) as error:
             raise RestartError(f"the edge stays as it is: {error}") from error

@@ -16,7 +16,7 @@ import psycopg2
 from deploy.local import edge_config, environment, envoy_admin, postgres, supervise, users
 from deploy.local.banner import banner
 from deploy.local.certificate import CertificateRenewal
-from deploy.local.control import ControlError, ProcessState, process_states, stop_process
+from deploy.local.control import ControlError, ProcessState, process_states, start_process, stop_process
 from deploy.local.internal_tls import InternalCertificates
 from deploy.local.layout import Layout
 from deploy.local.output import say
@@ -75,18 +75,22 @@ class Stack:
         self._stop = stop
         self._certificate = CertificateRenewal(settings, layout)
         self._internal_certificates = InternalCertificates(settings, layout)
+        self._of_renderer: dict[str, str] = {}
         self._pids: dict[str, int] = {}
         self._exits: Counter[str] = Counter()
         self._supervisor: subprocess.Popen[bytes] | None = None
+        self._renderer: subprocess.Popen[str] | None = None
 
     def start(self, lock: int) -> None:
-        """Render the configurations and start supervisord, which inherits the lock on DATA_DIR. Raises StackError."""
+        """Start supervisord, which inherits the lock on DATA_DIR, and the renderer of Envoy's configuration.
+
+        Raises StackError.
+        """
         users.give_folders(self._layout)
         try:
             self._internal_certificates.prepare()
         except (OSError, InternalTlsError) as error:
             raise StackError(f"INTERNAL_TLS: {error}") from error
-        _render_edge(self._settings, self._layout)
         supervise.write_configuration(self._settings, self._layout)
         self._layout.supervisor_socket.unlink(missing_ok=True)
         adopt_orphans()
@@ -101,16 +105,20 @@ class Stack:
             preexec_fn=lambda: _restrict(foreground),
             pass_fds=[lock],
         )
+        # Beside supervisord, which loads libraries for as long.
+        self._of_renderer = environment.of_edge_renderer(self._settings, self._layout, os.environ)
+        self._renderer = edge_config.begin(self._layout, self._of_renderer)
 
     def wait_until_ready(self) -> None:
         """Wait until the edge answers and every worker is healthy, or a stop is requested. Raises StackError."""
         began = time.monotonic()
         reported, reported_at = "", began
-        databases = not self._settings.embedded_postgres
+        databases, edge = not self._settings.embedded_postgres, False
         while not self._stop.wait(0.1):
             self._check_processes(fail_on_exits=time.monotonic() - began > _EXITS_IGNORED_SECONDS)
+            edge = edge or self._start_edge()
             databases = databases or self._create_databases()
-            waiting_for = self._missing() if databases else "the database"
+            waiting_for = "the database" if not databases else self._missing() if edge else "Envoy's configuration"
             if waiting_for is None:
                 return
             now = time.monotonic()
@@ -155,6 +163,23 @@ class Stack:
         except psycopg2.OperationalError:
             return False
         return True
+
+    def _start_edge(self) -> bool:
+        """Start Envoy when its configuration is there. Return whether it has been started."""
+        if self._renderer:
+            if self._renderer.returncode is None:
+                return False
+            try:
+                edge_config.finish(self._layout, self._of_renderer, self._renderer)
+            except edge_config.EdgeConfigError as error:
+                raise StackError(str(error)) from error
+            self._renderer = None
+        processes = process_states(self._layout.supervisor_socket) or ()
+        envoy = next((process for process in processes if process.name == supervise.ENVOY), None)
+        if envoy and not envoy.pid:
+            with contextlib.suppress(ControlError):
+                start_process(self._layout.supervisor_socket, envoy)
+        return bool(envoy and envoy.pid)
 
     def _missing(self) -> str | None:
         """Return in words which part is not ready yet; `None` when the stack is up."""
@@ -236,7 +261,7 @@ class Stack:
             self._reap()
 
     def _reap(self) -> None:
-        """Collect the exit status of ended children: supervisord, and orphans that this process adopted."""
+        """Collect the exit status of ended children: supervisord, the renderer, orphans that this process adopted."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -244,21 +269,15 @@ class Stack:
                 return
             if pid == 0:
                 return
-            if self._supervisor is not None and pid == self._supervisor.pid:
-                self._supervisor.returncode = os.waitstatus_to_exitcode(status)
+            for child in (self._supervisor, self._renderer):
+                if child is not None and pid == child.pid:
+                    child.returncode = os.waitstatus_to_exitcode(status)
 
 
 def _restrict(parent: int) -> None:
     """In supervisord's process: no program of the stack gains privileges, and supervisord ends with its parent."""
     forbid_new()
     set_parent_death_signal(parent, signal.SIGTERM)
-
-
-def _render_edge(settings: StackSettings, layout: Layout) -> None:
-    try:
-        edge_config.render(layout, environment.of_edge_renderer(settings, layout, os.environ))
-    except edge_config.EdgeConfigError as error:
-        raise StackError(str(error)) from error
 
 
 def run(settings: StackSettings) -> int:

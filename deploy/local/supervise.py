@@ -34,6 +34,13 @@ _DATABASE_STOP_SECONDS = 6
 _TRACES_STOP_SECONDS = 1
 _DATABASE_PRIORITY, _TRACES_PRIORITY, _SERVICE_PRIORITY, _EDGE_PRIORITY = 10, 15, 20, 30
 
+# The name of Envoy's process.
+ENVOY = "envoy"
+# What Envoy does not log. The bridge for MCP writes several errors for each bad message of a client; the access log has
+# the reason. `misc` warns at each start, two thousand times, that a filter which we use is young, and `lua` tells of
+# each script that it has one hook and not two. `edge.check` reads what `misc` says.
+COMPONENT_LOG_LEVELS = "filter:critical,misc:error,lua:warning"
+
 # PostgreSQL connections of each worker: one for each of its threads, its background work and its deliveries of the
 # outbox. OrderService's have more threads, for calls to the payment provider, and as many connections to the sandbox's
 # records.
@@ -57,6 +64,8 @@ class Process:
     environment: Mapping[str, str] = field(default_factory=dict)
     # Whether it runs all the time, and not only while `make restart` asks for it.
     is_permanent: bool = True
+    # Whether supervisord starts it at once; the foreground process starts Envoy when its configuration is there.
+    autostart: bool = True
 
 
 def processes(settings: StackSettings, layout: Layout) -> list[Process]:
@@ -121,7 +130,7 @@ def _spare(settings: StackSettings, layout: Layout, name: str, port: int) -> Pro
     if "UPLOAD_DIR" in own:
         # A process that takes pictures empties its folder when it starts.
         own["UPLOAD_DIR"] = str(Path(own["UPLOAD_DIR"]) / "spare")
-    return replace(_service(name, module, own), is_permanent=False)
+    return replace(_service(name, module, own), is_permanent=False, autostart=False)
 
 
 def _service(name: str, module: str, own: Mapping[str, str]) -> Process:
@@ -155,14 +164,14 @@ def _edge(settings: StackSettings, layout: Layout) -> Process:
     level = "info" if settings.log_level == "DEBUG" else settings.log_level.lower()
     threads = settings.edge_threads or _default_edge_threads(len(os.sched_getaffinity(0)))
     options = ["-c", str(config), *takeover.options(), "--concurrency", str(threads), "--log-level", level]
-    # The bridge for MCP writes several errors for each bad message of a client. The access log has the reason.
-    options += ["--component-log-level", "filter:critical"]
+    options += ["--component-log-level", COMPONENT_LOG_LEVELS]
     # Drain all clients with their next response, instead of one after the other over ten minutes.
     drain = ["--drain-strategy", "immediate", "--drain-time-s", "2"]
     identity = users.edge_identity(settings.port)
     launch = ["--folder", str(environment.EDGE_FOLDER)] + (["--run-as", str(identity)] if identity else [])
-    command = _launched("SIGTERM", "envoy", [*launch, str(envoy_program()), *options, *drain])
-    return Process("envoy", command, _EDGE_PRIORITY, _EDGE_STOP_SECONDS, environment=environment.of_edge(os.environ))
+    command = _launched("SIGTERM", ENVOY, [*launch, str(envoy_program()), *options, *drain])
+    own = environment.of_edge(os.environ)
+    return Process(ENVOY, command, _EDGE_PRIORITY, _EDGE_STOP_SECONDS, environment=own, autostart=False)
 
 
 def envoy_program() -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from edge import check, signing_keys, tokens
 from edge.bootstrap import BootstrapError, jwks_source
@@ -95,6 +96,13 @@ def test_the_command_writes_the_bootstrap(tmp_path: Path) -> None:
     assert written.count('{ address: "127.0.0.1", port_value: 2 }') == 3
     # As the stack does by default: every worker has to show the identity of its service.
     assert written.count("spiffe://marketplace/") == 5
+
+
+def test_what_envoy_reads_is_what_people_read(tmp_path: Path) -> None:
+    assert run(tmp_path).returncode == 0
+
+    for_people = yaml.load((tmp_path / "envoy.yaml").read_text(), yaml.CSafeLoader)
+    assert json.loads((tmp_path / "envoy.json").read_text()) == for_people
 
 
 def test_tls_with_the_services_needs_a_folder_of_certificates_unless_it_is_off(tmp_path: Path) -> None:

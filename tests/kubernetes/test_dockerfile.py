@@ -21,6 +21,7 @@ import yaml  # type: ignore[import-untyped]
 from deploy.helm.check import CHART, ROOT, containers, render
 from deploy.local.supervise import envoy_program
 from edge import signing_keys
+from edge.bootstrap import json_file
 from edge.self_signed import certificate_and_key
 from servicekit.authority import Authority
 from servicekit.settings import ServiceSettings
@@ -193,7 +194,8 @@ def test_envoy_takes_the_bootstrap_that_the_edges_image_renders(tmp_path: Path, 
         given["INTERNAL_TLS_FOLDER"] = str(tmp_path / "tls")
     config, files = tmp_path / "envoy.yaml", tmp_path / "files"
     files.mkdir()
-    places = {"/run/edge/envoy.yaml": str(config), "/run/edge-files": str(files)}
+    places = {"/run/edge/envoy.yaml": str(config), "/run/edge/envoy.json": str(json_file(config))}
+    places["/run/edge-files"] = str(files)
     python, *words = (places.get(word, word) for word in init["command"])
     assert python == "python"
 

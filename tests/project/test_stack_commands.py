@@ -98,6 +98,14 @@ def test_psql_opens_a_database_as_its_owner(service: str, database: str, own_sta
     assert (shown.returncode, shown.stdout) == (0, f"{database}|{database}\n"), shown.stderr
 
 
+def test_the_log_of_envoy_has_no_warnings_about_what_nobody_can_change(own_stack: Stack) -> None:
+    own_stack.wait_until_healthy()
+    lines = own_stack.layout.log("envoy").read_text().splitlines()
+
+    assert any("starting workers" in line for line in lines)
+    assert not [line for line in lines if "[misc]" in line or "[lua]" in line]
+
+
 def test_psql_on_a_terminal_is_a_prompt(own_stack: Stack) -> None:
     terminal = Terminal(own_stack.data_dir, "psql", "--service", "review", "--")
 

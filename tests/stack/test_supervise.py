@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from supervisor.datatypes import RestartUnconditionally
 from supervisor.options import ServerOptions
 
 from deploy.local import supervise
@@ -85,7 +86,8 @@ def test_each_service_has_a_spare_process_that_runs_only_when_it_is_asked_for(
 
     options = read_back(layout, StackSettings(), monkeypatch)
 
-    spares = [each for group in options.process_group_configs for each in group.process_configs if not each.autostart]
+    later = [each for group in options.process_group_configs for each in group.process_configs if not each.autostart]
+    spares = [each for each in later if each.name != supervise.ENVOY]
     assert [each.name for each in spares] == ["gig-spare", "order-spare", "gig-images-spare", "order-events-spare"]
     assert {each.autorestart for each in spares} == {False}
     addresses = {each.name: written_environment(layout, each.name)["LISTEN"] for each in spares}
@@ -94,6 +96,16 @@ def test_each_service_has_a_spare_process_that_runs_only_when_it_is_asked_for(
     assert edge["EVENT_SERVICE_ADDRESSES"].split(",")[1:] == [addresses["order-events-spare"]]
     uploads = {name: written_environment(layout, name)["UPLOAD_DIR"] for name in ("gig-images", "gig-images-spare")}
     assert uploads == {"gig-images": "uploads", "gig-images-spare": "uploads/spare"}
+
+
+def test_envoy_waits_for_its_configuration_and_then_runs_all_the_time(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = read_back(layout, StackSettings(), monkeypatch)
+
+    groups = [each for group in options.process_group_configs for each in group.process_configs]
+    [envoy] = [each for each in groups if each.name == supervise.ENVOY]
+    assert (envoy.autostart, envoy.autorestart) == (False, RestartUnconditionally)
 
 
 def test_other_services_know_the_spare_worker_where_it_takes_the_place_of_the_only_one(

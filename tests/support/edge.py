@@ -17,7 +17,7 @@ import httpx
 
 from deploy.local.envoy_admin import healthy_upstreams
 from edge import signing_keys, tokens
-from edge.bootstrap import copy_files, render
+from edge.bootstrap import copy_files, json_file, render, write
 from edge.settings import EdgeSettings
 from tests.support.ports import free_ports as free_ports
 from tests.support.upstream import Upstream
@@ -77,10 +77,9 @@ class Edge:
         for upstream in self.all_upstreams():
             upstream.start()
         config = self.folder / "envoy.yaml"
-        config.write_text(self.bootstrap())
-        command = [str(ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", str(self.threads)]
-        command += ["--log-level", "warn"]
-        command += ["--drain-strategy", "immediate", "--file-flush-interval-msec", "200"]
+        write(config, self.bootstrap())
+        command = [str(ENVOY), "-c", str(json_file(config)), "--concurrency", str(self.threads), "--log-level", "warn"]
+        command += ["--disable-hot-restart", "--drain-strategy", "immediate", "--file-flush-interval-msec", "200"]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + START_SECONDS
