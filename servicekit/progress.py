@@ -11,7 +11,7 @@ LOG_SECONDS = 10.0
 
 
 class Progress:
-    """Counts what was compared. This one shows nothing."""
+    """Counts the things that a long command has done. This class shows nothing; ShownProgress does."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -24,7 +24,7 @@ class Progress:
         self._show()
 
     def advance(self, number: int) -> None:
-        """Count what was compared."""
+        """Count things that are done."""
         self.done += number
         self._show()
 

@@ -1,7 +1,8 @@
 """A decoder process: it gets open files from its socket, decodes one picture after the other, and tells the results.
 
 A message has a picture's media type and the most pixels, with three open files: the source, and the two to write. The
-answers are READY once after the start, BEGUN for each message, and then the result, in JSON.
+process sends what of the confinement is missing (JSON) once after its start; for each message it sends BEGUN, and then
+the result (JSON).
 """
 
 from __future__ import annotations

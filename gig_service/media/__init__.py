@@ -1,1 +1,1 @@
-"""The files of images: where they are stored, and how they are deleted."""
+"""The files of images: their kind and storage, what a decoder makes of a picture, and copies of them."""

@@ -1,14 +1,17 @@
 """The statements of searches. `Shape` says which conditions a search has; the values are parameters of the statement.
 
-Three statements read a page, and one more counts:
+Four statements read a page, and three more tell how many gigs match:
 
+- `plain` reads a page from an index that has exactly the gigs that match, and counts them up to a bound. It is
+  prepared.
 - `walk` reads gigs in the order of the search from an index, and takes those that meet the other conditions. It is fast
-  when many gigs match. Its plan is the same for all values, so it is prepared: each table behind the first stands in a
-  LATERAL with a LIMIT, which is a look-up for each row and nothing else.
+  when many gigs match. Its plan is the same for all values: each table behind the first stands in a LATERAL with a
+  LIMIT, which is a look-up for each row and nothing else.
 - `collect` finds all gigs that match and sorts them. It is fast when few match. Each run is planned with its values.
 - `rank` reads the best rated matching gigs as `walk` does and sorts these by relevance.
-- `total` counts the gigs that match up to a bound, and its plan tells how many the planner expects.
-- `sample` counts those of them that are in a sixteenth of all gigs, which have an index of their own.
+- `total` counts the gigs that match up to a bound.
+- `estimate` is an EXPLAIN: its plan tells how many gigs the planner expects.
+- `sample` counts the matching gigs in a sixteenth of all gigs, which have an index of their own.
 """
 
 import re

@@ -36,5 +36,5 @@ class Store:
         self.search = Search(database)
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Make all writes inside visible together, or none of them when anything is raised."""
+        """Commit everything that the block writes, or nothing when it raises."""
         return self._database.transaction()

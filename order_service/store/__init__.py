@@ -1,1 +1,1 @@
-"""OrderService's database: every model and every SQL statement."""
+"""OrderService's database: all of its SQL."""

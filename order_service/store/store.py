@@ -88,10 +88,7 @@ class Store:
         return self._clock.now()
 
     def transaction(self, name: str) -> AbstractContextManager[None]:
-        """Store everything that is written inside, or nothing when anything is raised.
-
-        The commit is a crash point of this name.
-        """
+        """Commit everything that the block writes, or nothing when it raises. The name names its crash points."""
         return self._database.transaction(name)
 
     def attempt_lock(self, order_id: UUID) -> AbstractContextManager[bool]:
