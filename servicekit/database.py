@@ -81,7 +81,7 @@ class Statement:
     @cached_property
     def call(self) -> str:
         """The EXECUTE that runs it, with psycopg2's placeholders."""
-        number = max(map(int, _PARAMETERS.findall(self.sql)), default=0)
+        number = parameter_count(self.sql)
         return f"EXECUTE {self.name}" + (f" ({', '.join(['%s'] * number)})" if number else "")
 
 
@@ -93,6 +93,11 @@ def _is_readable(connection: Connection) -> bool:
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     return bool(poll.poll(0))
+
+
+def parameter_count(sql: str) -> int:
+    """Return the number of parameters of a statement: its greatest `$n`."""
+    return max(map(int, _PARAMETERS.findall(sql)), default=0)
 
 
 def placeholders(number: int, first: int = 1) -> str:

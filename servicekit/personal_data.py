@@ -6,12 +6,11 @@ of it can be stopped at any moment and begun again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from servicekit.database import Database, Statement, retry_conflicts
+from servicekit.database import Database, Statement, parameter_count, retry_conflicts
 from servicekit.progress import Progress
 
 # Stands in the place of a name or a title, which must not be empty.
@@ -63,7 +62,7 @@ class Records:
         """Return the statement that erases some of the rows. Its last parameter is their number."""
         some = f"""
             SELECT {self.key} FROM {self.table} WHERE {self._unerased}
-            ORDER BY {self.key} LIMIT ${_parameters(self.whose) + 1} FOR UPDATE
+            ORDER BY {self.key} LIMIT ${parameter_count(self.whose) + 1} FOR UPDATE
         """
         change = f"DELETE FROM {self.table}"
         if not self.is_deleted:
@@ -161,10 +160,6 @@ def forget_samples(database: Database, tables: Sequence[str], *, compacts: bool)
             database.execute(CLEAR, (table,))
 
 
-def _parameters(sql: str) -> int:
-    return max((int(number) for number in re.findall(r"\$(\d+)", sql)), default=0)
-
-
 def _some(params: Sequence[object], sql: str) -> tuple[object, ...]:
     """Return the parameters that the SQL has; PostgreSQL does not take more."""
-    return tuple(params[: _parameters(sql)])
+    return tuple(params[: parameter_count(sql)])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-from datetime import timedelta
 from pathlib import Path
 
 from gig_service.commands.add_images import AddImages
@@ -28,8 +27,6 @@ from servicekit.uploads.folders import upload_folder
 from servicekit.user_places import UserPlaces
 
 NICENESS = 5
-# With five minutes between two sweeps, an orphan is deleted within the hour.
-ORPHAN_AGE = timedelta(minutes=50)
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
@@ -91,7 +88,7 @@ def serve(settings: ImageSettings, upload_dir: Path, keeper: Keeper) -> None:
             background=[
                 decoders,
                 file_deletion(database, storage, MEDIA),
-                OrphanSweeper(storage, store.images.orphans, database, older_than=ORPHAN_AGE),
+                OrphanSweeper(storage, store.images.orphans, database),
             ],
         )
 

@@ -86,22 +86,3 @@ class ImageRow(peewee.Model):
 
     class Meta:
         table_name = "images"
-
-
-class SearchRow(peewee.Model):
-    """A row of `search_rows`: a package with the columns of its gig that filters and sorts need."""
-
-    package_id = peewee.UUIDField(primary_key=True)
-    gig_id = peewee.UUIDField()
-    seller_id = peewee.UUIDField()
-    status = peewee.TextField()
-    category_id = peewee.UUIDField()
-    section_id = peewee.UUIDField()
-    price = peewee.DecimalField(max_digits=9, decimal_places=2)
-    delivery_days = peewee.SmallIntegerField()
-    rating = peewee.DecimalField(max_digits=2, decimal_places=1)
-    review_count = peewee.IntegerField()
-    created_at = peewee.DateTimeField()
-
-    class Meta:
-        table_name = "search_rows"

@@ -201,9 +201,8 @@ class Search:
                 self._counted_many.put(asked, total)
             return None
         hits = _hits((row for row in rows if row[0]), shape.sort)
-        if total <= EXACT_TOTAL:
-            return SearchPage(hits, Total(total, is_estimate=False))
-        return SearchPage(hits, Total(total, is_estimate=True))
+        # Above EXACT_TOTAL every total is called an estimate, also one that was counted here: the API promises no more.
+        return SearchPage(hits, Total(total, is_estimate=total > EXACT_TOTAL))
 
     def _total(self, asked: _Asked, shape: Shape, values: Values) -> Total:
         """Return the number of gigs: counted up to EXACT_TOTAL, and the planner's estimate beyond."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from order_service.commands.finish_accepting import FinishAccepting
-from order_service.commands.finish_placing import FinishPlacing
+from order_service.commands.finish_placing import FIRST_ASK, FinishPlacing
 from order_service.commands.give_up_placing import GiveUpPlacing
 from order_service.domain.attempt import Attempt, AttemptLimits, Kind, State
 from order_service.domain.payment import ActionRequired
@@ -71,5 +71,5 @@ class RecoverAttempt:
     def _next_ask(self, attempt: Attempt, now: datetime) -> timedelta:
         """Return the time until the next question whether the buyer has confirmed the payment."""
         end = attempt.confirmation_end(self._limits)
-        wait = min(LONGEST_WAIT, timedelta(seconds=2) * 1.3 ** min(attempt.tries, 20))
+        wait = min(LONGEST_WAIT, FIRST_ASK * 1.3 ** min(attempt.tries, 20))
         return min(wait, max(end - LAST_ASK - now, LAST_ASK))

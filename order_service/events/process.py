@@ -29,8 +29,6 @@ from servicekit.user_places import UserPlaces
 
 # Reads and writes of files at once. Threads of their own: while a storage is slow, watches are not.
 FILE_THREADS = 8
-# With five minutes between two sweeps, an orphan is deleted within the hour.
-ORPHAN_AGE = timedelta(minutes=50)
 
 
 def build(settings: EventSettings, database: Database, upload_dir: Path) -> ServiceSpec:
@@ -58,7 +56,7 @@ def build(settings: EventSettings, database: Database, upload_dir: Path) -> Serv
     background: list[Background] = [
         Follower(database, store.feed_reader, hub),
         file_deletion(database, storage, FILES),
-        OrphanSweeper(storage, store.files.orphans, database, older_than=ORPHAN_AGE),
+        OrphanSweeper(storage, store.files.orphans, database),
         unsent_files_task(store, database),
     ]
     if scanner is not None:

@@ -87,8 +87,6 @@ class Sender:
         began = time.monotonic()
         try:
             outcome = self._send(webhook_url.parse(url, allow_private=self._allow_private), headers, body.encode())
-        except (BadUrl, NotPublic, Unresolvable) as error:
-            outcome = Outcome(None, type(error).__name__)
         except Exception as error:
             # The text of the error may contain the URL.
             outcome = Outcome(None, type(error).__name__)

@@ -45,4 +45,3 @@ class PutOff(Exception):
     def __init__(self, delay: timedelta, reason: str) -> None:
         super().__init__(reason)
         self.delay = delay
-        self.reason = reason

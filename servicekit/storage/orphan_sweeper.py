@@ -14,8 +14,9 @@ from servicekit.errors import Unavailable
 from servicekit.periodic import PeriodicTask
 from servicekit.storage.storage import Storage
 
-# Much longer than an upload takes from its first file to its rows: a younger file may still get a row.
-OLDER_THAN = timedelta(hours=1)
+# Much longer than an upload takes from its first file to its rows: a younger file may still get a row. With five
+# minutes between two sweeps, an orphan is deleted within the hour.
+OLDER_THAN = timedelta(minutes=50)
 EVERY_SECONDS = 300.0
 
 SWEPT = Counter("marketplace_media_swept_total", "Files without a row that this process deleted")
