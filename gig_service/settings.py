@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from servicekit.settings import Identity, ServiceSettings
+from servicekit.settings import ProcessUser, ServiceSettings
 from servicekit.storage.settings import StorageSettings
 
 
@@ -73,7 +73,7 @@ class ImageSettings(GigSettings):
     image_wait_seconds: float = Field(
         60, gt=0, description="How long a picture may wait for a decoder; with a longer wait ahead it is UNAVAILABLE."
     )
-    decoder_run_as: Identity = Field("65529:65529", description="The uid and gid of decoders when root starts them.")
+    decoder_run_as: ProcessUser = Field("65529:65529", description="The uid and gid of decoders when root starts them.")
     upload_dir: Path | None = Field(
         None,
         description="The folder where uploads lie while they come in; a temporary one by default.",

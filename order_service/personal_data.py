@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
-from order_service.convert.stored_answers import without_texts
+from order_service.convert.stored_responses import without_texts
 from order_service.files.storage import storage_from
 from order_service.payments.sandbox.erasure import SandboxErasure
 from order_service.settings import FileStorageSettings, PaymentSettings
@@ -81,7 +81,7 @@ class OrderUserData:
             removed = self._store.files.remove_of_owner(user_id)
         yield Erased("files_removed", removed)
         yield from self._data.erase(user_id, progress=progress)
-        yield Erased("responses_to_others", self._erase_answers(user_id))
+        yield Erased("responses_to_others", self._erase_responses(user_id))
         if self._sandbox is not None:
             yield Erased("cards_in_the_sandbox", self._sandbox.cards(self._orders.bought(user_id)))
             yield Erased("accounts_in_the_sandbox", self._sandbox.accounts(self._orders.payouts(user_id)))
@@ -93,12 +93,12 @@ class OrderUserData:
         if self._sandbox is not None:
             self._sandbox.forget_samples(compacts=compacts)
 
-    def _erase_answers(self, user_id: UUID) -> int:
+    def _erase_responses(self, user_id: UUID) -> int:
         number = 0
-        for stored in self._orders.answers_to_others(user_id):
-            answer = without_texts(stored.scope, stored.answer, is_bought=stored.is_bought)
-            if answer != stored.answer:
-                self._orders.replace_answer(stored, answer)
+        for stored in self._orders.responses_to_others(user_id):
+            response = without_texts(stored.scope, stored.answer, is_bought=stored.is_bought)
+            if response != stored.answer:
+                self._orders.replace_response(stored, response)
                 number += 1
         return number
 

@@ -56,7 +56,7 @@ Workers = Annotated[str, AfterValidator(_workers)]
 
 
 # `uid:gid`, neither of them root's.
-Identity = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,9}:[1-9][0-9]{0,9}$")]
+ProcessUser = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,9}:[1-9][0-9]{0,9}$")]
 
 
 class InternalTlsSettings(BaseSettings):
@@ -134,7 +134,7 @@ class ServiceSettings(InternalTlsSettings, TraceSettings, BaseSettings):
     user_jwt_issuer: str = Field(description="The `iss` of users' tokens.")
     user_jwt_audience: str = Field(description="The `aud` of users' tokens.")
     service_jwks: Path = Field(description="The public keys of the services' own tokens: a JWKS file.")
-    run_as: Identity = Field("65534:65534", description="The uid and gid of this process when root starts it.")
+    run_as: ProcessUser = Field("65534:65534", description="The uid and gid of this process when root starts it.")
 
     @property
     def idempotency_key_lifetime(self) -> timedelta:

@@ -193,7 +193,7 @@ class Search:
         """Return the page by finding all gigs; None when there are too many."""
         rows = self._run(statements.collect(shape, is_bounded=is_bounded), values)
         found, total = rows[0][-2:]
-        if is_bounded and found > statements.bound(shape):
+        if is_bounded and found > statements.collect_bound(shape):
             # The next minute's searches need not try it again, nor count.
             self._estimates.put(asked, max(self._estimate(asked, shape, values), statements.COLLECTED + 1))
             self._sampled.put(asked, statements.SAMPLED)

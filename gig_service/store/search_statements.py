@@ -261,7 +261,7 @@ def collect(shape: Shape, *, is_bounded: bool) -> Query:
     priced, starting = _priced(shape) if shape.is_of_gigs_alone else ({}, "")
     return Query(f"""
         WITH found AS MATERIALIZED (
-            SELECT {_found(shape)} {_flat(shape)} {f"LIMIT {bound(shape) + 1}" if is_bounded else ""}
+            SELECT {_found(shape)} {_flat(shape)} {f"LIMIT {collect_bound(shape) + 1}" if is_bounded else ""}
         ), hits AS MATERIALIZED ({distinct if shape.has_packages else "SELECT * FROM found"})
         SELECT {_shown(shape, {})}, counts.found, counts.total
         FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts
@@ -274,7 +274,7 @@ def collect(shape: Shape, *, is_bounded: bool) -> Query:
     """)
 
 
-def bound(shape: Shape) -> int:
+def collect_bound(shape: Shape) -> int:
     """Return the number of rows that `collect` finds at most."""
     return COLLECTED_PACKAGES if shape.has_packages else COLLECTED
 

@@ -52,7 +52,7 @@ class FinishAccepting:
             order, now = self._store.orders.lock(order_id)
             change = end_capture(order, command, now)
             if captured is not None:
-                change = self._record_report.extend(change, captured, now)
+                change = self._record_report.apply_to(change, captured, now)
             self._store.orders.save(change, now)
             self._store.unlock_attempt_with_commit(order_id)
         return change.order

@@ -41,12 +41,12 @@ class RecordReport:
                     self._store.orders.save(change, now)
                 change = lifecycle.record_chargeback(change.order, now)
         # Together with the newest chargeback, so that its event in the feed has the amount.
-        change = self.extend(change, report, now)
+        change = self.apply_to(change, report, now)
         if change.order != order:
             self._store.orders.save(change, now)
         return change.order
 
-    def extend(self, change: Change, report: PaymentReport, now: datetime) -> Change:
+    def apply_to(self, change: Change, report: PaymentReport, now: datetime) -> Change:
         """Store the provider's records of a report, and return the change with their consequences, to be saved.
 
         One `save` for both holds the locks of the seller's ledger accounts for a shorter time than two.

@@ -53,7 +53,7 @@ class SendPayout:
             NOT_COVERED.inc()
             self._log.warning("payout not covered", payout=str(payout.id), seconds=delay.total_seconds())
             with self._store.transaction("payout not covered"):
-                self._store.payouts.not_done(payout)
+                self._store.payouts.save_not_covered(payout)
             raise PutOff(delay, "the platform's balance at the payment provider does not cover it") from refusal
         else:
             self._end(payout.id, Status.PAID, reference=reference)

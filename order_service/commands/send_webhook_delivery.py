@@ -111,7 +111,7 @@ class SendWebhookDelivery:
             if endpoint is None:
                 return None
             if event is None or not may_send(delivery, endpoint):
-                self._store.webhook_deliveries.end(delivery, delivery.last_status, None, DeliveryStatus.FAILED)
+                self._store.webhook_deliveries.save_outcome(delivery, delivery.last_status, None, DeliveryStatus.FAILED)
                 ENDED.labels(DeliveryStatus.FAILED).inc()
                 return None
             assert delivery.next_at is not None
@@ -139,7 +139,7 @@ class SendWebhookDelivery:
             return self._failed(delivery, endpoint, outcome, now)
 
     def _accepted(self, delivery: Delivery, event: FeedEvent, outcome: Outcome, now: datetime) -> None:
-        self._store.webhook_deliveries.end(delivery, outcome.status, None, DeliveryStatus.DELIVERED)
+        self._store.webhook_deliveries.save_outcome(delivery, outcome.status, None, DeliveryStatus.DELIVERED)
         if delivery.is_retry:
             self._set_status(delivery.endpoint_id, EndpointStatus.ENABLED)
         ENDED.labels(DeliveryStatus.DELIVERED).inc()
@@ -148,7 +148,7 @@ class SendWebhookDelivery:
     def _failed(self, delivery: Delivery, endpoint: Endpoint, outcome: Outcome, now: datetime) -> timedelta | None:
         delay = retry_delay(delivery, endpoint, outcome.status, now, random.random())  # noqa: S311  # jitter
         status = DeliveryStatus.FAILED if delay is None else DeliveryStatus.PENDING
-        self._store.webhook_deliveries.end(delivery, outcome.status, delay, status)
+        self._store.webhook_deliveries.save_outcome(delivery, outcome.status, delay, status)
         log = self._log.bind(endpoint=str(endpoint.id), delivery=str(delivery.id), status=outcome.status)
         log.info("webhook not accepted", reason=outcome.reason, attempts=delivery.attempts)
         if delay is None:

@@ -93,7 +93,7 @@ class FeedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedEvent:
+class PositionedEvent:
     """An event with its position in the feed."""
 
     position: int
@@ -137,7 +137,7 @@ class News:
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered:
+class NumberedEvent:
     """What those who follow the feed learn of an event: its position, whom it concerns, and the news.
 
     `news` is None for an event of a payout, which nobody watches.

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from prometheus_client import Counter, Gauge
 
-from order_service.domain.feed import HistoryRow, News, Numbered
+from order_service.domain.feed import HistoryRow, News, NumberedEvent
 from servicekit.errors import Unavailable
 
 SUBSCRIPTIONS = Gauge("marketplace_event_subscriptions", "Watches and long-polls under way.")
@@ -134,7 +134,7 @@ class Hub:
         POSITION.set(position)
         self._is_ready.set()
 
-    def publish(self, events: Sequence[Numbered]) -> None:
+    def publish(self, events: Sequence[NumberedEvent]) -> None:
         """Put the next events of the feed into the subscriptions that they concern."""
         for event in events:
             self.position = event.position

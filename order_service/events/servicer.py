@@ -132,7 +132,7 @@ class EventServicer:
 
     def _page(self, after: int, size: int) -> event_pb2.ListEventsResponse:
         page = self._store.feed_reader.page(after, size)
-        results = [to_feed_event(placed.event, self._timeouts) for placed in page]
+        results = [to_feed_event(each.event, self._timeouts) for each in page]
         return event_pb2.ListEventsResponse(results=results, next=str(page[-1].position if page else after))
 
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from order_service.domain.conversation import Message
-from order_service.domain.feed import HistoryRow, News, Numbered, PlacedEvent, ReadMark
+from order_service.domain.feed import HistoryRow, News, NumberedEvent, PositionedEvent, ReadMark
 from order_service.domain.offer import Offer
 from order_service.store.feed import OFFER, READ_MARK, SUBJECT, to_feed_event
 from order_service.store.message_rows import message_json, to_message
@@ -110,10 +110,10 @@ class FeedReader:
         position: int = row["position"]
         return position
 
-    def page(self, after: int, limit: int) -> list[PlacedEvent]:
+    def page(self, after: int, limit: int) -> list[PositionedEvent]:
         """Return the first events after this position, without internal ones."""
         return [
-            PlacedEvent(row["position"], to_feed_event(row)) for row in self._database.fetch_all(PAGE, after, limit)
+            PositionedEvent(row["position"], to_feed_event(row)) for row in self._database.fetch_all(PAGE, after, limit)
         ]
 
     def is_older(self, position: int, age: timedelta) -> bool:
@@ -121,7 +121,7 @@ class FeedReader:
         row = self._database.fetch_one(IS_OLD, position, age)
         return row is not None and bool(row["is_old"])
 
-    def tail(self, after: int) -> list[Numbered]:
+    def tail(self, after: int) -> list[NumberedEvent]:
         """Return the first ROWS events after this position, as those who follow the feed learn of them."""
         return [_to_numbered(row) for row in self._database.fetch_all(TAIL, after)]
 
@@ -134,12 +134,14 @@ class FeedReader:
         return [News(0, _to_history_row(row)) for row in self._database.fetch_all(HISTORY_AFTER, order_id, after)]
 
 
-def _to_numbered(row: Row) -> Numbered:
+def _to_numbered(row: Row) -> NumberedEvent:
     if row["reader_id"] is not None:
         people = (row["reader_id"],)
     else:
         people = tuple(side for side in (row["buyer_id"], row["seller_id"]) if side is not None)
-    return Numbered(row["position"], people, _to_news(row) if row["buyer_id"] else None, is_internal=row["is_internal"])
+    return NumberedEvent(
+        row["position"], people, _to_news(row) if row["buyer_id"] else None, is_internal=row["is_internal"]
+    )
 
 
 def _to_news(row: Row) -> News:

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from order_service.domain.listing import OrderFilter
 from order_service.domain.order import Status
-from order_service.store.orders import COLUMNS, LINES, Reading, to_reading
+from order_service.store.orders import COLUMNS, LINES, OrderReading, to_reading
 from servicekit.database import Database, Statement
 
 # The parameters of every statement; those of its filters follow, in the order of the fields of OrderFilter.
@@ -54,7 +54,7 @@ class OrderLists:
 
     def page(
         self, order_filter: OrderFilter, *, oldest_first: bool = False, after: PageKey | None = None, limit: int
-    ) -> list[Reading]:
+    ) -> list[OrderReading]:
         """Return the first `limit` orders that meet the filter and come after this one; from the start without one."""
         given = {name: value for name, value in asdict(order_filter).items() if value}
         values = [value for name, value in given.items() if name != FLAG]

@@ -165,7 +165,7 @@ class Waiting(Enum):
     DELIVERY_REMINDER = _next_due(Status.IN_PROGRESS, "due_at", unreminded_of="due_at")
 
 
-class Reading(NamedTuple):
+class OrderReading(NamedTuple):
     """An order and the time at which it was read (aware, UTC)."""
 
     order: Order
@@ -229,7 +229,7 @@ class Orders:
         params = _with_event_params(change.order, change.event)
         return self._database.fetch_one(PLACE, *params, response, None) is not None
 
-    def lock(self, order_id: UUID) -> Reading:
+    def lock(self, order_id: UUID) -> OrderReading:
         """Return the order, locked until the end of the transaction. Raises NotFound("Order")."""
         return _required(self._database.fetch_one(LOCK, order_id))
 
@@ -270,7 +270,7 @@ class Orders:
         order_id: UUID | None = row["id"]
         return order_id
 
-    def get(self, order_id: UUID) -> Reading:
+    def get(self, order_id: UUID) -> OrderReading:
         """Return the order. Raises NotFound("Order")."""
         return _required(self._database.fetch_one(ONE, order_id))
 
@@ -301,17 +301,17 @@ def _with_event_params(order: Order, event: Event) -> tuple[object, ...]:
     )
 
 
-def _required(row: Row | None) -> Reading:
+def _required(row: Row | None) -> OrderReading:
     if row is None:
         raise NotFound("Order")
     return to_reading(row)
 
 
-def to_reading(row: Row) -> Reading:
+def to_reading(row: Row) -> OrderReading:
     """Return the order of a row of COLUMNS, LINES and `now`."""
     now = row.pop("now")
     lines = (Line(title, Decimal(unit_price), quantity) for title, unit_price, quantity in row.pop("lines") or ())
-    return Reading(to_order({**row, "lines": tuple(lines)}), now)
+    return OrderReading(to_order({**row, "lines": tuple(lines)}), now)
 
 
 def to_order(row: Row) -> Order:

@@ -52,7 +52,7 @@ SAVE_REVERSAL = Statement("""
     UPDATE payouts SET reversed = $2, status = $3, updated_at = app_now() WHERE id = $1
 """)
 SENT = Statement("UPDATE payouts SET sent_at = coalesce(sent_at, app_now()), updated_at = app_now() WHERE id = $1")
-NOT_DONE = Statement("""
+NOT_COVERED = Statement("""
     UPDATE payouts SET sent_at = NULL, refusals = refusals + 1, updated_at = app_now()
     WHERE id = $1 AND status = 'PENDING' AND refusals = $2
 """)
@@ -71,7 +71,7 @@ class PayoutKey(NamedTuple):
     id: UUID
 
 
-class Reading(NamedTuple):
+class PayoutReading(NamedTuple):
     """A payout, and whether its seller's payouts are held."""
 
     payout: Payout
@@ -94,7 +94,7 @@ class Payouts:
         self._database.write(ADD, *_values(payout), payout.created_at)
         self._outbox.add(PAYOUTS, str(payout.id), 1, {})
 
-    def get(self, payout_id: UUID) -> Reading | None:
+    def get(self, payout_id: UUID) -> PayoutReading | None:
         """Return the payout, if there is one."""
         row = self._database.fetch_one(ONE, payout_id)
         return _to_reading(row) if row else None
@@ -104,7 +104,7 @@ class Payouts:
         row = self._database.fetch_one(LOCKED, payout_id)
         return to_payout(row) if row else None
 
-    def page(self, seller_id: UUID | None, *, after: PayoutKey, limit: int) -> list[Reading]:
+    def page(self, seller_id: UUID | None, *, after: PayoutKey, limit: int) -> list[PayoutReading]:
         """Return the newest `limit` payouts of a seller, or of everyone, that are older than `after`."""
         statement = EVERYONE if seller_id is None else OWN
         return [_to_reading(row) for row in self._database.fetch_all(statement, seller_id, *after, limit)]
@@ -113,9 +113,9 @@ class Payouts:
         """Record that the provider is going to be asked for a payout that this transaction has locked."""
         self._database.write(SENT, payout_id)
 
-    def not_done(self, payout: Payout) -> None:
+    def save_not_covered(self, payout: Payout) -> None:
         """Record that the provider has definitely not paid the payout. Does nothing when somebody else has done so."""
-        self._database.fetch_all(NOT_DONE, payout.id, payout.refusals)
+        self._database.fetch_all(NOT_COVERED, payout.id, payout.refusals)
 
     def save_outcome(self, payout: Payout) -> None:
         """Store the outcome of a payout that this transaction has locked."""
@@ -146,6 +146,6 @@ def to_payout(row: Row) -> Payout:
     return Payout(**{**row, "status": Status(row["status"])})
 
 
-def _to_reading(row: Row) -> Reading:
+def _to_reading(row: Row) -> PayoutReading:
     is_held = row.pop("is_held")
-    return Reading(to_payout(row), is_held)
+    return PayoutReading(to_payout(row), is_held)

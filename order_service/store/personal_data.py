@@ -183,7 +183,7 @@ RECORDS = (
 DERIVED = ("attempts", "payout_holds")
 
 SOLD = Statement("SELECT id FROM orders WHERE seller_id = $1 ORDER BY id")
-PAYMENTS_OF = Statement("SELECT id FROM orders WHERE buyer_id = $1 ORDER BY id")
+BOUGHT = Statement("SELECT id FROM orders WHERE buyer_id = $1 ORDER BY id")
 PAYOUTS_OF = Statement("SELECT id FROM payouts WHERE seller_id = $1 ORDER BY id")
 # What is under way, or owed: an erasure would leave it without somebody who can end it.
 OBSTACLES = Statement("""
@@ -245,7 +245,7 @@ class Obstacle(NamedTuple):
     state: str
 
 
-class StoredAnswer(NamedTuple):
+class OtherCallersResponse(NamedTuple):
     """A stored response to another caller. `is_bought`: the user is the buyer of the order; None without an order."""
 
     caller: UUID
@@ -271,17 +271,17 @@ class UserOrders:
 
     def bought(self, user_id: UUID) -> list[UUID]:
         """Return the orders that the user has placed."""
-        return [row["id"] for row in self._database.fetch_all(PAYMENTS_OF, user_id)]
+        return [row["id"] for row in self._database.fetch_all(BOUGHT, user_id)]
 
     def payouts(self, user_id: UUID) -> list[UUID]:
         """Return the user's payouts."""
         return [row["id"] for row in self._database.fetch_all(PAYOUTS_OF, user_id)]
 
-    def answers_to_others(self, user_id: UUID) -> Iterator[StoredAnswer]:
+    def responses_to_others(self, user_id: UUID) -> Iterator[OtherCallersResponse]:
         """Yield the stored responses to others about the user's orders, balance and conversations."""
         for row in self._database.fetch_all(RESPONSES, user_id):
-            yield StoredAnswer(**{**row, "answer": bytes(row["answer"])})
+            yield OtherCallersResponse(**{**row, "answer": bytes(row["answer"])})
 
-    def replace_answer(self, stored: StoredAnswer, answer: bytes) -> None:
+    def replace_response(self, stored: OtherCallersResponse, response: bytes) -> None:
         """Store another response, unless it has changed meanwhile."""
-        self._database.fetch_all(REPLACE_RESPONSE, stored.caller, stored.scope, stored.key, stored.answer, answer)
+        self._database.fetch_all(REPLACE_RESPONSE, stored.caller, stored.scope, stored.key, stored.answer, response)

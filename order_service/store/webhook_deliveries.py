@@ -33,7 +33,7 @@ BEGIN = Statement(f"""
         tried_since = coalesce(tried_since, app_now())
     WHERE id = $1 RETURNING {COLUMNS}
 """)
-END = Statement("""
+OUTCOME = Statement("""
     UPDATE webhook_deliveries SET status = $2, last_status = $3, is_retry = false,
         next_at = CASE WHEN $2 = 'PENDING' THEN app_now() + $4::interval END
     WHERE id = $1
@@ -100,9 +100,14 @@ class WebhookDeliveries:
         [row] = self._database.fetch_all(BEGIN, delivery_id)
         return to_delivery(row)
 
-    def end(self, delivery: Delivery, last_status: int | None, delay: timedelta | None, status: DeliveryStatus) -> None:
-        """Store the outcome of a delivery that the transaction has locked. `delay` is the time to the next attempt."""
-        self._database.fetch_all(END, delivery.id, status, last_status, delay)
+    def save_outcome(
+        self, delivery: Delivery, last_status: int | None, delay: timedelta | None, status: DeliveryStatus
+    ) -> None:
+        """Store the outcome of an attempt, or the end without one, of a delivery that the transaction has locked.
+
+        `delay` is the time to the next attempt; None when there is none.
+        """
+        self._database.fetch_all(OUTCOME, delivery.id, status, last_status, delay)
 
     def set_last_status(self, delivery: Delivery, last_status: int | None) -> None:
         """Store the response to an attempt of an earlier round."""

@@ -11,7 +11,7 @@ import pytest
 from order_service.payments.gateway import Gateway, NotCoveredError, PayoutRefusedError, Transfer
 from order_service.payments.instrumented import InstrumentedGateway
 from order_service.payments.sandbox import scenarios
-from order_service.payments.sandbox.gateway import NOT_COVERED_FOR, Sandbox
+from order_service.payments.sandbox.gateway import PAYOUT_NOT_COVERED_FOR, Sandbox
 from order_service.payments.stripe.gateway import StripeGateway
 from servicekit.clock import Clock
 from servicekit.database import Database
@@ -46,7 +46,7 @@ class Provider:
 
 def sandbox_provider(database: Database) -> Provider:
     cards = (scenarios.PAYOUT_REFUSED, scenarios.PAYOUT_WAITS)
-    return Provider(Sandbox(database), "acct_1", *cards, lambda: Clock(database).travel(NOT_COVERED_FOR))
+    return Provider(Sandbox(database), "acct_1", *cards, lambda: Clock(database).travel(PAYOUT_NOT_COVERED_FOR))
 
 
 def double_provider(double: StripeDouble) -> Provider:

@@ -15,7 +15,7 @@ from order_service.commands.set_payout_hold import SetPayoutHold
 from order_service.domain.payout import HELD, NOT_COVERED, REFUSED
 from order_service.payments.gateway import Transfer
 from order_service.payments.sandbox import scenarios
-from order_service.payments.sandbox.gateway import NOT_COVERED_FOR, Sandbox
+from order_service.payments.sandbox.gateway import PAYOUT_NOT_COVERED_FOR, Sandbox
 from order_service.reconciliation import check
 from servicekit.database import Database, Statement
 from servicekit.errors import Unavailable
@@ -137,10 +137,10 @@ def test_a_payout_that_is_not_covered_says_so_and_is_asked_anew_later(world: Ord
     with pytest.raises(PutOff) as first:
         send(world, payout)
 
-    assert timedelta(seconds=5) < first.value.delay <= NOT_COVERED_FOR
+    assert timedelta(seconds=5) < first.value.delay <= PAYOUT_NOT_COVERED_FOR
     assert shown_payout(world, payout) == ("PENDING", NOT_COVERED)
     assert world.database.fetch_all(PAYOUT_ROW, payout) == [{"is_sent": False, "refusals": 1}]
-    world.sandbox_clock.travel(NOT_COVERED_FOR)
+    world.sandbox_clock.travel(PAYOUT_NOT_COVERED_FOR)
     send(world, payout)
     assert shown_payout(world, payout) == ("PAID", "")
     assert world.balance() == (0, 350, 100)
@@ -153,7 +153,7 @@ def test_a_payout_that_is_not_covered_waits_for_a_release_too(world: OrderBacken
     with pytest.raises(PutOff):
         send(world, payout)
     hold(world)
-    world.sandbox_clock.travel(NOT_COVERED_FOR)
+    world.sandbox_clock.travel(PAYOUT_NOT_COVERED_FOR)
 
     send(world, payout)
 
@@ -170,7 +170,7 @@ def test_a_payout_that_was_put_off_goes_at_once_after_a_release(world: OrderBack
     world.settle()
     assert shown_payout(world, payout) == ("PENDING", NOT_COVERED)
     # Its own time is seconds away on the clock of the service.
-    world.sandbox_clock.travel(NOT_COVERED_FOR)
+    world.sandbox_clock.travel(PAYOUT_NOT_COVERED_FOR)
     hold(world)
 
     release(world)

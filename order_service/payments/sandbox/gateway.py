@@ -44,12 +44,11 @@ VALID_FOR = timedelta(days=7)
 SLOW_SECONDS = 1.0
 # Times of the cards that ask for something later. It happens when the sandbox is polled.
 DECIDED_AFTER, FAILS_AFTER = timedelta(seconds=2), timedelta(seconds=1)
-UNCOVERED_FOR = timedelta(seconds=10)
+# The time for which the platform's balance does not cover a refund of REFUND_WAITS, or a payout to PAYOUT_WAITS.
+REFUND_NOT_COVERED_FOR = timedelta(seconds=10)
+PAYOUT_NOT_COVERED_FOR = timedelta(seconds=10)
 # The time after which a refund that was not made can be tried again.
 REFUND_DELAY = timedelta(seconds=1)
-
-# The time for which the platform's balance does not cover a payout to PAYOUT_WAITS.
-NOT_COVERED_FOR = timedelta(seconds=10)
 
 RECORD_CALL = Statement("INSERT INTO heard (call) VALUES ($1) ON CONFLICT DO NOTHING RETURNING call")
 # The commit does not wait for the disk. When PostgreSQL crashes before the order is stored, payment recovery authorizes
@@ -112,12 +111,12 @@ class Sandbox(Bank):
         call = f"authorize {purchase.order_id}"
         if purchase.token == scenarios.DECLINED:
             raise Declined
-        if purchase.token == scenarios.TIMEOUT_BEFORE and self._is_first(call):
+        if purchase.token == scenarios.TIMEOUT_BEFORE and self._record_call(call):
             raise Unavailable
         payment = self._authorize(purchase) or self._authorized_before(purchase)
         if payment["amount"] != purchase.amount:
             raise ValueError(f"order {purchase.order_id} was authorized for another amount before")
-        if purchase.token == scenarios.TIMEOUT_AFTER and self._is_first(call):
+        if purchase.token == scenarios.TIMEOUT_AFTER and self._record_call(call):
             raise Unavailable
         if payment["state"] == "WAITING":
             raise ConfirmationNeededError(payment["reference"], payment["client_secret"])
@@ -147,7 +146,7 @@ class Sandbox(Bank):
                 raise Declined
             fee = self._payment_fee(payment)
         self._sleep_if_slow(payment["token"])
-        if payment["token"] == scenarios.CAPTURE_TIMEOUT and self._is_first(f"capture {order_id}"):
+        if payment["token"] == scenarios.CAPTURE_TIMEOUT and self._record_call(f"capture {order_id}"):
             raise Unavailable
         return PaymentReport(payment["reference"], fees=fee)
 
@@ -167,7 +166,7 @@ class Sandbox(Bank):
         if token is not None and token["token"] == scenarios.REFUND_REFUSED:
             raise RefundRefusedError("the card takes no refunds")
         if token is not None and token["token"] == scenarios.REFUND_WAITS:
-            requested = self._database.fetch_one(REQUEST_REFUND, request.order_id, UNCOVERED_FOR)
+            requested = self._database.fetch_one(REQUEST_REFUND, request.order_id, REFUND_NOT_COVERED_FOR)
             if requested is None or not requested["is_covered"]:
                 raise RefundNotMadeError("the balance at the provider does not cover it", REFUND_DELAY)
         with self._database.transaction():
@@ -187,7 +186,7 @@ class Sandbox(Bank):
         assert paid is not None
         if paid["amount"] != transfer.amount:
             raise ValueError(f"payout {transfer.payout_id} was paid with another amount before")
-        if transfer.destination == scenarios.PAYOUT_TIMEOUT and self._is_first(f"pay_out {transfer.payout_id}"):
+        if transfer.destination == scenarios.PAYOUT_TIMEOUT and self._record_call(f"pay_out {transfer.payout_id}"):
             raise Unavailable
         return str(paid["reference"])
 
@@ -261,14 +260,15 @@ class Sandbox(Bank):
             case scenarios.CHARGEBACK_LOST:
                 self._add_chargeback(payment, payment["amount"], ChargebackState.LOST, DECIDED_AFTER)
 
-    def _is_first(self, call: str) -> bool:
+    def _record_call(self, call: str) -> bool:
+        """Record a call. Return whether it is the first of this name."""
         return bool(self._database.fetch_all(RECORD_CALL, call))
 
     def _check_cover(self, payout_id: UUID) -> None:
         """Raise NotCoveredError for a while after the first call for the payout."""
         call = f"pay_out {payout_id}"
-        self._is_first(call)
-        [row] = self._database.fetch_all(COVERED_IN, call, NOT_COVERED_FOR)
+        self._record_call(call)
+        [row] = self._database.fetch_all(COVERED_IN, call, PAYOUT_NOT_COVERED_FOR)
         if row["wait"] > timedelta(0):
             raise NotCoveredError(row["wait"])
 
