@@ -130,7 +130,7 @@ class AioPipeline:
         log_fields: Mapping[str, str],
         descriptor: MethodDescriptor,
     ) -> Any:
-        request = GetMessageClass(descriptor.input_type)
+        request_type = GetMessageClass(descriptor.input_type)
         respond = self._sending(handler) if descriptor.server_streaming else _returning(handler)
         is_stream = descriptor.client_streaming
 
@@ -142,7 +142,8 @@ class AioPipeline:
             self._places -= 1
             try:
                 response, error = await self._observed(
-                    observer, self._handle(method, respond, admit, requests, request, observer.call, context, is_stream)
+                    observer,
+                    self._handle(method, respond, admit, requests, request_type, observer.call, context, is_stream),
                 )
                 if error:
                     status = status_from_error(error)
@@ -162,7 +163,7 @@ class AioPipeline:
         respond: Respond,
         admit: Admit,
         requests: AsyncIterator[Message],
-        request: type[Message],
+        request_type: type[Message],
         call: Call,
         context: Any,
         is_stream_of_requests: bool,
@@ -179,7 +180,7 @@ class AioPipeline:
             with admit(call):
                 first = await anext(messages, None)
                 if first is None:
-                    first = request()
+                    first = request_type()
                 validation.check(first, method.path_fields)
                 require_time_to_begin(call)
                 if is_stream_of_requests:
@@ -293,19 +294,21 @@ def run_aio(
         asyncio.run(_run(settings, build(database), erased_users, stop))
 
 
-async def _run(settings: ServiceSettings, spec: ServiceSpec, erased_users: ErasedUsers, request: StopRequest) -> None:
+async def _run(
+    settings: ServiceSettings, spec: ServiceSpec, erased_users: ErasedUsers, stop_request: StopRequest
+) -> None:
     loop = asyncio.get_running_loop()
     # Also the number of database connections: each thread has one.
     loop.set_default_executor(ThreadPoolExecutor(settings.rpc_threads, thread_name_prefix="blocking"))
     stop = asyncio.Event()
 
     def receive(number: int) -> None:
-        request.receive(number)
+        stop_request.receive(number)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, receive, number)
-    if request.is_set():
+    if stop_request.is_set():
         return
     log = structlog.get_logger()
     # The pipeline bounds the calls. gRPC's own bound would count the streams of tools, and refuse health checks.
@@ -335,7 +338,7 @@ async def _run(settings: ServiceSettings, spec: ServiceSpec, erased_users: Erase
     log.info("draining")
     # First become unhealthy, so that no new calls come; then finish the current ones.
     health.drain()
-    for seconds in waits_until_known(health, pipeline.last_call, are_calls_over=request.is_last):
+    for seconds in waits_until_known(health, pipeline.last_call, are_calls_over=stop_request.is_last):
         await asyncio.sleep(seconds)
     health.end()
     if spec.end_waiting_calls is not None:

@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS load_data.batches (
     number integer NOT NULL,
     PRIMARY KEY (seed, number)
 );
--- Indexes and foreign keys that are dropped while an empty database is filled. A row is removed when its is back.
+-- Indexes and foreign keys that are dropped while an empty database is filled. A row is removed when its index or
+-- foreign key is back.
 CREATE TABLE IF NOT EXISTS load_data.set_aside (
     place integer PRIMARY KEY,
     name text NOT NULL,
@@ -43,7 +44,7 @@ SET maintenance_work_mem = '256MB';
 # One load of a database at a time. The number is arbitrary.
 LOCK = Statement("SELECT pg_try_advisory_lock(7203114861) AS is_mine")
 LOADED = Statement("SELECT number FROM load_data.batches WHERE seed = $1")
-RECORD = Statement("INSERT INTO load_data.batches (seed, number) VALUES ($1, $2)")
+RECORD_BATCH = Statement("INSERT INTO load_data.batches (seed, number) VALUES ($1, $2)")
 SET_ASIDE = Statement("""
     SELECT place, name, definition,
         pg_table_size(substring(definition FROM '(?: ON | TABLE )([^ ]+) ')::regclass) AS size
@@ -62,15 +63,15 @@ DEFINITIONS = Statement("""
     FROM pg_constraint WHERE contype = 'f' AND conrelid::regclass::text = ANY ($1::text[])
     ORDER BY definition DESC
 """)
-KEEP = Statement("INSERT INTO load_data.set_aside (place, name, definition) VALUES ($1, $2, $3)")
+RECORD_SET_ASIDE = Statement("INSERT INTO load_data.set_aside (place, name, definition) VALUES ($1, $2, $3)")
 # Between loads, so that each gets ids that follow each other. The number is arbitrary.
-RESERVING = Statement("SELECT pg_advisory_xact_lock(7203114862)")
+LOCK_IDS = Statement("SELECT pg_advisory_xact_lock(7203114862)")
 RESERVE = Statement("""
     SELECT min(id) AS first, max(id) AS last
     FROM (SELECT pg_get_serial_sequence($1, 'id')::regclass AS sequence OFFSET 0) AS of_table,
         LATERAL (SELECT nextval(sequence) AS id FROM generate_series(1, $2::int)) AS ids
 """)
-BACK = Statement("DELETE FROM load_data.set_aside WHERE place = $1")
+REMOVE_SET_ASIDE = Statement("DELETE FROM load_data.set_aside WHERE place = $1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +127,13 @@ class BulkLoad:
     def batch(self, seed: int, number: int) -> Iterator[None]:
         """Store all rows of the block and the record of the batch, or nothing. A batch is stored once."""
         with self.database.transaction():
-            self.database.fetch_all(RECORD, seed, number)
+            self.database.fetch_all(RECORD_BATCH, seed, number)
             yield
 
     def reserve(self, table: str, number: int) -> int:
         """Return the first of so many ids of a table that follow each other, and that nobody else gets."""
         with self.database.transaction():
-            self.database.fetch_all(RESERVING)
+            self.database.fetch_all(LOCK_IDS)
             while True:
                 row = self.database.fetch_one(RESERVE, table, number)
                 assert row is not None
@@ -179,7 +180,7 @@ class BulkLoad:
                     return False
             rows = self.database.fetch_all(DEFINITIONS, list(tables), list(keep))
             for place, row in enumerate(rows):
-                self.database.fetch_all(KEEP, place, row["name"], row["definition"])
+                self.database.fetch_all(RECORD_SET_ASIDE, place, row["name"], row["definition"])
                 self.database.execute(row["removal"].replace("%", "%%"))
         return bool(rows)
 
@@ -191,7 +192,7 @@ class BulkLoad:
         """Make an index or a foreign key again. Raises the driver's error when a row breaks the key."""
         with self.database.transaction():
             self.database.execute(item.definition.replace("%", "%%"))
-            self.database.fetch_all(BACK, item.place)
+            self.database.fetch_all(REMOVE_SET_ASIDE, item.place)
 
     def vacuum(self, table: str) -> None:
         """Update the planner's statistics and the visibility map of a table."""

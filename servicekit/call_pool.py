@@ -150,14 +150,14 @@ class QueueAge:
         # When the first of the calls left that have waited too long; None when the last one had not.
         self._late_since: float | None = None
 
-    def left(self, since: float, now: float) -> None:
+    def note_left(self, since: float, now: float) -> None:
         """Note that a call leaves the queue, in which it was `since` that time."""
         if now - since <= self._seconds:
             self._late_since = None
         elif self._late_since is None:
             self._late_since = now
 
-    def is_empty(self) -> None:
+    def note_empty(self) -> None:
         """Note that nothing waits."""
         self._late_since = None
 
@@ -200,7 +200,7 @@ class CallPool(ThreadPoolExecutor):
         """Give a received call to the threads. Only the server's own thread does this."""
         now = time.monotonic()
         if self._calls.empty():
-            self._age.is_empty()
+            self._age.note_empty()
         if self._age.is_old(now) or not self._places.acquire():
             self._refusals.submit(_answer, rpc, request)
             return
@@ -324,7 +324,7 @@ def _serve(calls: SimpleQueue[tuple[_Rpc, Any, float] | None], places: _Places, 
     """Answer calls until there is a None in their place."""
     while (call := calls.get()) is not None:
         rpc, request, since = call
-        age.left(since, time.monotonic())
+        age.note_left(since, time.monotonic())
         try:
             _answer(rpc, request)
         except Exception:

@@ -5,7 +5,7 @@ handlers inside the transaction that stores the key, so that their writes and th
 
 A handler that makes an outgoing call must not do so inside a transaction. It is marked with `binds_idempotency_key`,
 and its command binds the key in a transaction of its own: `begin` binds the key to the work, `finish` stores the
-response, `abandon` frees the key. Work that spans several transactions calls `begin` in the first one and `finish` in
+response, `free` frees the key. Work that spans several transactions calls `begin` in the first one and `finish` in
 the last one. A repeated call in between finds the key bound to the unfinished work, and goes on with it.
 """
 
@@ -71,7 +71,7 @@ STORE = Statement("""
 FINISHING = "UPDATE idempotency_keys SET answer = {} WHERE attempt = {} AND answer IS NULL"
 FINISH = Statement(FINISHING.format("$2", "$1"))
 # A stored response stays, even when two processes finish the same work and come to different outcomes.
-ABANDON = Statement("DELETE FROM idempotency_keys WHERE attempt = $1 AND answer IS NULL")
+FREE = Statement("DELETE FROM idempotency_keys WHERE attempt = $1 AND answer IS NULL")
 IS_BOUND = Statement("SELECT key FROM idempotency_keys WHERE attempt = $1 AND answer IS NULL")
 SWEEP = Statement("""
     DELETE FROM idempotency_keys WHERE (caller, scope, key) IN (
@@ -181,9 +181,9 @@ class IdempotencyKeys:
         """Store the response for the key that the work is bound to, if there is one, with the work's outcome."""
         self._database.write(FINISH, attempt_id, response.SerializeToString())
 
-    def abandon(self, attempt_id: UUID) -> None:
+    def free(self, attempt_id: UUID) -> None:
         """Free the key that refused work is bound to, if there is one: the call may be repeated."""
-        self._database.write(ABANDON, attempt_id)
+        self._database.write(FREE, attempt_id)
 
     def is_bound(self, attempt_id: UUID) -> bool:
         """Return whether a key is bound to this unfinished work."""

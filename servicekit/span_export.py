@@ -80,7 +80,7 @@ class Outbound(SpanExporter):
         self._dropped = 0
         self._warned_at = -WARN_SECONDS
 
-    def has_place(self) -> bool:
+    def take_place(self) -> bool:
         """Take a place for a span that is to be sent. Returns False, and counts it as dropped, when there is none."""
         with self._lock:
             if self._waiting < MAX_WAITING:

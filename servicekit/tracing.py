@@ -178,7 +178,7 @@ class _Holding(SpanProcessor):
                 self._send(each)
 
     def _send(self, span: ReadableSpan) -> None:
-        if span.context is not None and span.context.trace_flags.sampled and self._outbound.has_place():
+        if span.context is not None and span.context.trace_flags.sampled and self._outbound.take_place():
             self._batch.on_end(span)
 
     def shutdown(self) -> None:

@@ -96,7 +96,7 @@ class FinishPlacing:
     def _refuse(self, order_id: UUID) -> None:
         with self._store.transaction("refused"):
             if self._store.attempts.end(order_id):
-                self._idempotency_keys.abandon(order_id)
+                self._idempotency_keys.free(order_id)
 
     def _await_confirmation(self, attempt: Attempt, needed: ConfirmationNeededError) -> NoReturn:
         """Keep the payment for a buyer who can come back: one with an idempotency key, in time."""

@@ -37,7 +37,7 @@ class GiveUpPlacing:
         with self._store.transaction("given up"):
             is_ended = self._store.attempts.end_given_up(attempt.order_id)
             if is_ended:
-                self._idempotency_keys.abandon(attempt.order_id)
+                self._idempotency_keys.free(attempt.order_id)
         if is_ended:
             GIVEN_UP.labels(attempt.state).inc()
             self._log.warning("placing given up", order=str(attempt.order_id), state=attempt.state)

@@ -43,7 +43,7 @@ def copy_to(folder: Path, storage: Storage, known: Path | None = None, progress:
         return storage.fetch(key, target)
 
     keys = (key for key in storage.keys(timedelta(0)) if storage.kind.key.fullmatch(key))
-    return _count(copy, keys, storage.kind, progress or Progress())
+    return _copy_all(copy, keys, storage.kind, progress or Progress())
 
 
 def copy_from(folder: Path, storage: Storage, progress: Progress | None = None) -> int:
@@ -57,13 +57,13 @@ def copy_from(folder: Path, storage: Storage, progress: Progress | None = None) 
 
     paths = (path for path in folder.glob("??/*") if path.is_file() and not path.is_symlink())
     names = (path.relative_to(folder).as_posix() for path in paths)
-    return _count(
+    return _copy_all(
         copy, (name for name in names if storage.kind.key.fullmatch(name)), storage.kind, progress or Progress()
     )
 
 
-def _count(copy: Callable[[str], bool], keys: Iterable[str], kind: FileKind, progress: Progress) -> int:
-    """Copy each key, several at once, and return for how many that was needed."""
+def _copy_all(copy: Callable[[str], bool], keys: Iterable[str], kind: FileKind, progress: Progress) -> int:
+    """Copy the keys, several at once. Return the number of files that were copied."""
     copied = 0
     remaining = iter(keys)
     progress.begin(0, kind.name)

@@ -24,16 +24,16 @@ def upload_folder(folder: Path | None, run_as: str) -> Iterator[Path]:
     """
     if folder is None:
         with TemporaryDirectory(prefix="marketplace-uploads-") as temporary:
-            yield _given(Path(temporary), run_as)
+            yield _give_to(Path(temporary), run_as)
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _remove_dead(folder)
     # Another process that starts at this moment may take the new folder for a dead one's.
-    while (lock := _locked(own := Path(mkdtemp(dir=folder, prefix=_PROCESS_PREFIX)))) is None:
+    while (lock := _try_lock(own := Path(mkdtemp(dir=folder, prefix=_PROCESS_PREFIX)))) is None:
         pass
-    _given(folder, run_as)
+    _give_to(folder, run_as)
     try:
-        yield _given(own, run_as)
+        yield _give_to(own, run_as)
     finally:
         shutil.rmtree(own, ignore_errors=True)
         os.close(lock)
@@ -42,13 +42,13 @@ def upload_folder(folder: Path | None, run_as: str) -> Iterator[Path]:
 def _remove_dead(folder: Path) -> None:
     """Remove the folders of processes that have ended, and what an earlier release has left."""
     for left in (*folder.glob(f"{UPLOAD_PREFIX}*"), *folder.glob(f"{_PROCESS_PREFIX}*")):
-        lock = _locked(left)
+        lock = _try_lock(left)
         if lock is not None:
             shutil.rmtree(left, ignore_errors=True)
             os.close(lock)
 
 
-def _locked(folder: Path) -> int | None:
+def _try_lock(folder: Path) -> int | None:
     """Return a descriptor that locks the folder until it is closed; None when another process has the lock."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -62,8 +62,8 @@ def _locked(folder: Path) -> int | None:
     return descriptor
 
 
-def _given(folder: Path, run_as: str) -> Path:
-    """Return the folder; under root it belongs to this user."""
+def _give_to(folder: Path, run_as: str) -> Path:
+    """Under root, give the folder to this user. Return the folder."""
     if os.geteuid() == 0:
         os.chown(folder, *(int(part) for part in run_as.split(":")))
     return folder

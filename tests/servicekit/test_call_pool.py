@@ -206,31 +206,31 @@ def test_a_call_without_a_place_is_refused_while_the_others_run() -> None:
 
 def test_a_queue_is_old_when_calls_have_waited_too_long_for_long_enough() -> None:
     age = QueueAge(0.3)
-    age.left(since=10.0, now=10.4)
+    age.note_left(since=10.0, now=10.4)
     assert not age.is_old(10.4)
 
-    age.left(since=10.2, now=10.8)
+    age.note_left(since=10.2, now=10.8)
 
     assert age.is_old(10.8)
 
 
 def test_one_call_that_has_not_waited_long_makes_a_queue_young() -> None:
     age = QueueAge(0.3)
-    age.left(since=10.0, now=10.4)
-    age.left(since=10.6, now=10.8)
+    age.note_left(since=10.0, now=10.4)
+    age.note_left(since=10.6, now=10.8)
 
     assert not age.is_old(10.8)
-    age.left(since=10.4, now=10.9)
+    age.note_left(since=10.4, now=10.9)
     assert not age.is_old(11.1)
     assert age.is_old(11.3)
 
 
 def test_an_empty_queue_is_young() -> None:
     age = QueueAge(0.3)
-    age.left(since=10.0, now=10.4)
+    age.note_left(since=10.0, now=10.4)
     assert age.is_old(11.0)
 
-    age.is_empty()
+    age.note_empty()
 
     assert not age.is_old(11.0)
 

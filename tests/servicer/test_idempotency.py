@@ -256,7 +256,7 @@ def test_work_that_nobody_has_finished_never_expires(gig_database: Database) -> 
     assert idempotency_keys.find(CLAIM, gig_pb2.CreateGigResponse) == CLAIM
 
 
-def test_a_key_that_is_bound_cannot_be_bound_again_until_its_work_is_abandoned(gig_database: Database) -> None:
+def test_a_key_that_is_bound_cannot_be_bound_again_until_it_is_freed(gig_database: Database) -> None:
     idempotency_keys = IdempotencyKeys(gig_database, timedelta(hours=48))
     work = new_id()
     idempotency_keys.begin(CLAIM, work)
@@ -264,7 +264,7 @@ def test_a_key_that_is_bound_cannot_be_bound_again_until_its_work_is_abandoned(g
     with pytest.raises(IdempotencyKeyTaken):
         idempotency_keys.begin(CLAIM, new_id())
 
-    idempotency_keys.abandon(work)
+    idempotency_keys.free(work)
     idempotency_keys.begin(CLAIM, new_id())
 
 
@@ -275,7 +275,7 @@ def test_a_stored_response_outlives_a_worker_that_comes_late_to_another_outcome(
     idempotency_keys.begin(CLAIM, work)
     idempotency_keys.finish(work, response)
 
-    idempotency_keys.abandon(work)
+    idempotency_keys.free(work)
     idempotency_keys.finish(work, gig_pb2.CreateGigResponse(id="y"))
 
     assert idempotency_keys.find(CLAIM, gig_pb2.CreateGigResponse) == StoredResponse(response, "")
