@@ -12,7 +12,7 @@ export PORT DATA_DIR BACKUP_DIR
 
 # Texts that people write. A recipe reads them from its environment, so that every character in them is only itself:
 # quotes, spaces, `;` and, with the text taken as it was written, `$`. ARGS alone is a piece of a command line.
-TEXTS := ARCHIVE BACKUP DROP FROM GIGS MEDIA NAME OUT RETRY ROLE SEED SERVICE SINCE TIMELINE TO UNTIL USER VERSION
+TEXTS := ARCHIVE BACKUP DROP FILES FROM GIGS MEDIA NAME OUT RETRY ROLE SEED SERVICE SINCE TIMELINE TO UNTIL USER VERSION
 GIVEN := $(foreach text,$(TEXTS),$(if $(filter undefined,$(origin $(text))),,$(text)))
 $(foreach text,$(GIVEN),$(eval override $(text) := $$(value $(text))))
 export $(GIVEN)

@@ -60,7 +60,7 @@ class EdgeSettings(InternalTlsSettings, TraceSettings, BaseSettings):
     edge_upload_idle_seconds: float = Field(
         300, gt=0, le=3600, description="How long an upload may be silent, also while it waits for a decoder."
     )
-    image_max_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Bytes that an uploaded file can have.")
+    image_max_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Bytes that an uploaded picture can have.")
     file_max_mib: int = Field(50, ge=1, le=500, description="MiB that an uploaded file can have.")
     media_storage: Literal["folder", "s3"] = Field(
         "folder", description="What keeps pictures and files: folders, or S3."

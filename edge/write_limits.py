@@ -13,7 +13,8 @@ from edge.contract import Contract
 from edge.settings import EdgeSettings
 
 # Buckets that Envoy keeps, of 500 bytes each. When a table is full, the bucket that was used longest ago goes, and its
-# client begins with a full one. Addresses have a table in each of the listener's 16 filter chains.
+# client begins with a full one. Addresses have a table in each of the listener's 15 filter chains (16 with
+# TRUSTED_PROXIES).
 MAX_ADDRESSES = 10_000
 MAX_USERS = 100_000
 

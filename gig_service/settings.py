@@ -65,7 +65,7 @@ class ImageSettings(GigSettings):
     image_upload_min_rate: int = Field(
         1024, ge=1, description="Bytes a second that an upload must have on average, after its first 20 seconds."
     )
-    image_max_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Bytes that an uploaded file can have.")
+    image_max_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Bytes that an uploaded picture can have.")
     image_max_pixels: int = Field(50_000_000, ge=1, description="Pixels that an uploaded picture can have.")
     image_decoders: int = Field(1, ge=1, le=16, description="Processes that decode pictures.")
     image_decode_seconds: float = Field(20, gt=0, description="How long one picture may be decoded.")

@@ -197,7 +197,8 @@ def _parser() -> argparse.ArgumentParser:
         "restore",
         "make a stack of a backup, in an empty DATA_DIR",
         lambda settings, options: restore(
-            settings, Request(options.backup, options.to, options.archive, options.timeline, options.media)
+            settings,
+            Request(options.backup, options.to, options.archive, options.timeline, options.media, options.files),
         ),
     )
     restored.add_argument("--backup", metavar="NAME", help="its path, or its name in BACKUP_DIR; by default the newest")

@@ -138,7 +138,8 @@ class StackSettings(BaseSettings):
     )
     media_url: str | None = Field(
         default=None,
-        description="First part of the URLs of images (http or https). Default: PUBLIC_URL + /media.",
+        description="First part of the URLs of images (http or https); required with MEDIA_STORAGE=s3. Default: "
+        "PUBLIC_URL + /media.",
     )
     edge_docs: Literal["on", "off"] = Field(
         default="on", description="Whether the edge has /openapi.json and the page /docs."

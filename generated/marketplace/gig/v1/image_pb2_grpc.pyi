@@ -38,8 +38,8 @@ class ImageServiceStub:
     encoded again and given a thumbnail; the bytes of a file tell whether it is a JPEG, PNG, WebP or GIF. The first
     image of a gig becomes the primary one. INVALID_ARGUMENT for a file that cannot be decoded, UNSUPPORTED_MEDIA_TYPE
     for a body that is no picture by its content type, PAYLOAD_TOO_LARGE for a file above 10 MiB or a picture above 50
-    megapixels, LIMIT_REACHED for more than 20 images of a gig, RATE_LIMITED for a fifth upload at once, UNAVAILABLE
-    when the wait for a decoder would be too long. Takes `If-Match`.
+    megapixels, LIMIT_REACHED for more than 20 images of a gig, RATE_LIMITED for an eleventh upload of a user at once
+    (`IMAGE_UPLOADS_PER_USER`), UNAVAILABLE when the wait for a decoder would be too long. Takes `If-Match`.
     """
 
 @_typing.type_check_only
@@ -52,8 +52,8 @@ class ImageServiceAsyncStub(ImageServiceStub):
     encoded again and given a thumbnail; the bytes of a file tell whether it is a JPEG, PNG, WebP or GIF. The first
     image of a gig becomes the primary one. INVALID_ARGUMENT for a file that cannot be decoded, UNSUPPORTED_MEDIA_TYPE
     for a body that is no picture by its content type, PAYLOAD_TOO_LARGE for a file above 10 MiB or a picture above 50
-    megapixels, LIMIT_REACHED for more than 20 images of a gig, RATE_LIMITED for a fifth upload at once, UNAVAILABLE
-    when the wait for a decoder would be too long. Takes `If-Match`.
+    megapixels, LIMIT_REACHED for more than 20 images of a gig, RATE_LIMITED for an eleventh upload of a user at once
+    (`IMAGE_UPLOADS_PER_USER`), UNAVAILABLE when the wait for a decoder would be too long. Takes `If-Match`.
     """
 
 class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -69,8 +69,8 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         encoded again and given a thumbnail; the bytes of a file tell whether it is a JPEG, PNG, WebP or GIF. The first
         image of a gig becomes the primary one. INVALID_ARGUMENT for a file that cannot be decoded, UNSUPPORTED_MEDIA_TYPE
         for a body that is no picture by its content type, PAYLOAD_TOO_LARGE for a file above 10 MiB or a picture above 50
-        megapixels, LIMIT_REACHED for more than 20 images of a gig, RATE_LIMITED for a fifth upload at once, UNAVAILABLE
-        when the wait for a decoder would be too long. Takes `If-Match`.
+        megapixels, LIMIT_REACHED for more than 20 images of a gig, RATE_LIMITED for an eleventh upload of a user at once
+        (`IMAGE_UPLOADS_PER_USER`), UNAVAILABLE when the wait for a decoder would be too long. Takes `If-Match`.
         """
 
 def add_ImageServiceServicer_to_server(servicer: ImageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
