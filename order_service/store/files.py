@@ -22,9 +22,10 @@ BATCH = 500
 COLUMNS = "id, name, size, type, status, owner_id, key, created_at, sent_at"
 # A lock of the transaction: a user without a file has no row that could be locked.
 LOCK_OWNER = Statement("SELECT pg_advisory_xact_lock(hashtextextended('files:' || $1::text, 0))")
-UNSENT_BYTES = Statement(
-    "SELECT coalesce(sum(size), 0)::bigint AS bytes FROM files WHERE owner_id = $1 AND sent_at IS NULL"
-)
+UNSENT = Statement("""
+    SELECT count(*) AS files, coalesce(sum(size), 0)::bigint AS bytes
+    FROM files WHERE owner_id = $1 AND sent_at IS NULL
+""")
 ADD = Statement(f"""
     INSERT INTO files (id, owner_id, key, name, size, type, status, created_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, app_now()) RETURNING {COLUMNS}
@@ -130,8 +131,9 @@ class Files:
         self._outbox = outbox
 
     def check_room(self, owner_id: UUID, adding: int) -> None:
-        """Raise Conflict (LIMIT_REACHED) when a user has too much unsent for so many more bytes."""
-        check_room(self._database.fetch_all(UNSENT_BYTES, owner_id)[0]["bytes"], adding)
+        """Raise Conflict (LIMIT_REACHED) when a user has too much unsent for one more file of so many bytes."""
+        [unsent] = self._database.fetch_all(UNSENT, owner_id)
+        check_room(unsent["files"], unsent["bytes"], adding)
 
     def add(self, label: FileLabel, owner_id: UUID, key: str) -> File:
         """Store a new file, in a transaction that locks nothing else. Raises Conflict (LIMIT_REACHED)."""
