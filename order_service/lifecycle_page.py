@@ -16,7 +16,8 @@ CONDITIONS = {
     Condition.ALWAYS: "",
     Condition.OVERDUE_BEFORE_DELIVERY: "overdue and never delivered",
     Condition.OVERDUE_AFTER_REVISION: "overdue after a revision",
-    Condition.EXTENDABLE: "no request for more time is open, and its extensions together have less than 365 days",
+    Condition.EXTENDABLE: "no request for more time is open, its extensions together have less than 365 days, and the"
+    " order has had less than 500 changes",
     Condition.EXTENSION_OPEN: "a request for more time is open",
     Condition.REVISIONS_LEFT: "revisions are left",
     Condition.REFUNDABLE: "a part of the price is not refunded yet",
@@ -68,8 +69,9 @@ actions on it.
 
 A request for more time takes no right from the buyer while it is open. When it is accepted, the due date moves by its
 days, also one that has passed, and everything that depends on the due date follows the new one. An order gets 365 days
-more at most, in all its requests together: a request for more days than are left is refused. Any change of the status
-closes an open request, without a row of its own in the history.
+more at most, in all its requests together: a request for more days than are left is refused. So is a request after 500
+changes of the order, reminders included: a declined request uses no days, and the history is read as a whole. Any
+change of the status closes an open request, without a row of its own in the history.
 
 A timeout closes an order to people: from the moment at which the system's row holds, no other action is open. Whether a
 worker has run yet does not change who may do what.

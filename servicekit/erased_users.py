@@ -41,6 +41,14 @@ SET_CLOSED = Statement("""
 IS_CLOSED = Statement("SELECT is_closed FROM erased_users WHERE user_id = $1")
 
 
+def is_erased(user_id: str) -> str:
+    """Return the SQL of whether a user's account is closed; `user_id` is SQL too.
+
+    For a write that may end long after its token was checked.
+    """
+    return f"EXISTS (SELECT FROM erased_users WHERE user_id = {user_id} AND is_closed)"
+
+
 class ErasedUsers:
     """The users whose accounts are closed, as this process knows them."""
 

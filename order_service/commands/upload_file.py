@@ -33,7 +33,8 @@ class UploadFile:
     def execute(self, received: ReceivedFile, name: str, owner_id: UUID) -> FileLabel:
         """Store the file under the name of its part, else under `name`, and return what is shown of it.
 
-        Raises Conflict (LIMIT_REACHED) and Unavailable. After DatabaseAway it is not known whether there is a file.
+        Raises Conflict (LIMIT_REACHED), Unauthenticated when the owner is erased, and Unavailable. After DatabaseAway
+        it is not known whether there is a file.
         """
         label = FileLabel(
             new_id(),

@@ -9,11 +9,19 @@ from order_service.domain.order import Order
 
 # The most days that an order gets in all its extensions together.
 MOST_DAYS = 365
+# The most changes of an order before a request for more time. A declined request uses no days, so without this bound a
+# seller and a buyer could make a history of any length, which is read as a whole.
+MOST_CHANGES = 500
 
 
 def days_left(order: Order) -> int:
     """Return by how many days the due date can still move."""
     return MOST_DAYS - order.extended_days
+
+
+def has_changed_too_often(order: Order) -> bool:
+    """Return whether the order has had too many changes for a request for more time."""
+    return order.version >= MOST_CHANGES
 
 
 def ask(order: Order, days: int, message: str, now: datetime) -> Order:

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from servicekit.errors import Conflict
 
-# The bytes of unsent files that a user can have.
+# The unsent files that a user can have, and their bytes.
+MAX_UNSENT_FILES = 1000
 MAX_UNSENT_BYTES = 500 * 1024 * 1024
 MAX_NAME_BYTES = 255
 # A longer ending is not kept when the name is cut.
@@ -58,8 +59,10 @@ class File:
     sent_at: datetime | None = None
 
 
-def check_room(unsent_bytes: int, adding: int) -> None:
-    """Raise Conflict (LIMIT_REACHED) when a user's unsent files would have too many bytes with so many more."""
+def check_room(unsent_files: int, unsent_bytes: int, adding: int) -> None:
+    """Raise Conflict (LIMIT_REACHED) when a user's unsent files leave no room for one more of `adding` bytes."""
+    if unsent_files >= MAX_UNSENT_FILES:
+        raise Conflict("At most 1000 files that were not sent", code="LIMIT_REACHED")
     if unsent_bytes + adding > MAX_UNSENT_BYTES:
         raise Conflict("At most 500 MiB of files that were not sent", code="LIMIT_REACHED")
 

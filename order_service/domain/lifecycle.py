@@ -120,7 +120,8 @@ class Condition(Enum):
             case Condition.OVERDUE_AFTER_REVISION:
                 return order.is_overdue(now) and order.first_delivered_at is not None
             case Condition.EXTENDABLE:
-                return order.extension is None and extension.days_left(order) > 0
+                is_full = extension.days_left(order) <= 0 or extension.has_changed_too_often(order)
+                return order.extension is None and not is_full
             case Condition.EXTENSION_OPEN:
                 return order.extension is not None
             case Condition.REVISIONS_LEFT:
@@ -153,6 +154,8 @@ class Condition(Enum):
                 return "its work was never delivered"
             case Condition.EXTENDABLE if order.extension is not None:
                 return "the buyer has not answered the last request for more time"
+            case Condition.EXTENDABLE if extension.has_changed_too_often(order):
+                return f"it has had {extension.MOST_CHANGES} changes, the most before a request for more time"
             case Condition.EXTENDABLE:
                 return f"its extensions together have {extension.MOST_DAYS} days, the most"
             case Condition.EXTENSION_OPEN:

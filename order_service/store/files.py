@@ -11,7 +11,8 @@ from uuid import UUID
 from order_service.domain.file import File, FileLabel, FileStatus, check_room
 from servicekit.call import Caller
 from servicekit.database import Database, Row, Statement
-from servicekit.errors import Conflict, NotFound
+from servicekit.erased_users import is_erased
+from servicekit.errors import Conflict, NotFound, Unauthenticated
 from servicekit.outbox import Outbox
 
 # The outbox's topic for files to be deleted from the storage. A row's key is the file's id, its payload {"keys": […]}.
@@ -22,12 +23,14 @@ BATCH = 500
 COLUMNS = "id, name, size, type, status, owner_id, key, created_at, sent_at"
 # A lock of the transaction: a user without a file has no row that could be locked.
 LOCK_OWNER = Statement("SELECT pg_advisory_xact_lock(hashtextextended('files:' || $1::text, 0))")
-UNSENT_BYTES = Statement(
-    "SELECT coalesce(sum(size), 0)::bigint AS bytes FROM files WHERE owner_id = $1 AND sent_at IS NULL"
-)
+UNSENT = Statement("""
+    SELECT count(*) AS files, coalesce(sum(size), 0)::bigint AS bytes
+    FROM files WHERE owner_id = $1 AND sent_at IS NULL
+""")
+# An upload takes minutes: its owner may be erased since its token was checked.
 ADD = Statement(f"""
     INSERT INTO files (id, owner_id, key, name, size, type, status, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, app_now()) RETURNING {COLUMNS}
+    SELECT $1, $2, $3, $4, $5, $6, $7, app_now() WHERE NOT {is_erased("$2")} RETURNING {COLUMNS}
 """)
 # $2 is the reader, $3 whether it is an admin.
 READABLE = Statement(f"""
@@ -130,14 +133,20 @@ class Files:
         self._outbox = outbox
 
     def check_room(self, owner_id: UUID, adding: int) -> None:
-        """Raise Conflict (LIMIT_REACHED) when a user has too much unsent for so many more bytes."""
-        check_room(self._database.fetch_all(UNSENT_BYTES, owner_id)[0]["bytes"], adding)
+        """Raise Conflict (LIMIT_REACHED) when a user has too much unsent for one more file of so many bytes."""
+        [unsent] = self._database.fetch_all(UNSENT, owner_id)
+        check_room(unsent["files"], unsent["bytes"], adding)
 
     def add(self, label: FileLabel, owner_id: UUID, key: str) -> File:
-        """Store a new file, in a transaction that locks nothing else. Raises Conflict (LIMIT_REACHED)."""
+        """Store a new file, in a transaction that locks nothing else.
+
+        Raises Conflict (LIMIT_REACHED), and Unauthenticated when the owner is erased.
+        """
         self._database.fetch_all(LOCK_OWNER, owner_id)
         self.check_room(owner_id, label.size)
-        [row] = self._database.fetch_all(ADD, label.id, owner_id, key, label.name, label.size, label.type, label.status)
+        row = self._database.fetch_one(ADD, label.id, owner_id, key, label.name, label.size, label.type, label.status)
+        if row is None:
+            raise Unauthenticated
         return _to_file(row)
 
     def get(self, file_id: UUID, reader: Caller) -> File:
@@ -176,7 +185,11 @@ class Files:
         self._remove(REMOVE_OF_MESSAGE, message_id)
 
     def remove_of_owner(self, owner_id: UUID) -> int:
-        """Remove all files of a user, from all messages and deliveries. Return their number."""
+        """Remove all files of a user, from all messages and deliveries. Return their number.
+
+        It waits for an upload that is just being stored.
+        """
+        self._database.fetch_all(LOCK_OWNER, owner_id)
         return self._remove(REMOVE_OF_OWNER, owner_id)
 
     def remove_unsent(self, age: timedelta) -> int:

@@ -51,7 +51,8 @@ class Store:
     New rows wait for nobody: an order that is not being captured has no attempt, and rows of the history, the feed, the
     outbox, the ledger, payouts and webhook deliveries have ids of their own. Their foreign keys share the locks of rows
     that the transaction has locked before, or of rows that nobody locks. A row of `put_off_orders` is written alone.
-    The advisory lock on a user's unsent files is the only one of the transaction that stores an upload.
+    The advisory lock on a user's unsent files is the only one of the transaction that stores an upload; the one that
+    removes all files of a user takes it before the files.
     The name of a user is written alone, or, as that of a gig's owner, with a new conversation, after which nothing of
     the above is locked but files.
     Transactions about webhooks lock nothing of the above: they lock a delivery, then its endpoint.

@@ -165,6 +165,29 @@ def test_declined_days_do_not_count_toward_the_most() -> None:
     assert answer(ask(declined, 65), Action.ACCEPT_EXTENSION).extended_days == 365
 
 
+def test_a_seller_and_a_buyer_cannot_ask_and_decline_for_ever() -> None:
+    order = in_progress()
+    while Action.EXTEND in open_actions(order, SELLER, NOON, TIMEOUTS):
+        order = answer(ask(order, 1), Action.DECLINE_EXTENSION)
+        assert order.version <= 501
+
+    assert order.version >= 500
+    assert refusal(order, Command(Action.EXTEND, days=1), SELLER) == (
+        "You can't extend this order now, it is IN_PROGRESS, it has had 500 changes, the most before a request"
+        " for more time; what you can do now: deliver, cancel"
+    )
+
+
+def test_the_last_request_for_more_time_can_be_answered_and_the_order_goes_on() -> None:
+    asked = ask(in_progress(version=499), 5)
+
+    assert open_actions(asked, BUYER, NOON, TIMEOUTS) == [Action.ACCEPT_EXTENSION, Action.DECLINE_EXTENSION]
+    accepted = answer(asked, Action.ACCEPT_EXTENSION)
+    assert (accepted.due_at, accepted.extended_days) == (DUE + 5 * DAY, 5)
+    delivered = move(accepted, Command(Action.DELIVER), SELLER, now=NOON, timeouts=TIMEOUTS).order
+    assert answer(delivered, Action.REVISE).status is Status.IN_PROGRESS
+
+
 def test_days_count_toward_the_most_also_after_a_revision() -> None:
     order = answer(ask(in_progress(), 90), Action.ACCEPT_EXTENSION)
     delivered = move(order, Command(Action.DELIVER), SELLER, now=NOON, timeouts=TIMEOUTS).order

@@ -150,11 +150,21 @@ def test_a_range_is_never_outside_of_the_file(first: int, last: int, size: int) 
 
 
 def test_exactly_500_mib_may_be_unsent() -> None:
-    check_room(MAX_UNSENT_BYTES - 10, 10)
+    check_room(1, MAX_UNSENT_BYTES - 10, 10)
 
     with pytest.raises(Conflict) as refusal:
-        check_room(MAX_UNSENT_BYTES - 10, 11)
-    assert refusal.value.code == "LIMIT_REACHED"
+        check_room(1, MAX_UNSENT_BYTES - 10, 11)
+    assert (refusal.value.code, refusal.value.message) == (
+        "LIMIT_REACHED", "At most 500 MiB of files that were not sent"
+    )  # fmt: skip
+
+
+def test_exactly_1000_files_may_be_unsent() -> None:
+    check_room(999, 999, 1)
+
+    with pytest.raises(Conflict) as refusal:
+        check_room(1000, 1000, 1)
+    assert (refusal.value.code, refusal.value.message) == ("LIMIT_REACHED", "At most 1000 files that were not sent")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,11 @@ OUTBOX = Statement("SELECT key, payload FROM outbox WHERE topic = 'files' ORDER 
 OF_MESSAGE = Statement(f"SELECT {labels_of_message('$1::uuid')} AS labels")
 OF_DELIVERY = Statement(f"SELECT {labels_of_delivery('$1::uuid', '$2::int')} AS labels")
 HALF = MAX_UNSENT_BYTES // 2
+ADD_UNSENT = """
+    INSERT INTO files (id, owner_id, key, name, size, type, status, created_at)
+    SELECT gen_random_uuid(), %s, number::text, 'a.txt', 1, 'text/plain', 'READY', app_now()
+    FROM generate_series(1, %s) AS number
+"""
 
 
 @pytest.fixture
@@ -148,6 +153,18 @@ def test_only_one_of_many_uploads_at_once_gets_the_last_room(store: Store, order
     other = add_file(store, READER_ID, size=MAX_UNSENT_BYTES)
     send_in_message(store, order_database, [other.label.id], READER_ID, OWNER_ID)
     add_file(store, READER_ID, size=MAX_UNSENT_BYTES)
+
+
+def test_a_user_has_1000_unsent_files_at_most_however_small(store: Store, order_database: Database) -> None:
+    order_database.execute(ADD_UNSENT, (OWNER_ID, 999))
+
+    outcomes = at_once([lambda: add_file(store, size=1)] * 4, order_database)
+
+    assert sorted(outcomes) == ["LIMIT_REACHED"] * 3 + ["won"]
+    # The room is each user's own, and what was sent needs none.
+    add_file(store, READER_ID)
+    order_database.execute("UPDATE files SET sent_at = app_now() WHERE owner_id = %s", (OWNER_ID,))
+    add_file(store)
 
 
 def test_a_file_that_is_sent_while_it_is_removed_is_either(store: Store, order_database: Database) -> None:

@@ -4,13 +4,13 @@ SELECT id, name, size, type, status, owner_id, key, created_at, sent_at FROM fil
 
 -- UploadFile (messages: 5, statements: 6)
 -- 1
-SELECT coalesce(sum(size), 0)::bigint AS bytes FROM files WHERE owner_id = $1 AND sent_at IS NULL;
+SELECT count(*) AS files, coalesce(sum(size), 0)::bigint AS bytes FROM files WHERE owner_id = $1 AND sent_at IS NULL;
 -- 2
 BEGIN;
 SELECT pg_advisory_xact_lock(hashtextextended('files:' || $1::text, 0));
 -- 3
-SELECT coalesce(sum(size), 0)::bigint AS bytes FROM files WHERE owner_id = $1 AND sent_at IS NULL;
+SELECT count(*) AS files, coalesce(sum(size), 0)::bigint AS bytes FROM files WHERE owner_id = $1 AND sent_at IS NULL;
 -- 4
-INSERT INTO files (id, owner_id, key, name, size, type, status, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, app_now()) RETURNING id, name, size, type, status, owner_id, key, created_at, sent_at;
+INSERT INTO files (id, owner_id, key, name, size, type, status, created_at) SELECT $1, $2, $3, $4, $5, $6, $7, app_now() WHERE NOT EXISTS (SELECT FROM erased_users WHERE user_id = $2 AND is_closed) RETURNING id, name, size, type, status, owner_id, key, created_at, sent_at;
 -- 5
 COMMIT;

@@ -140,6 +140,19 @@ def test_an_order_gets_365_more_days_at_most(world: OrderBackend) -> None:
     assert world.extend(order_id, 1).error == "INVALID_TRANSITION"
 
 
+def test_nobody_asks_for_more_time_after_500_changes_of_an_order(world: OrderBackend) -> None:
+    order_id = world.accepted()
+    world.database.execute("UPDATE orders SET version = 499 WHERE id = %s", (order_id,))
+    assert world.extend(order_id).error == ""
+    assert world.answer_extension("decline", order_id).error == ""
+
+    refused = world.extend(order_id)
+
+    assert (refused.http_status, refused.error) == (409, "INVALID_TRANSITION")
+    assert "it has had 500 changes, the most before a request for more time" in refused.body["error"]
+    assert world.actions(order_id, SELLER) == ["deliver", "cancel"]
+
+
 def test_more_time_may_be_asked_for_while_overdue_and_takes_no_right_from_the_buyer(world: OrderBackend) -> None:
     order_id = world.accepted()
     due = order_of(world, order_id).due_date.seconds

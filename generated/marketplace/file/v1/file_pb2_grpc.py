@@ -56,8 +56,8 @@ class FileServiceServicer:
 
     def UploadFile(self, request_iterator, context):
         """Store a file: the body itself, or the one part `file` of a form, of any type. It is removed when nobody has sent it
-        within a day. PAYLOAD_TOO_LARGE for a file above `FILE_MAX_MIB` (50), LIMIT_REACHED for more than 500 MiB of unsent
-        files of a user, RATE_LIMITED for too many uploads at once.
+        within a day. PAYLOAD_TOO_LARGE for a file above `FILE_MAX_MIB` (50), LIMIT_REACHED for more than 1000 unsent files
+        of a user or 500 MiB of them, RATE_LIMITED for too many uploads at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,8 +38,8 @@ class FileServiceStub:
     def __new__(cls, channel: _aio.Channel) -> FileServiceAsyncStub: ...
     UploadFile: _grpc.StreamUnaryMultiCallable[_file_pb2.UploadFileRequest, _file_pb2.UploadFileResponse]
     """Store a file: the body itself, or the one part `file` of a form, of any type. It is removed when nobody has sent it
-    within a day. PAYLOAD_TOO_LARGE for a file above `FILE_MAX_MIB` (50), LIMIT_REACHED for more than 500 MiB of unsent
-    files of a user, RATE_LIMITED for too many uploads at once.
+    within a day. PAYLOAD_TOO_LARGE for a file above `FILE_MAX_MIB` (50), LIMIT_REACHED for more than 1000 unsent files
+    of a user or 500 MiB of them, RATE_LIMITED for too many uploads at once.
     """
     GetFile: _grpc.UnaryStreamMultiCallable[_file_pb2.GetFileRequest, _httpbody_pb2.HttpBody]
     """Return the bytes of a file, as an attachment with its name. Takes the header `Range` with one range (206);
@@ -56,8 +56,8 @@ class FileServiceAsyncStub(FileServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     UploadFile: _aio.StreamUnaryMultiCallable[_file_pb2.UploadFileRequest, _file_pb2.UploadFileResponse]  # type: ignore[assignment]
     """Store a file: the body itself, or the one part `file` of a form, of any type. It is removed when nobody has sent it
-    within a day. PAYLOAD_TOO_LARGE for a file above `FILE_MAX_MIB` (50), LIMIT_REACHED for more than 500 MiB of unsent
-    files of a user, RATE_LIMITED for too many uploads at once.
+    within a day. PAYLOAD_TOO_LARGE for a file above `FILE_MAX_MIB` (50), LIMIT_REACHED for more than 1000 unsent files
+    of a user or 500 MiB of them, RATE_LIMITED for too many uploads at once.
     """
     GetFile: _aio.UnaryStreamMultiCallable[_file_pb2.GetFileRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """Return the bytes of a file, as an attachment with its name. Takes the header `Range` with one range (206);
@@ -77,8 +77,8 @@ class FileServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_file_pb2.UploadFileResponse, _abc.Awaitable[_file_pb2.UploadFileResponse]]:
         """Store a file: the body itself, or the one part `file` of a form, of any type. It is removed when nobody has sent it
-        within a day. PAYLOAD_TOO_LARGE for a file above `FILE_MAX_MIB` (50), LIMIT_REACHED for more than 500 MiB of unsent
-        files of a user, RATE_LIMITED for too many uploads at once.
+        within a day. PAYLOAD_TOO_LARGE for a file above `FILE_MAX_MIB` (50), LIMIT_REACHED for more than 1000 unsent files
+        of a user or 500 MiB of them, RATE_LIMITED for too many uploads at once.
         """
 
     @_abc_1.abstractmethod

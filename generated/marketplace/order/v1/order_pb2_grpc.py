@@ -294,7 +294,8 @@ class OrderServiceServicer:
 
     def ExtendOrder(self, request, context):
         """Ask for more time for an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status, while a request is
-        open, and for more than 365 days together. Any change of the order's status closes the request.
+        open, for more than 365 days together, and after 500 changes of the order, reminders included. Any change of the
+        order's status closes the request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -93,7 +93,8 @@ class OrderServiceStub:
     """
     ExtendOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.ExtendOrderRequest, _order_pb2.ExtendOrderResponse]
     """Ask for more time for an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status, while a request is
-    open, and for more than 365 days together. Any change of the order's status closes the request.
+    open, for more than 365 days together, and after 500 changes of the order, reminders included. Any change of the
+    order's status closes the request.
     """
     AcceptExtension: _grpc.UnaryUnaryMultiCallable[_order_pb2.AcceptExtensionRequest, _order_pb2.AcceptExtensionResponse]
     """Accept the open request for more time, as the order's buyer: the due date moves. INVALID_TRANSITION without one."""
@@ -240,7 +241,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """
     ExtendOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.ExtendOrderRequest, _order_pb2.ExtendOrderResponse]  # type: ignore[assignment]
     """Ask for more time for an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status, while a request is
-    open, and for more than 365 days together. Any change of the order's status closes the request.
+    open, for more than 365 days together, and after 500 changes of the order, reminders included. Any change of the
+    order's status closes the request.
     """
     AcceptExtension: _aio.UnaryUnaryMultiCallable[_order_pb2.AcceptExtensionRequest, _order_pb2.AcceptExtensionResponse]  # type: ignore[assignment]
     """Accept the open request for more time, as the order's buyer: the due date moves. INVALID_TRANSITION without one."""
@@ -438,7 +440,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.ExtendOrderResponse, _abc.Awaitable[_order_pb2.ExtendOrderResponse]]:
         """Ask for more time for an order IN_PROGRESS, as its seller; INVALID_TRANSITION in any other status, while a request is
-        open, and for more than 365 days together. Any change of the order's status closes the request.
+        open, for more than 365 days together, and after 500 changes of the order, reminders included. Any change of the
+        order's status closes the request.
         """
 
     @_abc_1.abstractmethod
