@@ -29,7 +29,6 @@ class Load:
     """Clients that place orders until `stop`, and how long each order took."""
 
     stack: Stack
-    token: str
     package: str
     with_keys: bool
     stop: threading.Event = field(default_factory=threading.Event)
@@ -38,7 +37,7 @@ class Load:
 
     def run(self, clients: int, seconds: float) -> None:
         """Place orders with so many clients. Raises RuntimeError when one is refused."""
-        threads = [threading.Thread(target=self._place_orders) for _ in range(clients)]
+        threads = [threading.Thread(target=self._place_orders, args=(number,)) for number in range(clients)]
         for thread in threads:
             thread.start()
         self.stop.wait(seconds)
@@ -46,10 +45,12 @@ class Load:
         for thread in threads:
             thread.join()
 
-    def _place_orders(self) -> None:
+    def _place_orders(self, number: int) -> None:
+        # A buyer for each client: one has half of a worker's places at the provider.
+        token = self.stack.token(f"a-hasty-buyer-{number}", "buyer")
         connection = http.client.HTTPConnection("127.0.0.1", self.stack.ports.edge, timeout=30)
         body = json.dumps({"packageId": self.package, "requirements": "Dark theme", "paymentMethod": "stripe"})
-        headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         while not self.stop.is_set():
             if self.with_keys:
                 headers["idempotency-key"] = f"{id(self)}-{next(self.numbers)}"
@@ -107,10 +108,9 @@ def main() -> None:
     try:
         market = Market.of(stack.start())
         package = market.gig()["packages"][0]["id"]
-        token = stack.token("a-hasty-buyer", "buyer")
 
         def load() -> Load:
-            return Load(stack, token, package, options.with_keys)
+            return Load(stack, package, options.with_keys)
 
         load().run(4, WARM_UP / 100)
         if options.pause:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import grpc
@@ -193,9 +194,15 @@ class Pipeline:
             self._note(call)
             call.reads_standby = method.is_get and call.caller.is_anonymous
             validation.check(request, method.path_fields)
-            return self._respond(method, handler, request, call), None
+            with self._place_outside(handler, call.caller):
+                return self._respond(method, handler, request, call), None
         except Exception as error:
             return None, to_marketplace_error(error, call.log)
+
+    def _place_outside(self, handler: Handler, caller: Caller) -> AbstractContextManager[None]:
+        if self._outside_pool is None or not is_outside_handler(handler):
+            return nullcontext()
+        return self._outside_pool.user_place(caller)
 
     def _note(self, call: Call) -> None:
         if self._note_caller is not None:

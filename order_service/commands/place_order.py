@@ -8,7 +8,7 @@ from uuid import UUID
 
 from order_service.commands.finish_placing import FinishPlacing
 from order_service.commands.give_up_placing import GiveUpPlacing
-from order_service.domain.attempt import Attempt, AttemptLimits, State
+from order_service.domain.attempt import Attempt, AttemptLimits, State, check_waiting
 from order_service.domain.offer import check_orderable
 from order_service.domain.order import Order
 from order_service.domain.payment import PaymentPolicy
@@ -63,11 +63,11 @@ class PlaceOrder:
     ) -> Order:
         """Return the new order of a package or an offer, once it is paid for. `expected_price` is in major units.
 
-        Raises NotFound (Package, Offer, Gig), Forbidden, InvalidArgument, Conflict (also PRICE_CHANGED, OFFER_CLOSED),
-        Unavailable, DeadlineExceeded when too little time is left to begin, and Declined: then nothing is left. Raises
-        ActionRequired, and with an idempotency key the placing waits for the buyer's confirmation. Raises
-        OutcomeUnknown when the provider was asked: then the same idempotency key, or payment recovery, finishes the
-        attempt.
+        Raises NotFound (Package, Offer, Gig), Forbidden, InvalidArgument, Conflict (also PRICE_CHANGED, OFFER_CLOSED,
+        LIMIT_REACHED), Unavailable, DeadlineExceeded when too little time is left to begin, and Declined: then nothing
+        is left. Raises ActionRequired, and with an idempotency key the placing waits for the buyer's confirmation.
+        Raises OutcomeUnknown when the provider was asked: then the same idempotency key, or payment recovery, finishes
+        the attempt.
         """
         if claim is not None and claim.attempt_id is not None:
             order = self._resume(claim.attempt_id)
@@ -75,7 +75,7 @@ class PlaceOrder:
                 return order
         self._payment_policy.check(request.payment_method, request.payment_token)
         terms = self._terms(source, source_id, request)
-        self._store.blocks.check(request.buyer_id, terms.seller_id)
+        self._check_buyer(request.buyer_id, terms.seller_id)
         new_draft = draft(new_id(), terms, request, self._order_policy, expected_price)
         require_time()
         attempt = self._begin(new_draft, claim)
@@ -85,6 +85,13 @@ class PlaceOrder:
             if order is None:
                 raise OutcomeUnknown
             return order
+
+    def _check_buyer(self, buyer_id: UUID, seller_id: UUID) -> None:
+        """Raise Forbidden and Conflict about blocks, and Conflict (LIMIT_REACHED) about placings that wait."""
+        blocks, waiting = self._store.attempts.before_placing(buyer_id, seller_id)
+        blocks.check_blocked()
+        blocks.check_blocking()
+        check_waiting(waiting)
 
     def _terms(self, source: Source, source_id: UUID, request: OrderRequest) -> OrderTerms:
         """Return the terms of this moment, or those of an offer. Raises NotFound, Forbidden and InvalidArgument."""

@@ -6,6 +6,10 @@ from enum import StrEnum
 from uuid import UUID
 
 from order_service.domain.placing import Draft
+from servicekit.errors import Conflict
+
+# Placings of a buyer that wait for the confirmation of their cards. Payment recovery asks the provider about each.
+MAX_WAITING = 20
 
 
 class Kind(StrEnum):
@@ -82,3 +86,9 @@ class Attempt:
     def confirmation_end(self, limits: AttemptLimits) -> datetime:
         """Return the end of the time for the buyer's confirmation, which counts from the first request."""
         return self.confirm_before or self.created_at + limits.confirmation
+
+
+def check_waiting(count: int) -> None:
+    """Refuse another placing of a buyer of whom so many wait for a confirmation. Raises Conflict (LIMIT_REACHED)."""
+    if count >= MAX_WAITING:
+        raise Conflict(f"{MAX_WAITING} of your orders wait for the confirmation of their card", code="LIMIT_REACHED")

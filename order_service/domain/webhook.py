@@ -13,6 +13,8 @@ from servicekit.call import Caller
 from servicekit.errors import Conflict, NotFound, Violation
 
 MAX_ENDPOINTS = 10
+# An endpoint with more PENDING deliveries is DISABLED: its receiver does not keep up.
+MAX_WAITING = 10_000
 
 # The time from each failed attempt of a delivery to the next one; the last of them repeats.
 DELAYS = (

@@ -11,8 +11,10 @@ import orjson
 from pydantic import TypeAdapter
 
 from order_service.domain.attempt import Attempt, Kind, State
+from order_service.domain.conversation import BlocksBetween
 from order_service.domain.payment import Authorization
 from order_service.domain.placing import Draft
+from order_service.store.blocks import BETWEEN
 from servicekit.advisory_lock import TRY
 from servicekit.database import Database, Row, Statement
 from servicekit.errors import Unavailable
@@ -68,6 +70,13 @@ CALL_OFF = Statement("""
     UPDATE attempts SET state = 'giving_up', tries = 0, next_try_at = app_now()
     WHERE offer_id = $1 AND kind = 'authorize'
         AND (state IN ('confirming', 'refused') OR state = 'asking' AND NOT is_in_doubt)
+""")
+# The states and the expression are those of the index `attempts_waiting`.
+BEFORE_PLACING = Statement(f"""
+    SELECT blocks.*, (
+        SELECT count(*) FROM attempts
+        WHERE data #>> '{{wish,buyer_id}}' = $1::uuid::text AND state IN ('confirming', 'refused')
+    ) AS waiting FROM ({BETWEEN.sql}) AS blocks
 """)
 GET = Statement(f"SELECT {COLUMNS} FROM attempts WHERE order_id = $1")
 DUE = Statement(f"""
@@ -197,6 +206,11 @@ class Attempts:
         data = orjson.dumps({"message": message}).decode()
         self._database.write(BEGIN_CAPTURE, order_id, data, now, FIRST_TRY)
         return Attempt(order_id, Kind.CAPTURE, now, tries=0, message=message)
+
+    def before_placing(self, buyer_id: UUID, seller_id: UUID) -> tuple[BlocksBetween, int]:
+        """Return the blocks between both, and the number of the buyer's placings that wait for a confirmation."""
+        [row] = self._database.fetch_all(BEFORE_PLACING, buyer_id, seller_id)
+        return BlocksBetween(row["is_blocked"], row["is_blocking"]), row["waiting"]
 
     def get(self, order_id: UUID) -> Attempt | None:
         """Return the order's attempt, if it has one."""

@@ -58,15 +58,6 @@ class Blocks:
         [row] = self._database.fetch_all(BETWEEN, writer_id, other_id)
         return BlocksBetween(**row)
 
-    def check(self, writer_id: UUID, other_id: UUID) -> None:
-        """Raise Forbidden when the other one blocks the writer, and Conflict when the writer blocks the other one.
-
-        For what has a limit as well: `commands.writing`, which keeps the order of the errors.
-        """
-        blocks = self.between(writer_id, other_id)
-        blocks.check_blocked()
-        blocks.check_blocking()
-
     def page(self, blocker_id: UUID, *, after: BlockKey, limit: int) -> list[Block]:
         """Return the newest `limit` blocks of a user that are older than `after`."""
         return [Block(**row) for row in self._database.fetch_all(PAGE, blocker_id, *after, limit)]

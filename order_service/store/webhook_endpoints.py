@@ -22,6 +22,15 @@ OWN = Statement(f"""
     SELECT {COLUMNS} FROM webhook_endpoints WHERE owner_id = $1 AND deleted_at IS NULL ORDER BY created_at DESC, id DESC
 """)
 SET_STATUS = Statement("UPDATE webhook_endpoints SET status = $2 WHERE id = $1 AND status <> $2 RETURNING id")
+# Reads $1 entries of an index for each endpoint at most. Admins' endpoints get all events of the marketplace, so a short
+# outage of their receivers makes as many.
+DISABLE_OVERFULL = Statement("""
+    UPDATE webhook_endpoints AS endpoint SET status = 'DISABLED'
+    WHERE status = 'ENABLED' AND deleted_at IS NULL AND NOT is_admin AND EXISTS (
+        SELECT FROM webhook_deliveries AS delivery
+        WHERE delivery.endpoint_id = endpoint.id AND delivery.status = 'PENDING' OFFSET $1 LIMIT 1
+    ) RETURNING id
+""")
 # The URL may contain a secret too.
 DELETE = Statement("""
     UPDATE webhook_endpoints SET deleted_at = app_now(), url = '', secret = '', status = 'DISABLED'
@@ -87,6 +96,10 @@ class WebhookEndpoints:
     def set_status(self, endpoint_id: UUID, status: EndpointStatus) -> bool:
         """Store the status. Return whether it was another one."""
         return bool(self._database.fetch_all(SET_STATUS, endpoint_id, status))
+
+    def disable_overfull(self, limit: int) -> list[UUID]:
+        """Disable the endpoints with more than `limit` PENDING deliveries, but for those of admins; return their ids."""
+        return [row["id"] for row in self._database.fetch_all(DISABLE_OVERFULL, limit)]
 
     def delete(self, endpoint_id: UUID) -> bool:
         """Delete the endpoint; its deliveries cannot be read any more. Return whether there was one."""

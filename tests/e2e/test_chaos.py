@@ -86,7 +86,10 @@ def retried(client: httpx.Client, method: str, path: str, status: int, **options
 
 
 def act(client: httpx.Client, order: str, action: str, status: str) -> None:
-    """Take an action on an order. After a 503 it may be under way, or done: then the order says so."""
+    """Take an action on an order. After a 503 it may be under way, or done: then the order says so.
+
+    429: one seller accepts in thirty rounds, and has half of the places at the provider.
+    """
 
     def is_done() -> bool:
         try:
@@ -95,7 +98,7 @@ def act(client: httpx.Client, order: str, action: str, status: str) -> None:
             return False
         if answer.status_code == 200:
             return True
-        assert answer.status_code in (409, 503), answer.text
+        assert answer.status_code in (409, 429, 503), answer.text
         return bool(retried(client, "GET", f"/api/orders/{order}", 200)["status"] == status)
 
     eventually(is_done, every=0.1)

@@ -66,7 +66,8 @@ def test_fifty_clients_at_once_place_one_order(stack: Stack, market: Market) -> 
         with stack.client(name, "buyer") as client:
             while True:
                 answer = client.post("/api/orders", json=request, headers=KEY)
-                if answer.status_code != 503:
+                # 429: one user's calls have half of the places at the provider.
+                if answer.status_code not in (429, 503):
                     return str(ok(answer, 201)["orderId"])
                 assert answer.headers["retry-after"]
 

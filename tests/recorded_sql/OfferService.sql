@@ -122,7 +122,7 @@ COMMIT;
 -- 1
 SELECT id, conversation_id, gig_id, seller_id, buyer_id, title, description, price, delivery_days, revisions, status, expires_at, created_at, order_id, app_now() AS now FROM offers WHERE id = $1;
 -- 2
-SELECT EXISTS (SELECT FROM blocks WHERE blocker_id = $2 AND blocked_id = $1) AS is_blocked, EXISTS (SELECT FROM blocks WHERE blocker_id = $1 AND blocked_id = $2) AS is_blocking;
+SELECT blocks.*, ( SELECT count(*) FROM attempts WHERE data #>> '{wish,buyer_id}' = $1::uuid::text AND state IN ('confirming', 'refused') ) AS waiting FROM ( SELECT EXISTS (SELECT FROM blocks WHERE blocker_id = $2 AND blocked_id = $1) AS is_blocked, EXISTS (SELECT FROM blocks WHERE blocker_id = $1 AND blocked_id = $2) AS is_blocking ) AS blocks;
 -- 3
 BEGIN;
 WITH locked AS (SELECT id, conversation_id, gig_id, seller_id, buyer_id, title, description, price, delivery_days, revisions, status, expires_at, created_at, order_id FROM offers WHERE id = $1 FOR UPDATE) SELECT *, app_now() AS now FROM locked;

@@ -209,7 +209,7 @@ SELECT id, seller_id, amount, currency, status, destination, created_at, referen
 
 -- PlaceOrder (messages: 4, statements: 4)
 -- 1
-SELECT EXISTS (SELECT FROM blocks WHERE blocker_id = $2 AND blocked_id = $1) AS is_blocked, EXISTS (SELECT FROM blocks WHERE blocker_id = $1 AND blocked_id = $2) AS is_blocking;
+SELECT blocks.*, ( SELECT count(*) FROM attempts WHERE data #>> '{wish,buyer_id}' = $1::uuid::text AND state IN ('confirming', 'refused') ) AS waiting FROM ( SELECT EXISTS (SELECT FROM blocks WHERE blocker_id = $2 AND blocked_id = $1) AS is_blocked, EXISTS (SELECT FROM blocks WHERE blocker_id = $1 AND blocked_id = $2) AS is_blocking ) AS blocks;
 -- 2
 INSERT INTO attempts (order_id, kind, data, created_at, next_try_at, offer_id) SELECT $1, 'authorize', $2::jsonb, now, now + $3::interval, NULL::uuid FROM app_now() AS now RETURNING created_at, pg_try_advisory_lock(hashtextextended($4, 0));
 -- 3
@@ -226,7 +226,7 @@ SELECT digest, attempt, answer, etag FROM idempotency_keys WHERE caller = $1 AND
 -- 1
 SELECT digest, attempt, answer, etag FROM idempotency_keys WHERE caller = $1 AND scope = $2 AND key = $3 AND (answer IS NULL OR created_at > app_now() - $4::interval);
 -- 2
-SELECT EXISTS (SELECT FROM blocks WHERE blocker_id = $2 AND blocked_id = $1) AS is_blocked, EXISTS (SELECT FROM blocks WHERE blocker_id = $1 AND blocked_id = $2) AS is_blocking;
+SELECT blocks.*, ( SELECT count(*) FROM attempts WHERE data #>> '{wish,buyer_id}' = $1::uuid::text AND state IN ('confirming', 'refused') ) AS waiting FROM ( SELECT EXISTS (SELECT FROM blocks WHERE blocker_id = $2 AND blocked_id = $1) AS is_blocked, EXISTS (SELECT FROM blocks WHERE blocker_id = $1 AND blocked_id = $2) AS is_blocking ) AS blocks;
 -- 3
 WITH bound AS ( INSERT INTO idempotency_keys AS known (caller, scope, key, digest, attempt, created_at) VALUES ($1, $2, $3, $4, $5, app_now()) ON CONFLICT (caller, scope, key) DO UPDATE SET digest = excluded.digest, attempt = excluded.attempt, answer = NULL, etag = '', created_at = excluded.created_at WHERE known.answer IS NOT NULL AND known.created_at <= app_now() - $6::interval RETURNING key ) INSERT INTO attempts (order_id, kind, data, created_at, next_try_at, offer_id) SELECT $5, 'authorize', $7::jsonb, now, now + $8::interval, NULL::uuid FROM bound, app_now() AS now RETURNING created_at, pg_try_advisory_lock(hashtextextended($9, 0));
 -- 4

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from uuid import UUID
 
 import grpc
 import pytest
 
 from marketplace.review.v1 import review_pb2, review_pb2_grpc
-from servicekit.call import Call
+from servicekit.call import ANYONE, Call, Caller
 from servicekit.outside import OutsidePool, calls_outside
 from servicekit.pipeline import Pipeline
 from tests.support.eventually import eventually
@@ -59,9 +60,9 @@ def serving(handlers: Any, threads: int) -> Iterator[review_pb2_grpc.ReviewServi
     server.stop(None).wait()
 
 
-def submit(stub: review_pb2_grpc.ReviewServiceStub, seconds: float = 30) -> Any:
+def submit(stub: review_pb2_grpc.ReviewServiceStub, seconds: float = 30, user: str = "ann") -> Any:
     request = review_pb2.SubmitReviewRequest(order_id=ORDER, rating=5)
-    metadata = (("authorization", f"Bearer {token('ann', 'buyer')}"),)
+    metadata = (("authorization", f"Bearer {token(user, 'buyer')}"),)
     return stub.SubmitReview.future(request, metadata=metadata, timeout=seconds)
 
 
@@ -116,6 +117,49 @@ def test_the_wait_for_a_place_counts_against_the_deadline() -> None:
 
     # The call whose time was over in the queue has begun nothing.
     assert len(handlers.running) == 2
+
+
+def test_a_user_whose_calls_are_slow_has_half_of_the_threads_and_others_are_served() -> None:
+    handlers = Handlers()
+    with serving(handlers, threads=10) as stub:
+        slow = [submit(stub) for _ in range(5)]
+        eventually(lambda: len(handlers.running) == 5)
+
+        refused = [submit(stub) for _ in range(64)]
+        # Refused within the time of a call, though none of the user's calls has ended.
+        assert {outcome(call) for call in refused} <= {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE}
+        last = submit(stub)
+        assert (outcome(last), last.details()) == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "At most 5 such requests at once",
+        )
+        assert ("retry-after", "1") in [tuple(entry) for entry in last.trailing_metadata()]
+
+        others = [submit(stub, user="bob") for _ in range(5)]
+        eventually(lambda: len(handlers.running) == 10)
+        handlers.release.set()
+
+        assert {outcome(call) for call in [*slow, *others]} == {grpc.StatusCode.OK}
+        assert outcome(submit(stub)) is grpc.StatusCode.OK
+
+
+def test_a_user_may_make_four_calls_at_once_where_there_are_few_threads() -> None:
+    handlers = Handlers()
+    with serving(handlers, threads=4) as stub:
+        calls = [submit(stub) for _ in range(4)]
+        eventually(lambda: len(handlers.running) == 4)
+
+        handlers.release.set()
+
+        assert {outcome(call) for call in calls} == {grpc.StatusCode.OK}
+
+
+@pytest.mark.parametrize("caller", [ANYONE, Caller(UUID(ORDER), "review", frozenset({"service"}))])
+def test_services_and_anonymous_clients_have_no_bound_of_a_user(caller: Caller) -> None:
+    pool = OutsidePool(8)
+    with ExitStack() as calls:
+        for _ in range(20):
+            calls.enter_context(pool.user_place(caller))
 
 
 @pytest.mark.parametrize("error", [None, ValueError("broken")])

@@ -13,15 +13,16 @@ from uuid import UUID
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
-from order_service.domain.attempt import Kind, State
+from order_service.domain.attempt import MAX_WAITING, Kind, State
 from order_service.payments.sandbox import scenarios
 from order_service.payments.sandbox.gateway import Sandbox
 from order_service.reconciliation import check
+from order_service.store.attempts import BEFORE_PLACING
 from servicekit.database import Database, Statement
 from servicekit.status import DETAILS_KEY
 from tests.support.at_once import closing
 from tests.support.order_rows import row_counts
-from tests.support.orderservice import BUYER, PACKAGE, OrderBackend
+from tests.support.orderservice import BUYER, PACKAGE, STRANGER, OrderBackend
 from tests.support.rpc import Answer
 
 NOTHING = {"orders": 0, "attempts": 0, "keys": 0, "outbox": 0}
@@ -324,3 +325,33 @@ def test_an_authorization_in_doubt_that_turns_out_to_want_confirmation_waits_for
 
     confirmation(world.place(key="k", payment_token=scenarios.CONFIRM_NEVER))
     assert world.store.attempts.counts() == {Kind.AUTHORIZE: 1}
+
+
+def test_a_buyer_of_whom_twenty_placings_wait_for_a_confirmation_places_no_other_until_one_has_ended(
+    world: OrderBackend,
+) -> None:
+    for number in range(MAX_WAITING):
+        confirmation(world.place(key=f"k{number}", payment_token=scenarios.CONFIRM_NEVER))
+    full = row_counts(world)
+
+    refused = [world.place(key="one more", payment_token=scenarios.CONFIRM_NEVER), world.place()]
+
+    assert {(answer.http_status, answer.error) for answer in refused} == {(409, "LIMIT_REACHED")}
+    assert row_counts(world) == full == {"orders": 0, "attempts": MAX_WAITING, "keys": MAX_WAITING, "outbox": 0}
+    # Those that wait go on, and so does everybody else.
+    confirmation(world.place(key="k0", payment_token=scenarios.CONFIRM_NEVER))
+    assert world.place(STRANGER).error == ""
+    world.travel(TOO_LATE)
+    world.settle_with_retries()
+    assert world.place(key="one more").error == ""
+
+
+def test_placings_that_wait_are_counted_by_an_index(world: OrderBackend) -> None:
+    world.store.attempts.before_placing(UUID(PACKAGE), UUID(PACKAGE))
+    world.database.execute("SET enable_seqscan = off")
+    with world.database.peewee.connection().cursor() as cursor:
+        cursor.execute(f"EXPLAIN EXECUTE {BEFORE_PLACING.name} (%s, %s)", (PACKAGE, PACKAGE))
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+
+    assert "attempts_waiting" in plan
+    assert "Filter" not in plan.partition("attempts_waiting")[2]

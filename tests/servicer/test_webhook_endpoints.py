@@ -15,6 +15,8 @@ import pytest
 from order_service.commands.create_webhook_endpoint import CreateWebhookEndpoint
 from order_service.commands.encrypt_webhook_secrets import EncryptWebhookSecrets
 from order_service.domain.feed import PUBLIC_TYPES
+from order_service.domain.webhook import MAX_WAITING
+from order_service.store.webhook_endpoints import DISABLE_OVERFULL
 from order_service.webhooks.resolver import Resolver
 from order_service.webhooks.secrets import SecretBox
 from order_service.webhooks.sender import Sender
@@ -32,6 +34,11 @@ ROWS = Statement("SELECT * FROM webhook_endpoints")
 COUNTS = Statement("""
     SELECT (SELECT count(*) FROM webhook_endpoints) AS endpoints,
         (SELECT count(*) FROM webhook_deliveries) AS deliveries
+""")
+
+ADD_WAITING = Statement("""
+    INSERT INTO webhook_deliveries (endpoint_id, event_id, created_at, next_at)
+    SELECT $1, gen_random_uuid(), now, now FROM app_now() AS now, generate_series(1, $2::integer)
 """)
 
 
@@ -210,6 +217,38 @@ def test_deliveries_are_paged_newest_first_and_kept_for_thirty_days(world: Order
     world.clock.travel(timedelta(days=29, hours=19, minutes=30))
     world.worker.webhook_sweep.sweep()
     assert [each.id for each in webhooks.deliveries(world, endpoint)] == list(chain(*pages))[:4]
+
+
+def test_an_endpoint_with_more_than_ten_thousand_waiting_deliveries_is_disabled_and_gets_no_more(
+    world: OrderBackend,
+) -> None:
+    full, other, admins = (webhooks.create(world, sent_token=who).response.id for who in (BUYER, SELLER, ADMIN))
+    for endpoint in (full, other):
+        world.database.fetch_all(ADD_WAITING, endpoint, MAX_WAITING)
+    # An admin's endpoint gets all events, and has a backlog after a short outage.
+    world.database.fetch_all(ADD_WAITING, admins, MAX_WAITING + 1)
+    world.worker.webhook_sweep.sweep()
+    assert webhooks.status(world, full) == "ENABLED"
+
+    world.database.fetch_all(ADD_WAITING, full, 1)
+    world.worker.webhook_sweep.sweep()
+    world.placed()
+
+    assert webhooks.status(world, full) == "DISABLED"
+    assert [webhooks.status(world, other, SELLER), webhooks.status(world, admins, ADMIN)] == ["ENABLED", "ENABLED"]
+    # The new order is an event of the other two.
+    counts = world.database.fetch_all(COUNTS)[0]["deliveries"]
+    assert counts == (MAX_WAITING + 1) + (MAX_WAITING + 1) + (MAX_WAITING + 2)
+
+
+def test_waiting_deliveries_are_counted_by_an_index(world: OrderBackend) -> None:
+    world.store.webhook_endpoints.disable_overfull(MAX_WAITING)
+    world.database.execute("SET enable_seqscan = off")
+    with world.database.peewee.connection().cursor() as cursor:
+        cursor.execute(f"EXPLAIN EXECUTE {DISABLE_OVERFULL.name} (%s)", (MAX_WAITING,))
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+
+    assert "webhook_deliveries_waiting" in plan
 
 
 def test_a_new_first_key_encrypts_the_stored_secrets_anew(world: OrderBackend) -> None:

@@ -223,7 +223,8 @@ class OrderServiceServicer:
         A card that wants the buyer's confirmation is PAYMENT_ACTION_REQUIRED. With an idempotency key the error has
         `confirmation` (over gRPC: `clientSecret` and `expiresAt` in the metadata of ErrorInfo): the buyer confirms with the
         payment provider's own client, and the same call with the same key returns the order. Until then it returns the same
-        error. Without an idempotency key nothing is kept of the payment.
+        error. Without an idempotency key nothing is kept of the payment. LIMIT_REACHED while 20
+        placings of the caller wait for a confirmation.
 
         After UNAVAILABLE nothing has begun, and nothing will be ordered. After OUTCOME_UNKNOWN the payment provider was
         asked and has not answered: a call with the same idempotency key, or payment recovery, finishes the placing, or

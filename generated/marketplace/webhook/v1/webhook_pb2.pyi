@@ -37,7 +37,9 @@ class WebhookEndpoint(_message.Message):
         ENABLED: WebhookEndpoint._Status.ValueType  # 1
         """Events are sent."""
         DISABLED: WebhookEndpoint._Status.ValueType  # 2
-        """Deliveries have failed for a day, or the receiver has answered 410: no events are sent until a retry succeeds."""
+        """Deliveries have failed for a day, the receiver has answered 410, or more than 10,000 deliveries waited: no events are
+        sent until a retry succeeds.
+        """
 
     class Status(_Status, metaclass=_StatusEnumTypeWrapper):
         """The status of an endpoint."""
@@ -47,7 +49,9 @@ class WebhookEndpoint(_message.Message):
     ENABLED: WebhookEndpoint.Status.ValueType  # 1
     """Events are sent."""
     DISABLED: WebhookEndpoint.Status.ValueType  # 2
-    """Deliveries have failed for a day, or the receiver has answered 410: no events are sent until a retry succeeds."""
+    """Deliveries have failed for a day, the receiver has answered 410, or more than 10,000 deliveries waited: no events are
+    sent until a retry succeeds.
+    """
 
     ID_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
