@@ -74,9 +74,9 @@ def _are_stems(stems: object) -> bool:
 
 
 _PARSERS: dict[str, paging.Parser[Any]] = {
-    "rank": paging.int64,
+    "rank": paging.int32,
     "rating": paging.amount,
-    "review_count": paging.int64,
+    "review_count": paging.int32,
     "created_at": paging.timestamp,
     "price": paging.amount,
     "gig_id": paging.uuid,

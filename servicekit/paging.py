@@ -28,7 +28,7 @@ DIGEST_BYTES = 9
 MAX_LENGTH = 1000
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
-_INT64 = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,2})?")
 _TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?\+00:00")
 
@@ -79,10 +79,12 @@ def _texts(payload: bytes) -> list[str]:
 
 def int64(text: str) -> int:
     """Return a whole number that a `bigint` can hold. Raises ValueError."""
-    number = int(text) if _INT64.fullmatch(text) else 2**63
-    if not -(2**63) <= number < 2**63:
-        raise ValueError("no 64-bit number")
-    return number
+    return _integer(text, bits=64)
+
+
+def int32(text: str) -> int:
+    """Return a whole number that an `integer` can hold. Raises ValueError."""
+    return _integer(text, bits=32)
 
 
 def amount(text: str) -> Decimal:
@@ -105,6 +107,14 @@ def uuid(text: str) -> UUID:
     if str(parsed) != text:
         raise ValueError("no id")
     return parsed
+
+
+def _integer(text: str, *, bits: int) -> int:
+    most = 2 ** (bits - 1) - 1
+    number = int(text) if _INTEGER.fullmatch(text) else most + 1
+    if not -most - 1 <= number <= most:
+        raise ValueError(f"no {bits}-bit number")
+    return number
 
 
 def _digest(request: Message, payload: bytes) -> bytes:

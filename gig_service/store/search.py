@@ -134,14 +134,15 @@ class Search:
     ) -> SearchPage:
         """Return a page of the gigs down to the boundary by rank, and then of those behind it by rating.
 
-        Without a boundary all gigs that match are ranked.
+        A later page without a boundary ranks all gigs that match. If they are too many, it goes on by rating alone.
         """
         limit: int = values["limit"]
         rows: list[Row] = []
         if not shape.is_first and boundary is None:
-            page = self._collect(asked, shape, values, is_bounded=False)
-            assert page is not None
-            return page
+            page = self._collect(asked, shape, values)
+            if page:
+                return page
+            boundary, values = _TOP, values | {"rank": UNRANKED}
         if boundary is None:
             page = self._collect(asked, shape, values) if few else None
             if page:
@@ -189,11 +190,11 @@ class Search:
                 self._counted_many.put(asked, sampled * statements.SAMPLE_SHARE)
         return sampled < bound
 
-    def _collect(self, asked: _Asked, shape: Shape, values: Values, *, is_bounded: bool = True) -> SearchPage | None:
+    def _collect(self, asked: _Asked, shape: Shape, values: Values) -> SearchPage | None:
         """Return the page by finding all gigs; None when there are too many."""
-        rows = self._run(statements.collect(shape, is_bounded=is_bounded), values)
+        rows = self._run(statements.collect(shape), values)
         found, total = rows[0][-2:]
-        if is_bounded and found > statements.collect_bound(shape):
+        if found > statements.collect_bound(shape):
             # The next minute's searches need not try it again, nor count.
             self._estimates.put(asked, max(self._estimate(asked, shape, values), statements.COLLECTED + 1))
             self._sampled.put(asked, statements.SAMPLED)

@@ -40,6 +40,9 @@ RANKED_OF = 2_000
 WALKED_BY_BITS = 50_000
 RANKED_OF_BITS = 4_000
 RANKED = 300
+# A later page by relevance collects or ranks so many times as many gigs, since some may be added after the first page.
+# Page tokens are not signed, so without a bound a forged one would have all gigs ranked.
+MARGIN = 2
 
 # One gig of so many is in the sample. Its id says so by its last bits, which are random.
 SAMPLE_SHARE = 16
@@ -221,7 +224,7 @@ def walk(shape: Shape, *, is_bounded: bool) -> Query:
 
 @lru_cache(1000)
 def rank(shape: Shape, *, has_boundary: bool) -> Query:
-    """Return the statement that ranks the best rated matching gigs: RANKED of them, or all down to a boundary.
+    """Return the statement that ranks the best rated matching gigs: RANKED of them, or those down to a boundary.
 
     Each row ends with the sort key of the last one by rating, the boundary.
     """
@@ -230,7 +233,7 @@ def rank(shape: Shape, *, has_boundary: bool) -> Query:
     priced, starting = _priced(shape)
     until = shape.behind("s", key, ">=", "until_") if has_boundary else ""
     ranked_of = RANKED_OF_BITS if shape.has_bits and not shape.has_packages else RANKED_OF
-    bound, taken = ("", "") if has_boundary else (f"LIMIT {ranked_of}", f"LIMIT {RANKED}")
+    margin = MARGIN if has_boundary else 1
     bits = ", word_bits" if shape.has_bits else ""
     behind = "" if shape.is_first else f"WHERE true{shape.behind('ranked')}"
     return Query(f"""
@@ -238,8 +241,8 @@ def rank(shape: Shape, *, has_boundary: bool) -> Query:
             SELECT {_matching(shape)}, {RANK} AS rank
             FROM (
                 SELECT {", ".join(key)}{bits} FROM search_rows AS s
-                WHERE {shape.of_gig("s")} AND s.is_cheapest{until} ORDER BY {rating.order} {bound}
-            ) AS s {_look_ups(shape)} WHERE true{shape.of_bits("s")} ORDER BY {rating.order} {taken}
+                WHERE {shape.of_gig("s")} AND s.is_cheapest{until} ORDER BY {rating.order} LIMIT {margin * ranked_of}
+            ) AS s {_look_ups(shape)} WHERE true{shape.of_bits("s")} ORDER BY {rating.order} LIMIT {margin * RANKED}
         ), last AS (
             SELECT rating, review_count, gig_id FROM ranked ORDER BY rating, review_count, gig_id LIMIT 1
         )
@@ -250,7 +253,7 @@ def rank(shape: Shape, *, has_boundary: bool) -> Query:
 
 
 @lru_cache(1000)
-def collect(shape: Shape, *, is_bounded: bool) -> Query:
+def collect(shape: Shape) -> Query:
     """Return the statement that finds all gigs that match, counts and sorts them.
 
     Each row ends with the number of rows that were found, and of gigs among them. A page without gigs is one row with
@@ -261,7 +264,7 @@ def collect(shape: Shape, *, is_bounded: bool) -> Query:
     priced, starting = _priced(shape) if shape.is_of_gigs_alone else ({}, "")
     return Query(f"""
         WITH found AS MATERIALIZED (
-            SELECT {_found(shape)} {_flat(shape)} {f"LIMIT {collect_bound(shape) + 1}" if is_bounded else ""}
+            SELECT {_found(shape)} {_flat(shape)} LIMIT {collect_bound(shape) + 1}
         ), hits AS MATERIALIZED ({distinct if shape.has_packages else "SELECT * FROM found"})
         SELECT {_shown(shape, {})}, counts.found, counts.total
         FROM (SELECT (SELECT count(*) FROM found) AS found, (SELECT count(*) FROM hits) AS total) AS counts
@@ -276,7 +279,8 @@ def collect(shape: Shape, *, is_bounded: bool) -> Query:
 
 def collect_bound(shape: Shape) -> int:
     """Return the number of rows that `collect` finds at most."""
-    return COLLECTED_PACKAGES if shape.has_packages else COLLECTED
+    margin = MARGIN if shape.sort is Sort.RELEVANCE and not shape.is_first else 1
+    return margin * (COLLECTED_PACKAGES if shape.has_packages else COLLECTED)
 
 
 @lru_cache(1000)

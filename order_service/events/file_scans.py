@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter as Multiset
+from collections.abc import Iterator
+from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
 
 from order_service.commands.scan_file import ScanFile
+from order_service.domain.file import File
 from order_service.files.scanner import ScanFailed, ScannerAway
 from order_service.store.store import Store
 from servicekit.database import Database, DatabaseAway
@@ -17,21 +21,41 @@ from servicekit.errors import Unavailable
 from servicekit.periodic import PeriodicTask
 
 EVERY_SECONDS = 1.0
-# The pause before a scanner that is away is asked again, and before a file of which it has said nothing is.
+# A run that has taken so long begins no further scan: the next run looks for new files first.
+RUN_SECONDS = 5.0
+# The pause before a scanner that is away is asked again, and before another look at a file that another process scans.
 AWAY_SECONDS = 5.0
+# The pause after the first failed scan of a file. Each further one doubles it, up to an hour.
 FAILED_SECONDS = 60.0
+MAX_PAUSE_SECONDS = 3600.0
 
 SCANS = Counter("marketplace_file_scans_total", "Scans of files by outcome.", ("outcome",))
 
 
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """A file that was tried and may still be CHECKING. It is tried again at `due`, by the monotonic clock.
+
+    Without failures another process has scanned it, or its bytes are missing: it is like a new one then.
+    """
+
+    owner_id: UUID
+    failures: int
+    due: float
+
+
 class FileScans:
-    """Asks the scanner about the files that are CHECKING. One that it has said nothing about is asked about again."""
+    """Asks the scanner about the files that are CHECKING, about one at a time.
+
+    Files that were never tried come first, and their owners take turns. A file whose scan has failed is tried again
+    later and later. Which files were tried is known to this process alone; another one tries them for itself.
+    """
 
     def __init__(self, store: Store, scan_file: ScanFile, database: Database) -> None:
         self._store = store
         self._scan_file = scan_file
         self._stopping = threading.Event()
-        self._next_scan: dict[UUID, float] = {}
+        self._tried: dict[UUID, _Tried] = {}
         self._log = structlog.get_logger()
         self._task = PeriodicTask("file scans", self.run, EVERY_SECONDS, database)
 
@@ -45,30 +69,59 @@ class FileScans:
         self._task.stop()
 
     def run(self) -> None:
-        """Scan all files that are CHECKING once."""
-        waiting = self._next_scan
-        self._next_scan = {}
-        for file in self._store.files.checking():
+        """Scan files until none is left to be tried now, or for RUN_SECONDS."""
+        end = time.monotonic() + RUN_SECONDS
+        for file in self._next():
             if self._stopping.is_set():
                 return
-            file_id = file.label.id
-            if waiting.get(file_id, 0.0) > time.monotonic():
-                self._next_scan[file_id] = waiting[file_id]
-                continue
             try:
-                status = self._scan_file.execute(file)
+                self._scan(file)
             except ScannerAway as error:
                 SCANS.labels("AWAY").inc()
                 self._log.warning("the scanner of files is away, trying again", reason=str(error))
                 self._stopping.wait(AWAY_SECONDS)
                 return
-            except DatabaseAway:
-                raise
-            except (ScanFailed, Unavailable) as error:
-                SCANS.labels("FAILED").inc()
-                self._next_scan[file_id] = time.monotonic() + FAILED_SECONDS
-                reason = str(error) if isinstance(error, ScanFailed) else repr(error.__cause__)
-                self._log.warning("a file was not scanned, trying again", file_id=str(file_id), reason=reason)
-                continue
+            if time.monotonic() >= end:
+                return
+
+    def _next(self) -> Iterator[File]:
+        """Yield files that were never tried, some hundreds; if there are none, those that are to be tried again now."""
+        now = time.monotonic()
+        self._tried = {file_id: tried for file_id, tried in self._tried.items() if tried.failures or tried.due > now}
+        new = self._store.files.checking(self._tried)
+        yield from new or self._due()
+
+    def _due(self) -> list[File]:
+        """Return the files that are to be tried again now; first those of owners with the fewest tried files."""
+        now = time.monotonic()
+        due = [file_id for file_id, tried in self._tried.items() if tried.due <= now]
+        files = {file.label.id: file for file in self._store.files.still_checking(due)}
+        for file_id in set(due) - files.keys():
+            del self._tried[file_id]
+        of_owner = Multiset(tried.owner_id for tried in self._tried.values())
+
+        def place(file: File) -> tuple[int, float]:
+            return of_owner[file.owner_id], self._tried[file.label.id].due
+
+        return sorted(files.values(), key=place)
+
+    def _scan(self, file: File) -> None:
+        """Scan a file, and remember it when it was tried for nothing. Raises ScannerAway."""
+        file_id = file.label.id
+        failures = self._tried[file_id].failures if file_id in self._tried else 0
+        pause = AWAY_SECONDS
+        try:
+            status = self._scan_file.execute(file)
             if status is not None:
                 SCANS.labels(status).inc()
+                self._tried.pop(file_id, None)
+                return
+        except (DatabaseAway, ScannerAway):
+            raise
+        except (ScanFailed, Unavailable) as error:
+            SCANS.labels("FAILED").inc()
+            pause = min(FAILED_SECONDS * 2**failures, MAX_PAUSE_SECONDS)
+            failures += 1
+            reason = str(error) if isinstance(error, ScanFailed) else repr(error.__cause__)
+            self._log.warning("a file was not scanned, trying again", file_id=str(file_id), reason=reason)
+        self._tried[file_id] = _Tried(file.owner_id, failures, time.monotonic() + pause)

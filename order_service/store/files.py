@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -81,6 +81,15 @@ REMOVE_UNSENT = _removing(f"""
     ORDER BY created_at LIMIT {BATCH} FOR UPDATE SKIP LOCKED
 """)
 SET_STATUS = Statement("UPDATE files SET status = $2 WHERE id = $1 AND status = 'CHECKING' RETURNING id")
+# Of each owner the files in $1 come first. They are left out, but an owner has had a turn for each of them.
+CHECKING = Statement(f"""
+    SELECT {COLUMNS} FROM (
+        SELECT {COLUMNS}, tried_id, row_number() OVER (PARTITION BY owner_id ORDER BY tried_id, id) AS turn
+        FROM files LEFT JOIN unnest($1::uuid[]) AS tried (tried_id) ON tried_id = id WHERE status = 'CHECKING'
+    ) AS checking
+    WHERE tried_id IS NULL ORDER BY turn, id LIMIT {BATCH}
+""")
+STILL_CHECKING = Statement(f"SELECT {COLUMNS} FROM files WHERE id = ANY ($1::uuid[]) AND status = 'CHECKING'")
 EXISTS = Statement("SELECT id FROM files WHERE id = $1")
 # The outbox names a removed file until it is deleted from the storage.
 KNOWN = Statement(f"""
@@ -96,7 +105,6 @@ def _page(files: str = "true") -> Statement:
 
 
 PAGE_OF_ALL = _page()
-PAGE_OF_CHECKING = _page("status = 'CHECKING'")
 PAGE_OF_OWNER = _page("owner_id = $2")
 
 
@@ -196,9 +204,16 @@ class Files:
         """Remove some hundreds of files of at least this age that nobody has sent. Return their number."""
         return self._remove(REMOVE_UNSENT, age)
 
-    def checking(self) -> Iterator[File]:
-        """Yield the files that the scanner has to look at, oldest first."""
-        return self._pages(PAGE_OF_CHECKING)
+    def checking(self, tried: Collection[UUID] = ()) -> list[File]:
+        """Return some hundreds of the files that are CHECKING, without those that were tried. Owners take turns.
+
+        The first file of each owner comes before the second one of any other. A tried file counts as a turn.
+        """
+        return list(map(_to_file, self._database.fetch_all(CHECKING, list(tried))))
+
+    def still_checking(self, file_ids: Collection[UUID]) -> list[File]:
+        """Return those of these files that are CHECKING."""
+        return list(map(_to_file, self._database.fetch_all(STILL_CHECKING, list(file_ids)))) if file_ids else []
 
     def set_status(self, file_id: UUID, status: FileStatus) -> bool:
         """Store what the scanner has said. Return whether the file was still CHECKING."""

@@ -95,6 +95,7 @@ def test_a_forged_token_of_another_shape_is_refused(payload: bytes) -> None:
     [
         *((paging.int64, text) for text in ("", "x", "1.5", "1e3", "1_0", " 1", "+1", "01", "-0", "NaN", "9" * 30)),
         *((paging.int64, text) for text in (str(2**63), str(-(2**63) - 1), "\u0661", "9" * 5000, "\ud800", "1\0")),
+        *((paging.int32, text) for text in ("", "01", str(2**31), str(-(2**31) - 1), str(2**63), "9" * 30)),
         *((paging.amount, text) for text in ("", "NaN", "Infinity", "1e9", "-1", "1.234", "1234567890", "\u0661")),
         *(
             (paging.timestamp, text)
@@ -119,16 +120,18 @@ def test_a_parser_takes_nothing_but_what_is_written(parse: Callable[[str], objec
 
 @given(
     st.integers(-(2**63), 2**63 - 1),
+    st.integers(-(2**31), 2**31 - 1),
     st.decimals(0, 999_999_999, places=2),
     st.datetimes(timezones=st.just(UTC)),
     st.uuids(),
 )
-def test_a_parser_reads_what_is_written(number: int, amount: Decimal, at: datetime, row: UUID) -> None:
+def test_a_parser_reads_what_is_written(number: int, count: int, amount: Decimal, at: datetime, row: UUID) -> None:
     request = SearchGigsRequest(q="logo")
-    request.page_token = paging.encode(request, (number, amount, at, row))
+    request.page_token = paging.encode(request, (number, count, amount, at, row))
 
-    assert paging.decode(request, paging.int64, paging.amount, paging.timestamp, paging.uuid) == [
+    assert paging.decode(request, paging.int64, paging.int32, paging.amount, paging.timestamp, paging.uuid) == [
         number,
+        count,
         amount,
         at,
         row,

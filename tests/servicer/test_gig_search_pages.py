@@ -168,9 +168,27 @@ def test_a_forged_page_token_is_refused(gigs: Gigs, token: str) -> None:
         ("4.5", "1", str(new_id()), '{"a": [1]}'),
         ("4.5", "1", str(new_id()), '{"a": 1}'),
         ("4.5", "1"),
+        ("4.5", "2147483648", str(new_id()), "{}"),
     ],
 )
 def test_a_page_token_with_a_right_digest_and_nonsense_inside_is_refused(gigs: Gigs, key: tuple[str, ...]) -> None:
     token = paging.encode(gig_pb2.SearchGigsRequest(), key)
 
     assert refused_field(gigs.search(page_token=token)) == "pageToken"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ("2147483648", "4.5", "1", str(new_id()), "{}", ""),
+        ("-2147483649", "4.5", "1", str(new_id()), "{}", ""),
+        ("9", "4.5", "3000000000", str(new_id()), "{}", ""),
+        ("9", "4.5", "1", str(new_id()), "{}", f"4.5 3000000000 {new_id()}"),
+    ],
+)
+def test_a_page_token_by_relevance_with_a_number_that_no_column_holds_is_refused(
+    gigs: Gigs, key: tuple[str, ...]
+) -> None:
+    token = paging.encode(gig_pb2.SearchGigsRequest(q="logo"), key)
+
+    assert refused_field(gigs.search(q="logo", page_token=token)) == "pageToken"

@@ -17,10 +17,10 @@ from gig_service.domain.gig import GigDetails, PackageDetails
 from gig_service.domain.rating import GigRating, RatingTotals
 from gig_service.domain.search import Category, Filters, Sort
 from gig_service.store import search_statements as statements
-from gig_service.store.search import Search
+from gig_service.store.search import UNRANKED, Search
 from gig_service.store.store import Store
 from servicekit.database import Database
-from tests.support.gigs import OWNER
+from tests.support.gigs import OWNER, Gigs
 from tests.support.identity import user_id
 from tests.support.postgres import PostgresServer
 
@@ -56,6 +56,11 @@ WAYS = {
     "only a few are ranked": {**MANY, "COLLECTED_PACKAGES": 4, "RANKED": 5},
     "few by the sample, and too many to collect": {"COLLECTED": 4, "COLLECTED_PACKAGES": 4, "RANKED": 5},
 }
+
+
+# What a forged page token may begin with: a rank above all, and a boundary below all gigs.
+ABOVE_ALL = (2**31 - 1, Decimal("9.9"), 0, UUID(int=0))
+BELOW_ALL = (Decimal(0), 0, UUID(int=0))
 
 
 @dataclass(frozen=True)
@@ -216,3 +221,59 @@ def test_the_price_of_a_result_is_that_of_the_cheapest_package_that_meets_the_fi
             assert page.hits
             for hit in page.hits:
                 assert hit.result.starting_price == stored[UUID(hit.result.id)].price(filters)
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [{"COLLECTED": 8}, {**MANY, "RANKED": 8}, {**MANY, "RANKED_OF": 8, "RANKED_OF_BITS": 8}],
+    ids=["all are collected", "some are ranked", "some are looked at"],
+)
+def test_pages_by_relevance_neither_skip_nor_repeat_while_gigs_are_added_up_to_twice_the_bound(
+    gig_database: Database, monkeypatch: pytest.MonkeyPatch, bounds: dict[str, int]
+) -> None:
+    set_bounds(monkeypatch, bounds)
+    gigs = Gigs(gig_database)
+    before = [gigs.create(title=title, description="logo") for title in ("Logo", "Design") * 4]
+    for less_relevant in before[1::2]:
+        gigs.rate(less_relevant, 4)
+    seen: list[str] = []
+    token = ""
+
+    for _ in range(20):
+        response = gigs.search(q="logo", page_size=1, page_token=token).response
+        seen += [result.id for result in response.results]
+        token = response.next_page_token
+        if not token:
+            break
+        if len(seen) < 8:
+            gigs.rate(gigs.create(title="A logo, too", description="x"), 5)
+
+    assert len(seen) == len(set(seen))
+    assert set(before) <= set(seen)
+
+
+@pytest.mark.parametrize("bounds", [{"RANKED": 3}, {"RANKED_OF": 3, "RANKED_OF_BITS": 3}], ids=["ranked", "looked at"])
+def test_a_forged_boundary_has_no_more_than_twice_the_gigs_ranked(
+    market: Market, monkeypatch: pytest.MonkeyPatch, bounds: dict[str, int]
+) -> None:
+    set_bounds(monkeypatch, {**MANY, **bounds})
+
+    page = Search(market.database).page(
+        Filters(), "'logo'", Sort.RELEVANCE, after=ABOVE_ALL, limit=100, boundary=BELOW_ALL
+    )
+
+    # The other gigs lie neither among the ranked ones nor below the boundary.
+    assert 0 < len(page.hits) <= 6
+    assert page.total.count > 6
+
+
+def test_a_forged_token_without_a_boundary_goes_on_by_rating_when_too_many_gigs_match(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_bounds(monkeypatch, {"COLLECTED": 5})
+
+    page = Search(market.database).page(Filters(), "'logo'", Sort.RELEVANCE, after=ABOVE_ALL, limit=100)
+
+    assert {hit.sort_key[0] for hit in page.hits} == {UNRANKED}
+    assert [UUID(hit.result.id) for hit in page.hits] == model(market, Filters(), frozenset(("logo",)), Sort.RELEVANCE)
+    assert page.boundary is not None

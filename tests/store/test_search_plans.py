@@ -110,7 +110,7 @@ def test_no_way_to_read_a_page_reads_a_whole_table(filled: tuple[Database, dict[
         if sort is Sort.RELEVANCE:
             ways += [(shape, statements.rank(shape, has_boundary=each), values) for each in (False, True)]
         if not shape.is_plain:
-            ways.append((shape, statements.collect(shape, is_bounded=True), values))
+            ways.append((shape, statements.collect(shape), values))
             ways.append((shape, statements.total(shape), values))
         if shape.is_sampled:
             ways.append((shape, statements.sample(shape), values))
