@@ -55,7 +55,8 @@ class RecordReport:
         refunds = {each.id: each for each in records.refunds(order_id)}
         chargebacks = {each.id: each for each in records.chargebacks(order_id)}
         is_refund_lost = False
-        for reported in report.refunds:
+        # A provider also calls the release of an authorization a refund, though nothing was captured.
+        for reported in () if change.order.is_authorized_only else report.refunds:
             refund = _refund_after(refunds.values(), order_id, reported)
             # It never counted, so that the order does not show its failure; and while it was open, none was made in its
             # place. RefundPayment itself sees a REQUESTED one fail.
