@@ -95,7 +95,7 @@ class FinishPlacing:
     @retry_conflicts
     def _refuse(self, order_id: UUID) -> None:
         with self._store.transaction("refused"):
-            if self._store.attempts.end(order_id):
+            if self._store.attempts.end_refused(order_id):
                 self._idempotency_keys.free(order_id)
 
     def _await_confirmation(self, attempt: Attempt, needed: ConfirmationNeededError) -> NoReturn:

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from order_service.domain import lifecycle, settlement
 from order_service.domain.chargeback import Chargeback
-from order_service.domain.order import Change, Order
-from order_service.domain.refund import Refund
+from order_service.domain.order import Change, Order, PaymentTask
+from order_service.domain.refund import Refund, RefundState
 from order_service.payments.gateway import PaymentReport, ProviderRefund
 from order_service.store.store import Store
 from servicekit.errors import Unavailable
@@ -42,7 +42,7 @@ class RecordReport:
                 change = lifecycle.record_chargeback(change.order, now)
         # Together with the newest chargeback, so that its event in the feed has the amount.
         change = self.apply_to(change, report, now)
-        if change.order != order:
+        if change.order != order or change.payment_task is not None:
             self._store.orders.save(change, now)
         return change.order
 
@@ -54,8 +54,14 @@ class RecordReport:
         order_id, records = change.order.id, self._store.provider_records
         refunds = {each.id: each for each in records.refunds(order_id)}
         chargebacks = {each.id: each for each in records.chargebacks(order_id)}
-        for reported in report.refunds:
+        is_refund_lost = False
+        # A provider also calls the release of an authorization a refund, though nothing was captured.
+        for reported in () if change.order.is_authorized_only else report.refunds:
             refund = _refund_after(refunds.values(), order_id, reported)
+            # It never counted, so that the order does not show its failure; and while it was open, none was made in its
+            # place. RefundPayment itself sees a REQUESTED one fail.
+            if refund.state is RefundState.FAILED and refund.id in refunds:
+                is_refund_lost |= refunds[refund.id].state is RefundState.REQUIRES_ACTION
             refunds[refund.id] = refund
             records.save_refund(refund)
         for fee in report.fees:
@@ -67,11 +73,14 @@ class RecordReport:
             records.save_chargeback(chargeback)
         facts = settlement.Facts.of(refunds.values(), chargebacks.values(), records.fees(order_id))
         recorded = settlement.record(change.order, facts)
+        task = change.payment_task or recorded.payment_task
+        if is_refund_lost and settlement.outstanding(recorded.order) > 0:
+            task = PaymentTask.REFUND
         return replace(
             change,
             order=recorded.order,
             postings=change.postings + recorded.postings,
-            payment_task=change.payment_task or recorded.payment_task,
+            payment_task=task,
         )
 
 

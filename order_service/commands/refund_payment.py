@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -22,6 +23,9 @@ from order_service.store.store import Store
 from servicekit.database import retry_conflicts
 from servicekit.ids import new_id
 from servicekit.outbox import PutOff
+
+# The time until the next refund, after one that failed before it counted.
+AFTER_FAILURE = timedelta(minutes=1)
 
 
 class RefundPayment:
@@ -50,7 +54,8 @@ class RefundPayment:
         except RefundRefusedError as error:
             self._fail(order, refund, error)
             return
-        self._record(order_id, PaymentReport(order.payment_reference, refunds=(made,)))
+        if self._record(refund, PaymentReport(order.payment_reference, refunds=(made,))):
+            raise PutOff(AFTER_FAILURE, "the refund has failed at the payment provider")
 
     @retry_conflicts
     def _request(self, order_id: UUID) -> tuple[Order, Refund | None]:
@@ -69,9 +74,15 @@ class RefundPayment:
             return order, refund
 
     @retry_conflicts
-    def _record(self, order_id: UUID, report: PaymentReport) -> None:
+    def _record(self, refund: Refund, report: PaymentReport) -> bool:
+        """Store the response. Return whether the refund has failed, maybe by an earlier event, and money is still due.
+
+        A refund that fails before it counted changes nothing in the order, so no other task makes the next one.
+        """
         with self._store.transaction("order"):
-            self._record_report.execute(order_id, report)
+            after = self._record_report.execute(refund.order_id, report)
+            states = {each.id: each.state for each in self._store.provider_records.refunds(refund.order_id)}
+        return states[refund.id] is RefundState.FAILED and outstanding(after) > 0
 
     def _look_up(self, order: Order, refund: Refund, error: RefundNotMadeError) -> None:
         """Learn what the provider knows of the payment. Raises PutOff unless that leaves nothing to refund."""

@@ -145,6 +145,11 @@ class Order:
         return self.payment_status is PaymentStatus.CAPTURING
 
     @property
+    def is_authorized_only(self) -> bool:
+        """Whether nothing was taken from the card: its authorization is open, or was voided."""
+        return self.payment_status in (PaymentStatus.AUTHORIZED, PaymentStatus.VOIDED)
+
+    @property
     def is_captured(self) -> bool:
         """Whether the buyer's money was taken from the card."""
         return self.payment_status in (

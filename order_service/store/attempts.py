@@ -94,13 +94,17 @@ RETRY = Statement("""
     UPDATE attempts SET tries = 0, next_try_at = app_now() WHERE $1::uuid IS NULL OR order_id = $1 RETURNING order_id
 """)
 # An attempt that is given up ends when its payment is voided, and in no other way.
-ENDING = "DELETE FROM attempts WHERE order_id = {} AND state <> 'giving_up' RETURNING order_id"
-END = Statement(ENDING.format("$1"))
+ENDING = "DELETE FROM attempts WHERE order_id = {} AND state <> 'giving_up' AND {} RETURNING order_id"
+END = Statement(ENDING.format("$1", "kind = 'capture'"))
+# A refusal that comes late must not end the capture that another call has begun since.
+END_REFUSED = Statement(ENDING.format("$1", "kind = 'authorize'"))
+# The end of a placing; a seller's acceptance of the same order is none.
+IS_PLACING = "(kind = 'authorize' OR offer_id IS NOT NULL)"
 END_GIVEN_UP = Statement("DELETE FROM attempts WHERE order_id = $1 AND state = 'giving_up' RETURNING order_id")
 AWAIT_CONFIRMATION = Statement("""
     UPDATE attempts SET state = 'confirming', reference = $2, confirm_before = $3, tries = 0,
         next_try_at = app_now() + $4::interval
-    WHERE order_id = $1 AND state = 'asking'
+    WHERE order_id = $1 AND kind = 'authorize' AND state = 'asking'
 """)
 KEEP_REFUSAL = Statement("""
     UPDATE attempts SET state = 'refused', next_try_at = confirm_before WHERE order_id = $1 AND state = 'confirming'
@@ -235,7 +239,10 @@ class Attempts:
         return {Kind(row["kind"]): row["number"] for row in self._database.fetch_all(COUNTS)}
 
     def await_confirmation(self, order_id: UUID, reference: str, before: datetime, ask_after: timedelta) -> None:
-        """Store that the card waits for the buyer's confirmation, unless that is known, or the attempt is given up."""
+        """Store that the card waits for the buyer's confirmation.
+
+        Nothing changes when that is known, or when the attempt is given up, or captures already.
+        """
         self._database.fetch_all(AWAIT_CONFIRMATION, order_id, reference, before, ask_after)
 
     def keep_refusal(self, order_id: UUID) -> None:
@@ -247,8 +254,15 @@ class Attempts:
         return bool(self._database.fetch_all(GIVE_UP, order_id))
 
     def end(self, order_id: UUID) -> bool:
-        """Remove an attempt, in the transaction of its outcome. Return False when it was not there, or is given up."""
+        """Remove an attempt to capture, in the transaction of its outcome. Return False when it was not there."""
         return bool(self._database.fetch_all(END, order_id))
+
+    def end_refused(self, order_id: UUID) -> bool:
+        """Remove an attempt to authorize that was refused. Return False when it was over, or captures, or is given up.
+
+        Its idempotency key is freed in the same transaction.
+        """
+        return bool(self._database.fetch_all(END_REFUSED, order_id))
 
     def end_given_up(self, order_id: UUID) -> bool:
         """Remove an attempt that was given up, when nothing is authorized for it. Return whether it was there."""

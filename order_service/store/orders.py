@@ -18,7 +18,7 @@ from order_service.domain.feed import TYPES
 from order_service.domain.lifecycle import Action
 from order_service.domain.order import Change, Event, Line, Order, PaidBy, Party, Status
 from order_service.domain.payment import PaymentStatus
-from order_service.store.attempts import ENDING, attempt_lock
+from order_service.store.attempts import ENDING, IS_PLACING, attempt_lock
 from order_service.store.feed import ORDER
 from order_service.store.files import labels_of_delivery, to_labels
 from order_service.store.ledger import Ledger
@@ -112,7 +112,7 @@ UPDATE_WITH_EVENT = Statement(f"WITH {_with_event(_UPDATE)} {_DELIVERIES} FROM c
 # response $13, and the lock of the name $14 is released. That is a moment before the commit, and does no harm: the next
 # holder waits for the row of the attempt, and then finds that it is gone. Returns no row when it was gone before.
 PLACE = Statement(f"""
-    WITH ended AS ({ENDING.format(_ID)}), {_with_event(_INSERT)}, lines AS ({_INSERT_LINES}),
+    WITH ended AS ({ENDING.format(_ID, IS_PLACING)}), {_with_event(_INSERT)}, lines AS ({_INSERT_LINES}),
     answered AS ({FINISHING.format("$13", "(SELECT id FROM changed)")})
     {_DELIVERIES}, {RELEASE.format("$14")} FROM changed
 """)

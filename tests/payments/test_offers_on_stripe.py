@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
 
 import pytest
 
+from order_service.payments.gateway import Declined
 from order_service.payments.providers import stripe_payments
 from order_service.reconciliation import check
 from servicekit.database import Database
+from servicekit.errors import Unavailable
 from tests.support import offers
-from tests.support.orderservice import BUYER, OrderBackend
+from tests.support.at_once import closing
+from tests.support.orderservice import BUYER, SELLER, OrderBackend
+from tests.support.rpc import Answer
 from tests.support.standins import GigStandIn, serving
 from tests.support.stripe_double import StripeDouble
 
@@ -105,4 +116,120 @@ def test_an_offer_that_is_withdrawn_meanwhile_cancels_the_payment(world: OrderBa
 
     assert statuses(double) == ["canceled"]
     assert offers.order(world, offer_id, CONFIRM, key="k").error == "OFFER_CLOSED"
+    assert differences(world) == []
+
+
+@contextmanager
+def repeated_before(
+    world: OrderBackend,
+    double: StripeDouble,
+    monkeypatch: pytest.MonkeyPatch,
+    repeat: Callable[[OrderBackend], Answer],
+    *,
+    response: str,
+) -> Iterator[list[Answer]]:
+    """Repeat a placing while its attempt waits for the confirmation, which comes in the block.
+
+    The provider's response to the repeat comes only when the payment is captured: it says that the payment is
+    "captured", that it "waits" for the confirmation, or that it is "declined". The repeat's result is in the list, as
+    soon as the capture returns.
+    """
+    other = world.another_worker()
+    authorize, capture = other.worker.gateway.authorize, world.worker.gateway.capture
+    is_asked, is_captured = threading.Event(), threading.Event()
+    repeated: list[Future[Answer]] = []
+    answers: list[Answer] = []
+
+    def authorize_late(purchase: Any) -> Any:
+        try:
+            if response == "waits":
+                authorize(purchase)
+        finally:
+            is_asked.set()
+            is_captured.wait(30)
+        if response == "declined":
+            raise Declined
+        return authorize(purchase)
+
+    def capture_and_wait(*arguments: Any) -> Any:
+        report = capture(*arguments)
+        is_captured.set()
+        answers.append(repeated[0].result(30))
+        return report
+
+    monkeypatch.setattr(other.worker.gateway, "authorize", authorize_late)
+    monkeypatch.setattr(world.worker.gateway, "capture", capture_and_wait)
+    [(reference, intent)] = double.intents.items()
+    with ThreadPoolExecutor(1) as pool:
+        # Payment recovery holds the lock, as it does while it works on the attempt.
+        with world.store.attempt_lock(UUID(intent["metadata"]["order_id"])):
+            repeated.append(pool.submit(closing(world.database, partial(repeat, other))))
+            assert is_asked.wait(30)
+        double.confirm(reference)
+        world.clock.travel(timedelta(seconds=3))
+        try:
+            yield answers
+        finally:
+            is_captured.set()
+
+
+@pytest.mark.parametrize(("response", "error"), [("captured", "OUTCOME_UNKNOWN"), ("declined", "PAYMENT_DECLINED")])
+def test_a_repeat_whose_response_is_late_leaves_the_attempt_to_the_call_that_captures(
+    world: OrderBackend, double: StripeDouble, monkeypatch: pytest.MonkeyPatch, response: str, error: str
+) -> None:
+    offer_id = offers.made(world)
+    offers.order(world, offer_id, CONFIRM, key="k")
+
+    def repeat(backend: OrderBackend) -> Answer:
+        return offers.order(backend, offer_id, CONFIRM, key="k")
+
+    with repeated_before(world, double, monkeypatch, repeat, response=response) as answers:
+        world.worker.payment_recovery.recover_due()
+
+    assert [answer.error for answer in answers] == [error]
+    assert repeat(world).response.order_id == offers.get(world, offer_id).response.offer.order_id != ""
+    assert (statuses(double), offers.attempts(world)) == (["succeeded"], [])
+    assert differences(world) == []
+
+
+def test_a_late_answer_that_the_card_waits_does_not_free_the_offer_that_is_captured(
+    world: OrderBackend, double: StripeDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer_id = offers.made(world)
+    offers.order(world, offer_id, CONFIRM, key="k")
+    gateway = world.worker.gateway
+
+    def repeat(backend: OrderBackend) -> Answer:
+        return offers.order(backend, offer_id, CONFIRM, key="k")
+
+    with repeated_before(world, double, monkeypatch, repeat, response="waits") as answers:
+        capture = gateway.capture
+
+        def lose_response(*arguments: Any) -> Any:
+            capture(*arguments)
+            raise Unavailable
+
+        monkeypatch.setattr(gateway, "capture", lose_response)
+        world.worker.payment_recovery.recover_due()
+
+    assert [answer.error for answer in answers] == ["PAYMENT_ACTION_REQUIRED"]
+    assert offers.attempts(world) == ["capture asking"]
+    assert offers.withdraw(world, offer_id).error == "CONFLICT"
+
+
+def test_a_repeat_that_sees_an_accepted_order_captured_leaves_the_acceptance_alone(
+    world: OrderBackend, double: StripeDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.place(key="k", payment_token=CONFIRM)
+
+    def repeat(backend: OrderBackend) -> Answer:
+        return backend.place(key="k", payment_token=CONFIRM)
+
+    with repeated_before(world, double, monkeypatch, repeat, response="captured") as answers:
+        world.worker.payment_recovery.recover_due()
+        [order] = world.listed(BUYER)
+        accepted = world.act("accept", order, SELLER)
+
+    assert [answer.response.order_id for answer in answers] == [order]
+    assert (accepted.error, world.status(order)) == ("", "IN_PROGRESS")
     assert differences(world) == []

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from google.api.httpbody_pb2 import HttpBody
@@ -55,6 +56,19 @@ def an_event(name: str, kind: str, dispute: dict[str, Any], status: str = "needs
     return {"id": name, "type": kind, "data": {"object": {**dispute, "status": status}}}
 
 
+def report_all(world: OrderBackend, double: StripeDouble) -> None:
+    """Send the webhooks of all of Stripe's events."""
+    assert [report(world, event).error for event in double.events] == [""] * len(double.events)
+
+
+def refunds_of(double: StripeDouble, order: str) -> list[int]:
+    """Return the refunds of the order's payment at Stripe, in cents."""
+    intents = double.intents
+    return [
+        each["amount"] for each in double.refunds if intents[each["payment_intent"]]["metadata"]["order_id"] == order
+    ]
+
+
 def open_dispute(world: OrderBackend, double: StripeDouble, order: str) -> dict[str, Any]:
     """Open a dispute of the order's payment at Stripe. Return the object that its events carry."""
     (reference,) = [name for name, intent in double.intents.items() if intent["metadata"]["order_id"] == order]
@@ -85,7 +99,26 @@ def test_a_cancelled_order_is_refunded_and_a_declined_one_voided(
 
     assert stripe_backend.payment(cancelled) == ("REFUNDED", 500)
     assert stripe_backend.payment(declined) == ("VOIDED", 0)
-    assert [refund["amount"] for refund in double.refunds] == [50000]
+    assert refunds_of(double, cancelled) == [50000]
+
+
+@pytest.mark.parametrize("is_stored", [True, False], ids=["after the void is stored", "before it is stored"])
+def test_the_release_of_an_authorization_is_no_refund_of_the_order(
+    stripe_backend: OrderBackend, double: StripeDouble, is_stored: bool
+) -> None:
+    order = stripe_backend.placed(card=CARD)
+    if not is_stored:
+        [reference] = double.intents
+        stripe_backend.worker.gateway.void(UUID(order), reference)
+        report_all(stripe_backend, double)
+
+    stripe_backend.act("decline", order, SELLER)
+    stripe_backend.settle()
+    report_all(stripe_backend, double)
+
+    assert refunds_of(double, order) == [50000]
+    assert stripe_backend.payment(order) == ("VOIDED", 0)
+    assert check(stripe_backend.database, stripe_backend.worker.gateway).differences == []
 
 
 def test_a_payment_token_is_required_and_the_sandbox_is_no_payment_method(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -10,8 +12,12 @@ import pytest
 
 from marketplace.order.v1 import order_pb2
 from order_service.domain.chargeback import ChargebackState
+from order_service.domain.refund import RefundState
+from order_service.payments.gateway import ProviderRefund, RefundRequest
 from order_service.payments.sandbox import scenarios
 from servicekit.database import Statement
+from servicekit.errors import Unavailable
+from servicekit.outbox.relay import AWAY_SECONDS
 from tests.support.identity import token
 from tests.support.order_rows import all_accounts, concurrently, ledger
 from tests.support.orderservice import ADMIN, BUYER, SELLER, STRANGER, OrderBackend
@@ -206,6 +212,66 @@ def test_a_refund_that_fails_after_it_was_accepted_is_made_anew(world: OrderBack
     assert [(row["state"], row["is_named"]) for row in rows] == [("FAILED", True), ("SUCCEEDED", True)]
     assert world.sandbox_payment(order).refunded == 500
     assert ledger(world) == {}
+
+
+def fail_all(world: OrderBackend) -> None:
+    """Let every refund at the provider fail."""
+    for payment in world.sandbox_payments():
+        for refund in payment.report.refunds:
+            world.sandbox.fail_refund(refund.id)
+
+
+@pytest.mark.parametrize("case", ["response lost", "event first", "buyer had to act"])
+def test_a_refund_that_fails_before_it_counted_is_made_anew(
+    world: OrderBackend, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    order = cancelled(world)
+    refund = world.sandbox.refund
+
+    def refund_once(request: RefundRequest) -> ProviderRefund:
+        monkeypatch.setattr(world.sandbox, "refund", refund)
+        made = refund(request)
+        if case == "buyer had to act":
+            return replace(made, state=RefundState.REQUIRES_ACTION)
+        fail_all(world)
+        if case == "response lost":
+            raise Unavailable
+        world.worker.provider_events.record_pending()
+        return made
+
+    monkeypatch.setattr(world.sandbox, "refund", refund_once)
+    world.deliver_outbox()
+    if case == "buyer had to act":
+        fail_all(world)
+        world.worker.provider_events.record_pending()
+    for _ in range(2):
+        # No event is read: the deliveries alone must do it.
+        world.clock.travel(timedelta(seconds=61))
+        time.sleep(AWAY_SECONDS)
+        world.deliver_outbox()
+
+    assert world.sandbox_payment(order).refunded == 500
+    assert (world.payment(order), ledger(world)) == (("REFUNDED", 500), {})
+    rows = world.database.fetch_all(REFUNDS)
+    assert [(row["state"], row["is_named"]) for row in rows] == [("FAILED", True), ("SUCCEEDED", True)]
+
+
+def test_refunds_that_fail_at_once_are_a_minute_apart(world: OrderBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = cancelled(world)
+    refund = world.sandbox.refund
+
+    def refund_and_fail(request: RefundRequest) -> ProviderRefund:
+        made = refund(request)
+        fail_all(world)
+        return replace(made, state=RefundState.FAILED)
+
+    monkeypatch.setattr(world.sandbox, "refund", refund_and_fail)
+    for made in (1, 2, 3):
+        world.deliver_outbox()
+
+        assert len(world.database.fetch_all(REFUNDS)) == made
+        world.clock.travel(timedelta(seconds=61))
+    assert world.payment(order) == ("CAPTURED", 0)
 
 
 def test_a_refund_that_the_providers_balance_does_not_cover_waits_and_is_made_later(world: OrderBackend) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from order_service.domain.chargeback import ChargebackState
 from order_service.domain.lifecycle import Action, Command, end_capture, move
 from order_service.domain.order import Change, Order, Party, Status
-from order_service.domain.refund import RefundState
+from order_service.domain.refund import Refund, RefundState
 from order_service.domain.settlement import begin_capture, position
 from order_service.payments.gateway import PaymentReport, ProviderChargeback, ProviderEvent, ProviderFee, ProviderRefund
 from servicekit.database import Statement
@@ -34,15 +34,17 @@ LINES = Statement("""
 """)
 
 AMOUNTS = st.integers(1, 25_000).map(lambda cents: Decimal(cents) / 100)
+# Those of reports: REQUESTED is ours.
 REFUND_STATES = [state for state in RefundState if state is not RefundState.REQUESTED]
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[PaymentReport]:
-    """Return the reports of some refunds by hand, chargebacks and fees: each in some of its states."""
+    """Return the reports of some refunds, ours and by hand, chargebacks and fees: each in some of its states."""
     refunds = [
-        PaymentReport("", refunds=(ProviderRefund(f"re_{number}", None, amount, state),))
+        PaymentReport("", refunds=(ProviderRefund(f"re_{number}", refund_id, amount, state),))
         for number, amount in enumerate(draw(st.lists(AMOUNTS, max_size=2)))
+        for refund_id in [draw(st.sampled_from([UUID(int=number), None]))]
         for state in draw(st.lists(st.sampled_from(REFUND_STATES), min_size=1, unique=True))
     ]
     chargebacks = [
@@ -67,16 +69,34 @@ def captured(world: OrderBackend) -> Order:
     return store_change(world.store, order.id, capture)
 
 
+def own_id(order: Order, refund_id: UUID | None) -> UUID | None:
+    """Return the id of a refund of this order; None for one that was made by hand."""
+    return refund_id and uuid5(order.id, str(refund_id))
+
+
+def request(world: OrderBackend, order: Order, reports: list[PaymentReport]) -> None:
+    """Store our refunds of these reports as REQUESTED: the provider's response is not known yet."""
+    for refund in (refund for report in reports for refund in report.refunds):
+        refund_id = own_id(order, refund.refund_id)
+        if refund_id is not None:
+            requested = Refund(refund_id, order.id, refund.amount, RefundState.REQUESTED)
+            world.store.provider_records.save_refund(requested)
+
+
 def record(world: OrderBackend, order: Order, events: list[tuple[str, PaymentReport]]) -> None:
     """Record the events, each with the ids of this order."""
     for event_id, report in events:
         own = PaymentReport(
             order.payment_reference,
-            tuple(replace(each, id=f"{each.id}_{order.id}") for each in report.refunds),
+            tuple(_of_order(order, each) for each in report.refunds),
             tuple(replace(each, id=f"{each.id}_{order.id}") for each in report.chargebacks),
             tuple(replace(each, id=f"{each.id}_{order.id}") for each in report.fees),
         )
         world.worker.record_event.execute(ProviderEvent(event_id, own))
+
+
+def _of_order(order: Order, refund: ProviderRefund) -> ProviderRefund:
+    return replace(refund, id=f"{refund.id}_{order.id}", refund_id=own_id(order, refund.refund_id))
 
 
 def resolve(outcome: Status, refund: Decimal | None) -> Callable[[Order, datetime], Change]:
@@ -116,6 +136,7 @@ def test_reports_lead_to_the_same_end_in_any_order_before_and_after_the_end_of_t
             shuffled = shuffled + data.draw(st.lists(st.sampled_from(reports), max_size=3))
         # The provider names each event anew for each order, and repeats it with the same name.
         order = captured(world)
+        request(world, order, [report for _, report in reports])
         events = [(f"{event_id}_{order.id}", report) for event_id, report in shuffled]
         cut = data.draw(st.integers(0, len(events)))
         record(world, order, events[:cut])

@@ -98,7 +98,8 @@ class StripeGateway:
             if intent.status == "requires_payment_method":
                 self._cancel(intent.id)
         match intent.status:
-            case "requires_capture":
+            # After the capture, too: another call may have learnt of the confirmation first.
+            case "requires_capture" | "succeeded":
                 return AuthorizationResult(intent.id, _valid_for(intent))
             case "requires_action":
                 raise ConfirmationNeededError(intent.id, intent.client_secret)

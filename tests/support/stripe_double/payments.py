@@ -148,12 +148,28 @@ class Payments(Objects):
         return self._shown(intent, expansions(params))
 
     def _cancel(self, intent: Object) -> Object:
-        """https://docs.stripe.com/api/payment_intents/cancel: only in these statuses, and rarely while processing."""
+        """https://docs.stripe.com/api/payment_intents/cancel: only in these statuses, and rarely while processing.
+
+        What was authorized is released by a refund of the charge, which was never captured: it moves no money.
+        """
         if intent["status"] not in ("requires_payment_method", "requires_capture", "requires_action"):
             raise invalid("payment_intent_unexpected_state")
+        is_authorized = intent["status"] == "requires_capture"
         intent["status"], intent["next_action"] = "canceled", None
         self._report_intent("canceled", intent)
+        if is_authorized:
+            self._release(intent)
         return self._shown(intent, set())
+
+    def _release(self, intent: Object) -> None:
+        charge = intent["latest_charge"]
+        charge["amount_refunded"] = charge["amount"]
+        fields = {"amount": intent["amount"], "currency": intent["currency"], "metadata": {}, "failure_reason": None}
+        refund = self._new("refund", "re", payment_intent=intent["id"], charge=charge["id"], **fields)
+        refund |= {"status": "succeeded", "pending_reason": None}
+        self.refunds.append(refund)
+        self._report("refund.created", refund)
+        self._report("charge.refunded", {**charge, "payment_intent": intent["id"]})
 
     def _waiting_intent(self, reference: str) -> Object:
         """Return a payment that waits for the buyer's confirmation. Raises ApiError when it does not."""
