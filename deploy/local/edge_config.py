@@ -15,14 +15,14 @@ class EdgeConfigError(Exception):
     """The configuration cannot be rendered; the text says why."""
 
 
-def begin(layout: Layout, own: Mapping[str, str]) -> subprocess.Popen[str]:
+def start_rendering(layout: Layout, renderer_environment: Mapping[str, str]) -> subprocess.Popen[str]:
     """Start to write Envoy's configuration, readable for Envoy, and copies of the files that it needs.
 
-    `own` is the environment of the renderer; it is kept for the next rendering. Raises OSError.
+    The environment of the renderer is kept for the next rendering. Raises OSError.
     """
     layout.environments.mkdir(mode=0o700, exist_ok=True)
-    layout.write_private(layout.environments / f"{environment.EDGE}.json", json.dumps(dict(own)))
-    identity = users.edge_identity(int(own["PORT"]))
+    layout.write_private(layout.environments / f"{environment.EDGE}.json", json.dumps(dict(renderer_environment)))
+    identity = users.edge_identity(int(renderer_environment["PORT"]))
     for path in (layout.envoy_config, layout.readable_envoy_config):
         layout.write_private(path, "", identity.gid if identity else None)
     layout.edge_files.mkdir(mode=0o755, exist_ok=True)
@@ -30,15 +30,15 @@ def begin(layout: Layout, own: Mapping[str, str]) -> subprocess.Popen[str]:
     base = environment.edge_base(layout)
     output = layout.readable_envoy_config.relative_to(layout.data_dir)
     words = ["-m", "edge.bootstrap", "--output", str(output), "--files", str(base / "run" / "edge")]
-    return _start(layout, [sys.executable, *words], own)
+    return _start(layout, [sys.executable, *words], renderer_environment)
 
 
-def finish(layout: Layout, own: Mapping[str, str], renderer: subprocess.Popen[str]) -> None:
+def finish_rendering(layout: Layout, renderer_environment: Mapping[str, str], renderer: subprocess.Popen[str]) -> None:
     """Wait for the renderer, and give Envoy what it has to read. Raises EdgeConfigError."""
     _, errors = renderer.communicate()
     if renderer.returncode != 0:
         raise EdgeConfigError(f"Envoy's configuration cannot be rendered:\n{errors}")
-    identity = users.edge_identity(int(own["PORT"]))
+    identity = users.edge_identity(int(renderer_environment["PORT"]))
     secret = layout.edge_files / tls.SECRET_FILE
     if identity and secret.exists():
         os.chown(secret, identity.uid, identity.gid)
@@ -57,12 +57,12 @@ def validate(layout: Layout) -> None:
         raise EdgeConfigError(f"Envoy refuses its configuration:\n{errors[-2000:]}")
 
 
-def _start(layout: Layout, words: list[str], own: Mapping[str, str]) -> subprocess.Popen[str]:
+def _start(layout: Layout, words: list[str], variables: Mapping[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         # Through the launcher, as Envoy: it gets the file descriptor that paths may begin with.
         supervise.launched("SIGTERM", ["--folder", str(environment.EDGE_FOLDER), *words]),
         cwd=layout.data_dir,
-        env=dict(own),
+        env=dict(variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -70,7 +70,7 @@ def _start(layout: Layout, words: list[str], own: Mapping[str, str]) -> subproce
     )
 
 
-def kept(layout: Layout) -> dict[str, str]:
+def kept_environment(layout: Layout) -> dict[str, str]:
     """Return the environment of the renderer of the running stack. Raises OSError."""
-    own: dict[str, str] = json.loads((layout.environments / f"{environment.EDGE}.json").read_text())
-    return own
+    kept: dict[str, str] = json.loads((layout.environments / f"{environment.EDGE}.json").read_text())
+    return kept

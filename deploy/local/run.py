@@ -13,7 +13,7 @@ from types import FrameType
 import psutil
 import psycopg2
 
-from deploy.local import edge_config, environment, envoy_admin, postgres, supervise, users
+from deploy.local import edge_config, environment, envoy_admin, postgres, supervise, takeover, users
 from deploy.local.banner import banner
 from deploy.local.certificate import CertificateRenewal
 from deploy.local.control import ControlError, ProcessState, process_states, start_process, stop_process
@@ -75,7 +75,7 @@ class Stack:
         self._stop = stop
         self._certificate = CertificateRenewal(settings, layout)
         self._internal_certificates = InternalCertificates(settings, layout)
-        self._of_renderer: dict[str, str] = {}
+        self._renderer_environment: dict[str, str] = {}
         self._pids: dict[str, int] = {}
         self._exits: Counter[str] = Counter()
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -106,19 +106,21 @@ class Stack:
             pass_fds=[lock],
         )
         # Beside supervisord, which loads libraries for as long.
-        self._of_renderer = environment.of_edge_renderer(self._settings, self._layout, os.environ)
-        self._renderer = edge_config.begin(self._layout, self._of_renderer)
+        self._renderer_environment = environment.of_edge_renderer(self._settings, self._layout, os.environ)
+        self._renderer = edge_config.start_rendering(self._layout, self._renderer_environment)
 
     def wait_until_ready(self) -> None:
         """Wait until the edge answers and every worker is healthy, or a stop is requested. Raises StackError."""
         began = time.monotonic()
         reported, reported_at = "", began
-        databases, edge = not self._settings.embedded_postgres, False
+        databases_exist, edge_runs = not self._settings.embedded_postgres, False
         while not self._stop.wait(0.1):
             self._check_processes(fail_on_exits=time.monotonic() - began > _EXITS_IGNORED_SECONDS)
-            edge = edge or self._start_edge()
-            databases = databases or self._create_databases()
-            waiting_for = "the database" if not databases else self._missing() if edge else "Envoy's configuration"
+            edge_runs = edge_runs or self._start_edge()
+            databases_exist = databases_exist or self._create_databases()
+            waiting_for = (
+                "the database" if not databases_exist else self._missing() if edge_runs else "Envoy's configuration"
+            )
             if waiting_for is None:
                 return
             now = time.monotonic()
@@ -170,12 +172,12 @@ class Stack:
             if self._renderer.returncode is None:
                 return False
             try:
-                edge_config.finish(self._layout, self._of_renderer, self._renderer)
+                edge_config.finish_rendering(self._layout, self._renderer_environment, self._renderer)
             except edge_config.EdgeConfigError as error:
                 raise StackError(str(error)) from error
             self._renderer = None
         processes = process_states(self._layout.supervisor_socket) or ()
-        envoy = next((process for process in processes if process.name == supervise.ENVOY), None)
+        envoy = next((process for process in processes if process.name == takeover.ENVOY), None)
         if envoy and not envoy.pid:
             with contextlib.suppress(ControlError):
                 start_process(self._layout.supervisor_socket, envoy)
