@@ -107,6 +107,7 @@ class Stack:
         )
         # Beside supervisord, which loads libraries for as long.
         self._renderer_environment = environment.of_edge_renderer(self._settings, self._layout, os.environ)
+        edge_config.keep_environment(self._layout, self._renderer_environment)
         self._renderer = edge_config.start_rendering(self._layout, self._renderer_environment)
 
     def wait_until_ready(self) -> None:
@@ -173,6 +174,7 @@ class Stack:
                 return False
             try:
                 edge_config.finish_rendering(self._layout, self._renderer_environment, self._renderer)
+                edge_config.use_rendered(self._layout)
             except edge_config.EdgeConfigError as error:
                 raise StackError(str(error)) from error
             self._renderer = None

@@ -238,16 +238,19 @@ def test_a_new_envoy_takes_over_and_one_that_is_killed_then_comes_back(own_stack
 
     assert restarted.returncode == 0, restarted.stdout
     assert client.get("/api/categories").status_code == 200
-    (state,) = (each for each in process_states(own_stack.layout.supervisor_socket) or [] if each.name == "envoy")
-    assert state.pid != old
-    os.kill(state.pid, signal.SIGKILL)
+    new = envoy_pid(own_stack)
+    assert new != old
+    os.kill(new, signal.SIGKILL)
     eventually(lambda: envoy_admin.epoch(own_stack.ports.envoy_admin) == 0)
     own_stack.wait_until_healthy()
     assert own_stack.client().get("/api/categories").status_code == 200
 
 
 def test_a_configuration_that_cannot_be_rendered_leaves_the_edge_as_it_is(own_stack: Stack) -> None:
-    kept = own_stack.layout.environments / "edge.json"
+    own_stack.wait_until_healthy()
+    layout, pid = own_stack.layout, envoy_pid(own_stack)
+    before = layout.envoy_config.read_bytes(), layout.readable_envoy_config.read_bytes()
+    kept = layout.environments / "edge.json"
     good = kept.read_text()
     kept.write_text(json.dumps(json.loads(good) | {"EDGE_CACHE": "perhaps"}))
 
@@ -256,6 +259,11 @@ def test_a_configuration_that_cannot_be_rendered_leaves_the_edge_as_it_is(own_st
 
     assert restarted.returncode == 1
     assert "the edge stays as it is: Envoy's configuration cannot be rendered" in restarted.stdout
+    assert (layout.envoy_config.read_bytes(), layout.readable_envoy_config.read_bytes()) == before
+    assert own_stack.client().get("/api/categories").status_code == 200
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: envoy_pid(own_stack) not in (0, pid))
+    own_stack.wait_until_healthy()
     assert own_stack.client().get("/api/categories").status_code == 200
 
 
@@ -287,6 +295,12 @@ def test_an_interrupted_restart_leaves_no_worker_down(own_stack: Stack) -> None:
     while {process.state for process in processes_of(own_stack, "order")} != {"RUNNING"}:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def envoy_pid(stack: Stack) -> int:
+    """Return the pid of the Envoy that supervisord starts again when it ends; 0 while it is down."""
+    (state,) = (each for each in process_states(stack.layout.supervisor_socket) or [] if each.name == "envoy")
+    return state.pid
 
 
 def processes_of(stack: Stack, service: str) -> list[ProcessState]:
