@@ -82,6 +82,8 @@ def _start(layout: Layout, words: list[str], variables: Mapping[str, str]) -> su
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # The terminal's Ctrl-C must reach the command alone, which decides whether it goes on.
+        process_group=0,
     )
 
 

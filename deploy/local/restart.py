@@ -130,6 +130,8 @@ class _Replacement:
             renderer = edge_config.start_rendering(self._layout, variables)
             edge_config.finish_rendering(self._layout, variables, renderer)
             edge_config.validate(self._layout)
+            if self._interrupted.is_set():
+                raise InterruptedRestartError
             edge_config.use_rendered(self._layout)
         except (OSError, edge_config.EdgeConfigError) as error:
             raise RestartError(f"the edge stays as it is: {error}") from error

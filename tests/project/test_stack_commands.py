@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -23,6 +24,7 @@ from deploy.local.control import ProcessState, begin_takeover, complete_takeover
 from deploy.local.postgres import database_url
 from tests.support.eventually import eventually
 from tests.support.stack import ROOT, Stack, stack_command
+from tests.support.stack import processes_of as processes_of_folder
 
 SECONDS = 180
 IMPORTS = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}"}
@@ -267,6 +269,23 @@ def test_a_configuration_that_cannot_be_rendered_leaves_the_edge_as_it_is(own_st
     assert own_stack.client().get("/api/categories").status_code == 200
 
 
+@pytest.mark.parametrize("program", ["edge.bootstrap", "validate"])
+def test_ctrl_c_while_the_configuration_is_made_leaves_the_edge_as_it_is(program: str, own_stack: Stack) -> None:
+    own_stack.wait_until_healthy()
+    pid, before = envoy_pid(own_stack), own_stack.layout.envoy_config.read_bytes()
+    terminal = Terminal(own_stack.data_dir, "restart", "--service", "edge")
+
+    eventually(lambda: program in children_of(terminal), SECONDS)
+    terminal.press("\x03")
+
+    terminal.read_until("Interrupted. ")
+    assert terminal.status() == 1
+    assert "FAILED" not in terminal.output
+    assert envoy_pid(own_stack) == pid
+    assert own_stack.layout.envoy_config.read_bytes() == before
+    assert "edge.bootstrap" not in " ".join(processes_of_folder(own_stack.data_dir))
+
+
 def test_an_envoy_that_cannot_start_takes_nothing_over(own_stack: Stack) -> None:
     own_stack.wait_until_healthy()
     admin, envoy = own_stack.ports.envoy_admin, own_stack.processes()["envoy"]
@@ -295,6 +314,15 @@ def test_an_interrupted_restart_leaves_no_worker_down(own_stack: Stack) -> None:
     while {process.state for process in processes_of(own_stack, "order")} != {"RUNNING"}:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def children_of(terminal: Terminal) -> list[str]:
+    """Return the words of the command lines of a command's children."""
+    words: list[str] = []
+    for child in psutil.Process(terminal.pid).children():
+        with contextlib.suppress(psutil.Error):
+            words += child.cmdline()
+    return words
 
 
 def envoy_pid(stack: Stack) -> int:
