@@ -94,8 +94,12 @@ def keep_environment(layout: Layout, renderer_environment: Mapping[str, str]) ->
 
 
 def kept_environment(layout: Layout) -> dict[str, str]:
-    """Return the environment of the renderer of the running stack. Raises OSError."""
-    kept: dict[str, str] = json.loads(_kept_file(layout).read_text())
+    """Return the environment of the renderer of the running stack. Raises EdgeConfigError and OSError."""
+    file = _kept_file(layout)
+    try:
+        kept: dict[str, str] = json.loads(file.read_text())
+    except ValueError as error:
+        raise EdgeConfigError(f"{file} is damaged ({error}); a new start of the stack writes it again") from error
     return kept
 
 

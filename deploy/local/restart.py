@@ -133,7 +133,7 @@ class _Replacement:
             if self._interrupted.is_set():
                 raise InterruptedRestartError
             edge_config.use_rendered(self._layout)
-        except (OSError, edge_config.EdgeConfigError) as error:
+        except (OSError, ValueError, edge_config.EdgeConfigError) as error:
             raise RestartError(f"the edge stays as it is: {error}") from error
         began = time.monotonic()
         pid, epoch = self._begin_takeover()
@@ -142,7 +142,9 @@ class _Replacement:
             if time.monotonic() > began + _HEALTHY_SECONDS or not _runs(pid):
                 raise RestartError(f"the new Envoy does not start; its log is {self._layout.log('envoy')}")
             time.sleep(_POLL_SECONDS)
-        complete_takeover(self._supervisor)
+        # supervisord has completed the takeover itself when the old Envoy ended before this call.
+        if not complete_takeover(self._supervisor) and not _runs(pid):
+            raise RestartError(f"the new Envoy has ended; its log is {self._layout.log('envoy')}")
         self._has_taken_over = True
         say(
             f"{'envoy':<20} has been taken over by process {pid}, after {time.monotonic() - began:.1f} s; "
