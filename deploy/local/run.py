@@ -119,9 +119,15 @@ class Stack:
             self._check_processes(fail_on_exits=time.monotonic() - began > _EXITS_IGNORED_SECONDS)
             edge_runs = edge_runs or self._start_edge()
             databases_exist = databases_exist or self._create_databases()
-            waiting_for = (
-                "the database" if not databases_exist else self._missing() if edge_runs else "Envoy's configuration"
-            )
+            waiting_for: str | None
+            if not databases_exist:
+                waiting_for = "the database"
+            elif self._renderer:
+                waiting_for = "Envoy's configuration"
+            elif not edge_runs:
+                waiting_for = "Envoy to start"
+            else:
+                waiting_for = self._missing()
             if waiting_for is None:
                 return
             now = time.monotonic()
@@ -129,7 +135,8 @@ class Stack:
                 say(f"{now - began:6.1f} s  waiting for {waiting_for}")
                 reported, reported_at = waiting_for, now
             if now - began > _START_SECONDS:
-                raise StackError(f"gave up after {_START_SECONDS:.0f} s, waiting for {reported}. {self._logs('envoy')}")
+                log = self._logs(takeover.ENVOY if databases_exist else "postgres")
+                raise StackError(f"gave up after {_START_SECONDS:.0f} s, waiting for {reported}. {log}")
 
     def watch(self) -> None:
         """Report restarts of processes, and renew certificates, until a stop is requested. Raises StackError."""
