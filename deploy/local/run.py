@@ -84,7 +84,7 @@ class Stack:
     def start(self, lock: int) -> None:
         """Start supervisord, which inherits the lock on DATA_DIR, and the renderer of Envoy's configuration.
 
-        Raises StackError.
+        Raises StackError, OSError and ValueError.
         """
         users.give_folders(self._layout)
         try:
@@ -111,7 +111,10 @@ class Stack:
         self._renderer = edge_config.start_rendering(self._layout, self._renderer_environment)
 
     def wait_until_ready(self) -> None:
-        """Wait until the edge answers and every worker is healthy, or a stop is requested. Raises StackError."""
+        """Wait until the edge answers and every worker is healthy, or a stop is requested.
+
+        Raises StackError, and OSError when Envoy cannot be given its configuration.
+        """
         began = time.monotonic()
         reported, reported_at = "", began
         databases_exist, edge_runs = not self._settings.embedded_postgres, False
@@ -175,7 +178,10 @@ class Stack:
         return True
 
     def _start_edge(self) -> bool:
-        """Start Envoy when its configuration is there. Return whether it has been started."""
+        """Start Envoy when its configuration is there. Return whether it has been started.
+
+        Raises StackError and OSError.
+        """
         if self._renderer:
             if self._renderer.returncode is None:
                 return False
@@ -308,7 +314,7 @@ def run(settings: StackSettings) -> int:
 
 def _run(settings: StackSettings, layout: Layout, stop: StopRequest, lock: int, began: float) -> int:
     stack = Stack(settings, layout, stop)
-    failure = None
+    failure: Exception | None = None
     try:
         say(f"Starting the marketplace (logs: {layout.logs})")
         stack.start(lock)
@@ -316,7 +322,7 @@ def _run(settings: StackSettings, layout: Layout, stop: StopRequest, lock: int, 
         if not stop:
             say(banner(settings, layout, time.monotonic() - began))
         stack.watch()
-    except StackError as error:
+    except (StackError, OSError, ValueError) as error:
         failure = error
         say(f"\nFailed: {failure}\n")
     finally:
