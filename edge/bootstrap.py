@@ -216,13 +216,14 @@ def copy_files(settings: EdgeSettings, target: Path) -> None:
 
     They are readable for everyone but the one with the private key, which is readable for its owner alone.
     """
-    (target / tls.SECRET_FILE).unlink(missing_ok=True)
     if settings.tls_certificate:
         try:
             secret = tls.secret_of(Path(settings.tls_certificate), Path(settings.tls_private_key))
         except tls.TlsError as error:
             raise BootstrapError(str(error)) from error
         tls.write_secret(target / tls.SECRET_FILE, secret)
+    else:
+        (target / tls.SECRET_FILE).unlink(missing_ok=True)
     internal_tls.write_secrets(settings, target)
     sources = {path.name: path for folder in (TEMPLATES, GENERATED / "envoy") for path in folder.glob("*.lua")}
     sources |= {file.source.name: file.source for file in docs_files()}

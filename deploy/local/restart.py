@@ -126,19 +126,25 @@ class _Replacement:
     def replace_edge(self) -> None:
         """Let a new Envoy take over, with a configuration that is rendered anew."""
         try:
-            own = edge_config.kept(self._layout)
-            edge_config.finish(self._layout, own, edge_config.begin(self._layout, own))
+            variables = edge_config.kept_environment(self._layout)
+            renderer = edge_config.start_rendering(self._layout, variables)
+            edge_config.finish_rendering(self._layout, variables, renderer)
             edge_config.validate(self._layout)
-        except (OSError, edge_config.EdgeConfigError) as error:
+            if self._interrupted.is_set():
+                raise InterruptedRestartError
+            edge_config.use_rendered(self._layout)
+        except (OSError, ValueError, edge_config.EdgeConfigError) as error:
             raise RestartError(f"the edge stays as it is: {error}") from error
         began = time.monotonic()
         pid, epoch = self._begin_takeover()
         # It takes over even if this command is interrupted.
-        while envoy_admin.epoch(int(own["ENVOY_ADMIN_PORT"])) != epoch:
+        while envoy_admin.epoch(int(variables["ENVOY_ADMIN_PORT"])) != epoch:
             if time.monotonic() > began + _HEALTHY_SECONDS or not _runs(pid):
                 raise RestartError(f"the new Envoy does not start; its log is {self._layout.log('envoy')}")
             time.sleep(_POLL_SECONDS)
-        complete_takeover(self._supervisor)
+        # supervisord has completed the takeover itself when the old Envoy ended before this call.
+        if not complete_takeover(self._supervisor) and not _runs(pid):
+            raise RestartError(f"the new Envoy has ended; its log is {self._layout.log('envoy')}")
         self._has_taken_over = True
         say(
             f"{'envoy':<20} has been taken over by process {pid}, after {time.monotonic() - began:.1f} s; "

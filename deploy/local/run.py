@@ -13,7 +13,7 @@ from types import FrameType
 import psutil
 import psycopg2
 
-from deploy.local import edge_config, environment, envoy_admin, postgres, supervise, users
+from deploy.local import edge_config, environment, envoy_admin, postgres, supervise, takeover, users
 from deploy.local.banner import banner
 from deploy.local.certificate import CertificateRenewal
 from deploy.local.control import ControlError, ProcessState, process_states, start_process, stop_process
@@ -75,7 +75,7 @@ class Stack:
         self._stop = stop
         self._certificate = CertificateRenewal(settings, layout)
         self._internal_certificates = InternalCertificates(settings, layout)
-        self._of_renderer: dict[str, str] = {}
+        self._renderer_environment: dict[str, str] = {}
         self._pids: dict[str, int] = {}
         self._exits: Counter[str] = Counter()
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -84,7 +84,7 @@ class Stack:
     def start(self, lock: int) -> None:
         """Start supervisord, which inherits the lock on DATA_DIR, and the renderer of Envoy's configuration.
 
-        Raises StackError.
+        Raises StackError, OSError and ValueError.
         """
         users.give_folders(self._layout)
         try:
@@ -106,19 +106,31 @@ class Stack:
             pass_fds=[lock],
         )
         # Beside supervisord, which loads libraries for as long.
-        self._of_renderer = environment.of_edge_renderer(self._settings, self._layout, os.environ)
-        self._renderer = edge_config.begin(self._layout, self._of_renderer)
+        self._renderer_environment = environment.of_edge_renderer(self._settings, self._layout, os.environ)
+        edge_config.keep_environment(self._layout, self._renderer_environment)
+        self._renderer = edge_config.start_rendering(self._layout, self._renderer_environment)
 
     def wait_until_ready(self) -> None:
-        """Wait until the edge answers and every worker is healthy, or a stop is requested. Raises StackError."""
+        """Wait until the edge answers and every worker is healthy, or a stop is requested.
+
+        Raises StackError, and OSError when Envoy cannot be given its configuration.
+        """
         began = time.monotonic()
         reported, reported_at = "", began
-        databases, edge = not self._settings.embedded_postgres, False
+        databases_exist, edge_runs = not self._settings.embedded_postgres, False
         while not self._stop.wait(0.1):
             self._check_processes(fail_on_exits=time.monotonic() - began > _EXITS_IGNORED_SECONDS)
-            edge = edge or self._start_edge()
-            databases = databases or self._create_databases()
-            waiting_for = "the database" if not databases else self._missing() if edge else "Envoy's configuration"
+            edge_runs = edge_runs or self._start_edge()
+            databases_exist = databases_exist or self._create_databases()
+            waiting_for: str | None
+            if not databases_exist:
+                waiting_for = "the database"
+            elif self._renderer:
+                waiting_for = "Envoy's configuration"
+            elif not edge_runs:
+                waiting_for = "Envoy to start"
+            else:
+                waiting_for = self._missing()
             if waiting_for is None:
                 return
             now = time.monotonic()
@@ -126,7 +138,8 @@ class Stack:
                 say(f"{now - began:6.1f} s  waiting for {waiting_for}")
                 reported, reported_at = waiting_for, now
             if now - began > _START_SECONDS:
-                raise StackError(f"gave up after {_START_SECONDS:.0f} s, waiting for {reported}. {self._logs('envoy')}")
+                log = self._logs(takeover.ENVOY if databases_exist else "postgres")
+                raise StackError(f"gave up after {_START_SECONDS:.0f} s, waiting for {reported}. {log}")
 
     def watch(self) -> None:
         """Report restarts of processes, and renew certificates, until a stop is requested. Raises StackError."""
@@ -165,17 +178,21 @@ class Stack:
         return True
 
     def _start_edge(self) -> bool:
-        """Start Envoy when its configuration is there. Return whether it has been started."""
+        """Start Envoy when its configuration is there. Return whether it has been started.
+
+        Raises StackError and OSError.
+        """
         if self._renderer:
             if self._renderer.returncode is None:
                 return False
             try:
-                edge_config.finish(self._layout, self._of_renderer, self._renderer)
+                edge_config.finish_rendering(self._layout, self._renderer_environment, self._renderer)
+                edge_config.use_rendered(self._layout)
             except edge_config.EdgeConfigError as error:
                 raise StackError(str(error)) from error
             self._renderer = None
         processes = process_states(self._layout.supervisor_socket) or ()
-        envoy = next((process for process in processes if process.name == supervise.ENVOY), None)
+        envoy = next((process for process in processes if process.name == takeover.ENVOY), None)
         if envoy and not envoy.pid:
             with contextlib.suppress(ControlError):
                 start_process(self._layout.supervisor_socket, envoy)
@@ -297,7 +314,7 @@ def run(settings: StackSettings) -> int:
 
 def _run(settings: StackSettings, layout: Layout, stop: StopRequest, lock: int, began: float) -> int:
     stack = Stack(settings, layout, stop)
-    failure = None
+    failure: Exception | None = None
     try:
         say(f"Starting the marketplace (logs: {layout.logs})")
         stack.start(lock)
@@ -305,7 +322,7 @@ def _run(settings: StackSettings, layout: Layout, stop: StopRequest, lock: int, 
         if not stop:
             say(banner(settings, layout, time.monotonic() - began))
         stack.watch()
-    except StackError as error:
+    except (StackError, OSError, ValueError) as error:
         failure = error
         say(f"\nFailed: {failure}\n")
     finally:

@@ -2,7 +2,8 @@
 
 They are PostgreSQL, the receiver of traces, the services' processes and Envoy.
 
-All are started at once: a service starts without its database and becomes healthy when it has it.
+All but Envoy and the spare processes are started at once: a service starts without its database and becomes healthy
+when it has it. The foreground process starts Envoy when its configuration is rendered.
 """
 
 import json
@@ -34,8 +35,6 @@ _DATABASE_STOP_SECONDS = 6
 _TRACES_STOP_SECONDS = 1
 _DATABASE_PRIORITY, _TRACES_PRIORITY, _SERVICE_PRIORITY, _EDGE_PRIORITY = 10, 15, 20, 30
 
-# The name of Envoy's process.
-ENVOY = "envoy"
 # What Envoy does not log. The bridge for MCP writes several errors for each bad message of a client; the access log has
 # the reason. `misc` warns at each start, two thousand times, that a filter which we use is young, and `lua` tells of
 # each script that it has one hook and not two. `edge.check` reads what `misc` says.
@@ -169,9 +168,9 @@ def _edge(settings: StackSettings, layout: Layout) -> Process:
     drain = ["--drain-strategy", "immediate", "--drain-time-s", "2"]
     identity = users.edge_identity(settings.port)
     launch = ["--folder", str(environment.EDGE_FOLDER)] + (["--run-as", str(identity)] if identity else [])
-    command = _launched("SIGTERM", ENVOY, [*launch, str(envoy_program()), *options, *drain])
+    command = _launched("SIGTERM", takeover.ENVOY, [*launch, str(envoy_program()), *options, *drain])
     own = environment.of_edge(os.environ)
-    return Process(ENVOY, command, _EDGE_PRIORITY, _EDGE_STOP_SECONDS, environment=own, autostart=False)
+    return Process(takeover.ENVOY, command, _EDGE_PRIORITY, _EDGE_STOP_SECONDS, environment=own, autostart=False)
 
 
 def envoy_program() -> Path:

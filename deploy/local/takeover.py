@@ -21,7 +21,8 @@ PARENT_SECONDS = 60
 # An Envoy that is still there then is ended by supervisord.
 _LATEST_SECONDS = PARENT_SECONDS + 5
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # Envoy's
-_PROCESS = "envoy"
+# The name of Envoy's process.
+ENVOY = "envoy"
 
 
 def options() -> list[str]:
@@ -43,14 +44,14 @@ def _numbers(base: int, epoch: int) -> list[str]:
     return ["--base-id", str(base), "--restart-epoch", str(epoch)]
 
 
-class _Watched:
-    """What supervisord tells of the end of a process."""
+class _EndCallback:
+    """A stand-in for supervisord's process; supervisord calls its `finish` when the process has ended."""
 
-    def __init__(self, tell: Callable[[int, int], None]) -> None:
-        self._tell = tell
+    def __init__(self, callback: Callable[[int, int], None]) -> None:
+        self._callback = callback
 
     def finish(self, pid: int, status: int) -> None:
-        self._tell(pid, status)
+        self._callback(pid, status)
 
 
 class Takeover:
@@ -72,7 +73,7 @@ class Takeover:
             raise RPCError(Faults.FAILED, "an Envoy still ends its requests")
         filename, words = process.get_execv_args()
         if not process.pid:
-            raise RPCError(Faults.NOT_RUNNING, _PROCESS)
+            raise RPCError(Faults.NOT_RUNNING, ENVOY)
         if "--parent-shutdown-time-s" not in words:
             raise RPCError(
                 Faults.FAILED, f"Envoy runs without hot restart, since {_SHARED_MEMORY} cannot be written to"
@@ -88,8 +89,8 @@ class Takeover:
             process_group=0,
         )
         self._next = started.pid
-        self._history[self._next] = _Watched(self._next_has_ended)
-        self._history[process.pid] = _Watched(self._current_has_ended)
+        self._history[self._next] = _EndCallback(self._next_has_ended)
+        self._history[process.pid] = _EndCallback(self._current_has_ended)
         return [self._next, self._epoch + 1]
 
     def complete(self) -> bool:
@@ -97,14 +98,14 @@ class Takeover:
         if not self._next:
             return False
         last = self._current
-        self._history[last] = _Watched(self._last_has_ended)
+        self._history[last] = _EndCallback(self._last_has_ended)
         self._last[last] = time.monotonic() + _LATEST_SECONDS
         self._adopt()
         return True
 
     def remember(self, bases: set[int]) -> None:
         """Add the number of the current row of Envoys, if there is one."""
-        pid = self._process.pid if _PROCESS in self._supervisord.process_groups else 0
+        pid = self._process.pid if ENVOY in self._supervisord.process_groups else 0
         if pid and pid != self._current:
             bases.add(pid)
 
@@ -140,7 +141,7 @@ class Takeover:
 
     @property
     def _process(self) -> Any:
-        return self._supervisord.process_groups[_PROCESS].processes[_PROCESS]
+        return self._supervisord.process_groups[ENVOY].processes[ENVOY]
 
     @property
     def _history(self) -> dict[int, Any]:

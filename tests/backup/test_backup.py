@@ -141,7 +141,9 @@ def _flip_a_byte(path: Path) -> None:
         file.write(bytes([byte ^ 1]))
 
 
-@pytest.mark.parametrize("pattern", ["media/??/*.jpg", "postgres/base/5/1259", "postgres/pg_wal/0*", "keys/user.pem"])
+@pytest.mark.parametrize(
+    "pattern", ["media/??/*.jpg", "files/??/*", "postgres/base/5/1259", "postgres/pg_wal/0*", "keys/user.pem"]
+)
 def test_a_damaged_backup_is_refused_and_leaves_no_stack(
     pattern: str, damaged: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,6 +164,18 @@ def test_a_damaged_backup_is_refused_and_leaves_no_stack(
         shutil.rmtree(data_dir)
     else:
         assert not data_dir.exists()
+
+
+def test_a_backup_of_an_earlier_release_has_no_checksums_of_files_and_is_restored(damaged: Path, folder: Path) -> None:
+    sums = (damaged / catalog.SUMS).read_text().splitlines(keepends=True)
+    (damaged / catalog.SUMS).write_text("".join(line for line in sums if "  files/" not in line))
+    data_dir = folder / "from-earlier"
+
+    assert restore(StackSettings(data_dir=data_dir), Request(str(damaged))) == 0
+
+    sent = [path.relative_to(damaged) for path in damaged.glob("files/??/*")]
+    assert sent
+    assert all((data_dir / path).is_file() for path in sent)
 
 
 def test_an_interrupted_restore_is_begun_anew(backup: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from edge import check, signing_keys, tokens
+from edge import check, signing_keys, tls, tokens
 from edge.bootstrap import BootstrapError, jwks_source
 from edge.settings import EdgeSettings
 from tests.support.edge import ROOT, Edge, assert_refused, fetches, free_ports
@@ -80,7 +80,7 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
 def run(folder: Path, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run the command that a stack runs; an empty change leaves a variable out."""
     files = folder / "files"
-    files.mkdir()
+    files.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "edge.bootstrap", "--output", str(folder / "envoy.yaml"), "--files", str(files)]
     return subprocess.run(
         command, capture_output=True, text=True, check=False, env=environment(folder, **changes), cwd=folder
@@ -159,6 +159,18 @@ def test_a_certificate_goes_with_its_key(tmp_path: Path, name: str) -> None:
 
     assert result.returncode == 2
     assert result.stderr == "TLS_CERTIFICATE and TLS_PRIVATE_KEY go together: set both or none\n"
+
+
+def test_a_certificate_that_cannot_be_used_leaves_envoy_the_one_that_it_has(tmp_path: Path) -> None:
+    copy = tmp_path / "files" / tls.SECRET_FILE
+    copy.parent.mkdir()
+    copy.write_text("the certificate before")
+
+    result = run(tmp_path, TLS_CERTIFICATE="/etc/hostname", TLS_PRIVATE_KEY="/etc/hostname")
+
+    assert result.returncode == 2
+    assert "has no certificate in PEM" in result.stderr
+    assert copy.read_text() == "the certificate before"
 
 
 def test_keys_come_from_a_file_or_a_url(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -23,6 +24,7 @@ from deploy.local.control import ProcessState, begin_takeover, complete_takeover
 from deploy.local.postgres import database_url
 from tests.support.eventually import eventually
 from tests.support.stack import ROOT, Stack, stack_command
+from tests.support.stack import processes_of as processes_of_folder
 
 SECONDS = 180
 IMPORTS = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}"}
@@ -238,16 +240,19 @@ def test_a_new_envoy_takes_over_and_one_that_is_killed_then_comes_back(own_stack
 
     assert restarted.returncode == 0, restarted.stdout
     assert client.get("/api/categories").status_code == 200
-    (state,) = (each for each in process_states(own_stack.layout.supervisor_socket) or [] if each.name == "envoy")
-    assert state.pid != old
-    os.kill(state.pid, signal.SIGKILL)
+    new = envoy_pid(own_stack)
+    assert new != old
+    os.kill(new, signal.SIGKILL)
     eventually(lambda: envoy_admin.epoch(own_stack.ports.envoy_admin) == 0)
     own_stack.wait_until_healthy()
     assert own_stack.client().get("/api/categories").status_code == 200
 
 
 def test_a_configuration_that_cannot_be_rendered_leaves_the_edge_as_it_is(own_stack: Stack) -> None:
-    kept = own_stack.layout.environments / "edge.json"
+    own_stack.wait_until_healthy()
+    layout, pid = own_stack.layout, envoy_pid(own_stack)
+    before = layout.envoy_config.read_bytes(), layout.readable_envoy_config.read_bytes()
+    kept = layout.environments / "edge.json"
     good = kept.read_text()
     kept.write_text(json.dumps(json.loads(good) | {"EDGE_CACHE": "perhaps"}))
 
@@ -256,7 +261,29 @@ def test_a_configuration_that_cannot_be_rendered_leaves_the_edge_as_it_is(own_st
 
     assert restarted.returncode == 1
     assert "the edge stays as it is: Envoy's configuration cannot be rendered" in restarted.stdout
+    assert (layout.envoy_config.read_bytes(), layout.readable_envoy_config.read_bytes()) == before
     assert own_stack.client().get("/api/categories").status_code == 200
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: envoy_pid(own_stack) not in (0, pid))
+    own_stack.wait_until_healthy()
+    assert own_stack.client().get("/api/categories").status_code == 200
+
+
+@pytest.mark.parametrize("program", ["edge.bootstrap", "validate"])
+def test_ctrl_c_while_the_configuration_is_made_leaves_the_edge_as_it_is(program: str, own_stack: Stack) -> None:
+    own_stack.wait_until_healthy()
+    pid, before = envoy_pid(own_stack), own_stack.layout.envoy_config.read_bytes()
+    terminal = Terminal(own_stack.data_dir, "restart", "--service", "edge")
+
+    eventually(lambda: program in children_of(terminal), SECONDS)
+    terminal.press("\x03")
+
+    terminal.read_until("Interrupted. ")
+    assert terminal.status() == 1
+    assert "FAILED" not in terminal.output
+    assert envoy_pid(own_stack) == pid
+    assert own_stack.layout.envoy_config.read_bytes() == before
+    assert "edge.bootstrap" not in " ".join(processes_of_folder(own_stack.data_dir))
 
 
 def test_an_envoy_that_cannot_start_takes_nothing_over(own_stack: Stack) -> None:
@@ -287,6 +314,21 @@ def test_an_interrupted_restart_leaves_no_worker_down(own_stack: Stack) -> None:
     while {process.state for process in processes_of(own_stack, "order")} != {"RUNNING"}:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def children_of(terminal: Terminal) -> list[str]:
+    """Return the words of the command lines of a command's children."""
+    words: list[str] = []
+    for child in psutil.Process(terminal.pid).children():
+        with contextlib.suppress(psutil.Error):
+            words += child.cmdline()
+    return words
+
+
+def envoy_pid(stack: Stack) -> int:
+    """Return the pid of the Envoy that supervisord starts again when it ends; 0 while it is down."""
+    (state,) = (each for each in process_states(stack.layout.supervisor_socket) or [] if each.name == "envoy")
+    return state.pid
 
 
 def processes_of(stack: Stack, service: str) -> list[ProcessState]:

@@ -8,7 +8,7 @@ import pytest
 from supervisor.datatypes import RestartUnconditionally
 from supervisor.options import ServerOptions
 
-from deploy.local import supervise
+from deploy.local import supervise, takeover
 from deploy.local.environment import edge_base, of_edge_renderer, of_service
 from deploy.local.layout import Layout
 from deploy.local.settings import StackSettings
@@ -87,7 +87,7 @@ def test_each_service_has_a_spare_process_that_runs_only_when_it_is_asked_for(
     options = read_back(layout, StackSettings(), monkeypatch)
 
     later = [each for group in options.process_group_configs for each in group.process_configs if not each.autostart]
-    spares = [each for each in later if each.name != supervise.ENVOY]
+    spares = [each for each in later if each.name != takeover.ENVOY]
     assert [each.name for each in spares] == ["gig-spare", "order-spare", "gig-images-spare", "order-events-spare"]
     assert {each.autorestart for each in spares} == {False}
     addresses = {each.name: written_environment(layout, each.name)["LISTEN"] for each in spares}
@@ -104,7 +104,7 @@ def test_envoy_waits_for_its_configuration_and_then_runs_all_the_time(
     options = read_back(layout, StackSettings(), monkeypatch)
 
     groups = [each for group in options.process_group_configs for each in group.process_configs]
-    [envoy] = [each for each in groups if each.name == supervise.ENVOY]
+    [envoy] = [each for each in groups if each.name == takeover.ENVOY]
     assert (envoy.autostart, envoy.autorestart) == (False, RestartUnconditionally)
 
 

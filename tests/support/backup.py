@@ -60,10 +60,11 @@ class Trade:
         self.failed: list[str] = []
 
     def once(self) -> None:
-        """Offer a gig with an image, and complete an order of it. What is acknowledged is kept."""
+        """Offer a gig with an image, upload a file, and complete an order. What is acknowledged is kept."""
         gig = self._market.gig()
         answer = upload(self._market.seller, gig["id"], a_jpeg())
         self.images += [image["url"] for image in ok(answer, 201)["images"]]
+        ok(self._market.seller.post("/api/files", params={"name": "notes.txt"}, content=b"notes" * 100), 201)
         order = self._market.completed(gig)
         self.orders.append(order)
         self._market.review(order)

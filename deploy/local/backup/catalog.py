@@ -101,7 +101,7 @@ def files_of(backup: Path) -> Iterator[Path]:
     """Yield the files of a backup that SHA256SUMS has, in order."""
     yield backup / INFO
     yield backup / "postgres" / MANIFEST
-    for folder in ("keys", "media"):
+    for folder in ("keys", "media", "files"):
         yield from sorted(path for path in (backup / folder).rglob("*") if path.is_file())
 
 
