@@ -91,6 +91,8 @@ def _shared(inventory: Inventory) -> dict[str, str]:
         "REVIEW_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["review"]),
         "IMAGE_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["gig-images"]),
         "EVENT_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["order-events"]),
+        # Where the edge serves the folder. With S3 the inventory names where clients find the bucket.
+        "MEDIA_URL": f"{inventory.public_url}/media",
         **inventory.media,
         **inventory.more,
     }
@@ -125,7 +127,6 @@ def _service(inventory: Inventory, host: Host, name: str) -> dict[str, str]:
             "DATABASE_OWN_HOST": str(host.address),
             "SERVICE_JWKS": str(inventory.keys / "service.jwks.json"),
             "SERVICE_SIGNING_KEY": str(inventory.keys / "service.pem"),
-            "MEDIA_URL": f"{inventory.public_url}/media",
             "LOG_FORMAT": "json",
         }
     )

@@ -61,6 +61,29 @@ def test_a_program_gets_no_other_services_secrets(inventory: Inventory) -> None:
     assert {name for name, own in of.items() if "ORDER_DATABASE_URL" in own} == {"order", "order-events"}
 
 
+@pytest.mark.parametrize(
+    ("media", "url"),
+    [
+        ({"MEDIA_STORAGE": "s3", "MEDIA_URL": "https://pictures.example"}, "https://pictures.example"),
+        ({"MEDIA_STORAGE": "folder", "MEDIA_DIR": "/srv/media"}, "https://market.example/media"),
+    ],
+)
+def test_images_have_urls_of_the_bucket_or_of_the_edge(inventory: Inventory, media: dict[str, str], url: str) -> None:
+    used = inventory.model_copy(update={"media": media})
+    of = {program.name: program.environment for program in programs(used, used.hosts[0])}
+
+    assert [of[name]["MEDIA_URL"] for name in ("gig", "gig-images")] == [url, url]
+
+
+def test_images_in_a_bucket_need_their_url(tmp_path: Path) -> None:
+    lines = [line for line in EXAMPLE.read_text().splitlines() if not line.startswith("MEDIA_URL")]
+    file = tmp_path / "inventory.toml"
+    file.write_text("\n".join(lines))
+
+    with pytest.raises(ValueError, match="MEDIA_STORAGE=s3 needs MEDIA_URL"):
+        load(file)
+
+
 def test_a_database_url_has_all_hosts_and_wants_the_primary(inventory: Inventory) -> None:
     url = inventory.database_url("gig")
 
