@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, field
 
 from deploy.hosts.inventory import Host, Inventory
-from deploy.local.environment import EDGE, EVENTS, SETTINGS
+from deploy.local.environment import EDGE, EVENTS, SERVICE_GRACE_SECONDS, SETTINGS
 from deploy.local.postgres import programs as postgres_programs
 from deploy.local.supervise import COMPONENT_LOG_LEVELS, envoy_program
 
@@ -127,6 +127,7 @@ def _service(inventory: Inventory, host: Host, name: str) -> dict[str, str]:
             "DATABASE_OWN_HOST": str(host.address),
             "SERVICE_JWKS": str(inventory.keys / "service.jwks.json"),
             "SERVICE_SIGNING_KEY": str(inventory.keys / "service.pem"),
+            "SHUTDOWN_GRACE_SECONDS": str(SERVICE_GRACE_SECONDS),
             "LOG_FORMAT": "json",
         }
     )

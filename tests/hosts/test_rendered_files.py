@@ -12,7 +12,8 @@ import yaml  # type: ignore[import-untyped]
 from deploy.hosts.inventory import Inventory, load
 from deploy.hosts.programs import MODULES, programs
 from deploy.hosts.render import render, write
-from deploy.local.environment import SETTINGS
+from deploy.local.environment import SERVICE_GRACE_SECONDS, SETTINGS
+from servicekit.server import LATEST_CHECK_SECONDS
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "hosts" / "inventory.toml"
 
@@ -107,6 +108,19 @@ def test_every_unit_starts_its_program_again(inventory: Inventory) -> None:
     for text in units.values():
         assert "Restart=always" in text
         assert "StartLimitIntervalSec=0" in text
+
+
+def stop_seconds(unit: str) -> int:
+    """Return the time after which systemd kills a program of this unit."""
+    return int(unit.partition("TimeoutStopSec=")[2].split()[0])
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_worker_finishes_its_calls_before_systemd_kills_it(inventory: Inventory, name: str) -> None:
+    files = render(inventory, inventory.hosts[0])
+
+    assert f"SHUTDOWN_GRACE_SECONDS={SERVICE_GRACE_SECONDS}\n" in files[f"{name}.env"]
+    assert stop_seconds(files[f"marketplace-{name}.service"]) > LATEST_CHECK_SECONDS + SERVICE_GRACE_SECONDS
 
 
 @pytest.mark.parametrize(
