@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from deploy.hosts.inventory import Inventory, load
-from deploy.hosts.programs import MODULES, programs
+from deploy.hosts.programs import DRAIN_SECONDS, ENVOY_ADMIN_PORT, MODULES, programs
 from deploy.hosts.render import render, write
 from deploy.local.environment import SERVICE_GRACE_SECONDS, SETTINGS
+from edge import drain
 from servicekit.server import LATEST_CHECK_SECONDS
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "hosts" / "inventory.toml"
@@ -121,6 +123,21 @@ def test_a_worker_finishes_its_calls_before_systemd_kills_it(inventory: Inventor
 
     assert f"SHUTDOWN_GRACE_SECONDS={SERVICE_GRACE_SECONDS}\n" in files[f"{name}.env"]
     assert stop_seconds(files[f"marketplace-{name}.service"]) > LATEST_CHECK_SECONDS + SERVICE_GRACE_SECONDS
+
+
+def test_the_edge_is_drained_before_it_is_stopped(inventory: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = render(inventory, inventory.hosts[0])["marketplace-envoy.service"]
+    begun: list[tuple[int, float]] = []
+    monkeypatch.setattr(drain, "drain", lambda *options: begun.append(options))
+    command = shlex.split(unit.partition("ExecStop=")[2].splitlines()[0])
+    monkeypatch.setattr(sys, "argv", command[2:])
+
+    drain.main()
+
+    assert command[1:3] == ["-m", "edge.drain"]
+    assert begun == [(ENVOY_ADMIN_PORT, DRAIN_SECONDS)]
+    assert stop_seconds(unit) > DRAIN_SECONDS
+    assert " --drain-strategy immediate " in unit
 
 
 @pytest.mark.parametrize(
