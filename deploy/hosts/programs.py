@@ -9,6 +9,7 @@ from deploy.hosts.inventory import Host, Inventory
 from deploy.local.environment import EDGE, EVENTS, SERVICE_GRACE_SECONDS, SETTINGS
 from deploy.local.postgres import programs as postgres_programs
 from deploy.local.supervise import COMPONENT_LOG_LEVELS, DRAIN_OPTIONS, envoy_program
+from edge import signing_keys
 
 RPC_PORTS = {"gig": 50051, "order": 50052, "review": 50053, "gig-images": 50061, "order-events": 50062}
 METRICS_OFFSET = 1000
@@ -97,8 +98,8 @@ def _shared(inventory: Inventory) -> dict[str, str]:
         "INTERNAL_TLS": "on",
         "INTERNAL_TLS_FOLDER": str(inventory.certificates),
         "USER_JWKS": str(inventory.keys / "user.jwks.json"),
-        "USER_JWT_ISSUER": "marketplace-local",
-        "USER_JWT_AUDIENCE": "marketplace",
+        "USER_JWT_ISSUER": signing_keys.USER_ISSUER,
+        "USER_JWT_AUDIENCE": signing_keys.USER_AUDIENCE,
         "GIG_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["gig"]),
         "ORDER_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["order"]),
         "REVIEW_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["review"]),
