@@ -39,7 +39,6 @@ FROM ${PYTHON_IMAGE} AS edge-code
 WORKDIR /app
 COPY generated ./generated
 COPY servicekit ./servicekit
-COPY protos ./protos
 COPY envoy ./envoy
 COPY edge ./edge
 RUN python -m compileall -q .

@@ -26,7 +26,7 @@ import yaml  # type: ignore[import-untyped]
 from benchmarks import instant_grpc
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
-from tests.support.edge import ENVOY, SERVICES, Edge
+from tests.support.edge import SERVICES, Edge
 from tests.support.ports import free_ports
 
 GIG = "/api/gigs/0190a000-0000-7000-8000-000000000001"
@@ -91,7 +91,7 @@ PARTS: dict[str, Callable[[Config], None]] = {
     "write limits": without_filters("writes_.*"),
     "grpc-web": without_filters("without_grpc"),
     "compression": without_filters("compress_.*"),
-    "token": without_filters("envoy.filters.http.rbac"),
+    "name in the token": without_filters("envoy.filters.http.rbac"),
     "request headers": without_filters("request_headers.*"),
     "request body": without_filters("request_body"),
 }
@@ -182,48 +182,6 @@ def a_gig() -> gig_pb2.Gig:
         description="A plain text. " * 40,
         packages=packages,
     )
-
-
-def run_envoy(folder: Path, name: str, config: Config, threads: int, cleanup: ExitStack) -> psutil.Process:
-    """Start an Envoy with this configuration. Its port answers a little later."""
-    file = folder / f"{name}.json"
-    file.write_text(json.dumps(config))
-    with (folder / f"{name}.log").open("wb") as log:
-        command = [
-            str(ENVOY),
-            "-c",
-            str(file),
-            "--disable-hot-restart",
-            "--concurrency",
-            str(threads),
-            "--log-level",
-            "warn",
-        ]
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    cleanup.callback(process.wait)
-    cleanup.callback(process.terminate)
-    return psutil.Process(process.pid)
-
-
-def direct_responses(port: int, responses: dict[str, Config]) -> Config:
-    """Return the configuration of an Envoy that only answers itself."""
-    http = "type.googleapis.com/envoy.extensions.filters"
-    routes = [{"match": {"prefix": prefix}, **response} for prefix, response in responses.items()]
-    manager = {
-        "@type": f"{http}.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "all",
-        "http2_protocol_options": {"max_concurrent_streams": 1024},
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
-        "http_filters": [{"name": "router", "typed_config": {"@type": f"{http}.http.router.v3.Router"}}],
-    }
-    listener = {
-        "name": "all",
-        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
-        "filter_chains": [
-            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-        ],
-    }
-    return {"static_resources": {"listeners": [listener]}}
 
 
 def stand_ins(cleanup: ExitStack) -> dict[str, str]:

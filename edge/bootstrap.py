@@ -144,7 +144,6 @@ def render(settings: EdgeSettings, files: Path | None = None) -> str:
         ],
         grpc_web_groups=grpc_web.groups(protos, settings),
         grpc_web_types=grpc_web.CONTENT_TYPES,
-        grpc_web_prefix=grpc_web.PATH_PREFIX,
         grpc_web_allow=grpc_web.ALLOW,
         paths=[(path, ", ".join(protos.paths()[path])) for path in sorted(protos.paths(), key=_template_order)],
         paths_by_allow=_paths_by_allow(protos),

@@ -7,6 +7,7 @@ reading of the descriptor set. The set has its own copy of our options, so it is
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +113,11 @@ class Route:
     def name(self) -> str:
         """Return the route's name in Envoy."""
         return f"{self.method} {self.path}"
+
+    @property
+    def path_fields(self) -> list[str]:
+        """Return the fields of the path, by their names in the proto."""
+        return re.findall(r"\{(\w+)\}", self.path)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,6 @@ from edge.settings import EdgeSettings
 
 # The forms of Envoy's filter: binary, and text (base64), which old browsers need for streams.
 CONTENT_TYPES = "application/grpc-web(?:-text)?(?:\\+proto)?"
-# The beginning of the path of every RPC of ours.
-PATH_PREFIX = "/marketplace."
 ALLOW = "POST, OPTIONS"
 
 

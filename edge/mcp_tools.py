@@ -80,7 +80,7 @@ def _description(comment: str, route: Route) -> str:
 
 def _input_schema(request: Schema, route: Route) -> Schema:
     """Return the schema of the arguments: path, query and body together, and the idempotency key."""
-    properties, required = dict(request["properties"]), [_camel_case(name) for name in _path_fields(route)]
+    properties, required = dict(request["properties"]), [_camel_case(name) for name in route.path_fields]
     required += [name for name in request.get("required", ()) if name not in required]
     if route.takes_key:
         properties[KEY_ARGUMENT] = KEY_SCHEMA
@@ -109,10 +109,6 @@ def _rule(route: Route) -> dict[str, Any]:
     return rule
 
 
-def _path_fields(route: Route) -> list[str]:
-    return re.findall(r"\{([^}]*)\}", route.path)
-
-
 def _camel_case(name: str) -> str:
     return re.sub("_([a-z])", lambda letter: letter[1].upper(), name)
 
@@ -135,7 +131,7 @@ def generate(target: Path) -> None:
     (target / FILE).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     lines = [HEADER, "-- The tools of the Model Context Protocol, each with the arguments in its path.\nreturn {\n"]
     for tool in found:
-        names = ", ".join(f'"{_camel_case(name)}"' for name in _path_fields(tool.route))
+        names = ", ".join(f'"{_camel_case(name)}"' for name in tool.route.path_fields)
         lines.append(f'  ["{tool.name}"] = {{ {names} }},\n' if names else f'  ["{tool.name}"] = {{}},\n')
     (target / "envoy" / "mcp_tools.lua").write_text("".join([*lines, "}\n"]))
 

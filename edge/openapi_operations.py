@@ -124,7 +124,7 @@ class Operations:
         return self._schemas.json_name(f"{route.request}.{field}")
 
     def _path_parameters(self, route: Route) -> Iterator[dict[str, Any]]:
-        for field in path_fields(route):
+        for field in route.path_fields:
             yield {**self._parameter(route, field, "path"), "required": True}
 
     def _query_parameters(self, route: Route) -> Iterator[dict[str, Any]]:
@@ -166,7 +166,7 @@ class Operations:
             return {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
         if not route.body:
             return None
-        schema = self._schemas.message(route.body, "request", without=path_fields(route))
+        schema = self._schemas.message(route.body, "request", without=route.path_fields)
         content: dict[str, Any] = {"schema": schema}
         if example := BODIES.get(route.rpc):
             content["examples"] = {"example": {"value": example}}
@@ -209,7 +209,7 @@ class Operations:
         for other in self._routes if created else ():
             path = re.sub(r"\{\w+\}", "{}", other.path)
             if (path == created or path.startswith(f"{created}/")) and path.count("{}") == 1:
-                [theirs], [ours] = path_fields(other), re.findall(r"\{([\w.]+)\}", route.location)
+                [theirs], [ours] = other.path_fields, re.findall(r"\{([\w.]+)\}", route.location)
                 value = f"$response.body#/{self._name_in_body(route, ours)}"
                 yield other.rpc, {"operationId": other.rpc, "parameters": {self._json_name(other, theirs): value}}
 
@@ -231,11 +231,6 @@ class Operations:
         if example := RESPONSES.get(route.rpc):
             content["examples"] = {"example": {"value": example}}
         return content
-
-
-def path_fields(route: Route) -> list[str]:
-    """Return the fields of a route's path, by their names in the proto."""
-    return re.findall(r"\{(\w+)\}", route.path)
 
 
 def _headers(route: Route, comment: str) -> Iterator[dict[str, str]]:

@@ -117,22 +117,28 @@ def run(
     """
     count = min(MAX_PROCESSES, len(requests), max(1, math.ceil(rate / RATE_OF_A_PROCESS)))
     begin = time.monotonic() + START_SECONDS
-    parts = []
-    for number in range(count):
-        process = subprocess.Popen([sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert process.stdin
-        task = [url, requests[number::count], MAX_CONNECTIONS // count, cached]
-        process.stdin.write(json.dumps([*task, rate / count, seconds, begin + number / rate, warm]).encode())
-        process.stdin.close()
-        parts.append(process)
-    whole = Outcome(0.0, seconds)
-    for process in parts:
-        assert process.stdout
-        answer = process.stdout.read()
-        if process.wait():
-            raise LoadError(f"a process of the open-loop load ended with {process.returncode}")
-        whole.add(Outcome.of(json.loads(answer)))
-    return whole
+    parts: list[subprocess.Popen[bytes]] = []
+    try:
+        for number in range(count):
+            process = subprocess.Popen([sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            parts.append(process)
+            assert process.stdin
+            task = [url, requests[number::count], MAX_CONNECTIONS // count, cached]
+            process.stdin.write(json.dumps([*task, rate / count, seconds, begin + number / rate, warm]).encode())
+            process.stdin.close()
+        whole = Outcome(0.0, seconds)
+        for process in parts:
+            assert process.stdout
+            answer = process.stdout.read()
+            if process.wait():
+                raise LoadError(f"a process of the open-loop load ended with {process.returncode}")
+            whole.add(Outcome.of(json.loads(answer)))
+        return whole
+    finally:
+        # After an error the others would load the next measurement.
+        for process in parts:
+            process.kill()
+            process.wait()
 
 
 def main() -> None:

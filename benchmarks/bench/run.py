@@ -26,7 +26,7 @@ from tests.support.stack import Stack
 # Seconds that loading a gig takes at most, on two cores.
 LOAD_SECONDS_OF_A_GIG = 1 / 2500
 # The parts that start stacks of their own.
-WITHOUT_NEW_STACK = ("start", "sizes ", "threads")
+PARTS_WITH_OWN_STACKS = ("start", "sizes ", "threads")
 
 
 class Run:
@@ -45,7 +45,7 @@ class Run:
     def all(self) -> Results:
         """Measure everything and return the results."""
         plan = self._plan
-        if not self._only or not all(each.startswith(WITHOUT_NEW_STACK) for each in self._only):
+        if not self._only or not all(each.startswith(PARTS_WITH_OWN_STACKS) for each in self._only):
             self._try("stack", self.of_new_stack)
         if plan.starts:
             self.part("start", 25 * plan.starts, lambda: parts.start_seconds(self._folder, plan, SETTINGS))

@@ -49,6 +49,13 @@ class Inventory(BaseModel, extra="forbid"):
             raise ValueError("an odd number of hosts is needed: half of an even number is no majority")
         return self
 
+    @model_validator(mode="after")
+    def _images_have_a_url(self) -> Self:
+        settings = self.media | self.more
+        if settings.get("MEDIA_STORAGE") == "s3" and "MEDIA_URL" not in settings:
+            raise ValueError("MEDIA_STORAGE=s3 needs MEDIA_URL, where clients find the bucket's files")
+        return self
+
     @property
     def addresses(self) -> list[str]:
         """The addresses of all hosts."""

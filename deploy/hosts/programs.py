@@ -6,9 +6,10 @@ import sys
 from dataclasses import dataclass, field
 
 from deploy.hosts.inventory import Host, Inventory
-from deploy.local.environment import EDGE, EVENTS, SETTINGS
+from deploy.local.environment import EDGE, EVENTS, SERVICE_GRACE_SECONDS, SETTINGS
 from deploy.local.postgres import programs as postgres_programs
-from deploy.local.supervise import COMPONENT_LOG_LEVELS, envoy_program
+from deploy.local.supervise import COMPONENT_LOG_LEVELS, DRAIN_OPTIONS, envoy_program
+from edge import signing_keys
 
 RPC_PORTS = {"gig": 50051, "order": 50052, "review": 50053, "gig-images": 50061, "order-events": 50062}
 METRICS_OFFSET = 1000
@@ -22,16 +23,26 @@ MODULES = {
 }
 # How long a request waits for a new primary: Patroni has one after 20 to 25 s.
 FAILOVER_SECONDS = 27
+# A worker that stops takes calls for up to 8 s, until every Envoy has noticed, and then finishes them for up to
+# SERVICE_GRACE_SECONDS (15).
+STOP_SECONDS = 25
+# How long Envoy's requests have to end: most take 30 s at most. Transfers of files that take longer are cut off.
+DRAIN_SECONDS = 40
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program of a host. `before` is run first, and has to succeed. `user` is empty for root."""
+    """A program of a host. `before` is run first, and has to succeed. `user` is empty for root.
+
+    `stop` is run before the program gets SIGTERM. Each of the two may take `stop_seconds`.
+    """
 
     name: str
     command: list[str]
     environment: dict[str, str] = field(default_factory=dict)
     before: list[str] = field(default_factory=list)
+    stop: list[str] = field(default_factory=list)
+    stop_seconds: int = STOP_SECONDS
     after: str = "network-online.target"
     user: str = ""
 
@@ -40,9 +51,12 @@ def programs(inventory: Inventory, host: Host, python: str = sys.executable) -> 
     """Return the programs of a host, in the order in which they start."""
     patroni = [python, "-m", "patroni", str(inventory.etc / "patroni.yml")]
     envoy = [str(envoy_program()), "-c", str(inventory.state / "envoy.json"), "--disable-hot-restart"]
-    envoy += ["--log-level", "warn", "--component-log-level", COMPONENT_LOG_LEVELS]
+    envoy += ["--log-level", "warn", "--component-log-level", COMPONENT_LOG_LEVELS, *DRAIN_OPTIONS]
     render = [python, "-m", "edge.bootstrap", "--output", str(inventory.state / "envoy.yaml")]
     render += ["--files", str(inventory.state / "edge")]
+    # Load balancers notice only when Envoy has ended, so nothing is gained by waiting for them.
+    drain = [python, "-m", "edge.drain", "--admin-port", str(ENVOY_ADMIN_PORT)]
+    drain += ["--announce", "0", "--seconds", str(DRAIN_SECONDS)]
     paths = {"PYTHONPATH": f"{inventory.code}:{inventory.code / 'generated'}", "PYTHONUNBUFFERED": "1"}
     services = [
         Program(
@@ -54,7 +68,7 @@ def programs(inventory: Inventory, host: Host, python: str = sys.executable) -> 
         Program("etcd", ["/usr/bin/etcd"], _etcd(inventory, host), user="marketplace-db"),
         Program("patroni", patroni, paths, after="marketplace-etcd.service", user="marketplace-db"),
         *services,
-        Program("envoy", envoy, paths | _edge(inventory, host), render),
+        Program("envoy", envoy, paths | _edge(inventory, host), render, stop=drain, stop_seconds=DRAIN_SECONDS + 5),
     ]
 
 
@@ -84,13 +98,15 @@ def _shared(inventory: Inventory) -> dict[str, str]:
         "INTERNAL_TLS": "on",
         "INTERNAL_TLS_FOLDER": str(inventory.certificates),
         "USER_JWKS": str(inventory.keys / "user.jwks.json"),
-        "USER_JWT_ISSUER": "marketplace-local",
-        "USER_JWT_AUDIENCE": "marketplace",
+        "USER_JWT_ISSUER": signing_keys.USER_ISSUER,
+        "USER_JWT_AUDIENCE": signing_keys.USER_AUDIENCE,
         "GIG_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["gig"]),
         "ORDER_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["order"]),
         "REVIEW_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["review"]),
         "IMAGE_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["gig-images"]),
         "EVENT_SERVICE_ADDRESSES": inventory.everywhere(RPC_PORTS["order-events"]),
+        # Where the edge serves the folder. With S3 the inventory names where clients find the bucket.
+        "MEDIA_URL": f"{inventory.public_url}/media",
         **inventory.media,
         **inventory.more,
     }
@@ -125,7 +141,7 @@ def _service(inventory: Inventory, host: Host, name: str) -> dict[str, str]:
             "DATABASE_OWN_HOST": str(host.address),
             "SERVICE_JWKS": str(inventory.keys / "service.jwks.json"),
             "SERVICE_SIGNING_KEY": str(inventory.keys / "service.pem"),
-            "MEDIA_URL": f"{inventory.public_url}/media",
+            "SHUTDOWN_GRACE_SECONDS": str(SERVICE_GRACE_SECONDS),
             "LOG_FORMAT": "json",
         }
     )

@@ -39,7 +39,11 @@ def render(inventory: Inventory, host: Host) -> dict[str, str]:
     for program in programs(inventory, host):
         files[f"{program.name}.env"] = "".join(f"{name}={value}\n" for name, value in program.environment.items())
         files[f"marketplace-{program.name}.service"] = templates.get_template("program.service.j2").render(
-            **values, program=program, command=shlex.join(program.command), before=shlex.join(program.before)
+            **values,
+            program=program,
+            command=shlex.join(program.command),
+            before=shlex.join(program.before),
+            stop=shlex.join(program.stop),
         )
     return files
 

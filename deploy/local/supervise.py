@@ -39,6 +39,8 @@ _DATABASE_PRIORITY, _TRACES_PRIORITY, _SERVICE_PRIORITY, _EDGE_PRIORITY = 10, 15
 # the reason. `misc` warns at each start, two thousand times, that a filter which we use is young, and `lua` tells of
 # each script that it has one hook and not two. `edge.check` reads what `misc` says.
 COMPONENT_LOG_LEVELS = "filter:critical,misc:error,lua:warning"
+# Drain all clients of Envoy with their next response, instead of one after the other over ten minutes.
+DRAIN_OPTIONS = ["--drain-strategy", "immediate", "--drain-time-s", "2"]
 
 # PostgreSQL connections of each worker: one for each of its threads, its background work and its deliveries of the
 # outbox. OrderService's have more threads, for calls to the payment provider, and as many connections to the sandbox's
@@ -163,12 +165,10 @@ def _edge(settings: StackSettings, layout: Layout) -> Process:
     level = "info" if settings.log_level == "DEBUG" else settings.log_level.lower()
     threads = settings.edge_threads or _default_edge_threads(len(os.sched_getaffinity(0)))
     options = ["-c", str(config), *takeover.options(), "--concurrency", str(threads), "--log-level", level]
-    options += ["--component-log-level", COMPONENT_LOG_LEVELS]
-    # Drain all clients with their next response, instead of one after the other over ten minutes.
-    drain = ["--drain-strategy", "immediate", "--drain-time-s", "2"]
+    options += ["--component-log-level", COMPONENT_LOG_LEVELS, *DRAIN_OPTIONS]
     identity = users.edge_identity(settings.port)
     launch = ["--folder", str(environment.EDGE_FOLDER)] + (["--run-as", str(identity)] if identity else [])
-    command = _launched("SIGTERM", takeover.ENVOY, [*launch, str(envoy_program()), *options, *drain])
+    command = _launched("SIGTERM", takeover.ENVOY, [*launch, str(envoy_program()), *options])
     own = environment.of_edge(os.environ)
     return Process(takeover.ENVOY, command, _EDGE_PRIORITY, _EDGE_STOP_SECONDS, environment=own, autostart=False)
 

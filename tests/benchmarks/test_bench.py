@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -184,6 +186,26 @@ def test_an_open_load_of_several_processes_sends_each_request_once(monkeypatch: 
     assert outcome.sent == 40
     assert outcome.statuses == {200: 40}
     assert Counter(paths) == {"/one": 30, "/two": 30}
+
+
+def test_an_open_load_that_fails_leaves_no_process_that_goes_on_sending(monkeypatch: pytest.MonkeyPatch) -> None:
+    popen = subprocess.Popen
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def begin(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        end = "exec sleep 600" if begun else "exit 1"
+        begun.append(popen(["sh", "-c", f"cat > /dev/null; {end}"], **options))
+        return begun[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", begin)
+    try:
+        with pytest.raises(load.LoadError):
+            paced.run("http://127.0.0.1:1", [Request("/one"), Request("/two")], 2 * paced.RATE_OF_A_PROCESS, 1)
+
+        assert [process.returncode for process in begun] == [1, -signal.SIGKILL]
+    finally:
+        for process in begun:
+            process.kill()
 
 
 def test_searches_of_the_mix_are_answered_and_timed_by_shape(stack: Stack, sample: Market) -> None:

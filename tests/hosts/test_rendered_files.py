@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from deploy.hosts.inventory import Inventory, load
-from deploy.hosts.programs import MODULES, programs
+from deploy.hosts.programs import DRAIN_SECONDS, ENVOY_ADMIN_PORT, MODULES, programs
 from deploy.hosts.render import render, write
-from deploy.local.environment import SETTINGS
+from deploy.local.environment import SERVICE_GRACE_SECONDS, SETTINGS
+from edge import drain
+from servicekit.server import LATEST_CHECK_SECONDS
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "hosts" / "inventory.toml"
 
@@ -61,6 +64,29 @@ def test_a_program_gets_no_other_services_secrets(inventory: Inventory) -> None:
     assert {name for name, own in of.items() if "ORDER_DATABASE_URL" in own} == {"order", "order-events"}
 
 
+@pytest.mark.parametrize(
+    ("media", "url"),
+    [
+        ({"MEDIA_STORAGE": "s3", "MEDIA_URL": "https://pictures.example"}, "https://pictures.example"),
+        ({"MEDIA_STORAGE": "folder", "MEDIA_DIR": "/srv/media"}, "https://market.example/media"),
+    ],
+)
+def test_images_have_urls_of_the_bucket_or_of_the_edge(inventory: Inventory, media: dict[str, str], url: str) -> None:
+    used = inventory.model_copy(update={"media": media})
+    of = {program.name: program.environment for program in programs(used, used.hosts[0])}
+
+    assert [of[name]["MEDIA_URL"] for name in ("gig", "gig-images")] == [url, url]
+
+
+def test_images_in_a_bucket_need_their_url(tmp_path: Path) -> None:
+    lines = [line for line in EXAMPLE.read_text().splitlines() if not line.startswith("MEDIA_URL")]
+    file = tmp_path / "inventory.toml"
+    file.write_text("\n".join(lines))
+
+    with pytest.raises(ValueError, match="MEDIA_STORAGE=s3 needs MEDIA_URL"):
+        load(file)
+
+
 def test_a_database_url_has_all_hosts_and_wants_the_primary(inventory: Inventory) -> None:
     url = inventory.database_url("gig")
 
@@ -84,6 +110,34 @@ def test_every_unit_starts_its_program_again(inventory: Inventory) -> None:
     for text in units.values():
         assert "Restart=always" in text
         assert "StartLimitIntervalSec=0" in text
+
+
+def stop_seconds(unit: str) -> int:
+    """Return the time after which systemd kills a program of this unit."""
+    return int(unit.partition("TimeoutStopSec=")[2].split()[0])
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_worker_finishes_its_calls_before_systemd_kills_it(inventory: Inventory, name: str) -> None:
+    files = render(inventory, inventory.hosts[0])
+
+    assert f"SHUTDOWN_GRACE_SECONDS={SERVICE_GRACE_SECONDS}\n" in files[f"{name}.env"]
+    assert stop_seconds(files[f"marketplace-{name}.service"]) > LATEST_CHECK_SECONDS + SERVICE_GRACE_SECONDS
+
+
+def test_the_edge_is_drained_before_it_is_stopped(inventory: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = render(inventory, inventory.hosts[0])["marketplace-envoy.service"]
+    begun: list[tuple[int, float]] = []
+    monkeypatch.setattr(drain, "drain", lambda *options: begun.append(options))
+    command = shlex.split(unit.partition("ExecStop=")[2].splitlines()[0])
+    monkeypatch.setattr(sys, "argv", command[2:])
+
+    drain.main()
+
+    assert command[1:3] == ["-m", "edge.drain"]
+    assert begun == [(ENVOY_ADMIN_PORT, DRAIN_SECONDS)]
+    assert stop_seconds(unit) > DRAIN_SECONDS
+    assert " --drain-strategy immediate " in unit
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,9 @@ class Error(_message.Message):
         CONFLICT: Error._Code.ValueType  # 8
         """The request conflicts with the stored state, and no more exact code fits."""
         LIMIT_REACHED: Error._Code.ValueType  # 9
-        """The number of packages or images of a gig, or of webhook endpoints of a user, is at its limit."""
+        """The packages or images of a gig, the webhook endpoints or unsent files of a user, or the open offers of a
+        conversation are at their limit.
+        """
         INVALID_TRANSITION: Error._Code.ValueType  # 10
         """The action is not open in the order's current status, or not to the caller at this time."""
         INSUFFICIENT_BALANCE: Error._Code.ValueType  # 11
@@ -136,7 +138,9 @@ class Error(_message.Message):
     CONFLICT: Error.Code.ValueType  # 8
     """The request conflicts with the stored state, and no more exact code fits."""
     LIMIT_REACHED: Error.Code.ValueType  # 9
-    """The number of packages or images of a gig, or of webhook endpoints of a user, is at its limit."""
+    """The packages or images of a gig, the webhook endpoints or unsent files of a user, or the open offers of a
+    conversation are at their limit.
+    """
     INVALID_TRANSITION: Error.Code.ValueType  # 10
     """The action is not open in the order's current status, or not to the caller at this time."""
     INSUFFICIENT_BALANCE: Error.Code.ValueType  # 11

@@ -24,7 +24,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Order(_message.Message):
-    """A promise to deliver one package of a gig for a fixed price."""
+    """A promise to deliver a package with its extras, or an offer, for a fixed price."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -309,7 +309,7 @@ class Order(_message.Message):
     @_builtins.property
     def due_date(self) -> _timestamp_pb2.Timestamp:
         """The time at which the work is due: the order's delivery days after the placing, after the accept, and after each
-        request for a revision.
+        request for a revision; an accepted request for more time adds its days.
         """
 
     @_builtins.property
@@ -537,7 +537,7 @@ class PlaceOrderResponse(_message.Message):
     gig_title: _builtins.str
     """The gig's title."""
     package: _builtins.str
-    """The package's title."""
+    """The title of the package or the offer."""
     price: _builtins.float
     """The price, in major units of the deployment's currency."""
     status: Global___Order.Status.ValueType
@@ -1471,9 +1471,11 @@ class BalanceEntry(_message.Message):
         SALE: BalanceEntry._Kind.ValueType  # 1
         """The price of a completed order; above zero."""
         REFUND: BalanceEntry._Kind.ValueType  # 2
-        """The refund to the buyer of a completed order; below zero."""
+        """What went back to the buyer of a completed order at the seller's cost; below zero. Above zero when a refund that
+        failed is undone.
+        """
         COMMISSION: BalanceEntry._Kind.ValueType  # 3
-        """The commission on the price less the refund; below zero."""
+        """The commission of a sale; below zero. Above zero for the part that a later refund gives back."""
         PAYOUT: BalanceEntry._Kind.ValueType  # 4
         """The amount of a requested payout; below zero."""
         PAYOUT_FAILED: BalanceEntry._Kind.ValueType  # 5
@@ -1489,9 +1491,11 @@ class BalanceEntry(_message.Message):
     SALE: BalanceEntry.Kind.ValueType  # 1
     """The price of a completed order; above zero."""
     REFUND: BalanceEntry.Kind.ValueType  # 2
-    """The refund to the buyer of a completed order; below zero."""
+    """What went back to the buyer of a completed order at the seller's cost; below zero. Above zero when a refund that
+    failed is undone.
+    """
     COMMISSION: BalanceEntry.Kind.ValueType  # 3
-    """The commission on the price less the refund; below zero."""
+    """The commission of a sale; below zero. Above zero for the part that a later refund gives back."""
     PAYOUT: BalanceEntry.Kind.ValueType  # 4
     """The amount of a requested payout; below zero."""
     PAYOUT_FAILED: BalanceEntry.Kind.ValueType  # 5
