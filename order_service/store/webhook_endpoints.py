@@ -22,8 +22,8 @@ OWN = Statement(f"""
     SELECT {COLUMNS} FROM webhook_endpoints WHERE owner_id = $1 AND deleted_at IS NULL ORDER BY created_at DESC, id DESC
 """)
 SET_STATUS = Statement("UPDATE webhook_endpoints SET status = $2 WHERE id = $1 AND status <> $2 RETURNING id")
-# Reads $1 entries of an index for each endpoint at most. Admins' endpoints get all events of the marketplace, so a short
-# outage of their receivers makes as many.
+# Reads $1 entries of an index for each endpoint at most. Endpoints of admins get all events, so a short outage of their
+# receivers makes as many.
 DISABLE_OVERFULL = Statement("""
     UPDATE webhook_endpoints AS endpoint SET status = 'DISABLED'
     WHERE status = 'ENABLED' AND deleted_at IS NULL AND NOT is_admin AND EXISTS (
@@ -98,7 +98,7 @@ class WebhookEndpoints:
         return bool(self._database.fetch_all(SET_STATUS, endpoint_id, status))
 
     def disable_overfull(self, limit: int) -> list[UUID]:
-        """Disable the endpoints with more than `limit` PENDING deliveries, but for those of admins; return their ids."""
+        """Disable the endpoints with more than `limit` PENDING deliveries, but those of admins; return their ids."""
         return [row["id"] for row in self._database.fetch_all(DISABLE_OVERFULL, limit)]
 
     def delete(self, endpoint_id: UUID) -> bool:
