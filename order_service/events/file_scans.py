@@ -36,10 +36,12 @@ SCANS = Counter("marketplace_file_scans_total", "Scans of files by outcome.", ("
 class _Tried:
     """A file that was tried and may still be CHECKING. It is tried again at `due`, by the monotonic clock.
 
-    Without failures another process has scanned it, or its bytes are missing: it is like a new one then.
+    `tries` also counts those for which the scanner was away, since the file itself may end the scanner. With 0 tries
+    another process has scanned it, or its bytes are missing; it is like a new one then.
     """
 
     owner_id: UUID
+    tries: int
     failures: int
     due: float
 
@@ -77,6 +79,7 @@ class FileScans:
             try:
                 self._scan(file)
             except ScannerAway as error:
+                self._remember(file, AWAY_SECONDS, tries=1)
                 SCANS.labels("AWAY").inc()
                 self._log.warning("the scanner of files is away, trying again", reason=str(error))
                 self._stopping.wait(AWAY_SECONDS)
@@ -87,18 +90,20 @@ class FileScans:
     def _next(self) -> Iterator[File]:
         """Yield files that were never tried, some hundreds; if there are none, those that are to be tried again now."""
         now = time.monotonic()
-        self._tried = {file_id: tried for file_id, tried in self._tried.items() if tried.failures or tried.due > now}
+        self._tried = {file_id: tried for file_id, tried in self._tried.items() if tried.tries or tried.due > now}
         new = self._store.files.checking(self._tried)
         yield from new or self._due()
 
     def _due(self) -> list[File]:
-        """Return the files that are to be tried again now; first those of owners with the fewest tried files."""
+        """Return the files that are to be tried again now; first those of owners whose files were tried the least."""
         now = time.monotonic()
         due = [file_id for file_id, tried in self._tried.items() if tried.due <= now]
         files = {file.label.id: file for file in self._store.files.still_checking(due)}
         for file_id in set(due) - files.keys():
             del self._tried[file_id]
-        of_owner = Multiset(tried.owner_id for tried in self._tried.values())
+        of_owner: Multiset[UUID] = Multiset()
+        for tried in self._tried.values():
+            of_owner[tried.owner_id] += tried.tries
 
         def place(file: File) -> tuple[int, float]:
             return of_owner[file.owner_id], self._tried[file.label.id].due
@@ -108,20 +113,26 @@ class FileScans:
     def _scan(self, file: File) -> None:
         """Scan a file, and remember it when it was tried for nothing. Raises ScannerAway."""
         file_id = file.label.id
-        failures = self._tried[file_id].failures if file_id in self._tried else 0
-        pause = AWAY_SECONDS
         try:
             status = self._scan_file.execute(file)
-            if status is not None:
-                SCANS.labels(status).inc()
-                self._tried.pop(file_id, None)
-                return
         except (DatabaseAway, ScannerAway):
             raise
         except (ScanFailed, Unavailable) as error:
             SCANS.labels("FAILED").inc()
-            pause = min(FAILED_SECONDS * 2**failures, MAX_PAUSE_SECONDS)
-            failures += 1
+            failures = self._tried[file_id].failures if file_id in self._tried else 0
+            self._remember(file, min(FAILED_SECONDS * 2**failures, MAX_PAUSE_SECONDS), tries=1, failures=1)
             reason = str(error) if isinstance(error, ScanFailed) else repr(error.__cause__)
             self._log.warning("a file was not scanned, trying again", file_id=str(file_id), reason=reason)
-        self._tried[file_id] = _Tried(file.owner_id, failures, time.monotonic() + pause)
+            return
+        if status is None:
+            self._remember(file, AWAY_SECONDS)
+            return
+        SCANS.labels(status).inc()
+        self._tried.pop(file_id, None)
+
+    def _remember(self, file: File, pause: float, *, tries: int = 0, failures: int = 0) -> None:
+        """Try a file again after a pause in seconds; count so many more tries and failures of it."""
+        before = self._tried.get(file.label.id, _Tried(file.owner_id, 0, 0, 0.0))
+        self._tried[file.label.id] = _Tried(
+            file.owner_id, before.tries + tries, before.failures + failures, time.monotonic() + pause
+        )

@@ -13,7 +13,7 @@ from order_service.commands.scan_file import ScanFile
 from order_service.domain.file import FileStatus
 from order_service.events import file_scans
 from order_service.events.file_scans import FileScans
-from order_service.files.scanner import ScanFailed
+from order_service.files.scanner import ScanFailed, ScannerAway
 from order_service.files.storage import FILES
 from order_service.store.store import Store
 from servicekit.database import Database
@@ -26,7 +26,10 @@ BEGINNING = 1_000.0
 
 
 class Scans:
-    """FileScans with a clock of its own and a scanner that never answers about files called `bad…`."""
+    """FileScans with a clock of its own and a scanner that never answers about files called `bad…`.
+
+    Files called `deadly…` end the scanner, which is started again.
+    """
 
     def __init__(self, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = BEGINNING
@@ -35,6 +38,7 @@ class Scans:
         self._store = Store(database)
         self._storage = FolderStorage(folder / "files", FILES)
         self._scans = FileScans(self._store, ScanFile(self._store, self._storage, self), database)
+        monkeypatch.setattr(file_scans, "AWAY_SECONDS", 0.0)
         monkeypatch.setattr(file_scans, "time", SimpleNamespace(monotonic=lambda: self.now))
 
     def add(self, name: str, owner: UUID = OWNER_ID) -> UUID:
@@ -49,6 +53,8 @@ class Scans:
         """Answer as a scanner does."""
         name = b"".join(pieces).decode()
         self.asked.append(name)
+        if name.startswith("deadly"):
+            raise ScannerAway("no reply")
         if name.startswith("bad"):
             self.now += SCAN_SECONDS
             raise ScanFailed("no reply in time")
@@ -119,6 +125,32 @@ def test_a_file_about_which_the_scanner_never_answers_is_tried_later_and_later_a
 
     # A scan takes a minute, and the pauses are 1, 2, 4, 8, 16, 32, 60 and 60 minutes.
     assert minutes == [0, 2, 5, 10, 19, 36, 69, 130, 191]
+
+
+def test_files_that_end_the_scanner_hold_up_no_others(scans: Scans) -> None:
+    for name in ("deadly 0", "deadly 1"):
+        scans.add(name)
+    for number in range(3):
+        scans.add(f"good {number}", READER_ID)
+
+    asked = scans.run(4)
+
+    assert asked == ["deadly 0", "good 0", "deadly 1", "good 1", "good 2", "deadly 0"]
+
+
+def test_files_for_which_the_scanner_was_away_are_all_scanned_when_it_is_back(
+    scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_pieces: Iterator[bytes]) -> bool:
+        raise ScannerAway("refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scans, "is_harmful", away)
+        for number in range(3):
+            scans.add(f"good {number}")
+        scans.run(10)
+
+    assert sorted(scans.run()) == ["good 0", "good 1", "good 2"]
 
 
 def test_a_file_that_was_removed_is_forgotten(scans: Scans, order_database: Database) -> None:
