@@ -27,7 +27,7 @@ class EventSource(Protocol):
     def poll(self, cursor: PollCursor) -> Iterator[ProviderEvent]:
         """Yield the events that are new since the last poll, and some that are not; none when it was a moment ago.
 
-        An event that is not acknowledged comes again: with the sandbox until it is, with Stripe for ten minutes. The
+        An event that is not acknowledged comes again: with the sandbox until it is, with Stripe for two hours. The
         cursor moves while the events are taken. Raises Unavailable.
         """
         ...

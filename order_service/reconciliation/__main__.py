@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from order_service.payments.providers import payments_from
 from order_service.reconciliation.findings import text
-from order_service.reconciliation.run import BusyError, Window, reconcile
+from order_service.reconciliation.run import BusyError, FutureError, Window, reconcile
 from order_service.settings import PaymentSettings
 from servicekit.console import FAILED, run_command
 from servicekit.database import Database
@@ -68,6 +68,9 @@ def main() -> int:
             findings = reconcile(Database(settings.order_database_url), payments.gateway, window, progress=progress)
         except BusyError:
             print("Another check of the books is running.", file=sys.stderr)
+            return FAILED
+        except FutureError:
+            print("--until must not be in the future.", file=sys.stderr)
             return FAILED
         progress.end()
         print(text(findings))

@@ -39,6 +39,10 @@ class BusyError(Exception):
     """Another process works on a run."""
 
 
+class FutureError(Exception):
+    """The window ends in the future. A clean run of it would hide what changes until then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A window that was asked for: from the beginning, and until now, by default. Both are aware."""
@@ -63,8 +67,8 @@ def reconcile(
 ) -> Findings:
     """Compare a window, by default what changed since the last clean run. An interrupted run of it goes on.
 
-    Raises BusyError while another process does so, and MarketplaceError when a database or the provider does not
-    answer; then the run is interrupted.
+    Raises FutureError, BusyError while another process does so, and MarketplaceError when a database or the provider
+    does not answer; then the run is interrupted.
     """
     runs = ReconciliationRuns(database)
     with runs.lock() as is_holder:
@@ -86,6 +90,8 @@ def _resumed(unfinished: Run | None, window: Window | None) -> Run | None:
 
 def _begin(runs: ReconciliationRuns, window: Window | None) -> Run:
     if window is not None:
+        if window.until is not None and window.until > runs.now():
+            raise FutureError
         return runs.begin(window.since, window.until, is_explicit=True)
     clean_until = runs.clean_until()
     return runs.begin(clean_until and clean_until - OVERLAP, None, is_explicit=False)

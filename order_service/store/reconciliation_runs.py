@@ -105,6 +105,10 @@ class ReconciliationRuns:
         """Lock out other processes until the end of the block. Yield whether this process got the lock."""
         return advisory_lock(self._database, "reconciliation")
 
+    def now(self) -> datetime:
+        """Return the database's time."""
+        return self._clock.now()
+
     def unfinished(self) -> Run | None:
         """Return the run that was interrupted, if there is one."""
         row = self._database.fetch_one(UNFINISHED)

@@ -32,9 +32,15 @@ class Cursor:
         self.at = at
 
 
-def polled(double: StripeDouble, cursor: Cursor) -> list[ProviderEvent]:
-    """Poll as a worker that has just started."""
-    return list(StripeGateway("sk_test_1", "USD", double.url).events.poll(cursor))
+def polled(double: StripeDouble, cursor: Cursor, *, is_recorded: bool = True) -> list[ProviderEvent]:
+    """Poll as a worker that has just started. It acknowledges the events, unless it cannot record them yet."""
+    source = StripeGateway("sk_test_1", "USD", double.url).events
+    events = []
+    for event in source.poll(cursor):
+        events.append(event)
+        if is_recorded:
+            source.acknowledge(event.event_id)
+    return events
 
 
 def test_events_whose_webhooks_were_lost_are_polled(stripe: StripeGateway, double: StripeDouble) -> None:
@@ -71,6 +77,37 @@ def test_stripe_is_polled_once_a_minute_and_for_the_time_since_the_last_poll(
 
     cursor.at = datetime.now(UTC) - timedelta(hours=2)
     double.events[0]["created"] -= 5 * 3600
+    assert polled(double, cursor) == []
+
+
+def test_an_event_that_has_to_wait_is_polled_until_it_is_recorded_for_two_hours_at_most(
+    stripe: StripeGateway, double: StripeDouble
+) -> None:
+    refund_alone(stripe, double)
+    cursor = Cursor(datetime.now(UTC) - timedelta(minutes=30))
+
+    def grow_older(by: timedelta) -> None:
+        """Let time pass, for the event and for the cursor."""
+        assert cursor.at is not None
+        cursor.at -= by
+        for event in double.events:
+            event["created"] -= int(by.total_seconds())
+
+    waiting = polled(double, cursor, is_recorded=False)
+    grow_older(timedelta(minutes=11))
+    assert polled(double, cursor, is_recorded=False) == waiting
+    grow_older(timedelta(minutes=79))
+    assert polled(double, cursor) == waiting
+    # It was recorded, and is no longer waited for.
+    grow_older(timedelta(minutes=2))
+    assert polled(double, cursor) == []
+
+    refund_alone(stripe, double)
+    grow_older(timedelta(minutes=125))
+    assert len(polled(double, cursor, is_recorded=False)) == 1
+    grow_older(timedelta(minutes=10))
+    assert len(polled(double, cursor, is_recorded=False)) == 1
+    grow_older(timedelta(minutes=10))
     assert polled(double, cursor) == []
 
 

@@ -21,7 +21,7 @@ from order_service.payments.gateway import ProviderPayment
 from order_service.reconciliation import Findings, Window, reconcile
 from order_service.reconciliation import run as run_module
 from order_service.reconciliation.findings import text
-from order_service.reconciliation.run import BusyError
+from order_service.reconciliation.run import BusyError, FutureError
 from order_service.store.reconciliation_runs import ReconciliationRuns
 from servicekit.database import Database, Statement
 from servicekit.errors import Unavailable
@@ -170,6 +170,15 @@ def test_a_named_window_moves_the_default_one_only_when_it_leaves_no_gap(checked
 
     remembered = [row["clean_until"] for row in checked.database.fetch_all(RUNS)]
     assert remembered[1:] == [None, now + timedelta(hours=3)]
+
+
+def test_a_window_does_not_end_in_the_future_so_that_no_later_change_is_skipped(checked: OrderBackend) -> None:
+    with pytest.raises(FutureError):
+        run(checked, Window(None, checked.store.now() + timedelta(hours=12)))
+    travel(checked, 6)
+    checked.database.execute("UPDATE orders SET refunded = 7")
+
+    assert len(run(checked).differences) >= 3
 
 
 def test_a_named_window_compares_what_changed_in_it(checked: OrderBackend) -> None:
@@ -352,6 +361,7 @@ def test_the_command_prints_the_window_and_the_differences(world: OrderBackend, 
         (("--since", "yesterday"), "'yesterday' is neither a date nor a time"),
         (("--until", "2026-11-01"), "--until needs --since"),
         (("--since", "2026-11-02", "--until", "2026-11-01"), "--since must be earlier than --until"),
+        (("--since", "beginning", "--until", "2099-11-01"), "--until must not be in the future"),
     ],
 )
 def test_a_window_that_makes_no_sense_is_refused(

@@ -47,8 +47,10 @@ CONFIRMATIONS = (
 TYPES = (*REFUNDS, REFUNDED, *DISPUTES, *TRANSFERS, *CONFIRMATIONS)
 
 EVERY = timedelta(minutes=1)
-# An event may appear in the list after its time of creation, and one that OrderService could not process comes again.
+# An event may appear in the list after its time of creation.
 OVERLAP = timedelta(minutes=10)
+# The cursor waits so long for an event that OrderService could not record yet. Later events come again meanwhile.
+LONGEST_WAIT = timedelta(hours=2)
 # Before the first poll, Stripe has repeated its webhooks for three days.
 FIRST_POLL = timedelta(days=3)
 # The cursor moves after each slice of time, so that a long list does not begin anew.
@@ -90,6 +92,8 @@ class StripeEvents:
         self._api = api
         self._translating = translating
         self._next_at = 0.0
+        # The id of the event that was acknowledged last: one is recorded before the next is taken.
+        self._acknowledged = ""
 
     def poll(self, cursor: PollCursor) -> Iterator[ProviderEvent]:
         """See EventSource."""
@@ -103,22 +107,28 @@ class StripeEvents:
         if now - polled_until < EVERY:
             return
         since = polled_until - OVERLAP
+        # The time of the oldest event that waits.
+        waits_since = now
         while since < now:
             until = min(since + SLICE, now)
-            yield from self._between(since, until)
-            if until > polled_until:
-                cursor.set_polled_until(until)
+            for created, event in self._between(since, until):
+                yield event
+                if event.event_id != self._acknowledged:
+                    waits_since = min(waits_since, max(created, now - LONGEST_WAIT))
+            if min(until, waits_since) > polled_until:
+                cursor.set_polled_until(min(until, waits_since))
             since = until
 
     def acknowledge(self, event_id: str) -> None:
         """See EventSource. Stripe keeps no record of it."""
+        self._acknowledged = event_id
 
-    def _between(self, since: datetime, until: datetime) -> Iterator[ProviderEvent]:
+    def _between(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, ProviderEvent]]:
         parameters = {"types": list(TYPES), "created": records.window(since, until), "limit": records.PAGE}
         with self._translating():
             for event in self._api.events.list(parameters).auto_paging_iter():
                 if converted := to_event(event.to_dict()):
-                    yield converted
+                    yield datetime.fromtimestamp(event.created, UTC), converted
 
 
 def _to_report(kind: str, resource: Object) -> PaymentReport | TransferReport | ConfirmationReport | None:
