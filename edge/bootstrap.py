@@ -58,7 +58,7 @@ ADDRESS_GROUPS = {
 }
 
 # The clusters of services that are served by another one's workers.
-SERVED_BY = {"webhook": "order", "conversation": "order", "offer": "order", "file": "event"}
+SERVED_BY = {"webhook": "order", "conversation": "order", "offer": "order"}
 
 
 class BootstrapError(Exception):
@@ -350,6 +350,8 @@ def _clusters(settings: EdgeSettings) -> dict[str, list[tuple[str, int]]]:
     """Return host and port of each worker by the name of its cluster."""
     addresses = {
         "event": settings.event_service_addresses,
+        # The same workers, but calls that come to an end: draining waits for them.
+        "file": settings.event_service_addresses,
         "gig": settings.gig_service_addresses,
         "image": settings.image_service_addresses,
         "order": settings.order_service_addresses,

@@ -15,23 +15,28 @@ from urllib.parse import quote
 
 _TIMEOUT_SECONDS = 2.0
 _LOOK_SECONDS = 0.2
-# Watches and long-polls have no end of their own: their clients come back to another edge.
-_PUBLIC, _WAITING = "http.public.downstream_rq_active", "cluster.event.upstream_rq_active"
+# The gauges of all public requests under way, and of watches and long-polls. These have no end of their own: their
+# clients come back to another edge. Transfers of files have an end, and so a cluster of their own.
+PUBLIC, WAITING = "http.public.downstream_rq_active", "cluster.event.upstream_rq_active"
+# Asks clients to close their connections after the current response.
+DRAIN_PATH = "/drain_listeners?graceful&skip_exit&inboundonly"
 
 
 def drain(admin_port: int, seconds: float) -> None:
     """Have Envoy end its connections; return when its requests have ended, or after that time."""
     deadline = time.monotonic() + seconds
-    _request(admin_port, "POST", "/drain_listeners?graceful&skip_exit&inboundonly")
-    while time.monotonic() < deadline and _active_requests(admin_port):
+    _request(admin_port, "POST", DRAIN_PATH)
+    while time.monotonic() < deadline and active_requests(admin_port):
         time.sleep(_LOOK_SECONDS)
 
 
-def _active_requests(admin_port: int) -> int:
-    body = _request(admin_port, "GET", f"/stats?format=json&filter={quote(f'^({_PUBLIC}|{_WAITING})$')}")
+def active_requests(admin_port: int) -> int:
+    """Return the number of public requests under way that come to an end; 0 when Envoy does not answer."""
+    body = _request(admin_port, "GET", f"/stats?format=json&filter={quote(f'^({PUBLIC}|{WAITING})$')}")
     stats: list[dict[str, Any]] = json.loads(body)["stats"] if body else []
     values = {stat["name"]: stat["value"] for stat in stats if "name" in stat}
-    return int(values.get(_PUBLIC, 0)) - int(values.get(_WAITING, 0))
+    # Envoy may have ended a watch's request, and not yet its call to the worker.
+    return max(0, int(values.get(PUBLIC, 0)) - int(values.get(WAITING, 0)))
 
 
 def _request(port: int, method: str, path: str) -> bytes:

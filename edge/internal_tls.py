@@ -19,7 +19,7 @@ _CERTIFICATE, _AUTHORITIES = "internal_certificate", "internal_authorities"
 _SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105  # a type
 
 # The identities of clusters that are called otherwise.
-IDENTITIES: Mapping[str, str] = {"event": "order-events", "image": "gig-images"}
+IDENTITIES: Mapping[str, str] = {"event": "order-events", "file": "order-events", "image": "gig-images"}
 
 
 @dataclass(frozen=True)

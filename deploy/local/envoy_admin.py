@@ -6,6 +6,8 @@ import ssl
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from edge.drain import DRAIN_PATH, PUBLIC, WAITING
+
 _TIMEOUT_SECONDS = 1.0
 
 
@@ -18,12 +20,11 @@ def edge_answers(edge_url: str) -> bool:
     return status == 200
 
 
-# The gauges of watches and long-polls, and of all public requests under way.
-_WAITING, _PUBLIC = "cluster.event.upstream_rq_active", "http.public.downstream_rq_active"
-
-
 def healthy_upstreams(admin_port: int) -> set[int] | None:
-    """Return the ports of the upstreams that Envoy considers healthy; `None` while its admin page does not answer."""
+    """Return the ports of the upstreams that Envoy considers healthy; `None` while its admin page does not answer.
+
+    A worker that is in several clusters is healthy when it is in all of them: each has its own checks.
+    """
     status, body = _request("GET", _admin(admin_port), "/clusters?format=json")
     if status != 200:
         return None
@@ -31,7 +32,8 @@ def healthy_upstreams(admin_port: int) -> set[int] | None:
     hosts = [host for cluster in clusters for host in cluster.get("host_statuses", [])]
     # The internal listener is an upstream as well, but has no socket.
     sockets = [(host["address"].get("socket_address"), host["health_status"]) for host in hosts]
-    return {address["port_value"] for address, health in sockets if address and _healthy(health)}
+    checked = [(address["port_value"], _healthy(health)) for address, health in sockets if address]
+    return {port for port, _ in checked} - {port for port, is_healthy in checked if not is_healthy}
 
 
 def _healthy(health: dict[str, Any]) -> bool:
@@ -47,7 +49,7 @@ def epoch(admin_port: int) -> int | None:
 
 def drain(admin_port: int) -> None:
     """Have Envoy close each connection after its current response. Do nothing when Envoy is not running."""
-    _request("POST", _admin(admin_port), "/drain_listeners?graceful&skip_exit&inboundonly")
+    _request("POST", _admin(admin_port), DRAIN_PATH)
 
 
 def active_requests(admin_port: int) -> int:
@@ -55,13 +57,13 @@ def active_requests(admin_port: int) -> int:
 
     Watches and long-polls do not count: their clients come back by themselves.
     """
-    active = counters(admin_port, f"^({_WAITING}|{_PUBLIC})$")
-    return max(0, active.get(_PUBLIC, 0) - active.get(_WAITING, 0))
+    active = counters(admin_port, f"^({WAITING}|{PUBLIC})$")
+    return max(0, active.get(PUBLIC, 0) - active.get(WAITING, 0))
 
 
 def waiting_requests(admin_port: int) -> int:
     """Return the number of watches and long-polls under way; 0 when Envoy is not running."""
-    return counters(admin_port, f"^{_WAITING}$").get(_WAITING, 0)
+    return counters(admin_port, f"^{WAITING}$").get(WAITING, 0)
 
 
 def counters(admin_port: int, name_pattern: str) -> dict[str, int]:

@@ -95,7 +95,8 @@ def test_the_command_writes_the_bootstrap(tmp_path: Path) -> None:
     assert '{ address: "127.0.0.1", port_value: 18080 }' in written
     assert written.count('{ address: "127.0.0.1", port_value: 2 }') == 3
     # As the stack does by default: every worker has to show the identity of its service.
-    assert written.count("spiffe://marketplace/") == 5
+    # Two clusters have the workers of `order-events`.
+    assert written.count("spiffe://marketplace/") == 6
 
 
 def test_what_envoy_reads_is_what_people_read(tmp_path: Path) -> None:

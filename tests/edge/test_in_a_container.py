@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
+from uuid import uuid4
 
 import grpc
 import httpx
 import pytest
+from google.api import httpbody_pb2
 
+from deploy.local import envoy_admin
+from edge.bootstrap import cluster_of
+from edge.drain import PUBLIC, WAITING, active_requests
+from marketplace.file.v1 import file_pb2
 from marketplace.gig.v1 import gig_pb2
 from tests.support.edge import ROOT, Edge, an_edge
 from tests.support.eventually import eventually
@@ -102,6 +109,45 @@ def test_a_drain_ends_when_the_requests_have_ended() -> None:
 
             assert response.result().status_code == 201
             assert drain.wait(30) == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_draining_waits_for_downloads_and_uploads_of_files(method: str) -> None:
+    with an_edge() as edge, ThreadPoolExecutor(1) as pool, edge.client() as client:
+        begun, may_end = Event(), Event()
+
+        def download(request: object, context: grpc.ServicerContext) -> Iterator[httpbody_pb2.HttpBody]:
+            begun.set()
+            may_end.wait(30)
+            yield httpbody_pb2.HttpBody(content_type="application/pdf", data=b"whole")
+
+        def upload(request: object, context: grpc.ServicerContext) -> file_pb2.UploadFileResponse:
+            begun.set()
+            may_end.wait(30)
+            return file_pb2.UploadFileResponse()
+
+        [files] = edge.upstreams[cluster_of("marketplace.file.v1.FileService")]
+        files.streams["GetFile"], files.responses["UploadFile"] = download, upload
+        path, body = {"GET": (f"/api/files/{uuid4()}", None), "POST": ("/api/files", b"whole")}[method]
+        response = pool.submit(client.request, method, path, content=body, headers=edge.bearer())
+        assert begun.wait(30)
+        admin = edge.settings.envoy_admin_port
+        try:
+            eventually(lambda: envoy_admin.active_requests(admin) == 1)
+            assert active_requests(admin) == 1
+        finally:
+            may_end.set()
+
+        assert response.result().status_code == {"GET": 200, "POST": 201}[method]
+        eventually(lambda: (envoy_admin.active_requests(admin), active_requests(admin)) == (0, 0))
+
+
+def test_more_watches_than_requests_are_no_requests_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Envoy may have ended a watch's request, and not yet its call to the worker."""
+    stats = {"stats": [{"name": PUBLIC, "value": 1}, {"name": WAITING, "value": 2}]}
+    monkeypatch.setattr("edge.drain._request", lambda *_: json.dumps(stats).encode())
+
+    assert active_requests(1) == 0
 
 
 def test_a_drain_of_an_edge_that_has_ended_is_over() -> None:

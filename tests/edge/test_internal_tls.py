@@ -21,7 +21,7 @@ from tests.support.eventually import eventually
 from tests.support.upstream import Upstream
 
 AUTHORITY = Authority.new()
-IDENTITIES = {"event": "order-events", "gig": "gig", "image": "gig-images", "order": "order"}
+IDENTITIES = {"event": "order-events", "file": "order-events", "gig": "gig", "image": "gig-images", "order": "order"}
 
 
 @pytest.fixture(scope="module")

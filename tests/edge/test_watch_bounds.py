@@ -195,7 +195,7 @@ def test_a_connection_to_a_worker_has_no_more_calls_than_the_worker_takes() -> N
         config = (edge.folder / "envoy.yaml").read_text()
 
     clusters = config[config.index("  clusters:") :]
-    for service in ("event", "gig", "image", "order", "review"):
+    for service in ("event", "file", "gig", "image", "order", "review"):
         cluster = clusters.partition(f"  - name: {service}\n")[2].partition("  - name: ")[0]
         assert f"max_concurrent_streams: {dict(OPTIONS)['grpc.max_concurrent_streams']}\n" in cluster
 

@@ -66,6 +66,8 @@ class Edge:
             f"{service}_service_addresses": ",".join(f"127.0.0.1:{each.port}" for each in upstreams)
             for service, upstreams in self.upstreams.items()
         }
+        if "event" in self.upstreams:
+            self.upstreams["file"] = self.upstreams["event"]
         self.settings = settings_for_tests(self.folder, **{**addresses, **changes})
         self.port = self.settings.port
         self.url = f"http://127.0.0.1:{self.port}"
@@ -115,7 +117,7 @@ class Edge:
 
     def all_upstreams(self) -> list[Upstream]:
         """Return the upstreams of all services."""
-        return [upstream for upstreams in self.upstreams.values() for upstream in upstreams]
+        return [upstream for name in SERVICES for upstream in self.upstreams.get(name, [])]
 
     @property
     def gig(self) -> Upstream:
