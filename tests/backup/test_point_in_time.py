@@ -112,7 +112,8 @@ def test_a_table_that_was_destroyed_is_back_as_it_was_a_second_before(
     wait_until_archived(shop)
 
     # Not into the same archive: the shop is still there, and writes it.
-    words = [f"--to={before.isoformat()}", f"--archive={archive}", f"--media={shop.data_dir / 'media'}"]
+    words = [f"--to={before.isoformat()}", f"--archive={archive}"]
+    words += [f"--{name}={shop.data_dir / name}" for name in ("media", "files")]
     succeed(command(folder / "back", backups, "restore", *words))
     back = Stack(folder / "back", workers=1)
     try:
