@@ -132,13 +132,13 @@ def test_a_storage_that_is_away_is_waited_for(media: Media, gig_id: str, monkeyp
 # An upload: the files of all pictures, then all rows at once. A crash leaves at most files without rows.
 
 
-def test_files_of_an_upload_that_died_go_after_an_hour_and_not_before(media: Media, gig_id: str) -> None:
+def test_files_of_an_upload_that_died_go_after_fifty_minutes_and_not_before(media: Media, gig_id: str) -> None:
     image, dead, under_way = media.upload(gig_id), media.put(), media.put()
     half = next(iter(files_of(media.put())))
     for key in files_of(dead) | {half}:
         media.age(key)
     for key in files_of(under_way):
-        media.age(key, by=timedelta(minutes=59))
+        media.age(key, by=timedelta(minutes=49))
     before = media.files()
 
     assert sweeper(media).sweep() == 3
