@@ -6,11 +6,11 @@ call asks nobody. `make erase-user` closes an account before it erases, and wait
 
 from __future__ import annotations
 
-from threading import Event
 from uuid import UUID
 
 from servicekit.database import Database, DatabaseAway, Statement
 from servicekit.periodic import PeriodicTask
+from servicekit.signal_event import SignalEvent
 
 # Between two looks at the table.
 LOAD_SECONDS = 2.0
@@ -68,7 +68,7 @@ class ErasedUsers:
             change(row["user_id"].int)
             self._reached = row["number"]
 
-    def load_when_reachable(self, stop: Event) -> None:
+    def load_when_reachable(self, stop: SignalEvent) -> None:
         """Load for the first time, when the database answers or `stop` is set: a process serves nobody before."""
         while not stop.is_set():
             try:

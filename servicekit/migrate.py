@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import structlog
 from servicekit import logs
 from servicekit.database import Database
 from servicekit.migrations import migrate_when_reachable
+from servicekit.signal_event import SignalEvent
 
 
 def run(databases: Sequence[tuple[str, Path]]) -> None:
@@ -21,7 +21,7 @@ def run(databases: Sequence[tuple[str, Path]]) -> None:
     Ends the process with status 1 when SIGTERM comes first.
     """
     logs.configure("INFO", "auto", worker="migrate")
-    stop = threading.Event()
+    stop = SignalEvent()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if not all(migrate_when_reachable(Database(url), folder, stop) for url, folder in databases):

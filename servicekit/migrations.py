@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from threading import Event
 
 import peewee
 import structlog
@@ -12,6 +11,7 @@ from playhouse.migrations import Runner
 
 from servicekit import clock, privileges
 from servicekit.database import Database, DatabaseAway, Statement
+from servicekit.signal_event import SignalEvent
 
 # The advisory lock's number. It is arbitrary; no other lock of the same database uses it.
 LOCK = 7_203_114_860
@@ -63,7 +63,7 @@ def _take_lock(database: Database) -> bool:
     return bool(row and row["is_ours"])
 
 
-def migrate_when_reachable(database: Database, directory: Path, stop: Event) -> bool:
+def migrate_when_reachable(database: Database, directory: Path, stop: SignalEvent) -> bool:
     """Wait for the database, then migrate it. Return False if `stop` was set before the database answered."""
     log = structlog.get_logger()
     waiting = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +39,7 @@ from servicekit.migrations import migrate_when_reachable
 from servicekit.outside import OutsidePool
 from servicekit.pipeline import LastCall, Pipeline
 from servicekit.settings import CallingSettings, ServiceSettings
+from servicekit.signal_event import SignalEvent
 from servicekit.spans import spans
 from servicekit.wal_archive_watch import WalArchiveWatch
 
@@ -73,7 +73,7 @@ OPTIONS = [
 ]
 
 
-class StopRequest(threading.Event):
+class StopRequest(SignalEvent):
     """Set by SIGTERM and SIGINT. With SIGINT nobody sends calls any more: the edge has ended, or Ctrl-C was pressed."""
 
     def __init__(self) -> None:

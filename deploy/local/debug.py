@@ -1,5 +1,6 @@
 """One worker in the foreground, in place of the stack's own: `make debug`."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -54,8 +55,6 @@ def _wait_until_stopped(supervisor_socket: Path, name: str) -> None:
 
 def _run_in_foreground(command: list[str], environment: dict[str, str], folder: Path) -> int:
     with subprocess.Popen(command, env=environment, cwd=folder) as process:
-        while process.poll() is None:
-            # Ctrl-C reaches the worker as well, which then shuts down in order.
-            with suppress(KeyboardInterrupt):
-                process.wait()
-    return process.returncode
+        # Ctrl-C is for the worker, which then shuts down in order.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return process.wait()

@@ -7,7 +7,6 @@ docs/deploying.md describes it.
 
 import contextlib
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from deploy.local.ports import SERVICES, STREAMING, Ports, spare_of
 from deploy.local.settings import StackSettings
 from deploy.local.takeover import PARENT_SECONDS
 from servicekit.server import LATEST_CHECK_SECONDS
+from servicekit.signal_event import SignalEvent
 
 _HEALTHY_SECONDS = 60.0
 _POLL_SECONDS = 0.1
@@ -79,7 +79,7 @@ def restart(settings: StackSettings, service: str | None) -> int:
         say(f"no stack is running on {settings.data_dir}")
         return 1
     # Not as KeyboardInterrupt, which gRPC can lose.
-    interrupted = threading.Event()
+    interrupted = SignalEvent()
     signal.signal(signal.SIGINT, lambda *_: interrupted.set())
     replacement = _Replacement(layout, interrupted)
     try:
@@ -103,7 +103,7 @@ def restart(settings: StackSettings, service: str | None) -> int:
 class _Replacement:
     """Replaces processes of one stack. All methods raise RestartError, ControlError and InterruptedRestartError."""
 
-    def __init__(self, layout: Layout, interrupted: threading.Event) -> None:
+    def __init__(self, layout: Layout, interrupted: SignalEvent) -> None:
         self._layout = layout
         self._supervisor = layout.supervisor_socket
         self._interrupted = interrupted

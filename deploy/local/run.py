@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from types import FrameType
@@ -25,6 +24,7 @@ from deploy.local.preflight import PreflightError, checks, exclusive
 from deploy.local.privileges import adopt_orphans, forbid_new, set_parent_death_signal
 from deploy.local.settings import StackSettings
 from servicekit.internal_tls import InternalTlsError
+from servicekit.signal_event import SignalEvent
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 9.0  # of the 10 that a stop may take; then the remaining processes are killed
@@ -41,7 +41,7 @@ class StopRequest:
     """True once SIGINT, SIGTERM or SIGHUP has arrived; `is_urgent` after a second SIGINT."""
 
     def __init__(self) -> None:
-        self._requested = threading.Event()
+        self._requested = SignalEvent()
         self._requested_at = 0.0
         self.is_urgent = False
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,6 +24,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from deploy.local.trace_store import TraceStore
 from servicekit import privileges
+from servicekit.signal_event import SignalEvent
 
 # The one method beside OTLP's. The request is `background`, or empty; each response is one trace, the newest first.
 SERVICE, READ = "marketplace.local.Traces", "Read"
@@ -72,7 +72,7 @@ def serve(port: int, store: TraceStore) -> grpc.Server:
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
-    stop = threading.Event()
+    stop = SignalEvent()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if len(sys.argv) > 2:

@@ -14,6 +14,7 @@ from servicekit.clock import Clock
 from servicekit.database import Database, DatabaseAway, Statement
 from servicekit.errors import DeadlineExceeded, OutcomeUnknown
 from servicekit.migrations import build_index, migrate, migrate_when_reachable, replace_index
+from servicekit.signal_event import SignalEvent
 from tests.support.postgres import PostgresServer
 
 BACKEND = Statement("SELECT pg_backend_pid() AS pid")
@@ -237,7 +238,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(postgres: PostgresServer, 
 
 
 def test_a_worker_waits_for_a_database_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    stop = threading.Event()
+    stop = SignalEvent()
     away = Database("postgresql://nobody@127.0.0.1:1/nothing")
     threading.Timer(0.3, stop.set).start()
 

@@ -10,6 +10,7 @@ from servicekit.database import Database
 from servicekit.erased_users import Accounts, ErasedUsers
 from servicekit.errors import Unauthenticated
 from servicekit.identity import USER_ROLES, Issuer, Verifier
+from servicekit.signal_event import SignalEvent
 from tests.support.identity import USER_AUDIENCE, USER_ISSUER, MemoryJwks, token, user_id
 
 ANN, BOB = user_id("ann"), user_id("bob")
@@ -84,7 +85,7 @@ def test_a_process_learns_of_every_account_that_others_close_at_the_same_time(
 
 
 def test_the_first_load_waits_for_no_database_when_the_process_stops(erased: ErasedUsers) -> None:
-    stop = threading.Event()
+    stop = SignalEvent()
     stop.set()
 
     erased.load_when_reachable(stop)
