@@ -2,20 +2,25 @@
 
 A database URL with several hosts, or with `target_session_attrs`, has a `Primary`. Threads connect to the host that is
 known to be the primary. When it is lost, one thread, the prober, asks all hosts in turn until one of them is the
-primary; meanwhile every other use fails at once.
+primary; meanwhile every other use fails at once. The edge repeats calls that have failed so; those whose bodies it does
+not keep wait here, by `until_primary`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 import structlog
 from psycopg2.extensions import parse_dsn
+
+from servicekit.call import current_call
+from servicekit.errors import MarketplaceError
 
 # A host that is gone sends no reset: these say within some seconds that a connection is dead.
 OPTIONS: dict[str, Any] = {
@@ -25,12 +30,16 @@ OPTIONS: dict[str, Any] = {
     "keepalives_count": 3,
 }
 PROBE_SECONDS = 0.25
+# How long a call waits for a new primary: Patroni has one after 20 to 25 s.
+NEW_PRIMARY_SECONDS = 27
+_REPEAT_SECONDS = 0.5
 # Threads that have waited so long for the primary may be waiting for one that is gone.
 SLOW_SECONDS = 1.0
 # SQLSTATEs of a server that is a standby, or that is shutting down or starting up.
 NOT_PRIMARY = frozenset(("25006", "57P01", "57P02", "57P03"))
 
 Place = tuple[str, int]
+R = TypeVar("R")
 
 
 class PrimaryAway(psycopg2.OperationalError):
@@ -61,6 +70,23 @@ def own_host_first(url: str, own: str) -> dict[str, Any]:
         "port": ",".join(port for _, port in places),
         "target_session_attrs": "any",
     }
+
+
+async def until_primary(work: Callable[[], Coroutine[Any, Any, R]]) -> R:
+    """Return the result of work on a database; repeat it while there is no primary and the call may have written nothing.
+
+    Raises what the work raises, for want of a primary after NEW_PRIMARY_SECONDS.
+    """
+    end = time.monotonic() + NEW_PRIMARY_SECONDS
+    while True:
+        try:
+            return await work()
+        except MarketplaceError as error:
+            call = current_call.get()
+            may_have_written = call is not None and call.may_have_written
+            if not error.primary_away or may_have_written or time.monotonic() > end:
+                raise
+        await asyncio.sleep(_REPEAT_SECONDS)
 
 
 class Primary:

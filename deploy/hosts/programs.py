@@ -10,6 +10,7 @@ from deploy.local.environment import EDGE, EVENTS, SERVICE_GRACE_SECONDS, SETTIN
 from deploy.local.postgres import programs as postgres_programs
 from deploy.local.supervise import COMPONENT_LOG_LEVELS, DRAIN_OPTIONS, envoy_program
 from edge import signing_keys
+from servicekit.failover import NEW_PRIMARY_SECONDS
 
 RPC_PORTS = {"gig": 50051, "order": 50052, "review": 50053, "gig-images": 50061, "order-events": 50062}
 METRICS_OFFSET = 1000
@@ -21,8 +22,6 @@ MODULES = {
     "gig-images": "gig_service.images",
     "order-events": "order_service.events",
 }
-# How long a request waits for a new primary: Patroni has one after 20 to 25 s.
-FAILOVER_SECONDS = 27
 # A worker that stops takes calls for up to 8 s, until every Envoy has noticed, and then finishes them for up to
 # SERVICE_GRACE_SECONDS (15).
 STOP_SECONDS = 25
@@ -153,6 +152,6 @@ def _edge(inventory: Inventory, host: Host) -> dict[str, str]:
         "EDGE_HOST": str(host.address),
         "PORT": str(inventory.port),
         "ENVOY_ADMIN_PORT": str(ENVOY_ADMIN_PORT),
-        "EDGE_FAILOVER_SECONDS": str(FAILOVER_SECONDS),
+        "EDGE_FAILOVER_SECONDS": str(NEW_PRIMARY_SECONDS),
     }
     return _of_program(EDGE, values)

@@ -1,4 +1,4 @@
-"""The command of `UploadImages`: first the files, then the rows.
+"""The command of `UploadImages`: first the files, then the rows, which can be tried again while there is no primary.
 
 The rows decide. Until the transaction commits, the gig is unchanged. A process that dies on the way leaves at most
 files without a row, which the orphan sweeper deletes.
@@ -6,8 +6,8 @@ files without a row, which the orphan sweeper deletes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 from gig_service.commands.editing import lock_own_gig
@@ -32,9 +32,9 @@ class AddImages:
         self._limit = limit
 
     def check_allowed(self, gig_id: UUID, caller: Caller, if_match: str | None) -> Gig:
-        """Return the gig when the caller may add an image to it now. Raises as `execute` does.
+        """Return the gig when the caller may add an image to it now. Raises as `add` does.
 
-        It refuses an upload before its files arrive; `execute` checks again.
+        It refuses an upload before its files arrive; `add` checks again.
         """
         gig = self._store.gigs.get(gig_id)
         check_editable(gig, caller, if_match)
@@ -45,24 +45,30 @@ class AddImages:
         """Raise Conflict (LIMIT_REACHED) when the gig cannot have that many more images."""
         check_image_room(len(gig.image_ids), adding, self._limit)
 
-    def execute(
+    def store(self, pictures: Sequence[DecodedPicture]) -> list[Image]:
+        """Store the files of the pictures, and return the images to add. Raises Unavailable; no file is left then."""
+        stored: list[str] = []
+        with self._deleted_on_failure(stored):
+            images = [self._store_files(picture, stored) for picture in pictures]
+        crash_point("files stored")
+        return images
+
+    def add(
         self,
         gig_id: UUID,
-        pictures: Sequence[DecodedPicture],
+        added: Sequence[Image],
         caller: Caller,
         if_match: str | None,
         *,
         first_is_primary: bool,
     ) -> GigPage:
-        """Store the pictures, add all or none of them to the gig, and return its page, where they are the last images.
+        """Add all or none of the stored images to the gig, and return its page, where they are the last ones.
 
-        Raises NotFound, Forbidden, PreconditionFailed, Conflict and Unavailable; the gig is then unchanged. After
-        DatabaseAway it is not known whether the gig has the images.
+        Raises NotFound, Forbidden, PreconditionFailed, Conflict and Unavailable; the gig is then unchanged, and the
+        files are deleted. After DatabaseAway it is not known whether the gig has the images, and they stay: the orphan
+        sweeper deletes those without a row.
         """
-        stored: list[str] = []
-        try:
-            added = [self._store_files(picture, stored) for picture in pictures]
-            crash_point("files stored")
+        with self._deleted_on_failure([key for image in added for key in (image.key, image.thumbnail_key)]):
             with self._store.transaction():
                 gig = lock_own_gig(self._store, gig_id, caller, if_match)
                 self.check_room(gig, len(added))
@@ -71,13 +77,20 @@ class AddImages:
                 page = self._store.gigs.page(gig.id)
                 crash_point("rows written")
             crash_point("committed")
+        return page
+
+    @contextmanager
+    def _deleted_on_failure(self, keys: Sequence[str]) -> Iterator[None]:
+        """Delete the files when the block fails, as long as the storage answers; the orphan sweeper deletes the others."""
+        try:
+            yield
         except DatabaseAway:
-            # The commit may have succeeded, so the files stay. If it has not, the orphan sweeper deletes them.
             raise
         except BaseException:
-            self._delete_files(stored)
+            with suppress(Unavailable):
+                for key in keys:
+                    self._storage.delete(key)
             raise
-        return page
 
     def _store_files(self, picture: DecodedPicture, stored: list[str]) -> Image:
         """Store both files of a picture; each key is added to `stored` first, since a failed `put` may leave a file."""
@@ -88,9 +101,3 @@ class AddImages:
         stored.append(image.thumbnail_key)
         self._storage.put(image.thumbnail_key, picture.thumbnail, THUMBNAIL_MEDIA_TYPE)
         return image
-
-    def _delete_files(self, keys: Sequence[str]) -> None:
-        """Delete the files, as long as the storage answers; the orphan sweeper deletes the others."""
-        with suppress(Unavailable):
-            for key in keys:
-                self._storage.delete(key)

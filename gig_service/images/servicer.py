@@ -21,6 +21,7 @@ from gig_service.media.decoded_picture import DecodedPicture
 from marketplace.gig.v1 import image_pb2
 from servicekit.call import Call
 from servicekit.crash import crash_point
+from servicekit.failover import until_primary
 from servicekit.uploads.bodies import UploadLimits
 from servicekit.uploads.folders import UPLOAD_PREFIX
 from servicekit.uploads.uploads import BYTES, counted_upload, run_to_completion, steady, upload_place
@@ -67,7 +68,9 @@ class ImageServicer:
     async def _upload(self, pieces: Pieces, call: Call) -> Sequence[Image]:
         first = await anext(pieces)
         gig_id = UUID(first.gig_id)
-        gig = await asyncio.to_thread(self._add_images.check_allowed, gig_id, call.caller, call.if_match)
+        gig = await until_primary(
+            lambda: asyncio.to_thread(self._add_images.check_allowed, gig_id, call.caller, call.if_match)
+        )
         limits = UploadLimits(self._max_bytes, lambda files: self._add_images.check_room(gig, files))
         # A cancelled call may leave a thread that still writes into the folder.
         with TemporaryDirectory(dir=self._upload_dir, prefix=UPLOAD_PREFIX, ignore_cleanup_errors=True) as name:
@@ -76,18 +79,21 @@ class ImageServicer:
             files = await receive_pictures(first.file.content_type, body, folder, limits)
             crash_point("received")
             pictures = await self._decode(files, folder, call)
-            page = await run_to_completion(
+            images = await run_to_completion(asyncio.to_thread(self._add_images.store, pictures))
+        page = await until_primary(
+            lambda: run_to_completion(
                 asyncio.to_thread(
-                    self._add_images.execute,
+                    self._add_images.add,
                     gig_id,
-                    pictures,
+                    images,
                     call.caller,
                     call.if_match,
                     first_is_primary=first.is_primary,
                 )
             )
+        )
         call.set_etag(page.etag)
-        return page.images[-len(pictures) :]
+        return page.images[-len(images) :]
 
     async def _decode(self, files: Sequence[ReceivedPicture], folder: Path, call: Call) -> list[DecodedPicture]:
         pictures = []

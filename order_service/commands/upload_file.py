@@ -1,11 +1,13 @@
-"""Upload a file: first its bytes, then its row.
+"""Upload a file: first its bytes, then its row, which can be tried again while there is no primary.
 
 A process that dies on the way leaves at most bytes without a row, which the orphan sweeper deletes.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from uuid import UUID
 
 from order_service.domain.file import UNKNOWN, FileLabel, FileStatus, clean_name, media_type
@@ -16,6 +18,14 @@ from servicekit.errors import Unavailable
 from servicekit.ids import new_id
 from servicekit.storage.storage import Storage, new_key
 from servicekit.uploads.bodies import ReceivedFile
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file whose bytes are stored under `key`, and that has no row yet."""
+
+    label: FileLabel
+    key: str
 
 
 class UploadFile:
@@ -30,12 +40,8 @@ class UploadFile:
         """Raise Conflict (LIMIT_REACHED) when the user can have no further file, before its body arrives."""
         self._store.files.check_room(owner_id, 1)
 
-    def execute(self, received: ReceivedFile, name: str, owner_id: UUID) -> FileLabel:
-        """Store the file under the name of its part, else under `name`, and return what is shown of it.
-
-        Raises Conflict (LIMIT_REACHED), Unauthenticated when the owner is erased, and Unavailable. After DatabaseAway
-        it is not known whether there is a file.
-        """
+    def store(self, received: ReceivedFile, name: str) -> StoredFile:
+        """Store the bytes of a file with the name of its part, else with `name`. Raises Unavailable."""
         label = FileLabel(
             new_id(),
             clean_name(received.name or name),
@@ -44,19 +50,33 @@ class UploadFile:
             self._first_status,
         )
         key = new_key()
-        try:
+        with self._deleted_on_failure(key):
             # The storage tells neither the name nor the type.
             self._storage.put(key, received.path, UNKNOWN)
-            crash_point("file stored")
-            self._add(label, owner_id, key)
+        crash_point("file stored")
+        return StoredFile(label, key)
+
+    def add(self, stored: StoredFile, owner_id: UUID) -> FileLabel:
+        """Add the row of a stored file, and return what is shown of it.
+
+        Raises Conflict (LIMIT_REACHED), Unauthenticated when the owner is erased, and Unavailable; the bytes are then
+        deleted. After DatabaseAway it is not known whether there is a file, and they stay: the orphan sweeper deletes
+        those without a row.
+        """
+        with self._deleted_on_failure(stored.key):
+            self._add(stored.label, owner_id, stored.key)
+        return stored.label
+
+    @contextmanager
+    def _deleted_on_failure(self, key: str) -> Iterator[None]:
+        try:
+            yield
         except DatabaseAway:
-            # The commit may have succeeded, so the bytes stay. If it has not, the orphan sweeper deletes them.
             raise
         except BaseException:
             with suppress(Unavailable):
                 self._storage.delete(key)
             raise
-        return label
 
     @retry_conflicts
     def _add(self, label: FileLabel, owner_id: UUID, key: str) -> None:

@@ -21,6 +21,7 @@ from order_service.store.store import Store
 from servicekit.call import Call
 from servicekit.crash import crash_point
 from servicekit.errors import Conflict, InvalidArgument, NotFound, Violation
+from servicekit.failover import until_primary
 from servicekit.metadata import EDGE_METHOD
 from servicekit.storage.storage import NEVER, Attachment, Span, Storage
 from servicekit.threads import Threads
@@ -74,7 +75,7 @@ class FileServicer:
 
     async def GetFile(self, request: file_pb2.GetFileRequest, call: Call) -> AsyncGenerator[HttpBody, None]:
         with self._downloads.place(call.user_id):
-            file = await self._run(self._readable, UUID(request.file_id), call)
+            file = await until_primary(lambda: self._run(self._readable, UUID(request.file_id), call))
             attachment = Attachment(file.label.type, content_disposition(file.label.name))
             method = call.metadata.get(EDGE_METHOD, "")
             if method:
@@ -93,14 +94,15 @@ class FileServicer:
 
     async def _upload(self, pieces: Pieces, call: Call) -> FileLabel:
         first = await anext(pieces)
-        await self._run(self._upload_file.check_allowed, call.user_id)
+        await until_primary(lambda: self._run(self._upload_file.check_allowed, call.user_id))
         # A cancelled call may leave a thread that still writes into the folder.
         with TemporaryDirectory(dir=self._upload_dir, prefix=UPLOAD_PREFIX, ignore_cleanup_errors=True) as folder:
             body = steady(_bodies(first, pieces), self._min_rate)
             [received] = await receive_files(first.file.content_type, body, Path(folder), self._limits, self._run)
             crash_point("received")
             BYTES.observe(received.size)
-            return await run_to_completion(self._run(self._upload_file.execute, received, first.name, call.user_id))
+            stored = await run_to_completion(self._run(self._upload_file.store, received, first.name))
+        return await until_primary(lambda: run_to_completion(self._run(self._upload_file.add, stored, call.user_id)))
 
     def _readable(self, file_id: UUID, call: Call) -> File:
         """Return the file. Raises NotFound, and Conflict (FILE_NOT_READY)."""

@@ -15,6 +15,7 @@ import grpc
 import pytest
 from prometheus_client import REGISTRY
 
+from gig_service.domain.gig import Gig
 from marketplace.gig.v1 import gig_pb2
 from servicekit.database import Database, DatabaseAway
 from servicekit.errors import Unavailable
@@ -240,6 +241,41 @@ def test_a_commit_of_which_nobody_knows_keeps_the_files(
     assert answer.error == "UNAVAILABLE"
     ((key, _),) = images.shown(gig_id)
     assert key in images.files()
+
+
+def test_without_a_primary_an_upload_waits_and_stores_its_files_once(
+    images: Images, uploads: Uploads, gig_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = {"get": 2, "transaction": 2}
+
+    def lose(step: str) -> None:
+        losses[step] -= 1
+        if losses[step] >= 0:
+            error = DatabaseAway()
+            error.primary_away = True
+            raise error
+
+    get, transaction = images.store.gigs.get, images.store.transaction
+
+    def get_later(gig_id: UUID) -> Gig:
+        lose("get")
+        return get(gig_id)
+
+    @contextmanager
+    def transaction_later() -> Iterator[None]:
+        lose("transaction")
+        with transaction():
+            yield
+
+    monkeypatch.setattr(images.store.gigs, "get", get_later)
+    monkeypatch.setattr(images.store, "transaction", transaction_later)
+    answer = uploads.raw(gig_id)
+    monkeypatch.undo()
+
+    assert answer.error == ""
+    assert max(losses.values()) < 0
+    assert len(images.shown(gig_id)) == 1
+    assert len(images.files()) == 2
 
 
 def test_a_client_that_goes_away_while_sending_changes_nothing(images: Images, uploads: Uploads, gig_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 
@@ -9,7 +10,8 @@ import pytest
 
 from servicekit.call import Call, current_call
 from servicekit.database import Database, DatabaseAway, Statement
-from servicekit.failover import SLOW_SECONDS, PrimaryAway, fails_over, own_host_first
+from servicekit.errors import MarketplaceError
+from servicekit.failover import SLOW_SECONDS, PrimaryAway, fails_over, own_host_first, until_primary
 from tests.support.eventually import eventually
 from tests.support.pair import Pair
 
@@ -141,6 +143,60 @@ def test_at_most_the_given_number_of_threads_waits_for_a_primary_that_does_not_a
     assert not ended.is_set()
     waiting.join()
     assert not is_refused()
+
+
+@pytest.fixture
+def call() -> Iterator[Call]:
+    """Handle a call in this thread."""
+    call = Call()
+    token = current_call.set(call)
+    yield call
+    current_call.reset(token)
+
+
+class Work:
+    """Work that fails so often before it succeeds."""
+
+    def __init__(self, failures: int, error: MarketplaceError, *, primary_away: bool = True) -> None:
+        self.tries, self._failures, self._error = 0, failures, error
+        error.primary_away = primary_away
+
+    async def run(self) -> str:
+        """Try once."""
+        self.tries += 1
+        if self.tries <= self._failures:
+            raise self._error
+        return "done"
+
+
+@pytest.mark.usefixtures("call")
+def test_work_is_repeated_until_there_is_a_primary() -> None:
+    work = Work(2, DatabaseAway())
+
+    assert asyncio.run(until_primary(work.run)) == "done"
+    assert work.tries == 3
+
+
+@pytest.mark.parametrize(
+    ("primary_away", "may_have_written"), [(False, False), (True, True)], ids=["another reason", "maybe written"]
+)
+def test_no_other_work_is_repeated(call: Call, *, primary_away: bool, may_have_written: bool) -> None:
+    call.may_have_written = may_have_written
+    work = Work(1, DatabaseAway(), primary_away=primary_away)
+
+    with pytest.raises(DatabaseAway):
+        asyncio.run(until_primary(work.run))
+    assert work.tries == 1
+
+
+@pytest.mark.usefixtures("call")
+def test_a_call_does_not_wait_for_ever_for_a_primary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("servicekit.failover.NEW_PRIMARY_SECONDS", 0.1)
+    work = Work(1000, DatabaseAway())
+
+    with pytest.raises(DatabaseAway):
+        asyncio.run(until_primary(work.run))
+    assert work.tries == 2
 
 
 def test_a_url_says_whether_the_primary_may_move() -> None:
