@@ -154,11 +154,15 @@ class PaymentReport:
 
 @dataclass(frozen=True, slots=True)
 class TransferReport:
-    """The provider's record of a payout: `reversed` is the part of `amount` that came back. In major units."""
+    """The provider's record of a payout: `reversed` is the part of `amount` that came back. In major units.
+
+    `reference` is the provider's id of it; events of the sandbox from before it was told have none.
+    """
 
     payout_id: UUID
     amount: Decimal
     reversed: Decimal
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from order_service.domain.chargeback import shown
@@ -14,7 +14,7 @@ from order_service.domain.refund import RefundState
 from order_service.domain.reminders import STATUSES
 from order_service.domain.settlement import NOTHING, outstanding, position, refund_status, refunded_amount
 from order_service.payments.gateway import ProviderPayment
-from order_service.reconciliation.compare_payments import compare_payment
+from order_service.reconciliation.compare_payments import compare_payment, second_payments
 from order_service.reconciliation.compare_sums import compare_sums
 from order_service.store.audit import OrderRecords
 
@@ -37,8 +37,8 @@ PAYMENTS = {
 }
 
 
-def compare_order(records: OrderRecords, payment: ProviderPayment | None) -> list[str]:
-    """Return the differences between the records of an order and its payment at the provider."""
+def compare_order(records: OrderRecords, payments: Sequence[ProviderPayment]) -> list[str]:
+    """Return the differences between the records of an order and its payments at the provider, which should be one."""
     texts = [*_compare_history(records), *_compare_lines(records)]
     if records.order.payment_status is None:
         if records.sums:
@@ -47,8 +47,11 @@ def compare_order(records: OrderRecords, payment: ProviderPayment | None) -> lis
     texts += _check_payment(records)
     texts += _compare_records(records)
     texts += compare_sums(records.sums, position(records.order))
+    reference = records.order.payment_reference
     if not records.is_pending:
-        texts += compare_payment(records, payment)
+        own = next((each for each in payments if each.report.reference == reference), None)
+        texts += compare_payment(records, own or next(iter(payments), None))
+    texts += second_payments(reference, payments)
     return texts
 
 

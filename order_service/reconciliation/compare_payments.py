@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from order_service.domain.payment import PaymentStatus
@@ -43,6 +43,14 @@ def compare_payment(records: OrderRecords, payment: ProviderPayment | None) -> I
             {f"fee {fee}": str(amount) for fee, amount in records.fees.items()},
             {f"fee {fee}": str(amount) for fee, amount in fees.items()},
         )
+
+
+def second_payments(reference: str, payments: Sequence[ProviderPayment]) -> Iterator[str]:
+    """Yield the payments of an order beside the one with our reference, when the provider has money of them."""
+    for each in payments:
+        if each.report.reference != reference and is_stray(each):
+            amount = each.authorized or each.captured
+            yield f"has a second payment at the provider: {each.report.reference} of {amount}"
 
 
 def is_stray(payment: ProviderPayment) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import chain
 
 from order_service.domain import ledger
 from order_service.domain.ledger import Account, Kind, Line
-from order_service.domain.payout import Status
+from order_service.domain.payout import Payout, Status
 from order_service.payments.gateway import TransferReport
 from order_service.reconciliation.compare_sums import compare_sums
 from order_service.store.audit import PayoutRecords
@@ -16,10 +16,10 @@ from order_service.store.audit import PayoutRecords
 NOTHING = Decimal(0)
 
 
-def compare_payout(records: PayoutRecords, transfer: TransferReport | None) -> list[str]:
-    """Return the differences between the records of a payout and the provider's transfer."""
+def compare_payout(records: PayoutRecords, transfers: Sequence[TransferReport]) -> list[str]:
+    """Return the differences between the records of a payout and the provider's transfers, which should be one."""
     payout = records.payout
-    texts = list(compare_sums(records.sums, _expected(records)))
+    texts = [*compare_sums(records.sums, _expected(records)), *second_transfers(payout, transfers)]
     if records.is_pending:
         return texts
     if payout.status is Status.PENDING and not records.is_held:
@@ -27,11 +27,25 @@ def compare_payout(records: PayoutRecords, transfer: TransferReport | None) -> l
     # A payout that came back in full is FAILED, and was paid before.
     was_paid = payout.status is Status.PAID or payout.reversed
     due = (payout.amount, payout.reversed) if was_paid else None
-    paid = (transfer.amount, transfer.reversed) if transfer else None
+    own = next((each for each in transfers if is_own_transfer(payout, each)), None) or next(iter(transfers), None)
+    paid = (own.amount, own.reversed) if own else None
     if paid != due:
         ours = _words(due or (payout.amount,))
         texts.append(f"is {payout.status} with {ours}, and the provider has paid {_words(paid)}")
     return texts
+
+
+def is_own_transfer(payout: Payout, transfer: TransferReport) -> bool:
+    """Return whether a transfer may be the payout's own one: it is, or we know none."""
+    return transfer.reference == payout.reference or not payout.reference
+
+
+def second_transfers(payout: Payout, transfers: Sequence[TransferReport]) -> Iterator[str]:
+    """Yield the transfers beside the payout's own one, unless all their money is back."""
+    own = next((each for each in transfers if is_own_transfer(payout, each)), None)
+    for each in transfers:
+        if each is not own and each.amount > each.reversed:
+            yield f"has a second transfer at the provider: {each.reference} of {each.amount}"
 
 
 def _expected(records: PayoutRecords) -> Iterator[Line]:

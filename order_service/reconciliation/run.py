@@ -10,7 +10,7 @@ wrong then is compared again before it is a difference.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -165,10 +165,12 @@ class _Reconciliation:
             if reached is not None and span.until <= reached:
                 continue
             listed = subject.listed(span)
-            counted = self._run
-            while theirs := dict(islice(listed, BATCH)):
+            counted, wrong = self._run, set[UUID]()
+            while theirs := _together(islice(listed, BATCH)):
                 results = subject.compare_listed(theirs)
-                done = [each for each, result in results.items() if not result.differences]
+                wrong |= {each for each, result in results.items() if result.differences}
+                # One of two payments of an order may be right.
+                done = [each for each in results if each not in wrong]
                 self._runs.add_work(
                     subject.kind, [_work(each, result, span) for each, result in results.items() if result.differences]
                 )
@@ -238,6 +240,14 @@ class _Reconciliation:
         if since is not None and (before is None or since > before):
             return None
         return max(before or self._run.until, self._run.until)
+
+
+def _together(listed: Iterable[tuple[UUID, Any]]) -> dict[UUID, list[Any]]:
+    """Return the provider's records by our ids: two payments of an order together."""
+    records: dict[UUID, list[Any]] = {}
+    for each, theirs in listed:
+        records.setdefault(each, []).append(theirs)
+    return records
 
 
 def _work(row_id: UUID, result: Result, span: Span) -> Work:

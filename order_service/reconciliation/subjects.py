@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from uuid import UUID
 
 from order_service.payments.gateway import Gateway, ProviderPayment, TransferReport
 from order_service.reconciliation.compare_orders import compare_order
-from order_service.reconciliation.compare_payments import describe_stray, is_stray
-from order_service.reconciliation.compare_payouts import compare_payout
+from order_service.reconciliation.compare_payments import describe_stray, is_stray, second_payments
+from order_service.reconciliation.compare_payouts import compare_payout, is_own_transfer, second_transfers
 from order_service.reconciliation.spans import SKEW, Span, merge, time_of
 from order_service.store.audit import Audit, OrderRecords, PayoutRecords
 from order_service.store.reconciliation_runs import Kind, Work
@@ -24,7 +24,7 @@ Theirs = TypeVar("Theirs", ProviderPayment, TransferReport)
 class Result:
     """The outcome of one comparison. `exists` says whether the order or payout is there.
 
-    `is_listed` says that the provider lists its record at a time that ours do not tell.
+    `is_listed` says that the provider lists the record that was compared at a time that ours do not tell.
     """
 
     differences: list[str]
@@ -37,8 +37,6 @@ class Subject(ABC, Generic[Records, Theirs]):
     """A kind of records, with the provider's records of it."""
 
     kind: Kind
-    # Whether the provider may create its record long after the last change of ours.
-    is_late: bool
 
     def __init__(self, audit: Audit, gateway: Gateway) -> None:
         self._audit = audit
@@ -57,15 +55,19 @@ class Subject(ABC, Generic[Records, Theirs]):
         """Return the time in which the provider has created its record."""
 
     @abstractmethod
-    def differences(self, records: Records, theirs: Theirs | None) -> list[str]:
-        """Return the differences between our records and the provider's."""
+    def is_late(self, records: Records, theirs: Sequence[Theirs]) -> bool:
+        """Return whether the provider may have created a record that counts outside `span`."""
 
     @abstractmethod
-    def strays(self, theirs: Mapping[UUID, Theirs]) -> dict[UUID, list[str]]:
+    def differences(self, records: Records, theirs: Sequence[Theirs]) -> list[str]:
+        """Return the differences between our records and the provider's, of which there should be one."""
+
+    @abstractmethod
+    def strays(self, theirs: Mapping[UUID, Sequence[Theirs]]) -> dict[UUID, list[str]]:
         """Return the differences of records that only the provider has."""
 
-    def compare_listed(self, theirs: Mapping[UUID, Theirs]) -> dict[UUID, Result]:
-        """Compare records of the provider with ours."""
+    def compare_listed(self, theirs: Mapping[UUID, Sequence[Theirs]]) -> dict[UUID, Result]:
+        """Compare records of the provider with ours, those of one order or payout together."""
         return self._compare(list(theirs), self.load(list(theirs)), theirs)
 
     def compare_work(self, work: Collection[Work]) -> dict[UUID, Result]:
@@ -83,23 +85,25 @@ class Subject(ABC, Generic[Records, Theirs]):
                 spans[each.id] = self.span(records[each.id])
         return self._compare(ids, records, self._listed_around(spans))
 
-    def _listed_around(self, spans: Mapping[UUID, Span]) -> dict[UUID, Theirs]:
-        found: dict[UUID, Theirs] = {}
+    def _listed_around(self, spans: Mapping[UUID, Span]) -> dict[UUID, list[Theirs]]:
+        found: dict[UUID, list[Theirs]] = {}
         for span in merge(spans.values()):
             wanted = {each for each, own in spans.items() if own.since >= span.since and own.until <= span.until}
             for each, theirs in self.listed(span):
                 if each in wanted:
-                    found[each] = theirs
-                    wanted.remove(each)
-                    if not wanted:
-                        break
+                    found.setdefault(each, []).append(theirs)
         return found
 
     def _compare(
-        self, ids: list[UUID], records: Mapping[UUID, Records], theirs: Mapping[UUID, Theirs]
+        self, ids: list[UUID], records: Mapping[UUID, Records], theirs: Mapping[UUID, Sequence[Theirs]]
     ) -> dict[UUID, Result]:
         results = {
-            each: Result(self.differences(own, theirs.get(each)), True, own.is_pending, each in theirs and self.is_late)
+            each: Result(
+                self.differences(own, theirs.get(each, ())),
+                True,
+                own.is_pending,
+                each in theirs and self.is_late(own, theirs[each]),
+            )
             for each, own in records.items()
         }
         strays = self.strays({each: theirs[each] for each in ids if each in theirs and each not in records})
@@ -113,7 +117,6 @@ class Orders(Subject[OrderRecords, ProviderPayment]):
     """Orders, and the provider's payments."""
 
     kind: Kind = "order"
-    is_late = False
 
     def listed(self, span: Span) -> Iterator[tuple[UUID, ProviderPayment]]:
         """See Subject."""
@@ -128,13 +131,18 @@ class Orders(Subject[OrderRecords, ProviderPayment]):
         drafted_at = time_of(records.order.id, records.order.created_at)
         return Span(drafted_at - SKEW, max(drafted_at, records.order.created_at) + SKEW)
 
-    def differences(self, records: OrderRecords, theirs: ProviderPayment | None) -> list[str]:
+    def is_late(self, records: OrderRecords, theirs: Sequence[ProviderPayment]) -> bool:
+        """See Subject. A second payment may be made at any time."""
+        return bool(list(second_payments(records.order.payment_reference, theirs)))
+
+    def differences(self, records: OrderRecords, theirs: Sequence[ProviderPayment]) -> list[str]:
         """See Subject."""
         return compare_order(records, theirs)
 
-    def strays(self, theirs: Mapping[UUID, ProviderPayment]) -> dict[UUID, list[str]]:
+    def strays(self, theirs: Mapping[UUID, Sequence[ProviderPayment]]) -> dict[UUID, list[str]]:
         """See Subject. A payment whose attempt is not over is no difference."""
-        strays = {each: [describe_stray(payment)] for each, payment in theirs.items() if is_stray(payment)}
+        found = {each: [describe_stray(one) for one in payments if is_stray(one)] for each, payments in theirs.items()}
+        strays = {each: texts for each, texts in found.items() if texts}
         with_attempts = self._audit.with_attempts(list(strays)) if strays else set()
         return {each: texts for each, texts in strays.items() if each not in with_attempts}
 
@@ -143,7 +151,6 @@ class Payouts(Subject[PayoutRecords, TransferReport]):
     """Payouts, and the provider's transfers."""
 
     kind: Kind = "payout"
-    is_late = True
 
     def listed(self, span: Span) -> Iterator[tuple[UUID, TransferReport]]:
         """See Subject."""
@@ -158,10 +165,15 @@ class Payouts(Subject[PayoutRecords, TransferReport]):
         requested_at = time_of(records.payout.id, records.payout.created_at)
         return Span(requested_at - SKEW, max(requested_at, records.updated_at) + SKEW)
 
-    def differences(self, records: PayoutRecords, theirs: TransferReport | None) -> list[str]:
+    def is_late(self, records: PayoutRecords, theirs: Sequence[TransferReport]) -> bool:
+        """See Subject. Both the transfer and a second one may be made long after our last change."""
+        is_own = [is_own_transfer(records.payout, each) for each in theirs]
+        return any(is_own) or bool(list(second_transfers(records.payout, theirs)))
+
+    def differences(self, records: PayoutRecords, theirs: Sequence[TransferReport]) -> list[str]:
         """See Subject."""
         return compare_payout(records, theirs)
 
-    def strays(self, theirs: Mapping[UUID, TransferReport]) -> dict[UUID, list[str]]:
+    def strays(self, theirs: Mapping[UUID, Sequence[TransferReport]]) -> dict[UUID, list[str]]:
         """See Subject."""
         return {each: ["does not exist, and the provider has paid it"] for each in theirs}

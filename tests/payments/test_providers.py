@@ -319,18 +319,18 @@ def test_a_window_lists_the_payouts_that_were_created_in_it_with_what_came_back(
     payout, destination = new_id(), provider.hand.destination
     if destination is None:
         pytest.skip("localstripe has no transfers")
-    provider.gateway.pay_out(Transfer(payout, PRICE, "USD", destination))
+    reference = provider.gateway.pay_out(Transfer(payout, PRICE, "USD", destination))
     now = datetime.now(UTC)
     minute = timedelta(minutes=1)
 
     assert list(provider.gateway.list_transfers(now - minute, now + minute)) == [
-        TransferReport(payout, PRICE, Decimal(0))
+        TransferReport(payout, PRICE, Decimal(0), reference)
     ]
     assert list(provider.gateway.list_transfers(now - 2 * minute, now - minute)) == []
 
     provider.hand.reverse_transfer(payout, Decimal("4.00"))
 
-    reversed_one = TransferReport(payout, PRICE, Decimal("4.00"))
+    reversed_one = TransferReport(payout, PRICE, Decimal("4.00"), reference)
     assert list(provider.gateway.list_transfers(now - minute, now + minute)) == [reversed_one]
     assert reversed_one in provider.hand.reports()
 

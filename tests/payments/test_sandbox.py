@@ -224,14 +224,14 @@ def test_a_refund_that_waits_for_another_counts_it(sandbox: Sandbox, sandbox_dat
 
 def test_a_reversed_payout_is_reported_with_what_came_back(sandbox: Sandbox) -> None:
     payout = new_id()
-    sandbox.pay_out(Transfer(payout, PRICE, "USD", ""))
+    reference = sandbox.pay_out(Transfer(payout, PRICE, "USD", ""))
 
     sandbox.reverse_transfer(payout, Decimal("100.00"))
     sandbox.reverse_transfer(payout)
 
     assert taken(sandbox) == [
-        TransferReport(payout, PRICE, Decimal("100.00")),
-        TransferReport(payout, PRICE, PRICE),
+        TransferReport(payout, PRICE, Decimal("100.00"), reference),
+        TransferReport(payout, PRICE, PRICE, reference),
     ]
 
 

@@ -127,7 +127,9 @@ def test_a_payout_is_paid_once_when_stripe_has_forgotten_the_key(stripe: StripeG
 
     assert first == second == double.transfers[0]["id"]
     assert [made_transfer["amount"] for made_transfer in double.transfers] == [1999]
-    assert list(stripe.list_transfers(EPOCH, FUTURE)) == [TransferReport(new_transfer.payout_id, PRICE, Decimal(0))]
+    assert list(stripe.list_transfers(EPOCH, FUTURE)) == [
+        TransferReport(new_transfer.payout_id, PRICE, Decimal(0), first)
+    ]
 
 
 @pytest.mark.parametrize("destination", ["acct_nobody", "acct_new"])

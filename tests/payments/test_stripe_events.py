@@ -141,7 +141,7 @@ def test_a_reversed_transfer_is_reported_with_what_came_back() -> None:
 
     event = parse_signed(an_event("transfer.reversed", transfer))
 
-    assert event == ProviderEvent("evt_1", TransferReport(payout, Decimal("19.99"), Decimal("5.00")))
+    assert event == ProviderEvent("evt_1", TransferReport(payout, Decimal("19.99"), Decimal("5.00"), "tr_1"))
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,9 +14,11 @@ import pytest
 from marketplace.gig.v1 import gig_pb2
 from marketplace.order.v1 import order_pb2
 from order_service.domain.chargeback import ChargebackState
+from order_service.payments.gateway import ProviderPayment, TransferReport
 from order_service.payments.sandbox import scenarios
 from order_service.reconciliation import Findings, Window, check, reconcile
 from order_service.reconciliation.findings import text
+from order_service.reconciliation.spans import BEGINNING
 from servicekit.database import Database
 from servicekit.ids import new_id
 from tests.support.orderservice import BUYER, SELLER, OrderBackend
@@ -22,6 +26,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.standins import GigStandIn, serving
 
 LEDGER = ("ledger_transactions", "ledger_entries")
+PRICE = Decimal("19.99")
 
 
 @pytest.fixture(scope="module")
@@ -278,6 +283,79 @@ def test_a_difference_to_the_providers_records_is_named(
     sandbox_database.execute(statement)
 
     assert any(difference in each for each in differences(traded)), differences(traded)
+
+
+def add_seconds(
+    world: OrderBackend, monkeypatch: pytest.MonkeyPatch, *, long_before: bool, has_money: bool
+) -> tuple[ProviderPayment, TransferReport]:
+    """Let the provider list a second payment and a second transfer, before all others or among them; return the first.
+
+    Without money the payment was voided, and the transfer came back.
+    """
+    payment = next(each for each in world.sandbox_payments() if each.captured == PRICE)
+    [transfer] = world.sandbox_transfers()
+    nothing = Decimal(0)
+    second_payment = replace(
+        payment,
+        captured=payment.captured if has_money else nothing,
+        report=replace(payment.report, reference="another payment"),
+    )
+    second_transfer = replace(
+        transfer, reference="another transfer", reversed=nothing if has_money else transfer.amount
+    )
+
+    def adding(listed: Callable[..., Iterator[Any]], first: Any, second: Any) -> Callable[..., Iterator[Any]]:
+        def list_both(since: datetime, until: datetime) -> Iterator[Any]:
+            if long_before and since == BEGINNING:
+                yield second
+            for each in listed(since, until):
+                if each == first and not long_before:
+                    yield second
+                yield each
+
+        return list_both
+
+    for name, first, second in (
+        ("list_payments", payment, second_payment),
+        ("list_transfers", transfer, second_transfer),
+    ):
+        monkeypatch.setattr(world.sandbox, name, adding(getattr(world.sandbox, name), first, second))
+    return payment, transfer
+
+
+@pytest.mark.parametrize("batch", [1, 1000])
+def test_a_second_payment_and_a_second_transfer_are_named(
+    traded: OrderBackend, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr("order_service.reconciliation.run.BATCH", batch)
+    payment, transfer = add_seconds(traded, monkeypatch, long_before=False, has_money=True)
+
+    assert differences(traded) == [
+        f"order {payment.order_id}: has a second payment at the provider: another payment of {PRICE}",
+        f"payout {transfer.payout_id}: has a second transfer at the provider: another transfer of 10.00",
+    ]
+
+
+def test_a_second_payment_and_a_second_transfer_from_another_time_are_named(
+    traded: OrderBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment, transfer = add_seconds(traded, monkeypatch, long_before=True, has_money=True)
+
+    found = differences(traded)
+
+    assert f"order {payment.order_id}: has a second payment at the provider: another payment of {PRICE}" in found
+    assert found[-1] == (
+        f"payout {transfer.payout_id}: has a second transfer at the provider: another transfer of 10.00"
+    )
+
+
+@pytest.mark.parametrize("long_before", [False, True])
+def test_a_second_payment_that_was_voided_and_a_second_transfer_that_came_back_are_no_difference(
+    traded: OrderBackend, monkeypatch: pytest.MonkeyPatch, *, long_before: bool
+) -> None:
+    add_seconds(traded, monkeypatch, long_before=long_before, has_money=False)
+
+    assert differences(traded) == []
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ FAIL = Statement("UPDATE refunds SET state = 'FAILED', fails_at = NULL WHERE id 
 DUE_REFUNDS = Statement("SELECT id FROM refunds WHERE fails_at <= app_now() ORDER BY fails_at")
 REVERSE = Statement("""
     UPDATE payouts SET reversed = reversed + COALESCE($2, amount - reversed) WHERE payout_id = $1
-    RETURNING payout_id, amount, reversed
+    RETURNING payout_id, amount, reversed, reference
 """)
 
 

@@ -90,7 +90,7 @@ PAYMENTS = Statement("""
     WHERE (created_at, order_id) > ($1, $2) AND created_at < $3 ORDER BY created_at, order_id LIMIT 1000
 """)
 PAYOUTS = Statement("""
-    SELECT payout_id, created_at, amount, reversed FROM payouts
+    SELECT payout_id, created_at, amount, reversed, reference FROM payouts
     WHERE (created_at, payout_id) > ($1, $2) AND created_at < $3 ORDER BY created_at, payout_id LIMIT 1000
 """)
 # No order and no payout has this id, so that a list begins with `since` itself.
@@ -212,7 +212,9 @@ class Sandbox(Bank):
         """See Gateway. Oldest first."""
         after = (since, LEAST_ID)
         while rows := self._database.fetch_all(PAYOUTS, *after, until):
-            yield from (TransferReport(row["payout_id"], row["amount"], row["reversed"]) for row in rows)
+            yield from (
+                TransferReport(row["payout_id"], row["amount"], row["reversed"], row["reference"]) for row in rows
+            )
             after = (rows[-1]["created_at"], rows[-1]["payout_id"])
 
     def confirm(self, order_id: UUID, *, refused: bool = False) -> None:

@@ -133,7 +133,8 @@ def to_transfer(transfer: Object) -> TransferReport | None:
     payout_id = our_id(transfer, PAYOUT)
     if payout_id is None:
         return None
-    return TransferReport(payout_id, amount(transfer["amount"]), amount(transfer.get("amount_reversed") or 0))
+    came_back = amount(transfer.get("amount_reversed") or 0)
+    return TransferReport(payout_id, amount(transfer["amount"]), came_back, transfer["id"])
 
 
 def our_id(resource: Object, name: str) -> UUID | None:
