@@ -73,9 +73,9 @@ def own_host_first(url: str, own: str) -> dict[str, Any]:
 
 
 async def until_primary(work: Callable[[], Coroutine[Any, Any, R]]) -> R:
-    """Return the result of work on a database; repeat it while there is no primary and the call may have written nothing.
+    """Return the result of work on a database, repeated while there is no primary and the call has written nothing.
 
-    Raises what the work raises, for want of a primary after NEW_PRIMARY_SECONDS.
+    Raises what the work raises; for want of a primary after NEW_PRIMARY_SECONDS.
     """
     end = time.monotonic() + NEW_PRIMARY_SECONDS
     while True:

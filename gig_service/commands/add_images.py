@@ -81,7 +81,7 @@ class AddImages:
 
     @contextmanager
     def _deleted_on_failure(self, keys: Sequence[str]) -> Iterator[None]:
-        """Delete the files when the block fails, as long as the storage answers; the orphan sweeper deletes the others."""
+        """Delete the files when the block fails. The orphan sweeper deletes those that the storage keeps."""
         try:
             yield
         except DatabaseAway:
