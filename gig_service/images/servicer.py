@@ -14,6 +14,7 @@ from uuid import UUID
 
 from gig_service import convert
 from gig_service.commands.add_images import AddImages
+from gig_service.domain.gig import GigPage
 from gig_service.domain.image import Image
 from gig_service.images.decoder_pool import DecoderPool
 from gig_service.images.forms import ReceivedPicture, receive_pictures
@@ -79,21 +80,19 @@ class ImageServicer:
             files = await receive_pictures(first.file.content_type, body, folder, limits)
             crash_point("received")
             pictures = await self._decode(files, folder, call)
-            images = await run_to_completion(asyncio.to_thread(self._add_images.store, pictures))
-        page = await until_primary(
-            lambda: run_to_completion(
-                asyncio.to_thread(
-                    self._add_images.add,
-                    gig_id,
-                    images,
-                    call.caller,
-                    call.if_match,
-                    first_is_primary=first.is_primary,
-                )
+            page = await run_to_completion(self._keep(gig_id, pictures, call, first_is_primary=first.is_primary))
+        call.set_etag(page.etag)
+        return page.images[-len(pictures) :]
+
+    async def _keep(
+        self, gig_id: UUID, pictures: Sequence[DecodedPicture], call: Call, *, first_is_primary: bool
+    ) -> GigPage:
+        images = await asyncio.to_thread(self._add_images.store, pictures)
+        return await until_primary(
+            lambda: asyncio.to_thread(
+                self._add_images.add, gig_id, images, call.caller, call.if_match, first_is_primary=first_is_primary
             )
         )
-        call.set_etag(page.etag)
-        return page.images[-len(images) :]
 
     async def _decode(self, files: Sequence[ReceivedPicture], folder: Path, call: Call) -> list[DecodedPicture]:
         pictures = []

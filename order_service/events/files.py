@@ -25,7 +25,7 @@ from servicekit.failover import until_primary
 from servicekit.metadata import EDGE_METHOD
 from servicekit.storage.storage import NEVER, Attachment, Span, Storage
 from servicekit.threads import Threads
-from servicekit.uploads.bodies import FIELD, UploadLimits, receive_files
+from servicekit.uploads.bodies import FIELD, ReceivedFile, UploadLimits, receive_files
 from servicekit.uploads.folders import UPLOAD_PREFIX
 from servicekit.uploads.uploads import BYTES, counted_upload, run_to_completion, steady, upload_place
 from servicekit.user_places import UserPlaces
@@ -101,8 +101,11 @@ class FileServicer:
             [received] = await receive_files(first.file.content_type, body, Path(folder), self._limits, self._run)
             crash_point("received")
             BYTES.observe(received.size)
-            stored = await run_to_completion(self._run(self._upload_file.store, received, first.name))
-        return await until_primary(lambda: run_to_completion(self._run(self._upload_file.add, stored, call.user_id)))
+            return await run_to_completion(self._keep(received, first.name, call.user_id))
+
+    async def _keep(self, received: ReceivedFile, name: str, owner_id: UUID) -> FileLabel:
+        stored = await self._run(self._upload_file.store, received, name)
+        return await until_primary(lambda: self._run(self._upload_file.add, stored, owner_id))
 
     def _readable(self, file_id: UUID, call: Call) -> File:
         """Return the file. Raises NotFound, and Conflict (FILE_NOT_READY)."""

@@ -14,7 +14,7 @@ from order_service.domain.refund import RefundState
 from order_service.domain.reminders import STATUSES
 from order_service.domain.settlement import NOTHING, outstanding, position, refund_status, refunded_amount
 from order_service.payments.gateway import ProviderPayment
-from order_service.reconciliation.compare_payments import compare_payment, second_payments
+from order_service.reconciliation.compare_payments import compare_payment, other_payments
 from order_service.reconciliation.compare_sums import compare_sums
 from order_service.store.audit import OrderRecords
 
@@ -48,11 +48,13 @@ def compare_order(records: OrderRecords, payments: Sequence[ProviderPayment]) ->
     texts += _compare_records(records)
     texts += compare_sums(records.sums, position(records.order))
     reference = records.order.payment_reference
-    if not records.is_pending:
-        own = next((each for each in payments if each.report.reference == reference), None)
-        texts += compare_payment(records, own or next(iter(payments), None))
-    texts += second_payments(reference, payments)
-    return texts
+    own = next((each for each in payments if each.report.reference == reference), None)
+    others = list(other_payments(reference, payments))
+    # Its own one is listed at another time.
+    is_elsewhere = own is None and bool(others)
+    if not (records.is_pending or is_elsewhere):
+        texts += compare_payment(records, own)
+    return texts + others
 
 
 def _compare_history(records: OrderRecords) -> Iterator[str]:

@@ -45,12 +45,12 @@ def compare_payment(records: OrderRecords, payment: ProviderPayment | None) -> I
         )
 
 
-def second_payments(reference: str, payments: Sequence[ProviderPayment]) -> Iterator[str]:
+def other_payments(reference: str, payments: Sequence[ProviderPayment]) -> Iterator[str]:
     """Yield the payments of an order beside the one with our reference, when the provider has money of them."""
     for each in payments:
         if each.report.reference != reference and is_stray(each):
             amount = each.authorized or each.captured
-            yield f"has a second payment at the provider: {each.report.reference} of {amount}"
+            yield f"has another payment at the provider: {each.report.reference} of {amount}"
 
 
 def is_stray(payment: ProviderPayment) -> bool:

@@ -19,15 +19,18 @@ NOTHING = Decimal(0)
 def compare_payout(records: PayoutRecords, transfers: Sequence[TransferReport]) -> list[str]:
     """Return the differences between the records of a payout and the provider's transfers, which should be one."""
     payout = records.payout
-    texts = [*compare_sums(records.sums, _expected(records)), *second_transfers(payout, transfers)]
-    if records.is_pending:
+    own = next((each for each in transfers if is_own_transfer(payout, each)), None)
+    others = list(other_transfers(payout, transfers))
+    texts = [*compare_sums(records.sums, _expected(records)), *others]
+    # Its own one is listed at another time.
+    is_elsewhere = own is None and bool(others)
+    if records.is_pending or is_elsewhere:
         return texts
     if payout.status is Status.PENDING and not records.is_held:
         texts.append("is PENDING, and has no outbox row")
     # A payout that came back in full is FAILED, and was paid before.
     was_paid = payout.status is Status.PAID or payout.reversed
     due = (payout.amount, payout.reversed) if was_paid else None
-    own = next((each for each in transfers if is_own_transfer(payout, each)), None) or next(iter(transfers), None)
     paid = (own.amount, own.reversed) if own else None
     if paid != due:
         ours = _words(due or (payout.amount,))
@@ -40,12 +43,12 @@ def is_own_transfer(payout: Payout, transfer: TransferReport) -> bool:
     return transfer.reference == payout.reference or not payout.reference
 
 
-def second_transfers(payout: Payout, transfers: Sequence[TransferReport]) -> Iterator[str]:
+def other_transfers(payout: Payout, transfers: Sequence[TransferReport]) -> Iterator[str]:
     """Yield the transfers beside the payout's own one, unless all their money is back."""
     own = next((each for each in transfers if is_own_transfer(payout, each)), None)
     for each in transfers:
         if each is not own and each.amount > each.reversed:
-            yield f"has a second transfer at the provider: {each.reference} of {each.amount}"
+            yield f"has another transfer at the provider: {each.reference} of {each.amount}"
 
 
 def _expected(records: PayoutRecords) -> Iterator[Line]:

@@ -165,16 +165,14 @@ class _Reconciliation:
             if reached is not None and span.until <= reached:
                 continue
             listed = subject.listed(span)
-            counted, wrong = self._run, set[UUID]()
+            counted = self._run
             while theirs := _together(islice(listed, BATCH)):
                 results = subject.compare_listed(theirs)
-                wrong |= {each for each, result in results.items() if result.differences}
-                # One of two payments of an order may be right.
-                done = [each for each in results if each not in wrong]
+                done = [each for each, result in results.items() if not result.differences]
                 self._runs.add_work(
                     subject.kind, [_work(each, result, span) for each, result in results.items() if result.differences]
                 )
-                self._runs.end_work(subject.kind, done)
+                self._runs.end_changed(subject.kind, done)
                 counted = _count(counted, subject.kind, [results[each] for each in done])
                 self._progress.advance(len(done))
             # Only whole slices are counted: an interrupted one is read again.

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from order_service.payments.gateway import Gateway, ProviderPayment, TransferReport
 from order_service.reconciliation.compare_orders import compare_order
-from order_service.reconciliation.compare_payments import describe_stray, is_stray, second_payments
-from order_service.reconciliation.compare_payouts import compare_payout, is_own_transfer, second_transfers
+from order_service.reconciliation.compare_payments import describe_stray, is_stray, other_payments
+from order_service.reconciliation.compare_payouts import compare_payout, is_own_transfer, other_transfers
 from order_service.reconciliation.spans import SKEW, Span, merge, time_of
 from order_service.store.audit import Audit, OrderRecords, PayoutRecords
 from order_service.store.reconciliation_runs import Kind, Work
@@ -133,7 +133,7 @@ class Orders(Subject[OrderRecords, ProviderPayment]):
 
     def is_late(self, records: OrderRecords, theirs: Sequence[ProviderPayment]) -> bool:
         """See Subject. A second payment may be made at any time."""
-        return bool(list(second_payments(records.order.payment_reference, theirs)))
+        return bool(list(other_payments(records.order.payment_reference, theirs)))
 
     def differences(self, records: OrderRecords, theirs: Sequence[ProviderPayment]) -> list[str]:
         """See Subject."""
@@ -168,7 +168,7 @@ class Payouts(Subject[PayoutRecords, TransferReport]):
     def is_late(self, records: PayoutRecords, theirs: Sequence[TransferReport]) -> bool:
         """See Subject. Both the transfer and a second one may be made long after our last change."""
         is_own = [is_own_transfer(records.payout, each) for each in theirs]
-        return any(is_own) or bool(list(second_transfers(records.payout, theirs)))
+        return any(is_own) or bool(list(other_transfers(records.payout, theirs)))
 
     def differences(self, records: PayoutRecords, theirs: Sequence[TransferReport]) -> list[str]:
         """See Subject."""

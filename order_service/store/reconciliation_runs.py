@@ -50,6 +50,9 @@ WORK = Statement("""
     SELECT id, since, until FROM reconciliation_work WHERE kind = $1 AND id > $2 ORDER BY id LIMIT $3
 """)
 END_WORK = Statement("DELETE FROM reconciliation_work WHERE kind = $1 AND id = ANY ($2::uuid[])")
+END_CHANGED = Statement("""
+    DELETE FROM reconciliation_work WHERE kind = $1 AND id = ANY ($2::uuid[]) AND since IS NULL
+""")
 COUNT_WORK = Statement("SELECT count(*) AS number FROM reconciliation_work")
 SAVE = Statement("""
     UPDATE reconciliation_runs
@@ -154,6 +157,13 @@ class ReconciliationRuns:
         if work:
             ids, since, until = zip(*work, strict=True)
             self._database.fetch_all(ADD_WORK, kind, list(ids), list(since), list(until))
+
+    def end_changed(self, kind: Kind, ids: Sequence[UUID]) -> None:
+        """Remove work that changed here and is right where the provider lists it.
+
+        What is listed at another time stays: of two payments of an order one may be right.
+        """
+        self._database.fetch_all(END_CHANGED, kind, list(ids))
 
     def end_work(self, kind: Kind, ids: Sequence[UUID], run: Run | None = None) -> None:
         """Remove work that is done; together with that, store the progress of a run."""

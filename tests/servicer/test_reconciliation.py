@@ -201,7 +201,7 @@ PARKED = """
         ),
         ("UPDATE orders SET refund_due = 1 WHERE status = 'CANCELLED' AND refunded > 0", "is CANCELLED, and only 1.00"),
         ("UPDATE orders SET payment_status = NULL WHERE status = 'COMPLETED'", "from before there were payments"),
-        ("UPDATE orders SET payment_reference = payment_reference || 'x'", "reference in our records"),
+        ("UPDATE orders SET payment_reference = payment_reference || 'x'", "has another payment at the provider"),
         ("UPDATE orders SET refunded = refunded + 1 WHERE refunded > 0", "refunded, and records of"),
         ("UPDATE orders SET charged_back = 2 WHERE charged_back > 2", "has 2.00 charged back, and records of"),
         ("UPDATE orders SET fees = 0", "has 0.00 of fees, and records of"),
@@ -323,30 +323,19 @@ def add_seconds(
     return payment, transfer
 
 
-@pytest.mark.parametrize("batch", [1, 1000])
+@pytest.mark.parametrize(
+    ("batch", "long_before"), [(1000, False), (1, False), (1000, True)], ids=["together", "apart", "long before"]
+)
 def test_a_second_payment_and_a_second_transfer_are_named(
-    traded: OrderBackend, monkeypatch: pytest.MonkeyPatch, batch: int
+    traded: OrderBackend, monkeypatch: pytest.MonkeyPatch, *, batch: int, long_before: bool
 ) -> None:
     monkeypatch.setattr("order_service.reconciliation.run.BATCH", batch)
-    payment, transfer = add_seconds(traded, monkeypatch, long_before=False, has_money=True)
+    payment, transfer = add_seconds(traded, monkeypatch, long_before=long_before, has_money=True)
 
     assert differences(traded) == [
-        f"order {payment.order_id}: has a second payment at the provider: another payment of {PRICE}",
-        f"payout {transfer.payout_id}: has a second transfer at the provider: another transfer of 10.00",
+        f"order {payment.order_id}: has another payment at the provider: another payment of {PRICE}",
+        f"payout {transfer.payout_id}: has another transfer at the provider: another transfer of 10.00",
     ]
-
-
-def test_a_second_payment_and_a_second_transfer_from_another_time_are_named(
-    traded: OrderBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    payment, transfer = add_seconds(traded, monkeypatch, long_before=True, has_money=True)
-
-    found = differences(traded)
-
-    assert f"order {payment.order_id}: has a second payment at the provider: another payment of {PRICE}" in found
-    assert found[-1] == (
-        f"payout {transfer.payout_id}: has a second transfer at the provider: another transfer of 10.00"
-    )
 
 
 @pytest.mark.parametrize("long_before", [False, True])
