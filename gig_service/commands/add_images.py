@@ -6,8 +6,7 @@ files without a row, which the orphan sweeper deletes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from uuid import UUID
 
 from gig_service.commands.editing import lock_own_gig
@@ -17,10 +16,8 @@ from gig_service.media.decoded_picture import THUMBNAIL_EXTENSION, THUMBNAIL_MED
 from gig_service.store.store import Store
 from servicekit.call import Caller
 from servicekit.crash import crash_point
-from servicekit.database import DatabaseAway
-from servicekit.errors import Unavailable
 from servicekit.ids import new_id
-from servicekit.storage.storage import Storage, new_key
+from servicekit.storage.storage import Storage, deleted_on_failure, new_key
 
 
 class AddImages:
@@ -48,7 +45,7 @@ class AddImages:
     def store(self, pictures: Sequence[DecodedPicture]) -> list[Image]:
         """Store the files of the pictures, and return the images to add. Raises Unavailable; no file is left then."""
         stored: list[str] = []
-        with self._deleted_on_failure(stored):
+        with deleted_on_failure(self._storage, stored):
             images = [self._store_files(picture, stored) for picture in pictures]
         crash_point("files stored")
         return images
@@ -68,7 +65,8 @@ class AddImages:
         files are deleted. After DatabaseAway it is not known whether the gig has the images, and they stay: the orphan
         sweeper deletes those without a row.
         """
-        with self._deleted_on_failure([key for image in added for key in (image.key, image.thumbnail_key)]):
+        keys = [key for image in added for key in (image.key, image.thumbnail_key)]
+        with deleted_on_failure(self._storage, keys):
             with self._store.transaction():
                 gig = lock_own_gig(self._store, gig_id, caller, if_match)
                 self.check_room(gig, len(added))
@@ -78,19 +76,6 @@ class AddImages:
                 crash_point("rows written")
             crash_point("committed")
         return page
-
-    @contextmanager
-    def _deleted_on_failure(self, keys: Sequence[str]) -> Iterator[None]:
-        """Delete the files when the block fails. The orphan sweeper deletes those that the storage keeps."""
-        try:
-            yield
-        except DatabaseAway:
-            raise
-        except BaseException:
-            with suppress(Unavailable):
-                for key in keys:
-                    self._storage.delete(key)
-            raise
 
     def _store_files(self, picture: DecodedPicture, stored: list[str]) -> Image:
         """Store both files of a picture; each key is added to `stored` first, since a failed `put` may leave a file."""

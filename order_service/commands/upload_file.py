@@ -5,18 +5,15 @@ A process that dies on the way leaves at most bytes without a row, which the orp
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 from order_service.domain.file import UNKNOWN, FileLabel, FileStatus, clean_name, media_type
 from order_service.store.store import Store
 from servicekit.crash import crash_point
-from servicekit.database import DatabaseAway, retry_conflicts
-from servicekit.errors import Unavailable
+from servicekit.database import retry_conflicts
 from servicekit.ids import new_id
-from servicekit.storage.storage import Storage, new_key
+from servicekit.storage.storage import Storage, deleted_on_failure, new_key
 from servicekit.uploads.bodies import ReceivedFile
 
 
@@ -50,7 +47,7 @@ class UploadFile:
             self._first_status,
         )
         key = new_key()
-        with self._deleted_on_failure(key):
+        with deleted_on_failure(self._storage, [key]):
             # The storage tells neither the name nor the type.
             self._storage.put(key, received.path, UNKNOWN)
         crash_point("file stored")
@@ -63,20 +60,9 @@ class UploadFile:
         deleted. After DatabaseAway it is not known whether there is a file, and they stay: the orphan sweeper deletes
         those without a row.
         """
-        with self._deleted_on_failure(stored.key):
+        with deleted_on_failure(self._storage, [stored.key]):
             self._add(stored.label, owner_id, stored.key)
         return stored.label
-
-    @contextmanager
-    def _deleted_on_failure(self, key: str) -> Iterator[None]:
-        try:
-            yield
-        except DatabaseAway:
-            raise
-        except BaseException:
-            with suppress(Unavailable):
-                self._storage.delete(key)
-            raise
 
     @retry_conflicts
     def _add(self, label: FileLabel, owner_id: UUID, key: str) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple, Protocol
+
+from servicekit.database import DatabaseAway
+from servicekit.errors import Unavailable
 
 # A key is never used for another file, so clients may cache a public file for ever.
 FOR_EVER = "public, max-age=31536000, immutable"
@@ -60,6 +63,23 @@ def new_key(extension: str = "") -> str:
     """
     name = secrets.token_hex(16)
     return f"{name[:2]}/{name}" + (f".{extension}" if extension else "")
+
+
+@contextmanager
+def deleted_on_failure(storage: Storage, keys: Sequence[str]) -> Iterator[None]:
+    """Delete the files with these keys when the block fails, unless it raises DatabaseAway: their rows may be there.
+
+    The orphan sweeper deletes those that stay without a row.
+    """
+    try:
+        yield
+    except DatabaseAway:
+        raise
+    except BaseException:
+        with suppress(Unavailable):
+            for key in keys:
+                storage.delete(key)
+        raise
 
 
 class Storage(Protocol):

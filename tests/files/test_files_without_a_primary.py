@@ -6,8 +6,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
 from marketplace.file.v1 import file_pb2
 from servicekit.database import Database
 from servicekit.migrations import migrate
@@ -15,24 +13,20 @@ from servicekit.uploads.folders import UPLOAD_PREFIX
 from tests.support.events import event_process
 from tests.support.eventually import eventually
 from tests.support.files import PIECE_BYTES, Files, pieces
-from tests.support.pair import Pair
+from tests.support.pair import Pair, a_pair
 from tests.support.postgres import migrations_of
 
 NAME = "orders_moving"
 AWAY_SECONDS = 2.0
 
 
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    """Two servers, of which the test kills the primary."""
-    pair = Pair()
-    try:
-        yield pair.start()
-    finally:
-        pair.stop()
+def test_uploads_and_downloads_wait_for_the_new_primary() -> None:
+    with a_pair() as pair:
+        upload_and_download(pair)
 
 
-def test_uploads_and_downloads_wait_for_the_new_primary(pair: Pair) -> None:
+def upload_and_download(pair: Pair) -> None:
+    """Upload and download while the primary is killed and the standby becomes it."""
     url = pair.url("order", NAME)
     database = Database(url)
     migrate(database, migrations_of("order"))

@@ -13,7 +13,7 @@ from servicekit.database import Database, DatabaseAway, Statement
 from servicekit.errors import MarketplaceError
 from servicekit.failover import SLOW_SECONDS, PrimaryAway, fails_over, own_host_first, until_primary
 from tests.support.eventually import eventually
-from tests.support.pair import Pair
+from tests.support.pair import Pair, a_pair
 
 IS_STANDBY = Statement("SELECT pg_is_in_recovery() AS is_standby")
 ADD = Statement("INSERT INTO things VALUES ($1)")
@@ -27,11 +27,8 @@ CANCEL_WAITING = """
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
     """Two servers for all tests. The last one kills the primary."""
-    pair = Pair()
-    try:
-        yield pair.start()
-    finally:
-        pair.stop()
+    with a_pair() as pair:
+        yield pair
 
 
 def test_an_anonymous_read_is_answered_by_the_own_host_and_everything_else_by_the_primary(pair: Pair) -> None:

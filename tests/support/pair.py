@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -19,6 +21,16 @@ from tests.support.folders import temporary_folder
 from tests.support.postgres import PostgresServer
 
 START_SECONDS = 120
+
+
+@contextmanager
+def a_pair() -> Iterator[Pair]:
+    """Run two servers for the block, which may kill the primary."""
+    pair = Pair()
+    try:
+        yield pair.start()
+    finally:
+        pair.stop()
 
 
 class Pair:
