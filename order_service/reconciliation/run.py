@@ -10,7 +10,7 @@ wrong then is compared again before it is a difference.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -20,7 +20,7 @@ from uuid import UUID
 from order_service.payments.gateway import Gateway
 from order_service.reconciliation.findings import Findings
 from order_service.reconciliation.spans import Span, slices
-from order_service.reconciliation.subjects import Orders, Payouts, Result, Subject
+from order_service.reconciliation.subjects import Orders, Payouts, Result, Subject, together
 from order_service.store import ledger_audit
 from order_service.store.audit import Audit
 from order_service.store.ledger_audit import LedgerAudit
@@ -166,7 +166,7 @@ class _Reconciliation:
                 continue
             listed = subject.listed(span)
             counted = self._run
-            while theirs := _together(islice(listed, BATCH)):
+            while theirs := together(islice(listed, BATCH)):
                 results = subject.compare_listed(theirs)
                 done = [each for each, result in results.items() if not result.differences]
                 self._runs.add_work(
@@ -238,14 +238,6 @@ class _Reconciliation:
         if since is not None and (before is None or since > before):
             return None
         return max(before or self._run.until, self._run.until)
-
-
-def _together(listed: Iterable[tuple[UUID, Any]]) -> dict[UUID, list[Any]]:
-    """Return the provider's records by our ids: two payments of an order together."""
-    records: dict[UUID, list[Any]] = {}
-    for each, theirs in listed:
-        records.setdefault(each, []).append(theirs)
-    return records
 
 
 def _work(row_id: UUID, result: Result, span: Span) -> Work:

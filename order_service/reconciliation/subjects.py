@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -31,6 +31,14 @@ class Result:
     exists: bool
     is_pending: bool = False
     is_listed: bool = False
+
+
+def together(listed: Iterable[tuple[UUID, Theirs]]) -> dict[UUID, list[Theirs]]:
+    """Return the provider's records by our ids: two payments of an order together."""
+    records: dict[UUID, list[Theirs]] = {}
+    for each, theirs in listed:
+        records.setdefault(each, []).append(theirs)
+    return records
 
 
 class Subject(ABC, Generic[Records, Theirs]):
@@ -89,9 +97,7 @@ class Subject(ABC, Generic[Records, Theirs]):
         found: dict[UUID, list[Theirs]] = {}
         for span in merge(spans.values()):
             wanted = {each for each, own in spans.items() if own.since >= span.since and own.until <= span.until}
-            for each, theirs in self.listed(span):
-                if each in wanted:
-                    found.setdefault(each, []).append(theirs)
+            found |= together((each, theirs) for each, theirs in self.listed(span) if each in wanted)
         return found
 
     def _compare(
