@@ -87,6 +87,8 @@ def _etcd(inventory: Inventory, host: Host) -> dict[str, str]:
         "ETCD_ADVERTISE_CLIENT_URLS": f"{url}:2379",
         "ETCD_INITIAL_CLUSTER": ",".join(f"{each.name}=http://{each.address}:2380" for each in inventory.hosts),
         "ETCD_INITIAL_CLUSTER_TOKEN": "marketplace",
+        # Without it, a host that comes back from a cut ends the leader's term: etcd stops, and the primary with it.
+        "ETCD_PRE_VOTE": "true",
         "ETCD_LOGGER": "zap",
         "ETCD_LOG_LEVEL": "warn",
     }

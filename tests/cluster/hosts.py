@@ -33,6 +33,8 @@ from tests.support.stack import UNLIMITED_WRITES
 ROOT = Path(__file__).resolve().parents[2]
 RESTART_SECONDS = 1.0
 START_SECONDS = 180
+# The timeline, and twice a part of the position, in eight hexadecimal digits each.
+WAL_NAME_LENGTH = 24
 NAMES = ("one", "two", "three")
 
 
@@ -119,6 +121,12 @@ class SimulatedHost:
                 except ProcessLookupError:
                     continue
             time.sleep(0.02)
+
+    def empty_wal(self) -> None:
+        """Empty the files of the WAL, as a pg_rewind leaves them that is interrupted."""
+        for file in (self._inventory.state / "postgres" / "pg_wal").iterdir():
+            if len(file.name) == WAL_NAME_LENGTH:
+                os.truncate(file, 0)
 
     def _pids(self, space: str) -> list[int]:
         listed = subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True).stdout.split()
@@ -239,18 +247,22 @@ class Cluster:
             return {each["name"]: each for each in found}
         return {}
 
-    def primary(self) -> str | None:
-        """Return the name of the host with the primary."""
-        return next((name for name, each in self.members().items() if each["role"] == "leader"), None)
+    def primary(self, but: str = "") -> str | None:
+        """Return the name of the host with the primary, as another host than `but` knows it."""
+        return next((name for name, each in self.members(but).items() if each["role"] == "leader"), None)
 
     def is_back(self, name: str) -> bool:
-        """Return whether a host has its place: its edge answers reads, and its PostgreSQL follows or leads."""
-        member = self.members(but=name).get(name, {})
-        if member.get("state") not in ("running", "streaming"):
+        """Return whether a host has its place: its edge answers reads, and its PostgreSQL leads, or confirms writes."""
+        members = self.members(but=name)
+        leader = next((each for each in members.values() if each["role"] == "leader"), {})
+        member = members.get(name, {})
+        expected = ("leader", "running") if member is leader else ("quorum_standby", "streaming")
+        # A host that was cut off follows its old timeline until its data is rewound.
+        if (member.get("role"), member.get("state")) != expected or member.get("timeline", 0) != leader.get("timeline"):
             return False
         try:
             own = httpx.get(f"http://{self.hosts[name].address}:8008/patroni", timeout=2, trust_env=False).json()
-            if (own["role"] == "primary") != (member["role"] == "leader"):
+            if (own["role"] == "primary") != (member is leader):
                 return False
             return httpx.get(f"{self.url(name)}/api/gigs", timeout=2, trust_env=False).status_code == 200
         except (httpx.HTTPError, ValueError, KeyError):

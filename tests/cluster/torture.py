@@ -133,7 +133,10 @@ def _judge(bound: Bound, waits: Waits, room: float) -> Iterator[str]:
 
 
 def _take_hosts_away(cluster: Cluster, seconds: float, counts: Counts, room: float) -> Iterator[str]:
-    """Take away the primary's host by a cut, a standby's by a kill, and so on. Yield which were late to come back."""
+    """Take away the primary's host by a cut, a standby's by a kill, and so on. Yield which were late to come back.
+
+    A primary that is cut off loses its WAL once another host has its place: its data has to be copied anew.
+    """
     end = time.monotonic() + seconds
     for of_primary, cutting in cycle([(True, True), (False, False), (True, False), (False, True)]):
         time.sleep(CALM_SECONDS)
@@ -147,6 +150,9 @@ def _take_hosts_away(cluster: Cluster, seconds: float, counts: Counts, room: flo
         counts.add(f"hosts {how}")
         (cluster.network.cut if cutting else cluster.kill)(name)
         time.sleep(AWAY_SECONDS)
+        if cutting and name == primary and cluster.primary(but=name):
+            say(f"  {name} loses its WAL, and so cannot be rewound")
+            cluster.hosts[name].empty_wal()
         if cutting:
             cluster.network.heal()
         else:

@@ -38,6 +38,16 @@ def test_patroni_takes_the_file_of_each_host(inventory: Inventory, tmp_path: Pat
         assert yaml.safe_load(file.read_text())["name"] == host.name
 
 
+def test_a_host_that_was_away_hurts_neither_itself_nor_the_others(inventory: Inventory) -> None:
+    """What comes of the first is tried by `tests.cluster.torture`."""
+    host = inventory.hosts[0]
+    patroni = yaml.safe_load(render(inventory, host)["patroni.yml"])
+    etcd = next(program for program in programs(inventory, host) if program.name == "etcd")
+
+    assert patroni["postgresql"]["remove_data_directory_on_rewind_failure"] is True
+    assert etcd.environment["ETCD_PRE_VOTE"] == "true"
+
+
 @pytest.mark.parametrize("name", [*MODULES, "edge"])
 def test_each_program_starts_with_the_settings_of_its_file(
     inventory: Inventory, name: str, monkeypatch: pytest.MonkeyPatch
