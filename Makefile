@@ -31,7 +31,7 @@ help: ## List the targets.
 
 .PHONY: run
 run: install ## Start the marketplace on this machine; Ctrl-C stops it. PORT=8080 DATA_DIR=.data
-	@$(BIN)/python -m deploy.local run
+	@$(BIN)/python -m deploy.local.run
 
 .PHONY: doctor
 doctor: install ## Check whether this machine can run the marketplace, and print a remedy for each problem.

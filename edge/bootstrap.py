@@ -7,6 +7,7 @@ time and memory.
 from __future__ import annotations
 
 import argparse
+import gc
 import ipaddress
 import os
 import re
@@ -415,6 +416,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="a file of YAML; Envoy's JSON stands beside it")
     parser.add_argument("--files", type=Path, help="copy the files that Envoy reads into this folder, which is made")
     options = parser.parse_args()
+    # A process this short leaves no garbage behind; looking for it takes a third of the time of reading the YAML.
+    gc.disable()
     output: Path = options.output
     files: Path | None = options.files
     settings = load(EdgeSettings)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
@@ -133,6 +132,9 @@ class InternalTls:
             return
         # Also when they cannot be used: files that are half replaced change once more.
         self._stamps = stamps
+        # Not at the top: it takes 0.1 s, and few of the commands that read settings log.
+        import structlog
+
         log = structlog.get_logger()
         try:
             self._current = read(self._folder, self.identity)

@@ -17,16 +17,16 @@ from deploy.local.debug import debug
 from deploy.local.environment import EDGE, EVENTS, database_urls, of_service
 from deploy.local.exposure import notes
 from deploy.local.layout import Layout
+from deploy.local.lock import PreflightError, exclusive
 from deploy.local.logs import show_logs
 from deploy.local.machine import machine_checks
 from deploy.local.output import say
 from deploy.local.personal_data import LISTED, erase_users, export_user, users
 from deploy.local.ports import SERVICES
 from deploy.local.postgres import DATABASES
-from deploy.local.preflight import PreflightError, checks, exclusive
+from deploy.local.preflight import checks
 from deploy.local.psql import open_psql
 from deploy.local.restart import restart
-from deploy.local.run import run
 from deploy.local.scrape_config import scrape_config
 from deploy.local.settings import StackSettings, explain
 from deploy.local.trace import Query, milliseconds, trace, trace_id
@@ -139,7 +139,6 @@ def _parser() -> argparse.ArgumentParser:
         subparser.set_defaults(command=command)
         return subparser
 
-    add("run", "start everything and stay in the foreground", lambda settings, _: run(settings))
     add("doctor", "print the result of every check of the start", lambda settings, _: doctor(settings))
     add("status", "list the processes", lambda settings, _: status(settings))
 

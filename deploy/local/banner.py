@@ -3,8 +3,9 @@
 import shlex
 import textwrap
 
-from deploy.local.environment import ROOT, addresses
+from deploy.local.environment import addresses
 from deploy.local.exposure import notes
+from deploy.local.inherited import ROOT
 from deploy.local.layout import Layout
 from deploy.local.ports import DEFAULT_EDGE_PORT
 from deploy.local.settings import StackSettings

@@ -6,13 +6,13 @@ does not use.
 
 import os
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from deploy.local import postgres
+from deploy.local.inherited import CERTIFICATES, GENERAL, HTTP, LIBPQ, PYTHON, PYTHON_PATHS, S3, SERVICE, matching
 from deploy.local.layout import Layout
 from deploy.local.ports import STREAMING, Ports, spare_of
 from deploy.local.settings import StackSettings
@@ -25,7 +25,6 @@ from order_service.settings import EventSettings
 from order_service.settings import Settings as OrderSettings
 from review_service.settings import Settings as ReviewSettings
 
-ROOT = Path(__file__).resolve().parents[2]
 EDGE = "edge"
 IMAGES = "gig-images"
 EVENTS = "order-events"
@@ -38,21 +37,6 @@ SETTINGS: Mapping[str, type[BaseSettings]] = {
     "review": ReviewSettings,
     EDGE: EdgeSettings,
 }
-
-# Variables that are passed on from the environment of `make run`, as patterns.
-GENERAL = ("PATH", "HOME", "LANG", "LANGUAGE", "LC_*", "TZ", "TZDIR", "TMPDIR", "MALLOC_*", "GLIBC_TUNABLES", "LD_*")
-PYTHON = (*GENERAL, "PYTHON*")
-SERVICE = (*PYTHON, "GRPC_*")
-# The certificates to check others with: receivers of webhooks are called without a proxy.
-CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-# A process that asks other systems over HTTP: proxies, and the certificates to check them with.
-HTTP = (
-    *(f"{scheme}_proxy" for scheme in ("http", "https", "all", "no")),
-    *(f"{scheme}_PROXY" for scheme in ("HTTP", "HTTPS", "ALL", "NO")),
-    *(*CERTIFICATES, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
-)
-S3 = ("AWS_*", "BOTO_CONFIG")
-LIBPQ = ("PG*",)
 
 # The file descriptor on DATA_DIR that Envoy gets from its launcher.
 EDGE_FOLDER = 100
@@ -107,7 +91,7 @@ def of_service(
 
     Paths are absolute, or start at `base`, the current folder of the process.
     """
-    environment = _inherited(inherited, _patterns(program, settings)) | _PYTHON_PATHS
+    environment = matching(inherited, _patterns(program, settings)) | PYTHON_PATHS
     environment |= _of_settings(program, settings, layout, inherited, base or layout.data_dir)
     service = program.split("-")[0]
     for name, identity in (("RUN_AS", service_identity(layout, service)), ("DECODER_RUN_AS", decoder_identity())):
@@ -140,7 +124,7 @@ def of_worker(
 def of_edge_renderer(settings: StackSettings, layout: Layout, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the program that renders Envoy's configuration; its current folder is DATA_DIR."""
     own = _of_settings(EDGE, settings, layout, inherited, edge_base(layout)) | _with_spares(settings)
-    return _inherited(inherited, (*PYTHON, "SSL_CERT_FILE")) | _PYTHON_PATHS | own
+    return matching(inherited, (*PYTHON, "SSL_CERT_FILE")) | PYTHON_PATHS | own
 
 
 def edge_base(layout: Layout) -> Path:
@@ -154,20 +138,7 @@ def edge_base(layout: Layout) -> Path:
 
 def of_edge(inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of Envoy, whose settings are in its configuration."""
-    return _inherited(inherited, GENERAL)
-
-
-def of_python(inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of supervisord and of PostgreSQL's launcher, which have no settings in it."""
-    return _inherited(inherited, PYTHON) | _PYTHON_PATHS
-
-
-_PYTHON_PATHS = {
-    "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "generated"))),
-    # Keep `python -m` from importing modules of DATA_DIR, the current folder.
-    "PYTHONSAFEPATH": "1",
-    "PYTHONUNBUFFERED": "1",
-}
+    return matching(inherited, GENERAL)
 
 
 def libraries(program: str, settings: StackSettings) -> tuple[str, ...]:
@@ -189,12 +160,6 @@ def _patterns(program: str, settings: StackSettings) -> tuple[str, ...]:
         *(S3 if uses_s3 else ()),
         *(LIBPQ if databases & set(settings.database_urls) else ()),
     )
-
-
-def _inherited(environment: Mapping[str, str], patterns: tuple[str, ...]) -> dict[str, str]:
-    return {
-        name: value for name, value in environment.items() if any(fnmatchcase(name, pattern) for pattern in patterns)
-    }
 
 
 def _of_settings(

@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 
 from deploy.local.layout import Layout
+from deploy.local.lock import PreflightError
 from deploy.local.ports import STREAMING
-from deploy.local.preflight import Check, PreflightError
+from deploy.local.preflight import Check
 from deploy.local.settings import StackSettings
 
 _OLDEST_PYTHON = (3, 11)

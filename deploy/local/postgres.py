@@ -76,6 +76,15 @@ def _password(layout: Layout, role: str) -> str | None:
     return hmac.digest(signing_keys.database_secret(layout.data_dir), role.encode(), hashlib.sha256).hex()
 
 
+def is_created(layout: Layout) -> bool:
+    """Return whether the cluster is there, whole."""
+    return _is_cluster(layout.postgres / MAJOR_VERSION)
+
+
+def _is_cluster(folder: Path) -> bool:
+    return (folder / "PG_VERSION").exists()
+
+
 def create_databases(layout: Layout, names: Iterable[str] = DATABASES.values()) -> None:
     """Create the missing databases, each owned by a role of the same name, and set the roles' passwords.
 
@@ -241,7 +250,7 @@ def main() -> None:
     forbid_new()
     set_parent_death_signal(parent, signal.SIGINT)
     os.umask(0o077)
-    if not (cluster / "PG_VERSION").exists():
+    if not _is_cluster(cluster):
         _initialise(cluster)
     forget_stale_postmaster(cluster, socket_lock)
     _write_access_rules(cluster, under_root=under_root)

@@ -1,20 +1,18 @@
 """The checks before a start, each with a remedy. `make doctor` prints all of them."""
 
 import errno
-import fcntl
 import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
 
 from deploy.local import certificate, internal_tls, postgres
 from deploy.local.layout import Layout
+from deploy.local.lock import PreflightError, data_folder, describe
 from deploy.local.ports import Ports
 from deploy.local.reach import users
 from deploy.local.restore_mark import restore_mark
@@ -24,11 +22,6 @@ from edge.tls import TlsError
 from servicekit.internal_tls import InternalTlsError
 
 _FREE_MIB = 512
-_STOPPING_SECONDS = 12
-
-
-class PreflightError(Exception):
-    """The stack cannot start; the text has the reason and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +35,7 @@ class Check:
 def checks(settings: StackSettings, layout: Layout) -> list[Check]:
     """Return the checks in their order; later ones may rely on earlier ones."""
     return [
-        Check("data folder", lambda: _data_folder(layout)),
+        Check("data folder", lambda: data_folder(layout)),
         Check("restore", lambda: _restore(layout)),
         Check("disk", lambda: _disk(layout)),
         Check("PostgreSQL", lambda: _postgres(settings, layout)),
@@ -52,61 +45,6 @@ def checks(settings: StackSettings, layout: Layout) -> list[Check]:
         Check("users", lambda: _users(settings, layout)),
         Check("ports", lambda: _ports(settings)),
     ]
-
-
-@contextmanager
-def exclusive(layout: Layout) -> Iterator[int]:
-    """Lock DATA_DIR for one stack and yield the lock's file descriptor.
-
-    Raises PreflightError when another stack has the lock. The kernel releases it when the last process with the
-    descriptor ends.
-    """
-    _data_folder(layout)
-    descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        _lock(descriptor, layout)
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, layout: Layout) -> None:
-    deadline = time.monotonic() + _STOPPING_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = _holder(descriptor)
-            # The holder was killed and its supervisord still stops the processes: wait for it.
-            if holder is None or psutil.pid_exists(holder) or time.monotonic() > deadline:
-                raise PreflightError(
-                    f"another stack is running on {layout.data_dir} ({_describe(holder)}). Stop it, or give this one "
-                    "a folder and a port of its own: make run DATA_DIR=.data-2 PORT=8090"
-                ) from None
-            time.sleep(0.1)
-        else:
-            return
-
-
-def _holder(descriptor: int) -> int | None:
-    text = os.pread(descriptor, 20, 0)
-    return int(text) if text.isdigit() else None
-
-
-def _data_folder(layout: Layout) -> str:
-    try:
-        layout.create()
-        probe = layout.run / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise PreflightError(
-            f"{layout.data_dir} cannot be written: {error.strerror or error}. Change its owner (root may have made "
-            "it), or choose another folder: make run DATA_DIR=..."
-        ) from error
-    return str(layout.data_dir)
 
 
 def _restore(layout: Layout) -> str:
@@ -183,7 +121,7 @@ def _ports(settings: StackSettings) -> str:
         if problem == errno.EADDRINUSE:
             other = _free_edge_port(settings)
             raise PreflightError(
-                f"port {port} ({purpose}) is taken by {_describe(_listener(port))}. Stop that, or choose another PORT, "
+                f"port {port} ({purpose}) is taken by {describe(_listener(port))}. Stop that, or choose another PORT, "
                 f"from which all ports follow: make run PORT={other}"
             )
         if problem == errno.EACCES:
@@ -231,14 +169,3 @@ def _listener(port: int) -> int | None:
         return None
     listening = ((each.laddr, each.pid) for each in connections if each.status == psutil.CONN_LISTEN)
     return next((pid for address, pid in listening if address and address.port == port), None)
-
-
-def _describe(pid: int | None) -> str:
-    """Return a process in words: its pid and the start of its command line."""
-    if pid is None:
-        return "another user's process"
-    try:
-        command = " ".join(psutil.Process(pid).cmdline())
-    except psutil.Error:
-        command = "already gone"
-    return f"process {pid}: {command[:120]}"

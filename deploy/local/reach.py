@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pydantic
 
-from deploy.local.environment import ROOT
+from deploy.local.inherited import ROOT
 from deploy.local.layout import Layout
 from deploy.local.privileges import Identity, can
 from deploy.local.settings import StackSettings

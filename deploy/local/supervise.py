@@ -3,7 +3,8 @@
 They are PostgreSQL, the receiver of traces, the services' processes and Envoy.
 
 All but Envoy and the spare processes are started at once: a service starts without its database and becomes healthy
-when it has it. The foreground process starts Envoy when its configuration is rendered.
+when it has it. Only a new database is created first, which takes several times as long beside ten processes that start.
+The foreground process starts the services then, and Envoy when its configuration is rendered.
 """
 
 import json
@@ -16,7 +17,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from deploy.local import archiving, environment, lent_files, takeover, users
+from deploy.local import archiving, environment, lent_files, postgres, takeover, users
+from deploy.local.inherited import of_python
 from deploy.local.layout import Layout
 from deploy.local.ports import STREAMING, spare_of
 from deploy.local.settings import StackSettings
@@ -65,7 +67,7 @@ class Process:
     environment: Mapping[str, str] = field(default_factory=dict)
     # Whether it runs all the time, and not only while `make restart` asks for it.
     is_permanent: bool = True
-    # Whether supervisord starts it at once; the foreground process starts Envoy when its configuration is there.
+    # Whether supervisord starts it at once, or the foreground process later.
     autostart: bool = True
 
 
@@ -102,7 +104,7 @@ def _database(settings: StackSettings, layout: Layout) -> Process:
         _DATABASE_PRIORITY,
         _DATABASE_STOP_SECONDS,
         stop_signal="INT",  # a fast shutdown: disconnect the clients, write a checkpoint
-        environment=environment.of_python(os.environ) | archiving.variables(settings.archive, os.environ),
+        environment=of_python(os.environ) | archiving.variables(settings.archive, os.environ),
     )
 
 
@@ -111,7 +113,7 @@ def _worker(settings: StackSettings, layout: Layout, service: str, number: int) 
     own = environment.of_worker(
         service, name, ports.rpc(service, number), ports.metrics(service, number), settings, layout
     )
-    return _service(name, f"{service}_service", own)
+    return _service(name, f"{service}_service", own, autostart=has_database(settings, layout))
 
 
 def _streaming(settings: StackSettings, layout: Layout, service: str) -> Process:
@@ -120,7 +122,7 @@ def _streaming(settings: StackSettings, layout: Layout, service: str) -> Process
     own = environment.of_worker(
         name, name, ports.streaming(service), ports.streaming_metrics(service), settings, layout
     )
-    return _service(name, name.replace("-", "_service."), own)
+    return _service(name, name.replace("-", "_service."), own, autostart=has_database(settings, layout))
 
 
 def _spare(settings: StackSettings, layout: Layout, name: str, port: int) -> Process:
@@ -131,14 +133,19 @@ def _spare(settings: StackSettings, layout: Layout, name: str, port: int) -> Pro
     if "UPLOAD_DIR" in own:
         # A process that takes pictures empties its folder when it starts.
         own["UPLOAD_DIR"] = str(Path(own["UPLOAD_DIR"]) / "spare")
-    return replace(_service(name, module, own), is_permanent=False, autostart=False)
+    return replace(_service(name, module, own, autostart=False), is_permanent=False)
 
 
-def _service(name: str, module: str, own: Mapping[str, str]) -> Process:
+def has_database(settings: StackSettings, layout: Layout) -> bool:
+    """Return whether there is a database to start, or to connect to: it need not be created first."""
+    return not settings.embedded_postgres or postgres.is_created(layout)
+
+
+def _service(name: str, module: str, own: Mapping[str, str], *, autostart: bool) -> Process:
     # Under root it starts as root, reads its signing key, and then changes to its RUN_AS.
     command = _launched("SIGTERM", name, [sys.executable, "-m", module])
     # INT: when the stack stops, the edge has ended before, and no call comes any more.
-    return Process(name, command, _SERVICE_PRIORITY, SERVICE_STOP_SECONDS, "INT", own)
+    return Process(name, command, _SERVICE_PRIORITY, SERVICE_STOP_SECONDS, "INT", own, autostart=autostart)
 
 
 def _traces(settings: StackSettings) -> Process:
@@ -150,7 +157,7 @@ def _traces(settings: StackSettings) -> Process:
         _launched("SIGTERM", "traces", [*words, *([str(identity)] if identity else [])]),
         _TRACES_PRIORITY,
         _TRACES_STOP_SECONDS,
-        environment=environment.of_python(os.environ),
+        environment=of_python(os.environ),
     )
 
 

@@ -80,8 +80,6 @@ _paths: dict[str, tuple[str, ...]] = {}
 
 def preload() -> None:
     """Load the services' libraries."""
-    if _paths:
-        return
     for name in LIBRARIES:
         importlib.import_module(name)
     _paths.update(privileges.paths_of_modules())
@@ -91,14 +89,7 @@ def preload() -> None:
 
 
 class ForkingOptions(ServerOptions):  # type: ignore[misc]
-    """The calls by which supervisord starts a process; it calls `execve` in the new process."""
-
-    def fork(self) -> int:
-        """Fork, with the libraries loaded unless this is the database, which comes first and takes longest."""
-        is_first = not self.pidhistory
-        if not is_first or all(group.name != "postgres" for group in self.process_group_configs):
-            preload()
-        return os.fork()
+    """The call by which a process that supervisord has forked becomes a program."""
 
     def execve(self, filename: str, argv: list[str], env: Mapping[str, str]) -> NoReturn:
         """Become the program: a process of a service by its module, everything else by its file. Raises OSError."""
@@ -173,7 +164,13 @@ class RotatingSupervisor(Supervisor):  # type: ignore[misc]
 
 
 def main() -> None:
-    """Run supervisord until it is told to stop."""
+    """Load the libraries, wait for a line on stdin, and run supervisord until it is told to stop.
+
+    The line says that FILE is there. Without one, the process that has started this has given up.
+    """
+    preload()
+    if not sys.stdin.readline():
+        return
     options: Any = ForkingOptions()
     options.realize(sys.argv[1:], doc=__doc__)
     options.first, options.test = True, False

@@ -15,7 +15,8 @@ from deploy.local.backup.backup import back_up
 from deploy.local.backup.catalog import Info
 from deploy.local.backup.restore import Request, restore
 from deploy.local.layout import Layout
-from deploy.local.preflight import PreflightError, checks
+from deploy.local.lock import PreflightError
+from deploy.local.preflight import checks
 from deploy.local.settings import StackSettings
 from servicekit.progress import Progress
 from tests.support.backup import Acknowledged, Trade, command, differences, succeed

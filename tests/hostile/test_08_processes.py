@@ -17,7 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.local.environment import CERTIFICATES, EVENTS, GENERAL, IMAGES, PYTHON, SERVICE, SETTINGS
+from deploy.local.environment import EVENTS, IMAGES, SETTINGS
+from deploy.local.inherited import CERTIFICATES, GENERAL, PYTHON, SERVICE
 from deploy.local.layout import Layout
 from deploy.local.users import give_folders
 from tests.support.certificates import certificate_file

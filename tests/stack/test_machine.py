@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.layout import Layout
+from deploy.local.lock import PreflightError
 from deploy.local.machine import leftovers, memory, python_version
-from deploy.local.preflight import PreflightError
 from deploy.local.settings import StackSettings
 from tests.support.stack import ROOT, Stack
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.layout import Layout
-from deploy.local.preflight import PreflightError, checks, exclusive
+from deploy.local.lock import PreflightError, exclusive
+from deploy.local.preflight import checks
 from deploy.local.settings import StackSettings
 from tests.support.certificates import certificate_files
 

@@ -155,7 +155,7 @@ def test_the_command_ends_with_2_and_no_traceback() -> None:
     environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}", "PORT": "eighty"}
 
     ended = subprocess.run(
-        [sys.executable, "-m", "deploy.local", "run"], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "deploy.local.run"], env=environment, capture_output=True, text=True, check=False
     )
 
     assert ended.returncode == 2

@@ -12,6 +12,7 @@ from deploy.local import supervise, takeover
 from deploy.local.environment import edge_base, of_edge_renderer, of_service
 from deploy.local.layout import Layout
 from deploy.local.settings import StackSettings
+from tests.support.stack import create_cluster
 
 ODD_NAMES = [
     "plain",
@@ -28,6 +29,7 @@ ODD_NAMES = [
 def layout(request: pytest.FixtureRequest, tmp_path: Path) -> Layout:
     layout = Layout.of(tmp_path / request.param)
     layout.create()
+    create_cluster(layout)
     return layout
 
 
@@ -106,6 +108,23 @@ def test_envoy_waits_for_its_configuration_and_then_runs_all_the_time(
     groups = [each for group in options.process_group_configs for each in group.process_configs]
     [envoy] = [each for each in groups if each.name == takeover.ENVOY]
     assert (envoy.autostart, envoy.autorestart) == (False, RestartUnconditionally)
+
+
+@pytest.mark.parametrize("url", ["", "postgresql://elsewhere/x"])
+def test_services_wait_for_a_new_database_but_not_for_one_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    for name in ("GIG", "ORDER", "REVIEW", "SANDBOX"):
+        monkeypatch.setenv(f"{name}_DATABASE_URL", url)
+    layout = Layout.of(tmp_path)
+    layout.create()
+
+    options = read_back(layout, StackSettings(), monkeypatch)
+
+    groups = [each for group in options.process_group_configs for each in group.process_configs]
+    services = [each for each in groups if each.name in ("gig-0", "order-1", "review-1", "gig-images", "order-events")]
+    assert {each.autostart for each in services} == {bool(url)}
+    assert all(each.autorestart is RestartUnconditionally for each in services)
 
 
 def test_other_services_know_the_spare_worker_where_it_takes_the_place_of_the_only_one(

@@ -88,8 +88,12 @@ def logs() -> Iterator[dict[str, Path]]:
             [sys.executable, "-m", "deploy.local.supervisord", "-c", str(layout.supervisor_config)],
             cwd=layout.data_dir,
             env={"PYTHONPATH": f"{PYTHONPATH}:{layout.data_dir}", "PYTHONSAFEPATH": "1", "OF_SUPERVISORD": "yes"},
+            stdin=subprocess.PIPE,
         ) as running:
             try:
+                assert running.stdin is not None
+                running.stdin.write(b"\n")
+                running.stdin.close()
                 yield {program.name: layout.log(program.name) for program in programs}
             finally:
                 running.terminate()

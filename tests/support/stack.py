@@ -17,6 +17,7 @@ import httpx
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from deploy.local import postgres
 from deploy.local.envoy_admin import healthy_upstreams
 from deploy.local.internal_tls import server_identity
 from deploy.local.layout import Layout
@@ -89,7 +90,7 @@ class Stack:
         before = len(self.output.read_text())
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                [*_DIES_WITH_US, sys.executable, "-m", "deploy.local", "run"],
+                [*_DIES_WITH_US, sys.executable, "-m", "deploy.local.run"],
                 cwd=ROOT,
                 env=environment,
                 stdout=output,
@@ -194,7 +195,9 @@ class Stack:
         return httpx.Client(base_url=self.url, headers=headers, timeout=RESPONSE_SECONDS, **options)
 
 
-def stack_command(data_dir: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def stack_command(
+    data_dir: Path, *words: str, module: str = "deploy.local", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run `python -m deploy.local` with these words, as `make` does, and return it with its output.
 
     `PORT` is not set: the folder alone says which stack is meant.
@@ -202,7 +205,7 @@ def stack_command(data_dir: Path, *words: str, **environment: str) -> subprocess
     inherited = {name: value for name, value in os.environ.items() if name != "PORT"}
     paths = {"PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}", "DATA_DIR": str(data_dir)}
     return subprocess.run(
-        [sys.executable, "-m", "deploy.local", *words],
+        [sys.executable, "-m", module, *words],
         cwd=ROOT,
         env={**inherited, **paths, **environment},
         stdin=subprocess.DEVNULL,
@@ -211,6 +214,13 @@ def stack_command(data_dir: Path, *words: str, **environment: str) -> subprocess
         timeout=COMMAND_SECONDS,
         check=False,
     )
+
+
+def create_cluster(layout: Layout) -> None:
+    """Let a folder look as if its database had been created."""
+    cluster = layout.postgres / postgres.MAJOR_VERSION
+    cluster.mkdir(parents=True)
+    (cluster / "PG_VERSION").touch()
 
 
 def processes_of(data_dir: Path) -> list[str]:

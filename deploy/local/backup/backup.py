@@ -23,8 +23,9 @@ from psycopg2 import extensions
 from deploy.local import archiving, postgres
 from deploy.local.backup import catalog
 from deploy.local.backup.catalog import BackupError, Info
-from deploy.local.environment import EVENTS, ROOT, of_service
+from deploy.local.environment import EVENTS, of_service
 from deploy.local.erased_users import ErasedUsersFile
+from deploy.local.inherited import ROOT
 from deploy.local.layout import Layout
 from deploy.local.output import say
 from deploy.local.settings import StackSettings

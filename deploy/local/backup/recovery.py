@@ -18,7 +18,7 @@ import psycopg2
 from deploy.local import postgres
 from deploy.local.archiving import variables
 from deploy.local.backup.catalog import BackupError
-from deploy.local.environment import of_python
+from deploy.local.inherited import of_python
 from deploy.local.layout import Layout
 from deploy.local.output import say
 

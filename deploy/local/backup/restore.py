@@ -13,11 +13,11 @@ from deploy.local.backup import catalog
 from deploy.local.backup.backup import STORES, refuse_other_servers, run, run_copies
 from deploy.local.backup.catalog import BackupError, Info
 from deploy.local.backup.recovery import Target, recover
-from deploy.local.environment import ROOT
 from deploy.local.erased_users import ErasedUsersFile
+from deploy.local.inherited import ROOT
 from deploy.local.layout import Layout
+from deploy.local.lock import PreflightError, exclusive
 from deploy.local.output import say
-from deploy.local.preflight import PreflightError, exclusive
 from deploy.local.restore_mark import restore_mark
 from deploy.local.settings import StackSettings, archive_place
 from servicekit import linux
