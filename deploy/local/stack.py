@@ -123,9 +123,8 @@ class Stack:
         while self._supervisor.returncode is None and time.monotonic() < deadline:
             if self._stop.is_urgent:
                 self._kill_all_but_database()
-            process_states(
-                self._layout.supervisor_socket
-            )  # makes supervisord notice at once which processes have ended
+            # Makes supervisord notice at once which processes have ended.
+            process_states(self._layout.supervisor_socket)
             time.sleep(0.05)
             self._reap()
         self._kill_the_rest()
@@ -148,11 +147,12 @@ class Stack:
         if not postgres.is_created(self._layout):
             return False
         processes = process_states(self._layout.supervisor_socket) or ()
-        for process in processes:
-            if process.name in self._services and not process.pid:
+        services = [process for process in processes if process.name in self._services]
+        for process in services:
+            if not process.pid:
                 with contextlib.suppress(ControlError):
                     start_process(self._layout.supervisor_socket, process)
-        return bool(processes)
+        return bool(services) and all(process.pid for process in services)
 
     @property
     def _services(self) -> set[str]:

@@ -94,17 +94,19 @@ def test_a_start_whose_envoy_does_not_start_says_so(stack: Any, monkeypatch: pyt
 def test_the_services_of_a_new_database_are_started_when_it_has_been_created(
     stack: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layout, names = stack._layout, ["postgres", "envoy", "gig-0", "gig-spare", "order-events"]
-    started: list[str] = []
-    monkeypatch.setattr(stacks, "process_states", lambda _: [SimpleNamespace(name=name, pid=0) for name in names])
-    monkeypatch.setattr(stacks, "start_process", lambda _, process: started.append(process.name))
+    pids = dict.fromkeys(["postgres", "envoy", "gig-0", "gig-spare", "order-events"], 0)
+    monkeypatch.setattr(
+        stacks, "process_states", lambda _: [SimpleNamespace(name=name, pid=pid) for name, pid in pids.items()]
+    )
+    monkeypatch.setattr(stacks, "start_process", lambda _, process: pids.update({process.name: 7}))
 
     assert not stack._start_services()
-    assert started == []
-    create_cluster(layout)
+    assert set(pids.values()) == {0}
+    create_cluster(stack._layout)
 
+    assert not stack._start_services(), "they have only been asked to start"
     assert stack._start_services()
-    assert started == ["gig-0", "order-events"]
+    assert [name for name, pid in pids.items() if pid] == ["gig-0", "order-events"]
 
 
 def test_a_start_whose_supervisord_has_ended_says_so(stack: Any) -> None:
