@@ -40,6 +40,9 @@ def test_a_start_with_a_broken_key_names_the_file_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(signal, "signal", lambda *_: None)
+    # They take all children of this process for the stack's: the database of other tests as well.
+    monkeypatch.setattr(stacks.Stack, "_reap", lambda stack: stack._supervisor.poll())
+    monkeypatch.setattr(stacks.Stack, "_kill_the_rest", lambda _: None)
     # Under root a check refuses the key before.
     monkeypatch.setattr(stacks, "checks", lambda *_: [])
     key = tmp_path / "keys" / "user.pem"
