@@ -7,7 +7,7 @@
 --
 -- Over HTTP/1 a script sees that end. Over HTTP/2 it does not, and it never sees that a client resets a request. The
 -- handle of a request that has ended is garbage: when an address reaches the bound, the garbage is collected, and the
--- requests whose handles are gone are forgotten.
+-- requests whose handles are gone are forgotten. So they are when there are many, for addresses that never reach the bound.
 --
 -- On the routes of the cache, cache.lua calls this script.
 --
@@ -22,24 +22,25 @@ local clients = {}
 
 -- Seconds until the next search for requests that have ended, when the last one has found few.
 local SEARCH_SECONDS = 0.1
+-- So many requests are noted without a search, and twice as many as were left after the last one.
+local MIN_NOTED = 20000
 
 -- The kind and address of each request under way, by its number; how many each of these has; and each handle's number.
 local addresses, counts = {}, {}
 local numbers = setmetatable({}, { __mode = "k" })
 local last_number, next_search = 0, 0
+-- How many requests are noted, and with how many the next search comes.
+local noted, most_noted = 0, MIN_NOTED
 
 local function forget(number)
   local address = addresses[number]
   if not address then return end
-  addresses[number] = nil
+  addresses[number], noted = nil, noted - 1
   counts[address] = counts[address] > 1 and counts[address] - 1 or nil
 end
 
--- Forgets the requests that have ended. A handle is gone after the second collection: the first one finalizes it.
-local function search_for_ended(now, limit)
-  if now < next_search and now > next_search - SEARCH_SECONDS then return end
-  collectgarbage()
-  collectgarbage()
+-- Forgets the requests whose handles have been collected. Returns how many there were.
+local function forget_collected()
   local alive = {}
   for _, number in pairs(numbers) do alive[number] = true end
   local gone = {}
@@ -47,8 +48,17 @@ local function search_for_ended(now, limit)
     if not alive[number] then gone[#gone + 1] = number end
   end
   for _, number in ipairs(gone) do forget(number) end
+  most_noted = math.max(MIN_NOTED, 2 * noted)
+  return #gone
+end
+
+-- Forgets the requests that have ended. A handle is gone after the second collection: the first one finalizes it.
+local function search_for_ended(now, limit)
+  if now < next_search and now > next_search - SEARCH_SECONDS then return end
+  collectgarbage()
+  collectgarbage()
   -- A search that finds as many as half a bound has paid for itself.
-  next_search = #gone >= limit / 2 and 0 or now + SEARCH_SECONDS
+  next_search = forget_collected() >= limit / 2 and 0 or now + SEARCH_SECONDS
 end
 
 -- Returns the name that an address is counted by: a network of 64 bits for IPv6. Envoy writes IPv6 in its short form.
@@ -80,7 +90,8 @@ local function count(handle)
     search_for_ended(handle:timestamp() / 1000, limit)
     if (counts[address] or 0) >= limit then return error_response.send(handle, "RATE_LIMITED") end
   end
-  last_number = last_number + 1
+  if noted >= most_noted then forget_collected() end
+  last_number, noted = last_number + 1, noted + 1
   addresses[last_number], numbers[handle] = address, last_number
   counts[address] = (counts[address] or 0) + 1
   handle:streamInfo():dynamicMetadata():set("clients", "request", last_number)

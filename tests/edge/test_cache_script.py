@@ -22,14 +22,14 @@ local function of(values)
   return { get = function(_, name) return values[name] end }
 end
 
-local function begin(path, accept_encoding, protocol, now, max_age, max_bytes)
+local function begin(path, accept_encoding, protocol, now)
   local metadata, handle = { cache = {}, clients = {} }, {}
   local values = { [":method"] = "GET", [":path"] = path, [":scheme"] = "http", [":authority"] = "edge" }
   values["accept-encoding"] = accept_encoding
   local headers = of(values)
   function headers.replace(_, name, value) values[name] = value end
   function headers.remove(_, name) values[name] = nil end
-  local context = { max_age = max_age, max_bytes = max_bytes, kind = "requests", per_address = 4 }
+  local context = { kind = "requests", per_address = 4 }
   function handle.headers() return headers end
   function handle.timestamp() return now * 1000 end
   function handle.filterContext() return of(context) end
@@ -51,7 +51,7 @@ local function begin(path, accept_encoding, protocol, now, max_age, max_bytes)
   end
   function handle.logErr(_, text) error(text) end
   cache.on_request(handle)
-  handle.result, handle.counted = metadata.cache.result, metadata.clients.request ~= nil
+  handle.result, handle.counted = metadata.cache.result or values["x-edge-cache"], metadata.clients.request ~= nil
   handle.encoding = values["accept-encoding"]
   return handle
 end
@@ -69,7 +69,7 @@ local function finish(handle, body, headers)
   cache.on_response(handle)
 end
 
-return { begin = begin, finish = finish }
+return { begin = begin, finish = finish, configure = cache.configure }
 """
 
 
@@ -78,14 +78,16 @@ class Cache:
 
     def __init__(self, max_bytes: int = MIB) -> None:
         self.now = 1_000.0
-        self._max_bytes = max_bytes
         self._scripts = Scripts()
         self._handles = self._scripts.run(HANDLES)
+        settings = self._scripts.run("return {}")
+        settings[b"max_age"], settings[b"max_bytes"] = MAX_AGE, max_bytes
+        self._handles[b"configure"](settings)
 
     def begin(self, path: str, encodings: str | None = None, protocol: str = "HTTP/1.1") -> Any:
         """Send a request as far as the cache."""
         accepted = None if encodings is None else encodings.encode()
-        return self._handles[b"begin"](path.encode(), accepted, protocol.encode(), self.now, MAX_AGE, self._max_bytes)
+        return self._handles[b"begin"](path.encode(), accepted, protocol.encode(), self.now)
 
     def finish(self, handle: Any, body: str, **headers: str) -> None:
         """Answer a request that the cache has let pass."""
