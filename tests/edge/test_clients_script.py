@@ -11,11 +11,15 @@ ASK = """
 local clients = require("clients")
 
 local function of(values)
-  return { get = function(_, name) return values[name] end, replace = function(_, name, value) values[name] = value end }
+  return {
+    get = function(_, name) return values[name] end,
+    replace = function(_, name, value) values[name] = value end,
+  }
 end
 
 local function ask(number, protocol)
   local metadata, handle = {}, {}
+  local address = string.format("[2001:db8:%x:%x::1]:1", number / 65536, number % 65536)
   local headers = of({ [":method"] = "GET", [":path"] = "/api/categories" })
   function handle.headers() return headers end
   function handle.timestamp() return number end
@@ -23,7 +27,7 @@ local function ask(number, protocol)
   function handle.streamInfo()
     return {
       protocol = function() return protocol end,
-      downstreamRemoteAddress = function() return string.format("[2001:db8:%x:%x::1]:1", number / 65536, number % 65536) end,
+      downstreamRemoteAddress = function() return address end,
       dynamicMetadata = function()
         return {
           set = function(_, filter, name, value)
