@@ -72,6 +72,11 @@ def logged(edge: Edge, request: bytes) -> tuple[str, list[dict[str, Any]]]:
         (get("/api/categories", f"Authorization: Basic {SECRET}"), "/api/categories"),
         (get("/api/categories", f"Authorization: Bearer {SECRET}"), "/api/categories"),
         (get("/api/categories", f"Content-Type: {SECRET}", f"Idempotency-Key: {SECRET}"), "/api/categories"),
+        # As the cache marks its hits, whose lines have another form.
+        (get("/api/categories", "X-Edge-Cache: hit", f"X-Request-Id: {SECRET}"), "/api/categories"),
+        (get(f"/a%00{SECRET}", "X-Edge-Cache: hit", f"X-Request-Id: {SECRET}"), "-"),
+        (get("/a", "X-Edge-Cache: hit", f"X-Request-Id: {SECRET}", method="QUERY"), "/a"),
+        (f"GET / HTTP/1.1\r\nX-Edge-Cache: hit\r\nX-Request-Id: {SECRET}\r\n\r\n".encode(), "/"),
         (f"GET /{SECRET} HTTP/1.1\r\n\r\n".encode(), "-"),
         (get(f"/{SECRET}\t"), "/-"),
         (get(f"/{SECRET}", f"Content-Length: {SECRET}"), None),

@@ -18,7 +18,7 @@ from edge import contract
 from edge.caching import is_cached
 from marketplace.gig.v1 import gig_pb2
 from tests.support.cached import NOBODY, counters, told
-from tests.support.edge import Edge, an_edge, assert_refused
+from tests.support.edge import Edge, an_edge, assert_refused, get
 from tests.support.encodings import ENCODINGS
 from tests.support.upstream import empty_response, fails
 
@@ -109,6 +109,16 @@ def test_the_counters_tell_hits_from_misses(edge: Edge, api: httpx.Client) -> No
 
     after = counters(edge)
     assert (after["hit"] - before["hit"], after["miss"] - before["miss"]) == (2, 2)
+
+
+@pytest.mark.parametrize(("path", "method"), [("/api/gigs/a%00b", "GET"), ("/api/nothing", "QUERY")])
+def test_no_request_of_a_client_counts_as_a_hit_by_its_headers(edge: Edge, path: str, method: str) -> None:
+    before = counters(edge)
+
+    response = edge.raw(get(path, "X-Edge-Cache: hit", method=method))
+
+    assert_refused(response, 404, "NOT_FOUND")
+    assert counters(edge) == before
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
