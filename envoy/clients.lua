@@ -22,14 +22,14 @@ local clients = {}
 
 -- Seconds until the next search for requests that have ended, when the last one has found few.
 local SEARCH_SECONDS = 0.1
--- So many requests are noted without a search, and twice as many as were left after the last one.
+-- The fewest requests that are noted when such a search comes. The next one comes with twice as many as this one has left.
 local MIN_NOTED = 20000
 
 -- The kind and address of each request under way, by its number; how many each of these has; and each handle's number.
 local addresses, counts = {}, {}
 local numbers = setmetatable({}, { __mode = "k" })
 local last_number, next_search = 0, 0
--- How many requests are noted, and with how many the next search comes.
+-- How many requests are noted, and with how many a search comes.
 local noted, most_noted = 0, MIN_NOTED
 
 local function forget(number)

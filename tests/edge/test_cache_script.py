@@ -14,50 +14,29 @@ MAX_AGE = 20
 REFRESHED = 0.9
 MIB = 1024 * 1024
 
-# A handle of Envoy's, with a clock that the test sets.
+# Requests and answers of the cache, with a clock that the test sets.
 HANDLES = """
-local cache = require("cache")
-
-local function of(values)
-  return { get = function(_, name) return values[name] end }
-end
+local cache, fake_handle = require("cache"), require("fake_handle")
 
 local function begin(path, accept_encoding, protocol, now)
-  local metadata, handle = { cache = {}, clients = {} }, {}
   local values = { [":method"] = "GET", [":path"] = path, [":scheme"] = "http", [":authority"] = "edge" }
   values["accept-encoding"] = accept_encoding
-  local headers = of(values)
-  function headers.replace(_, name, value) values[name] = value end
-  function headers.remove(_, name) values[name] = nil end
   local context = { kind = "requests", per_address = 4 }
-  function handle.headers() return headers end
-  function handle.timestamp() return now * 1000 end
-  function handle.filterContext() return of(context) end
-  function handle.streamInfo()
-    return {
-      protocol = function() return protocol end,
-      downstreamRemoteAddress = function() return "192.0.2.1:1" end,
-      dynamicMetadata = function()
-        return {
-          set = function(_, filter, name, value) metadata[filter][name] = value end,
-          get = function(_, filter) return metadata[filter] end,
-        }
-      end,
-    }
-  end
+  local request = { headers = values, context = context, now = now, protocol = protocol, address = "192.0.2.1:1" }
+  local handle = fake_handle.new(request)
   function handle.respond(_, answer, body)
     -- Envoy ends the script here.
     if not handle.status then handle.status, handle.body, handle.age = answer[":status"], body, answer.age end
   end
-  function handle.logErr(_, text) error(text) end
   cache.on_request(handle)
-  handle.result, handle.counted = metadata.cache.result or values["x-edge-cache"], metadata.clients.request ~= nil
+  handle.result = values["x-edge-cache"] or (handle.metadata.cache or {}).result
+  handle.counted = handle.metadata.clients ~= nil
   handle.encoding = values["accept-encoding"]
   return handle
 end
 
 local function finish(handle, body, headers)
-  handle.headers = function() return of(headers) end
+  handle.headers = function() return fake_handle.headers(headers) end
   handle.bodyChunks = function()
     local at = 0
     return function()

@@ -8,42 +8,19 @@ from tests.support.scripts import Scripts
 
 # Asks so many times over a protocol, each time from another address. Returns the KiB that the script keeps of it.
 ASK = """
-local clients = require("clients")
-
-local function of(values)
-  return {
-    get = function(_, name) return values[name] end,
-    replace = function(_, name, value) values[name] = value end,
-  }
-end
+local clients, fake_handle = require("clients"), require("fake_handle")
 
 local function ask(number, protocol)
-  local metadata, handle = {}, {}
-  local address = string.format("[2001:db8:%x:%x::1]:1", number / 65536, number % 65536)
-  local headers = of({ [":method"] = "GET", [":path"] = "/api/categories" })
-  function handle.headers() return headers end
-  function handle.timestamp() return number end
-  function handle.filterContext() return of({ kind = "requests", per_address = 100 }) end
-  function handle.streamInfo()
-    return {
-      protocol = function() return protocol end,
-      downstreamRemoteAddress = function() return address end,
-      dynamicMetadata = function()
-        return {
-          set = function(_, filter, name, value)
-            metadata[filter] = metadata[filter] or {}
-            metadata[filter][name] = value
-          end,
-          get = function(_, filter) return metadata[filter] end,
-        }
-      end,
-    }
-  end
-  function handle.bodyChunks() return function() end end
-  function handle.logErr(_, text) error(text) end
+  local handle = fake_handle.new({
+    headers = { [":method"] = "GET", [":path"] = "/api/categories" },
+    context = { kind = "requests", per_address = 100 },
+    now = number,
+    protocol = protocol,
+    address = string.format("[2001:db8:%x:%x::1]:1", number / 65536, number % 65536),
+  })
   clients.on_request(handle)
-  assert(metadata.clients.request, "refused")
-  function headers.get() return "200" end
+  assert(handle.metadata.clients, "refused")
+  handle:headers():replace(":status", "200")
   clients.on_response(handle)
 end
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from lupa.luajit21 import LuaRuntime  # type: ignore[import-untyped]
@@ -10,12 +11,12 @@ from edge.bootstrap import GENERATED, TEMPLATES
 
 
 class Scripts:
-    """A LuaJIT that finds the edge's modules. Its strings are bytes."""
+    """A LuaJIT that finds the edge's modules, and `fake_handle`. Its strings are bytes."""
 
     def __init__(self) -> None:
         self._lua = LuaRuntime(encoding=None)
         self._lua.globals()[b"package"][b"path"] = ";".join(
-            f"{folder}/?.lua" for folder in (TEMPLATES, GENERATED / "envoy")
+            f"{folder}/?.lua" for folder in (TEMPLATES, GENERATED / "envoy", Path(__file__).parent)
         ).encode()
 
     def module(self, name: str) -> Any:
