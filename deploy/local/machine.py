@@ -11,6 +11,7 @@ import psutil
 
 from deploy.local.layout import Layout
 from deploy.local.lock import PreflightError
+from deploy.local.memory import free_bytes
 from deploy.local.ports import STREAMING
 from deploy.local.preflight import Check
 from deploy.local.settings import StackSettings
@@ -19,7 +20,6 @@ _OLDEST_PYTHON = (3, 11)
 # What PostgreSQL and Envoy take, and each process of a service beside them (measured at rest, with some room).
 _SHARED_MIB, _PROCESS_MIB = 300, 100
 _PROGRAMS = ("_service", "deploy.local")
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 def machine_checks(settings: StackSettings, layout: Layout) -> list[Check]:
@@ -44,7 +44,7 @@ def python_version(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> st
 
 def memory(settings: StackSettings, available: int | None = None) -> str:
     """Return the free memory in words; `available` is in bytes. Raises PreflightError when it is too little."""
-    free = (_available() if available is None else available) // 2**20
+    free = (free_bytes() if available is None else available) // 2**20
     processes = sum(settings.workers.values()) + len(STREAMING)
     needed = _SHARED_MIB + processes * _PROCESS_MIB
     if free < needed:
@@ -69,15 +69,6 @@ def leftovers(layout: Layout) -> str:
             f"Ctrl-C where it was started, or, when its `make run` is gone: kill {pids}"
         )
     return "no process of an earlier stack"
-
-
-def _available() -> int:
-    """Return the bytes that a new process can have: of the machine, or of the container where it has a bound."""
-    free = psutil.virtual_memory().available
-    with suppress(OSError, ValueError):
-        bound, used = ((_CGROUP / name).read_text() for name in ("memory.max", "memory.current"))
-        free = min(free, int(bound) - int(used))
-    return free
 
 
 @dataclass(frozen=True)

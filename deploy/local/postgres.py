@@ -199,6 +199,7 @@ def _server_command(
         "unix_socket_directories": '"' + str(layout.postgres_socket).replace('"', '""') + '"',
         "port": str(_PORT),
         "max_connections": str(max_connections),
+        # PostgreSQL's own default.
         "shared_buffers": "128MB",
         # After a crash: one sync of the file system instead of one for each of two thousand files, which took 3 s on
         # a busy disk (measured).

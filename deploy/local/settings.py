@@ -79,6 +79,12 @@ class StackSettings(BaseSettings):
     sandbox_database_url: str | None = Field(
         default=None, description="PostgreSQL for the sandbox's records instead of the embedded one."
     )
+    postgres_shared_buffers_mb: int = Field(
+        default=0,
+        ge=0,
+        description="MiB of pages that the embedded PostgreSQL keeps itself (`shared_buffers`). 0: an eighth of the "
+        "machine's memory, from 128 to 2,048.",
+    )
     user_jwks: str | None = Field(
         default=None,
         description="JWKS (file or https URL) of the issuer of access tokens, instead of the local key.",
