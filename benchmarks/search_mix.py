@@ -8,6 +8,7 @@ frequent words are searched for often; some are misspelt. A tenth of the searche
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from random import Random
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -38,6 +39,12 @@ class Search(NamedTuple):
 def searches(random: Random, titles: Sequence[str], categories: Sequence[str]) -> Iterator[Search]:
     """Yield searches without an end. `titles` are a sample of the gigs', `categories` slugs, frequent ones repeated."""
     return _drawn(SHAPES, random, titles, categories)
+
+
+def of_each_shape(random: Random, titles: Sequence[str], categories: Sequence[str], count: int) -> Iterator[Search]:
+    """Yield so many searches of every shape, however rare it is in the mix."""
+    for shape in SHAPES:
+        yield from islice(_drawn([shape], random, titles, categories), count)
 
 
 def browsing(random: Random, categories: Sequence[str]) -> Iterator[Search]:

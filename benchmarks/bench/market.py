@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 from typing import Any
 
@@ -71,10 +72,15 @@ class Market:
 
     def mix(self, random: Random, count: int, client: httpx.Client) -> list[tuple[str, Request]]:
         """Return searches of the realistic mix with their shapes. Tokens of later pages are fetched by `client`."""
-        drawn = search_mix.searches(random, self.titles, self.categories)
-        return [
-            (search.shape, Request(at_page(search, client))) for search, _ in zip(drawn, range(count), strict=False)
-        ]
+        return _asked(islice(search_mix.searches(random, self.titles, self.categories), count), client)
+
+    def of_each_shape(self, random: Random, count: int, client: httpx.Client) -> list[tuple[str, Request]]:
+        """Return so many searches of each shape of the mix, as `mix` does."""
+        return _asked(search_mix.of_each_shape(random, self.titles, self.categories, count), client)
+
+
+def _asked(searches: Iterable[search_mix.Search], client: httpx.Client) -> list[tuple[str, Request]]:
+    return [(search.shape, Request(at_page(search, client))) for search in searches]
 
 
 def at_page(search: search_mix.Search, client: httpx.Client) -> str:

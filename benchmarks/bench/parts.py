@@ -87,7 +87,6 @@ def of_size(product: Side, sample: Market, plan: Plan) -> Result:
     random = Random(4)
     with httpx.Client(base_url=product.url, timeout=sides.TIMEOUT, headers=NO_CACHE) as client:
         mix = sample.mix(random, plan.searches, client)
-        shapes = time_by_shape(mix, client)
     with_words = [request for shape, request in mix if shape.startswith("words")]
     browsing = [request for shape, request in mix if not shape.startswith("words")]
     everything = [request for _, request in mix]
@@ -96,6 +95,9 @@ def of_size(product: Side, sample: Market, plan: Plan) -> Result:
         costs[name] = {"rate": round(outcome.rate, 1), "cpu_us": round(sum(cpu.values()), 1)}
     peak = load.http(product.url, everything, plan.seconds, CONNECTIONS, cached=False)
     at_half = paced.run(product.url, everything, peak.rate / 2, max(3.0, 4 * plan.seconds), cached=False)
+    # Last, as PostgreSQL has read then what such searches read.
+    with httpx.Client(base_url=product.url, timeout=sides.TIMEOUT, headers=NO_CACHE) as client:
+        shapes = time_by_shape(sample.of_each_shape(random, plan.searches_of_a_shape, client), client)
     return {
         "gigs": sample.size,
         "cost": costs,
@@ -108,10 +110,10 @@ def _work(side: Side, requests: list[Request], plan: Plan) -> Callable[[], load.
     return lambda: load.http(side.url, requests, plan.seconds, CONNECTIONS, cached=False)
 
 
-def time_by_shape(mix: list[tuple[str, Request]], client: httpx.Client) -> dict[str, Result]:
+def time_by_shape(searches: list[tuple[str, Request]], client: httpx.Client) -> dict[str, Result]:
     """Return the median and the slowest time of each shape in ms, one request after the other."""
     times: dict[str, list[float]] = defaultdict(list)
-    for shape, request in mix:
+    for shape, request in searches:
         began = time.perf_counter()
         client.get(request.path).raise_for_status()
         times[shape].append((time.perf_counter() - began) * 1000)

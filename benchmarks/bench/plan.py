@@ -25,8 +25,9 @@ class Plan:
     # Numbers of processes of each peer that are tried.
     workers: Sequence[int] = (1, 2, 3)
     idle_seconds: float = 10
-    # Searches of the mix whose times are taken by shape.
+    # Searches of the mix, and those of each of its shapes whose times are taken.
     searches: int = 600
+    searches_of_a_shape: int = 30
     # Seconds in which each hot path is profiled, and cores of the stacks whose threads are counted.
     profile_seconds: float = 4
     cores: Sequence[int] = (1, 2, 4, 8)
@@ -54,6 +55,7 @@ QUICK = Plan(
     workers=(2,),
     idle_seconds=2,
     searches=120,
+    searches_of_a_shape=5,
     profile_seconds=0,
     cores=(),
     limit_seconds=180,

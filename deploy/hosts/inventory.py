@@ -34,6 +34,9 @@ class Inventory(BaseModel, extra="forbid"):
     public_url: str = Field(description="The URL of the edge for clients.")
     database_password: str = Field(min_length=16, pattern=r"^[A-Za-z0-9_-]+$")
     replication_password: str = Field(min_length=16, pattern=r"^[A-Za-z0-9_-]+$")
+    shared_buffers: str = Field(
+        "128MB", pattern=r"^[1-9]\d*(MB|GB)$", description="The pages that PostgreSQL keeps itself on each host."
+    )
     webhook_keys: str
     port: int = 8080
     payments: Literal["sandbox", "stripe"] = "stripe"

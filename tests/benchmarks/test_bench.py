@@ -216,6 +216,13 @@ def test_searches_of_the_mix_are_answered_and_timed_by_shape(stack: Stack, sampl
     assert sum(each["count"] for each in shapes.values()) == 40
 
 
+def test_rare_shapes_of_the_mix_are_timed_as_often_as_frequent_ones(stack: Stack, sample: Market) -> None:
+    with stack.client() as client:
+        shapes = parts.time_by_shape(sample.of_each_shape(Random(1), 3, client), client)
+
+    assert {shape: each["count"] for shape, each in shapes.items()} == {name: 3 for _, name, _ in search_mix.SHAPES}
+
+
 def test_a_page_beyond_the_first_is_asked_for_with_its_token(stack: Stack, sample: Market) -> None:
     with stack.client() as client:
         path = market.at_page(search_mix.Search("everything", {}, page=2), client)

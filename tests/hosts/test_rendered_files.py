@@ -45,6 +45,7 @@ def test_a_host_that_was_away_hurts_neither_itself_nor_the_others(inventory: Inv
     etcd = next(program for program in programs(inventory, host) if program.name == "etcd")
 
     assert patroni["postgresql"]["remove_data_directory_on_rewind_failure"] is True
+    assert patroni["postgresql"]["parameters"]["shared_buffers"] == inventory.shared_buffers == "2GB"
     assert etcd.environment["ETCD_PRE_VOTE"] == "true"
 
 

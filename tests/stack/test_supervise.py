@@ -8,7 +8,7 @@ import pytest
 from supervisor.datatypes import RestartUnconditionally
 from supervisor.options import ServerOptions
 
-from deploy.local import supervise, takeover
+from deploy.local import memory, supervise, takeover
 from deploy.local.environment import edge_base, of_edge_renderer, of_service
 from deploy.local.layout import Layout
 from deploy.local.settings import StackSettings
@@ -153,6 +153,37 @@ def test_envoy_has_half_of_the_cpus_as_threads_but_two_of_few_or_what_is_chosen(
         each for group in options.process_group_configs for each in group.process_configs if each.name == "envoy"
     ]
     assert f"--concurrency {threads} " in envoy.command
+
+
+@pytest.mark.parametrize(
+    ("mib", "chosen", "buffers"), [(512, "0", 128), (8_192, "0", 1_024), (65_536, "0", 2_048), (8_192, "300", 300)]
+)
+def test_postgresql_keeps_an_eighth_of_the_memory_in_bounds_or_what_is_chosen(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, mib: int, chosen: str, buffers: int
+) -> None:
+    monkeypatch.setattr("deploy.local.memory.total_bytes", lambda: mib << 20)
+    monkeypatch.setenv("POSTGRES_SHARED_BUFFERS_MB", chosen)
+
+    options = read_back(layout, StackSettings(), monkeypatch)
+
+    (postgres,) = [
+        each for group in options.process_group_configs for each in group.process_configs if each.name == "postgres"
+    ]
+    assert f"--set shared_buffers={buffers}MB" in postgres.command
+
+
+def test_the_memory_is_that_of_the_container_where_it_has_a_bound(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    machine = memory.total_bytes()
+
+    (tmp_path / "memory.max").write_text("max\n")
+    without_bound = memory.total_bytes()
+    (tmp_path / "memory.max").write_text(f"{64 << 20}\n")
+    with_bound = memory.total_bytes()
+
+    assert (without_bound, with_bound) == (machine, 64 << 20)
 
 
 def test_each_worker_knows_its_name_and_its_own_ports(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
