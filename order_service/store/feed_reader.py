@@ -18,14 +18,24 @@ from order_service.store.message_rows import message_json, to_message
 from order_service.store.orders import EVENT_READING, to_event
 from servicekit.database import Database, Row, Statement
 
-# The channel of the trigger in migration 0013.
+# The channel of the trigger in migrations 0013 and 0025.
 CHANNEL = "events"
 # The most events that one transaction numbers.
 BATCH = 1000
 # The most news that one statement reads.
 ROWS = 500
 
-HAS_NEW = Statement("SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new")
+# The oldest transaction that runs is by the same snapshot: what older ones have written is seen.
+HAS_NEW = Statement("""
+    SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new,
+        pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest
+""")
+# The lock of followers that sleep, from migration 0025. Who has it asks for a transaction of its own, which is newer than
+# all that may have found nobody asleep; a snapshot's xmax is not, for it may be older than what still runs.
+_SLEEPERS = "hashtextextended('sleeping followers of the feed', 0)"
+SLEEP = Statement(f"SELECT pg_advisory_lock_shared({_SLEEPERS})")
+OWN_TRANSACTION = Statement("SELECT pg_current_xact_id()::text::bigint AS id")
+WAKE = Statement(f"SELECT pg_advisory_unlock_shared({_SLEEPERS})")
 # A statement of its own, though it is sent with the next one: that one's snapshot is taken when the lock is there, so
 # it sees what the one before wrote.
 LOCK = Statement("SELECT pg_advisory_xact_lock(hashtextextended('positions of events', 0))")
@@ -94,14 +104,36 @@ class FeedReader:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def number(self) -> None:
-        """Give positions to all events that were committed before this call. Any number of processes may do so."""
+    def number(self) -> int:
+        """Give positions to all events that were committed before this call. Any number of processes may do so.
+
+        Returns the id of the oldest transaction that was still running.
+        """
         row = self._database.fetch_one(HAS_NEW)
-        is_full = row is not None and row["has_new"]
+        assert row is not None
+        oldest: int = row["oldest"]
+        is_full = row["has_new"]
         while is_full:
             with self._database.transaction():
                 self._database.write(LOCK)
                 is_full = len(self._database.fetch_all(NUMBER, BATCH)) == BATCH
+        return oldest
+
+    def begin_sleep(self) -> int:
+        """Have events notify from now on, as long as this thread's connection lasts, or until `end_sleep`.
+
+        Returns the id of a transaction that is over. Older ones may have written an event before, and commit it without
+        a notification.
+        """
+        self._database.fetch_all(SLEEP)
+        row = self._database.fetch_one(OWN_TRANSACTION)
+        assert row is not None
+        own: int = row["id"]
+        return own
+
+    def end_sleep(self) -> None:
+        """Have events notify no more, unless another follower sleeps."""
+        self._database.fetch_all(WAKE)
 
     def newest(self) -> int:
         """Return the position of the newest event that has one; 0 without any."""

@@ -1,6 +1,6 @@
 -- ListEvents (messages: 3, statements: 3)
 -- 1
-SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new;
+SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest;
 -- 2
 SELECT coalesce(max(position), 0) AS position FROM events;
 -- 3
@@ -8,13 +8,13 @@ SELECT position, id, at, type, order_id, payout_id, offer_id, subject, ( SELECT 
 
 -- Watch (messages: 2, statements: 2)
 -- 1
-SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new;
+SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest;
 -- 2
 SELECT coalesce(max(position), 0) AS position FROM events;
 
 -- Watch: resumed (messages: 4, statements: 4)
 -- 1
-SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new;
+SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest;
 -- 2
 SELECT coalesce(max(position), 0) AS position FROM events;
 -- 3
@@ -42,7 +42,7 @@ SELECT order_id, version, at, by, action, came_from, went_to, message, amount, p
 
 -- WatchSse: resumed (messages: 4, statements: 4)
 -- 1
-SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new;
+SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest;
 -- 2
 SELECT coalesce(max(position), 0) AS position FROM events;
 -- 3
