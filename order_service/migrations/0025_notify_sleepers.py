@@ -1,8 +1,8 @@
 """An event notifies its follower only while that sleeps.
 
-PostgreSQL lets one transaction after the other commit that has called NOTIFY, each with its wait for the disk. A follower
-that is awake needs no notification: it looks again in 50 ms. Followers of an older version take no lock, so while one runs
-beside this schema it finds events by its look once a second.
+PostgreSQL lets one transaction after the other commit that has called NOTIFY, each with its wait for the disk. A
+follower that is awake needs no notification: it looks again in 50 ms. Followers of an older version take no lock, so
+while one runs beside this schema it finds events by its look once a second.
 """
 
 from typing import Any

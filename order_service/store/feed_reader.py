@@ -30,8 +30,8 @@ HAS_NEW = Statement("""
     SELECT EXISTS (SELECT FROM events WHERE position IS NULL) AS has_new,
         pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest
 """)
-# The lock of followers that sleep, from migration 0025. Who has it asks for a transaction of its own, which is newer than
-# all that may have found nobody asleep; a snapshot's xmax is not, for it may be older than what still runs.
+# The lock of followers that sleep, from migration 0025. Who has it asks for a transaction of its own, which is newer
+# than all that may have found nobody asleep. A snapshot's xmax may be older than those.
 _SLEEPERS = "hashtextextended('sleeping followers of the feed', 0)"
 SLEEP = Statement(f"SELECT pg_advisory_lock_shared({_SLEEPERS})")
 OWN_TRANSACTION = Statement("SELECT pg_current_xact_id()::text::bigint AS id")
