@@ -42,6 +42,10 @@ class Published:
         """Keep the events' positions."""
         self.positions += [event.position for event in events]
 
+    async def come(self, positions: list[int]) -> None:
+        """Wait until these are all positions that were published."""
+        await comes(lambda: self.positions == positions)
+
 
 @pytest.fixture
 def connect(order_database: Database) -> Iterator[Callable[[], psycopg2.extensions.connection]]:
@@ -101,7 +105,7 @@ def test_an_event_wakes_a_follower_that_sleeps(
         for number in (1, 2, 3):
             await comes(lambda: sleeps(writer))
             commit_event(writer)
-            await comes(lambda number=number: published.positions == [*range(1, number + 1)])
+            await published.come([*range(1, number + 1)])
 
     followed(order_database, work)
 
@@ -121,7 +125,7 @@ def test_an_event_that_was_written_when_nobody_slept_comes_with_its_late_commit(
         # Long enough for the first looks of the sleep.
         await asyncio.sleep(10 * follower.PAUSE_SECONDS)
         writer.commit()
-        await comes(lambda: published.positions == [1])
+        await published.come([1])
 
     followed(order_database, work)
 
@@ -171,6 +175,6 @@ def test_a_follower_that_lost_its_connection_is_told_of_events_again(
         await comes(lambda: not sleeps(writer))
         await comes(lambda: sleeps(writer))
         commit_event(writer)
-        await comes(lambda: published.positions == [1])
+        await published.come([1])
 
     followed(order_database, work)
