@@ -87,6 +87,8 @@ def of_size(product: Side, sample: Market, plan: Plan) -> Result:
     random = Random(4)
     with httpx.Client(base_url=product.url, timeout=sides.TIMEOUT, headers=NO_CACHE) as client:
         mix = sample.mix(random, plan.searches, client)
+        # Once each: a stack that has just started reads from the disk what these searches read.
+        time_by_shape(mix, client)
     with_words = [request for shape, request in mix if shape.startswith("words")]
     browsing = [request for shape, request in mix if not shape.startswith("words")]
     everything = [request for _, request in mix]
@@ -95,7 +97,6 @@ def of_size(product: Side, sample: Market, plan: Plan) -> Result:
         costs[name] = {"rate": round(outcome.rate, 1), "cpu_us": round(sum(cpu.values()), 1)}
     peak = load.http(product.url, everything, plan.seconds, CONNECTIONS, cached=False)
     at_half = paced.run(product.url, everything, peak.rate / 2, max(3.0, 4 * plan.seconds), cached=False)
-    # Last, as PostgreSQL has read then what such searches read.
     with httpx.Client(base_url=product.url, timeout=sides.TIMEOUT, headers=NO_CACHE) as client:
         shapes = time_by_shape(sample.of_each_shape(random, plan.searches_of_a_shape, client), client)
     return {
