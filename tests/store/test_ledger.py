@@ -89,6 +89,8 @@ def test_a_posting_of_two_sellers_locks_them_in_the_order_of_their_ids(store: St
     with ThreadPoolExecutor(1) as pool:
         with order_database.transaction():
             store.ledger.lock(first)
+            # The lock is sent with the next statement that has a result.
+            assert len(order_database.fetch_all(LOCK_AT_ONCE, first)) == 4
             waiting = pool.submit(closing(order_database, partial(post, store, posting)))
             wait_for_a_lock_waiter(order_database)
             # The other transaction waits for the first seller, so it does not hold the second one.
