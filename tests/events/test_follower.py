@@ -17,6 +17,9 @@ from servicekit.database import Database
 from tests.support.eventually import eventually
 from tests.support.postgres import url_of
 
+# Opens a connection of another process.
+Connect = Callable[[], psycopg2.extensions.connection]
+
 FOREVER = 3600.0
 RESPONSE_SECONDS = 20.0
 WRITE = """
@@ -48,8 +51,7 @@ class Published:
 
 
 @pytest.fixture
-def connect(order_database: Database) -> Iterator[Callable[[], psycopg2.extensions.connection]]:
-    """Return a function that opens a connection of another process."""
+def connect(order_database: Database) -> Iterator[Connect]:
     opened: list[psycopg2.extensions.connection] = []
 
     def connect() -> psycopg2.extensions.connection:
@@ -59,6 +61,12 @@ def connect(order_database: Database) -> Iterator[Callable[[], psycopg2.extensio
     yield connect
     for connection in opened:
         connection.close()
+
+
+@pytest.fixture(autouse=True)
+def no_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave only notifications, and the looks for older transactions."""
+    monkeypatch.setattr(follower, "POLL_SECONDS", FOREVER)
 
 
 def followed(database: Database, work: Callable[[Published], Awaitable[None]]) -> None:
@@ -93,12 +101,7 @@ def commit_event(connection: psycopg2.extensions.connection) -> None:
         cursor.execute(WRITE, (str(UUID(int=1)),))
 
 
-def test_an_event_wakes_a_follower_that_sleeps(
-    order_database: Database,
-    connect: Callable[[], psycopg2.extensions.connection],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(follower, "POLL_SECONDS", FOREVER)
+def test_an_event_wakes_a_follower_that_sleeps(order_database: Database, connect: Connect) -> None:
     writer = connect()
 
     async def work(published: Published) -> None:
@@ -111,11 +114,8 @@ def test_an_event_wakes_a_follower_that_sleeps(
 
 
 def test_an_event_that_was_written_when_nobody_slept_comes_with_its_late_commit(
-    order_database: Database,
-    connect: Callable[[], psycopg2.extensions.connection],
-    monkeypatch: pytest.MonkeyPatch,
+    order_database: Database, connect: Connect
 ) -> None:
-    monkeypatch.setattr(follower, "POLL_SECONDS", FOREVER)
     writer, other = connect(), connect()
     with writer.cursor() as cursor:
         cursor.execute(WRITE, (str(UUID(int=1)),))
@@ -131,9 +131,7 @@ def test_an_event_that_was_written_when_nobody_slept_comes_with_its_late_commit(
 
 
 def test_events_notify_nobody_while_the_follower_is_awake(
-    order_database: Database,
-    connect: Callable[[], psycopg2.extensions.connection],
-    monkeypatch: pytest.MonkeyPatch,
+    order_database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follower, "PAUSE_SECONDS", FOREVER)
     writer, listener = connect(), connect()
@@ -161,11 +159,8 @@ def test_events_notify_nobody_while_the_follower_is_awake(
 
 
 def test_a_follower_that_lost_its_connection_is_told_of_events_again(
-    order_database: Database,
-    connect: Callable[[], psycopg2.extensions.connection],
-    monkeypatch: pytest.MonkeyPatch,
+    order_database: Database, connect: Connect
 ) -> None:
-    monkeypatch.setattr(follower, "POLL_SECONDS", FOREVER)
     writer = connect()
 
     async def work(published: Published) -> None:
