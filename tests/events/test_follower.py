@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from uuid import UUID
 
 import psycopg2
 import pytest
 
-from order_service.domain.feed import NumberedEvent
 from order_service.events import follower
 from order_service.events.follower import Follower
+from order_service.events.hub import Hub
 from order_service.store.feed_reader import CHANNEL, FeedReader
 from servicekit.database import Database
 from tests.support.eventually import eventually
@@ -30,24 +30,6 @@ SLEEPERS = """
     SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock'
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
-
-
-class Published:
-    """In place of the hub: keeps the positions that the follower publishes."""
-
-    def __init__(self) -> None:
-        self.positions: list[int] = []
-
-    def begin(self, position: int) -> None:
-        """Take the first position."""
-
-    def publish(self, events: Sequence[NumberedEvent]) -> None:
-        """Keep the events' positions."""
-        self.positions += [event.position for event in events]
-
-    async def come(self, positions: list[int]) -> None:
-        """Wait until these are all positions that were published."""
-        await comes(lambda: self.positions == positions)
 
 
 @pytest.fixture
@@ -69,16 +51,15 @@ def no_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower, "POLL_SECONDS", FOREVER)
 
 
-def followed(database: Database, work: Callable[[Published], Awaitable[None]]) -> None:
+def followed(database: Database, work: Callable[[Hub], Awaitable[None]]) -> None:
     """Run the work beside a follower."""
 
     async def run() -> None:
-        published = Published()
-        # Any hub that has these two will do.
-        running = Follower(database, FeedReader(database), published)  # type: ignore[arg-type]
+        hub = Hub()
+        running = Follower(database, FeedReader(database), hub)
         running.start()
         try:
-            await work(published)
+            await work(hub)
         finally:
             await asyncio.to_thread(running.stop)
 
@@ -87,6 +68,10 @@ def followed(database: Database, work: Callable[[Published], Awaitable[None]]) -
 
 async def comes(condition: Callable[[], bool]) -> None:
     await asyncio.to_thread(eventually, condition, RESPONSE_SECONDS)
+
+
+async def reaches(hub: Hub, position: int) -> None:
+    await comes(lambda: hub.position == position)
 
 
 def sleeps(connection: psycopg2.extensions.connection) -> bool:
@@ -104,11 +89,11 @@ def commit_event(connection: psycopg2.extensions.connection) -> None:
 def test_an_event_wakes_a_follower_that_sleeps(order_database: Database, connect: Connect) -> None:
     writer = connect()
 
-    async def work(published: Published) -> None:
+    async def work(hub: Hub) -> None:
         for number in (1, 2, 3):
             await comes(lambda: sleeps(writer))
             commit_event(writer)
-            await published.come([*range(1, number + 1)])
+            await reaches(hub, number)
 
     followed(order_database, work)
 
@@ -120,12 +105,12 @@ def test_an_event_that_was_written_when_nobody_slept_comes_with_its_late_commit(
     with writer.cursor() as cursor:
         cursor.execute(WRITE, (str(UUID(int=1)),))
 
-    async def work(published: Published) -> None:
+    async def work(hub: Hub) -> None:
         await comes(lambda: sleeps(other))
         # Long enough for the first looks of the sleep.
         await asyncio.sleep(10 * follower.PAUSE_SECONDS)
         writer.commit()
-        await published.come([1])
+        await reaches(hub, 1)
 
     followed(order_database, work)
 
@@ -143,10 +128,10 @@ def test_events_notify_nobody_while_the_follower_is_awake(
         listener.poll()
         return len(listener.notifies)
 
-    async def work(published: Published) -> None:
+    async def work(hub: Hub) -> None:
         await comes(lambda: sleeps(writer))
         commit_event(writer)
-        await comes(lambda: published.positions == [1] and not sleeps(writer))
+        await comes(lambda: hub.position == 1 and not sleeps(writer))
         assert notified() == 1
         commit_event(writer)
         # A notification of one commit comes before that of a later one.
@@ -163,13 +148,13 @@ def test_a_follower_that_lost_its_connection_is_told_of_events_again(
 ) -> None:
     writer = connect()
 
-    async def work(published: Published) -> None:
+    async def work(hub: Hub) -> None:
         await comes(lambda: sleeps(writer))
         with writer, writer.cursor() as cursor:
             cursor.execute(f"SELECT pg_terminate_backend(pid) FROM ({SLEEPERS.replace('count(*)', 'pid')}) AS asleep")
         await comes(lambda: not sleeps(writer))
         await comes(lambda: sleeps(writer))
         commit_event(writer)
-        await published.come([1])
+        await reaches(hub, 1)
 
     followed(order_database, work)
